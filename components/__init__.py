@@ -1,0 +1,1 @@
+"""TFX components of the pipeline: ingest, gate, baseline, evaluation, infra check and push."""

@@ -1,0 +1,112 @@
+"""How one clean document becomes passages: contiguous splits, each cut into nearly equal overlapping pieces."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor, isfinite
+
+from components.errors import UserError
+
+# Held-out text shorter than this measures nothing, so it is better trained on.
+MIN_HELD_OUT = 100
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of one document within one split.
+
+    Attributes:
+        split: `train`, `eval` or `test`.
+        document: the document's name.
+        position: offset, in characters, of the text's first character within the clean document.
+        text: the targets, after the one character that comes before them.
+    """
+
+    split: str
+    document: str
+    position: int
+    text: str
+
+
+def split_blocks(length: int, eval_fraction: float, test_fraction: float = 0.0) -> list[tuple[str, int, int]]:
+    """Returns (split, start, end) in characters for a document of `length` characters, in document order.
+
+    The blocks follow one another without a gap: train, eval, test. A held-out block of fewer than `MIN_HELD_OUT`
+    characters lends its size to train instead. Empty blocks are left out, so an empty document gives an empty list.
+
+    Raises:
+        UserError: where the fractions are not numbers of at least 0 with a sum below 1.
+    """
+    held_out = _exact("eval_fraction", eval_fraction), _exact("test_fraction", test_fraction)
+    if sum(held_out) >= 1:
+        raise UserError(
+            "The held-out parts leave nothing to train on: eval_fraction and test_fraction must sum to less than 1. "
+            f"Lower one of them. Received: eval_fraction={eval_fraction}, test_fraction={test_fraction}"
+        )
+    train_end = floor(length * (1 - sum(held_out)))
+    eval_end = floor(length * (1 - held_out[1]))
+    sizes = {"eval": eval_end - train_end, "test": length - eval_end}
+    sizes = {split: size if size >= MIN_HELD_OUT else 0 for split, size in sizes.items()}
+    blocks = []
+    start = 0
+    for split, size in {"train": length - sum(sizes.values()), **sizes}.items():
+        if size:
+            blocks.append((split, start, start + size))
+            start += size
+    return blocks
+
+
+def cut(
+    document: str, text: str, passage_length: int, eval_fraction: float, test_fraction: float = 0.0
+) -> Iterator[Passage]:
+    """Returns the passages of one clean document, in document order.
+
+    A split of n characters has n - 1 targets, all but its first character. They fill ceil((n - 1) / passage_length)
+    passages whose sizes differ by at most one, and every passage begins with the character before its first target,
+    so that neighbours overlap by one character and every target is predicted once. A split of one character is one
+    passage without a target.
+
+    Args:
+        document: the document's name.
+        text: the clean document.
+        passage_length: the most targets in one passage, at least 1.
+        eval_fraction: fraction of the document's characters for the eval split.
+        test_fraction: fraction of the document's characters, at its end, for the test split.
+
+    Raises:
+        UserError: at the call itself, for a passage length below 1 or fractions that `split_blocks` refuses.
+    """
+    require_passage_length(passage_length)
+    blocks = split_blocks(len(text), eval_fraction, test_fraction)
+    return (
+        Passage(split, document, start, text[start:end])
+        for split, block_start, block_end in blocks
+        for start, end in _spans(block_start, block_end, passage_length)
+    )
+
+
+def require_passage_length(passage_length: int) -> None:
+    """Raises UserError for a passage length below 1 character."""
+    if passage_length < 1:
+        raise UserError(
+            "A passage must have at least one character to predict: set passage_length to 1 or more. "
+            f"Received: passage_length={passage_length}"
+        )
+
+
+def _spans(block_start: int, block_end: int, passage_length: int) -> Iterator[tuple[int, int]]:
+    targets = block_end - block_start - 1
+    if targets == 0:
+        yield block_start, block_end
+        return
+    count = -(-targets // passage_length)
+    for index in range(count):
+        first, last = index * targets // count, (index + 1) * targets // count
+        yield block_start + first, block_start + last + 1
+
+
+def _exact(name: str, fraction: float) -> Fraction:
+    """Returns the decimal number that the user wrote, which 0.1 as a binary float is not."""
+    if not isfinite(fraction) or fraction < 0:
+        raise UserError(f"{name} is a part of each document and must be at least 0. Received: {name}={fraction}")
+    return Fraction(repr(float(fraction)))

@@ -1,0 +1,431 @@
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from components import corpora
+from components.corpora import Corpus, SourceFile, resolve
+from components.errors import UserError
+
+TEXT = b"To be, or not to be.\n"
+DIGEST = hashlib.sha256(TEXT).hexdigest()
+OTHER_DIGEST = hashlib.sha256(b"something else").hexdigest()
+
+Answer = tuple[int, bytes, dict[str, str]]
+
+
+class Server:
+    """Answers each request with the next of `answers`, the last one again and again, and notes the paths asked for."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = [(200, TEXT, {})]
+        self.paths: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.paths.append(self.path)
+                status, body, headers = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                self.send_response(status)
+                for key, value in ({"Content-Length": str(len(body))} | headers).items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+
+    def close(self) -> None:
+        if self.thread.is_alive():
+            self.http.shutdown()
+            self.thread.join()
+            self.http.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_and_direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora, "RETRY_PAUSES", (0.0, 0.0))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "cache"
+
+
+@pytest.fixture
+def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "bundled" / "sample.txt"
+    path.parent.mkdir()
+    path.write_bytes(TEXT)
+    monkeypatch.setattr(corpora, "SAMPLE", path)
+    return path
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Callable[[], None]]:
+    """Gives up the superuser's right to read everything, where the tests have it."""
+    user = os.geteuid()
+    yield lambda: os.seteuid(65534) if user == 0 else None
+    os.seteuid(user)
+
+
+def names(corpus: Corpus) -> list[str]:
+    return [file.name for file in corpus.files]
+
+
+def write(base: Path, *files: str) -> Path:
+    for name in files:
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_bytes(name.encode())
+    return base
+
+
+def test_import_is_light() -> None:
+    heavy = "('tensorflow', 'apache_beam', 'tfx', 'requests')"
+    code = f"import sys, components.staging; print([name for name in {heavy} if name in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert printed.stdout == "[]\n"
+
+
+# Local files
+
+
+def test_file(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "books/a book.md")
+    monkeypatch.chdir(tmp_path)
+    corpus = resolve("books/a book.md", None, cache)
+    assert corpus == Corpus("books/a book.md", (SourceFile("a book.md", tmp_path / "books/a book.md"),), None)
+    assert corpus.files[0].read() == b"books/a book.md"
+    assert not cache.exists()
+
+
+def test_home_is_expanded(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a.txt", "b.txt")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert names(resolve("~/a.txt", None, cache)) == ["a.txt"]
+    assert names(resolve("~/[b]*", None, cache)) == ["b.txt"]
+
+
+def test_directory_is_recursive_sorted_and_without_hidden_files(tmp_path: Path, cache: Path) -> None:
+    write(tmp_path, "z.txt", "b/c.txt.gz", "b/a.txt", "b.txt", ".h.txt", ".git/x.txt", "b/notes.md", "b/d.gz", "y.txt~")
+    corpus = resolve(str(tmp_path), None, cache)
+    assert names(corpus) == ["b.txt", "b/a.txt", "b/c.txt.gz", "z.txt"]
+    assert [file.read().decode() for file in corpus.files] == names(corpus)
+
+
+def test_directory_follows_links_but_not_in_circles(tmp_path: Path, cache: Path) -> None:
+    write(tmp_path, "corpus/a.txt", "elsewhere/b.txt")
+    (tmp_path / "corpus" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "corpus" / "up").symlink_to(tmp_path / "corpus")
+    assert names(resolve(str(tmp_path / "corpus"), None, cache)) == ["a.txt", "linked/b.txt"]
+
+
+def test_directory_without_text(tmp_path: Path, cache: Path) -> None:
+    write(tmp_path, "a.md", "b/c.pdf", ".d.txt")
+    with pytest.raises(UserError, match=r"looked in it and below it for \*\.txt and \*\.txt\.gz.* found 3 other files"):
+        resolve(str(tmp_path), None, cache)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.md", ["a.md"]),
+        ("b/*", ["c.md", "d.txt"]),
+        ("**/*.md", ["a.md", "b/c.md", "b/e/f.md"]),
+        ("b/**", ["c.md", "d.txt", "e/f.md"]),
+        ("b/?.txt", ["d.txt"]),
+        ("[ab].md", ["a.md"]),
+        ("b/*/../c.md", ["c.md"]),
+    ],
+)
+def test_glob(pattern: str, expected: list[str], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a.md", "b/c.md", "b/d.txt", "b/e/f.md")
+    monkeypatch.chdir(tmp_path)
+    corpus = resolve(pattern, None, cache)
+    assert names(corpus) == expected
+    assert all(file.path.is_absolute() and file.path.is_file() for file in corpus.files)
+
+
+def test_glob_without_file(tmp_path: Path, cache: Path) -> None:
+    write(tmp_path, "a/b.md")
+    with pytest.raises(UserError, match=r"matches no file \(1 directories.*Received: '.*/\*'$"):
+        resolve(f"{tmp_path}/*", None, cache)
+
+
+def test_existing_file_with_glob_characters_is_a_file(tmp_path: Path, cache: Path) -> None:
+    write(tmp_path, "a[1].txt", "a1.txt")
+    assert names(resolve(f"{tmp_path}/a[1].txt", None, cache)) == ["a[1].txt"]
+
+
+def test_name_wins_over_a_bare_path_only(
+    tmp_path: Path, cache: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "sample/mine.txt", "sample.txt")
+    monkeypatch.chdir(tmp_path)
+    assert resolve("sample", None, cache) == Corpus("sample", (SourceFile("sample.txt", sample),), None)
+    assert names(resolve("./sample", None, cache)) == ["mine.txt"]
+    assert resolve("sample.txt", None, cache).files[0].path == tmp_path / "sample.txt"
+
+
+@pytest.mark.parametrize("source", ["shakespear", "", " ", "no/such/thing.txt", "a.txt/b", "ftp://example.org/a.txt"])
+def test_unknown_source(source: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a.txt")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        resolve(source, None, cache)
+    assert "(shakespeare, great_expectations, sample)" in str(caught.value)
+    assert str(caught.value).endswith(f"Received: {source!r}")
+
+
+def test_close_matches_are_names_and_neighbours(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "books/hamlet.txt", "othello.txt")
+    monkeypatch.chdir(tmp_path)
+    for source, close in [
+        ("shakespear", "shakespeare"),
+        ("books/hamlt.txt", "books/hamlet.txt"),
+        ("othelo.txt", "othello.txt"),
+    ]:
+        with pytest.raises(UserError, match=rf"Did you mean {close}\?"):
+            resolve(source, None, cache)
+
+
+@pytest.mark.parametrize("checksum", [DIGEST, f"sha256:{DIGEST}", DIGEST.upper()])
+def test_local_checksum_is_verified(checksum: str, tmp_path: Path, cache: Path, sample: Path) -> None:
+    assert names(resolve(str(sample), checksum, cache)) == ["sample.txt"]
+    assert names(resolve("sample", checksum, cache)) == ["sample.txt"]
+    sample.write_bytes(b"something else")
+    with pytest.raises(UserError, match=f"than the {DIGEST} expected.*Received: {OTHER_DIGEST}$"):
+        resolve(str(sample), checksum, cache)
+
+
+def test_checksum_of_several_files_is_refused(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(UserError, match="belongs to one file, .* stands for 2"):
+        resolve(str(write(tmp_path, "a.txt", "b.txt")), DIGEST, cache)
+
+
+@pytest.mark.parametrize("checksum", ["abc", "md5:" + DIGEST, DIGEST + "0", "sha256:"])
+def test_malformed_checksum_is_refused(checksum: str, cache: Path) -> None:
+    with pytest.raises(UserError, match=f"64 hex digits.*Received: '{checksum}'$"):
+        resolve("shakespeare", checksum, cache)
+
+
+def test_forbidden_file_and_directory(tmp_path: Path, cache: Path, as_nobody: Callable[[], None]) -> None:
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    write(tmp_path, "a.txt", "b/c.txt", "d/e.txt")
+    (tmp_path / "a.txt").chmod(0)
+    (tmp_path / "b").chmod(0)
+    as_nobody()
+    assert names(resolve(f"{tmp_path}/d", None, cache)) == ["e.txt"]
+    for source in ("a.txt", "b", "b/c.txt", ""):
+        with pytest.raises(UserError, match=r"cannot be read: Permission denied.*Received: '/"):
+            resolve(f"{tmp_path}/{source}", None, cache)
+
+
+def test_dangling_link_and_pipe(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"cannot be read: No such file.*Received: '.*/a\.txt'$"):
+        resolve(str(tmp_path), None, cache)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="not a regular file"):
+        resolve(str(tmp_path / "pipe"), None, cache)
+
+
+def test_vanished_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        SourceFile("a.txt", tmp_path / "a.txt").read()
+
+
+def test_names_the_system_refuses(cache: Path) -> None:
+    for source in ("a\0b", "a" * 5000):
+        with pytest.raises(UserError, match="cannot be read"):
+            resolve(source, None, cache)
+
+
+# Downloads
+
+
+def test_download_is_cached_and_reused_offline(server: Server, cache: Path) -> None:
+    url = f"{server.url}/books/to%20be.txt?key=1"
+    corpus = resolve(url, None, cache)
+    assert (corpus.label, names(corpus), corpus.note) == (url, ["to be.txt"], None)
+    assert corpus.files[0].read() == TEXT
+    assert list(cache.iterdir()) == [corpus.files[0].path]
+    server.close()
+    assert resolve(url, None, cache) == corpus
+    assert resolve(url, f"sha256:{DIGEST}", cache) == corpus
+    assert server.paths == ["/books/to%20be.txt?key=1"]
+
+
+def test_two_addresses_with_the_same_file_name_stay_apart(server: Server, cache: Path) -> None:
+    server.answers = [(200, b"one", {}), (200, b"two", {})]
+    found = [resolve(f"{server.url}/{folder}/a.txt", None, cache).files[0] for folder in "ab"]
+    assert [(file.name, file.read()) for file in found] == [("a.txt", b"one"), ("a.txt", b"two")]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/a/b.txt/", "b.txt"), ("/x/..", "document.txt"), ("/a%2Fb.txt", "b.txt"), ("/" + "%E6%9B%B8" * 200, "書" * 200)],
+)
+def test_document_name_is_the_last_part(path: str, name: str, server: Server, cache: Path) -> None:
+    corpus = resolve(server.url + path, None, cache)
+    assert names(corpus) == [name]
+    assert corpus.files[0].read() == TEXT
+    assert corpus.files[0].path.parent == cache
+
+
+def test_missing_page_is_not_tried_again(server: Server, cache: Path) -> None:
+    server.answers = [(404, b"", {})]
+    with pytest.raises(UserError) as caught:
+        resolve(f"{server.url}/a.txt", None, cache)
+    assert f"{server.url}/a.txt cannot be downloaded: HTTP 404" in str(caught.value)
+    assert "--corpus PATH" in str(caught.value)
+    assert len(server.paths) == 1
+    assert list(cache.iterdir()) == []
+
+
+def test_server_error_is_tried_again(server: Server, cache: Path) -> None:
+    server.answers = [(500, b"", {}), (503, b"", {}), (200, TEXT, {})]
+    assert resolve(f"{server.url}/a.txt", None, cache).files[0].read() == TEXT
+    assert len(server.paths) == 3
+
+
+def test_lasting_server_error(server: Server, cache: Path) -> None:
+    server.answers = [(500, b"", {})]
+    with pytest.raises(UserError, match="HTTP 500"):
+        resolve(f"{server.url}/a.txt", None, cache)
+    assert len(server.paths) == 3
+    assert list(cache.iterdir()) == []
+
+
+def test_download_that_ends_early_is_tried_again(server: Server, cache: Path) -> None:
+    short: Answer = (200, TEXT[:5], {"Content-Length": str(len(TEXT))})
+    server.answers = [short, (200, TEXT, {})]
+    assert resolve(f"{server.url}/a.txt", None, cache).files[0].read() == TEXT
+    server.answers = [short]
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        resolve(f"{server.url}/b.txt", None, cache)
+    assert [path.name.rpartition("-")[2] for path in cache.iterdir()] == ["a.txt"]
+
+
+def test_unreachable(server: Server, cache: Path) -> None:
+    server.close()
+    with pytest.raises(UserError, match=r"cannot be downloaded: .*refused.*--corpus PATH.*/a\.txt$"):
+        resolve(f"{server.url}/a.txt", None, cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_malformed_address(cache: Path) -> None:
+    for url in ("http://", "http://[bad/a.txt", "https://*.example.org/a.txt"):
+        with pytest.raises(UserError, match="cannot be downloaded"):
+            resolve(url, None, cache)
+
+
+def test_wrong_checksum_leaves_nothing(server: Server, cache: Path) -> None:
+    url = f"{server.url}/a.txt"
+    with pytest.raises(UserError, match=f"than the {OTHER_DIGEST} expected.*Received: {DIGEST}$"):
+        resolve(url, OTHER_DIGEST, cache)
+    assert list(cache.iterdir()) == []
+    resolve(url, None, cache)
+    with pytest.raises(UserError, match=OTHER_DIGEST):
+        resolve(url, OTHER_DIGEST, cache)
+    assert list(cache.iterdir()) == []
+    assert len(server.paths) == 3
+
+
+def test_damaged_cache_is_downloaded_anew(server: Server, cache: Path) -> None:
+    url = f"{server.url}/a.txt"
+    cached = resolve(url, DIGEST, cache).files[0]
+    cached.path.write_bytes(b"damaged")
+    assert resolve(url, DIGEST, cache).files[0].read() == TEXT
+    assert len(server.paths) == 2
+
+
+def test_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
+    write(tmp_path, "file")
+    with pytest.raises(UserError, match=r"cannot be kept in the cache.*Received: .*/file$"):
+        resolve(f"{server.url}/a.txt", None, tmp_path / "file")
+
+
+# Known corpora
+
+
+def test_known_addresses() -> None:
+    assert corpora.KNOWN == {
+        "shakespeare": (
+            "https://storage.googleapis.com/download.tensorflow.org/data/shakespeare.txt",
+            "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        ),
+        "great_expectations": ("https://www.gutenberg.org/files/1400/1400-0.txt", None),
+        "sample": (None, None),
+    }
+
+
+def test_known_corpus_has_its_checksum_verified(
+    server: Server, cache: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(corpora.KNOWN, "shakespeare", (f"{server.url}/shakespeare.txt", DIGEST))
+    corpus = resolve("shakespeare", None, cache)
+    assert (corpus.label, names(corpus), corpus.note) == ("shakespeare", ["shakespeare.txt"], None)
+    corpus.files[0].path.unlink()
+    server.answers = [(200, b"something else", {})]
+    with pytest.raises(UserError, match=f"than the {DIGEST} expected.*Received: {OTHER_DIGEST}$"):
+        resolve("shakespeare", None, cache)
+
+
+def test_default_corpus_falls_back_to_the_sample_only_when_unreachable(
+    server: Server, cache: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(corpora.KNOWN, "shakespeare", (f"{server.url}/shakespeare.txt", DIGEST))
+    monkeypatch.setitem(corpora.KNOWN, "great_expectations", (f"{server.url}/1400-0.txt", None))
+    server.answers = [(404, b"", {})]
+    with pytest.raises(UserError, match="HTTP 404"):
+        resolve("shakespeare", None, cache)
+    server.close()
+    corpus = resolve("shakespeare", None, cache)
+    assert (corpus.label, corpus.files) == ("sample", (SourceFile("sample.txt", sample),))
+    assert corpus.note is not None
+    assert corpus.note.startswith("NOT THE CORPUS YOU ASKED FOR: 'shakespeare' could not be downloaded")
+    for source, checksum in [("great_expectations", None), ("shakespeare", DIGEST)]:
+        with pytest.raises(UserError, match="cannot be downloaded"):
+            resolve(source, checksum, cache)
+
+
+def test_cached_default_corpus_needs_no_network(
+    server: Server, cache: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(corpora.KNOWN, "shakespeare", (f"{server.url}/shakespeare.txt", DIGEST))
+    corpus = resolve("shakespeare", None, cache)
+    server.close()
+    assert resolve("shakespeare", None, cache) == corpus
+
+
+def test_missing_sample_does_not_hide_why_the_download_failed(
+    server: Server, cache: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(corpora.KNOWN, "shakespeare", (f"{server.url}/shakespeare.txt", DIGEST))
+    sample.unlink()
+    server.close()
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        resolve("shakespeare", None, cache)
+    with pytest.raises(UserError, match="cannot be read"):
+        resolve("sample", None, cache)

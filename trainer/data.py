@@ -1,0 +1,100 @@
+"""Read tf.Transform's examples back into whole documents of ids, in the order of the text."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from transform.vocabulary import Vocabulary
+
+_RECORDS_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class Split:
+    """All documents of one split.
+
+    Attributes:
+      documents: their names, sorted.
+      lengths: characters of each document in this split, int64 (documents,).
+      ids: the documents one after the other, in the smallest unsigned type that holds an id, (characters,).
+    """
+
+    documents: tuple[str, ...]
+    lengths: NDArray[np.int64]
+    ids: NDArray[Any]
+
+    @property
+    def targets(self) -> int:
+        """Characters to predict: all but each document's first."""
+        return int(np.maximum(self.lengths - 1, 0).sum())
+
+    def digest(self, vocabulary: Vocabulary) -> str:
+        """SHA-256 of documents and vocabulary; the order of the records does not matter."""
+        whole = hashlib.sha256(repr((self.documents, vocabulary.code_points)).encode())
+        whole.update(np.ascontiguousarray(self.lengths).tobytes())
+        for at in range(0, len(self.ids), 1 << 24):
+            whole.update(np.ascontiguousarray(self.ids[at : at + (1 << 24)]).tobytes())
+        return whole.hexdigest()
+
+
+def load(files: Sequence[str], feature_spec: dict[str, Any], vocabulary_size: int, memory_limit_chars: int) -> Split:
+    """Put a split's passages back in order.
+
+    ExampleGen shuffles records, and passages overlap by one character; sorted by (document, position) they are the text
+    again. The records are read twice, once for the places and once for the ids, so that a split of more than
+    `memory_limit_chars` characters never is in memory: its ids lie in a temporary file that is mapped.
+
+    Args:
+      files: patterns of gzipped TFRecord files, as the TFX Trainer passes them.
+      feature_spec: of the transformed examples; `ids`, `document`, `position`.
+      vocabulary_size: ids that exist.
+
+    Raises:
+      ValueError: passages are missing or do not fit together.
+    """
+    first: dict[bytes, int] = {}
+    last: dict[bytes, int] = {}
+    placed = 0
+    for document, position, ids in _passages(files, feature_spec):
+        first[document] = min(first.get(document, position), position)
+        last[document] = max(last.get(document, 0), position + len(ids))
+        placed += max(0, len(ids) - 1)
+    documents = sorted(first)
+    lengths = np.array([last[name] - first[name] for name in documents], np.int64)
+    if placed != np.maximum(lengths - 1, 0).sum():
+        raise ValueError(
+            f"The passages of a split do not cover their documents without gaps: {placed} characters to predict, "
+            f"{np.maximum(lengths - 1, 0).sum()} expected. Received: {list(files)}"
+        )
+    begins = dict(zip(documents, np.concatenate([[0], np.cumsum(lengths)[:-1]]))) if documents else {}
+    whole = _allocate(int(lengths.sum()), np.min_scalar_type(vocabulary_size - 1), memory_limit_chars)
+    for document, position, ids in _passages(files, feature_spec):
+        at = begins[document] + position - first[document]
+        whole[at : at + len(ids)] = ids
+    return Split(tuple(name.decode() for name in documents), lengths, whole)
+
+
+def _passages(files: Sequence[str], feature_spec: dict[str, Any]) -> Iterator[tuple[bytes, int, NDArray[np.int64]]]:
+    paths = tf.data.Dataset.list_files(list(files), shuffle=False)
+    records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
+    parsed = records.batch(_RECORDS_AT_A_TIME).map(lambda batch: tf.io.parse_example(batch, feature_spec))
+    for batch in parsed:
+        ends = batch["ids"].row_splits.numpy()
+        flat = batch["ids"].values.numpy()
+        documents, positions = batch["document"].numpy().ravel(), batch["position"].numpy().ravel()
+        for i, (document, position) in enumerate(zip(documents, positions)):
+            yield document, int(position), flat[ends[i] : ends[i + 1]]
+
+
+def _allocate(count: int, dtype: Any, memory_limit_chars: int) -> NDArray[Any]:
+    if count <= memory_limit_chars:
+        return np.zeros(count, dtype)
+    # Unlinked at once: the mapping keeps the space until the process ends, however it ends.
+    with tempfile.NamedTemporaryFile(prefix="char-rnn-ids-") as file:
+        return np.memmap(file.name, dtype, "w+", shape=(count,))

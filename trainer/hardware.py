@@ -1,0 +1,95 @@
+"""Choose the distribution strategy and the precision from what the machine has."""
+
+import json
+import os
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+BFLOAT16_CAPABILITY = (8, 0)  # NVIDIA compute capability from which bfloat16 is fast (Ampere)
+FLOAT16_CAPABILITY = (7, 0)  # Volta: the first with tensor cores
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What training runs on.
+
+    Attributes:
+      precision: compute type of the matrix products; variables and recurrent state are float32 throughout.
+      stock_layer: run `keras.layers.GRU` (cuDNN) instead of the fused CPU operation.
+      description: one line for people.
+    """
+
+    strategy: tf.distribute.Strategy
+    precision: str
+    stock_layer: bool
+    description: str
+
+
+def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 1) -> Hardware:
+    """Pick strategy and precision.
+
+    Several workers in `TF_CONFIG`: MultiWorkerMirroredStrategy. Several GPUs: MirroredStrategy. One GPU:
+    OneDeviceStrategy. None: the default strategy.
+
+    Args:
+      strategy: "auto", "one_device" or "mirrored".
+      precision: "auto", "float32", "bfloat16" or "float16".
+      logical_cpus: devices that the CPU is split into for "mirrored" on a machine without GPU.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    chosen, name = _strategy(strategy, gpus, logical_cpus)
+    precision = _precision(gpus) if precision == "auto" else precision
+    if gpus:
+        devices = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
+    else:
+        devices = f"{len(os.sched_getaffinity(0))} CPU cores"
+    return Hardware(chosen, precision, bool(gpus), f"{name} on {devices}, {precision}")
+
+
+def _strategy(wanted: str, gpus: list[tf.config.PhysicalDevice], logical_cpus: int) -> tuple[tf.distribute.Strategy, str]:
+    workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    count = sum(len(workers.get(role, ())) for role in ("chief", "worker"))
+    if count > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy(), f"MultiWorkerMirroredStrategy, {count} workers"
+    if wanted == "mirrored" and not gpus and logical_cpus > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        if len(tf.config.list_logical_devices("CPU")) != logical_cpus:
+            raise RuntimeError(
+                f"training.logical_cpus={logical_cpus} must be set up before TensorFlow starts: call "
+                f"trainer.hardware.split_cpu({logical_cpus}) first. Received: {cpu} as one device."
+            )
+        devices = [f"CPU:{i}" for i in range(logical_cpus)]
+        return tf.distribute.MirroredStrategy(devices), f"MirroredStrategy over {logical_cpus} logical CPUs"
+    if wanted != "one_device" and (len(gpus) > 1 or wanted == "mirrored"):
+        return tf.distribute.MirroredStrategy(), "MirroredStrategy"
+    if gpus:
+        return tf.distribute.OneDeviceStrategy("/gpu:0"), "OneDeviceStrategy"
+    return tf.distribute.get_strategy(), "one device"
+
+
+def split_cpu(count: int) -> None:
+    """Make `count` logical devices of the CPU; only before TensorFlow has used a device."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+
+
+def _precision(gpus: list[tf.config.PhysicalDevice]) -> str:
+    if not gpus:
+        return "bfloat16" if _cpu_has_bfloat16() else "float32"
+    weakest = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
+    if weakest >= BFLOAT16_CAPABILITY:
+        return "bfloat16"
+    return "float16" if weakest >= FLOAT16_CAPABILITY else "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively (AVX512-BF16 or AMX), as the Linux kernel tells."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = next((line for line in file if line.startswith("flags")), "").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

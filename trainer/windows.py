@@ -1,0 +1,148 @@
+"""Cut a split's ids into windows, and windows into batches: contiguous streams that carry state, or shuffled windows.
+
+Everything here is NumPy on index tables, so that no text is copied and the place in the data is two integers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+MIN_WINDOWS_IN_A_STREAM = 4
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A table of windows over one array of ids.
+
+    Attributes:
+      ids: all documents of the split one after the other, shape (characters,).
+      starts: index in `ids` of each window's first input, shape (windows,).
+      lengths: targets in each window, at most `size`, shape (windows,).
+      fresh: whether a window begins a document, so that no state may be carried into it, shape (windows,).
+      size: characters in a full window.
+    """
+
+    ids: Array
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    fresh: NDArray[np.bool_]
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def targets(self) -> int:
+        """Characters that are predicted in one pass."""
+        return int(self.lengths.sum())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's windows.
+
+    Attributes:
+      inputs, targets: ids, int32 (batch, time); zero where `mask` is zero.
+      mask: float32 (batch, time), one where a target counts.
+      keep: float32 (batch, 1), zero where the carried state must be forgotten before the window.
+    """
+
+    inputs: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    mask: NDArray[np.float32]
+    keep: NDArray[np.float32]
+
+
+def contiguous(ids: Array, document_lengths: NDArray[np.int64], size: int) -> Windows:
+    """Windows that follow one another without a gap and never cross the end of a document.
+
+    Every character but each document's first is a target exactly once; a document's last window may be shorter.
+    """
+    return _cut(ids, document_lengths, size, stride=size, keep_short=True)
+
+
+def independent(ids: Array, document_lengths: NDArray[np.int64], size: int) -> Windows:
+    """Full windows that share no character, cut `size + 1` apart and without the rest: the tutorial's sequences.
+
+    Should no document hold a full window, the shorter ones are kept.
+    """
+    windows = _cut(ids, document_lengths, size, stride=size + 1, keep_short=False)
+    return windows if len(windows) else _cut(ids, document_lengths, size, stride=size + 1, keep_short=True)
+
+
+def _cut(ids: Array, document_lengths: NDArray[np.int64], size: int, stride: int, keep_short: bool) -> Windows:
+    begins = np.concatenate([[0], np.cumsum(document_lengths)])
+    starts, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for begin, end in zip(begins[:-1], begins[1:]):
+        at = np.arange(begin, end - 1, stride, dtype=np.int64)
+        length = np.minimum(size, end - 1 - at)
+        chosen = slice(None) if keep_short else length == size
+        starts.append(at[chosen])
+        lengths.append(length[chosen])
+    all_starts = np.concatenate(starts)
+    return Windows(ids, all_starts, np.concatenate(lengths), np.isin(all_starts, begins), size)
+
+
+def stream_count(windows: Windows, batch_size: int, replicas: int = 1) -> int:
+    """Parallel streams for carried state: `batch_size`, or fewer for a small split, and a multiple of `replicas`."""
+    wanted = min(batch_size, max(1, len(windows) // MIN_WINDOWS_IN_A_STREAM))
+    return max(replicas, wanted // replicas * replicas)
+
+
+def contiguous_batches(windows: Windows, streams: int, first: int = 0) -> Iterator[Batch]:
+    """One pass: row r of batch s holds window s of stream r; streams are equal parts of the table.
+
+    Args:
+      first: number of the batch to begin with, to go on after an interruption.
+    """
+    steps = steps_in_a_pass(windows, streams)
+    for step in range(first, steps):
+        rows = np.arange(streams, dtype=np.int64) * steps + step
+        yield _gather(windows, rows, forget=windows.fresh[np.minimum(rows, len(windows) - 1)] | (step == 0))
+
+
+def shuffled_batches(windows: Windows, batch_size: int, buffer: int, seed: int, first: int = 0) -> Iterator[Batch]:
+    """One pass over independent windows through a shuffle buffer; an incomplete last batch is dropped.
+
+    Args:
+      buffer: windows among which the next one is drawn, as in `tf.data.Dataset.shuffle`.
+      seed: the same seed gives the same order.
+      first: number of the batch to begin with, to go on after an interruption.
+    """
+    order = np.fromiter(_shuffle(len(windows), buffer, seed), np.int64, len(windows))
+    for step in range(first, steps_in_a_pass(windows, batch_size, whole=True)):
+        rows = order[step * batch_size : (step + 1) * batch_size]
+        yield _gather(windows, rows, forget=np.ones(len(rows), bool))
+
+
+def steps_in_a_pass(windows: Windows, rows: int, whole: bool = False) -> int:
+    """Batches of one pass; `whole`: only those with all their rows (at least one)."""
+    return max(1, len(windows) // rows) if whole else -(-len(windows) // rows)
+
+
+def _shuffle(count: int, buffer: int, seed: int) -> Iterator[int]:
+    random = np.random.default_rng(seed)
+    if buffer >= count:
+        yield from random.permutation(count)
+        return
+    held = list(range(buffer))
+    for incoming in range(buffer, count):
+        place = int(random.integers(buffer))
+        yield held[place]
+        held[place] = incoming
+    random.shuffle(held)
+    yield from held
+
+
+def _gather(windows: Windows, rows: NDArray[np.int64], forget: NDArray[np.bool_]) -> Batch:
+    exists = rows < len(windows)  # the last stream may be shorter than the others
+    rows = np.minimum(rows, len(windows) - 1)
+    length = np.where(exists, windows.lengths[rows], 0)[:, None]
+    time = np.arange(windows.size + 1)[None, :]  # (1, time + 1)
+    at = np.minimum(windows.starts[rows][:, None] + time, len(windows.ids) - 1)
+    ids = np.where(time <= length, windows.ids[at], 0).astype(np.int32)  # (batch, time + 1)
+    mask = (time[:, :-1] < length).astype(np.float32)
+    return Batch(ids[:, :-1], ids[:, 1:], mask, (~forget).astype(np.float32)[:, None])

@@ -1,0 +1,1 @@
+"""tf.Transform: the character vocabulary, and text to ids."""

@@ -1,0 +1,34 @@
+"""The preprocessing function of the TFX Transform component: text to ids over a vocabulary of code points."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+VOCABULARY_NAME = "characters"
+
+
+def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, Any]:
+    """Turn passages into ids.
+
+    Characters enter the vocabulary as zero-padded decimal code points ("000010" for a newline), because a text
+    vocabulary silently drops every token that holds a newline or carriage return itself. The most frequent character has
+    id 0; the id after the last one stands for every character that the train split does not have.
+
+    Args:
+      inputs: `text`, `document`, `position` and `length`, each of shape (batch,).
+      custom_config: `max_size` (int or None) and `min_count` (int) of the vocabulary.
+
+    Returns:
+      `ids`: ragged int64 (batch, characters); `document` and `position`: (batch,).
+    """
+    code_points = tf.strings.unicode_decode(inputs["text"], "UTF-8")  # (batch, characters)
+    tokens = tf.ragged.map_flat_values(tf.strings.as_string, code_points, width=6, fill="0")
+    ids = tft.compute_and_apply_vocabulary(
+        tokens,
+        top_k=custom_config["max_size"],
+        frequency_threshold=custom_config["min_count"] if custom_config["min_count"] > 1 else None,
+        num_oov_buckets=1,
+        vocab_filename=VOCABULARY_NAME,
+    )
+    return {"ids": ids, "document": inputs["document"], "position": inputs["position"]}

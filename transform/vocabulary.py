@@ -1,0 +1,51 @@
+"""The vocabulary as tf.Transform leaves it: one code point an id, in order of frequency."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+UNICODE_SIZE = 0x110000  # code points that exist
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Characters with an id of their own; `out_of_vocabulary` is the one id for all others."""
+
+    code_points: tuple[int, ...]
+
+    @classmethod
+    def from_tokens(cls, tokens: Iterable[bytes]) -> "Vocabulary":
+        """Read the zero-padded decimal code points that tf.Transform wrote, in order of their ids."""
+        return cls(tuple(int(token) for token in tokens))
+
+    @property
+    def characters(self) -> tuple[str, ...]:
+        """Each id's character."""
+        return tuple(map(chr, self.code_points))
+
+    @property
+    def out_of_vocabulary(self) -> int:
+        """The id after the last character's."""
+        return len(self.code_points)
+
+    @property
+    def size(self) -> int:
+        """Number of ids, the out-of-vocabulary one included: what a model's output layer is wide."""
+        return len(self.code_points) + 1
+
+    @property
+    def unknown_characters(self) -> int:
+        """How many code points share the out-of-vocabulary id."""
+        return UNICODE_SIZE - len(self.code_points)
+
+    @cached_property
+    def _ids(self) -> dict[int, int]:
+        return {code_point: i for i, code_point in enumerate(self.code_points)}
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text."""
+        return [self._ids.get(ord(character), self.out_of_vocabulary) for character in text]
+
+    def decode(self, ids: Iterable[int], unknown: str = "\ufffd") -> str:
+        """Text of ids; `unknown` stands for the out-of-vocabulary id."""
+        return "".join(chr(self.code_points[i]) if i < len(self.code_points) else unknown for i in ids)
