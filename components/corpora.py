@@ -86,8 +86,7 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
     expected = (checksum or "").strip().lower().removeprefix("sha256:") or None
     if checksum and not re.fullmatch("[0-9a-f]{64}", expected or ""):
         raise UserError(f"A corpus checksum must be the 64 hex digits that `sha256sum` prints. Received: {checksum!r}")
-    address = source if source.lower().startswith(("http://", "https://")) else None
-    url, known_checksum = KNOWN.get(source, (address, None))
+    url, known_checksum = KNOWN.get(source, (source if re.match("(?i)https?://", source) else None, None))
     if url:
         try:
             return Corpus(source, (_fetch(url, expected or known_checksum, cache),), None)
@@ -230,8 +229,9 @@ def _download(url: str, expected: str | None, target: Path) -> None:
 
 
 def _failed(url: str, reason: object, kind: type[UserError] = UserError) -> UserError:
+    told = re.sub(r"<\S+ object at \w+>[:,] ", "", str(reason))  # Where the library has its objects helps nobody.
     return kind(
-        f"The corpus at {url} cannot be downloaded: {reason}. Check the address and the network, or download it by "
+        f"The corpus at {url} cannot be downloaded: {told}. Check the address and the network, or download it by "
         f"hand and give its path (--corpus PATH). Received: {url}"
     )
 

@@ -3,13 +3,14 @@
 Everything here is NumPy on index tables, so that no text is copied and the place in the data is two integers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.generic]
+Seed = int | Sequence[int]
 MIN_WINDOWS_IN_A_STREAM = 4
 
 
@@ -104,7 +105,7 @@ def contiguous_batches(windows: Windows, streams: int, first: int = 0) -> Iterat
         yield _gather(windows, rows, forget=windows.fresh[np.minimum(rows, len(windows) - 1)] | (step == 0))
 
 
-def shuffled_batches(windows: Windows, batch_size: int, buffer: int, seed: int, first: int = 0) -> Iterator[Batch]:
+def shuffled_batches(windows: Windows, batch_size: int, buffer: int, seed: Seed, first: int = 0) -> Iterator[Batch]:
     """One pass over independent windows through a shuffle buffer; an incomplete last batch is dropped.
 
     Args:
@@ -123,7 +124,7 @@ def steps_in_a_pass(windows: Windows, rows: int, whole: bool = False) -> int:
     return max(1, len(windows) // rows) if whole else -(-len(windows) // rows)
 
 
-def _shuffle(count: int, buffer: int, seed: int) -> Iterator[int]:
+def _shuffle(count: int, buffer: int, seed: Seed) -> Iterator[int]:
     random = np.random.default_rng(seed)
     if buffer >= count:
         yield from random.permutation(count)

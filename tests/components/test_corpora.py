@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -86,6 +87,14 @@ def as_nobody() -> Iterator[Callable[[], None]]:
     user = os.geteuid()
     yield lambda: os.seteuid(65534) if user == 0 else None
     os.seteuid(user)
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user can reach, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
 
 
 def names(corpus: Corpus) -> list[str]:
@@ -228,17 +237,15 @@ def test_malformed_checksum_is_refused(checksum: str, cache: Path) -> None:
         resolve("shakespeare", checksum, cache)
 
 
-def test_forbidden_file_and_directory(tmp_path: Path, cache: Path, as_nobody: Callable[[], None]) -> None:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    write(tmp_path, "a.txt", "b/c.txt", "d/e.txt")
-    (tmp_path / "a.txt").chmod(0)
-    (tmp_path / "b").chmod(0)
+def test_forbidden_file_and_directory(public: Path, cache: Path, as_nobody: Callable[[], None]) -> None:
+    write(public, "a.txt", "b/c.txt", "d/e.txt")
+    (public / "a.txt").chmod(0)
+    (public / "b").chmod(0)
     as_nobody()
-    assert names(resolve(f"{tmp_path}/d", None, cache)) == ["e.txt"]
+    assert names(resolve(f"{public}/d", None, cache)) == ["e.txt"]
     for source in ("a.txt", "b", "b/c.txt", ""):
         with pytest.raises(UserError, match=r"cannot be read: Permission denied.*Received: '/"):
-            resolve(f"{tmp_path}/{source}", None, cache)
+            resolve(f"{public}/{source}", None, cache)
 
 
 def test_dangling_link_and_pipe(tmp_path: Path, cache: Path) -> None:
@@ -329,8 +336,9 @@ def test_download_that_ends_early_is_tried_again(server: Server, cache: Path) ->
 
 def test_unreachable(server: Server, cache: Path) -> None:
     server.close()
-    with pytest.raises(UserError, match=r"cannot be downloaded: .*refused.*--corpus PATH.*/a\.txt$"):
+    with pytest.raises(UserError, match=r"cannot be downloaded: .*refused.*--corpus PATH.*/a\.txt$") as caught:
         resolve(f"{server.url}/a.txt", None, cache)
+    assert "object at 0x" not in str(caught.value)
     assert list(cache.iterdir()) == []
 
 

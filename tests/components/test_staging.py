@@ -201,18 +201,21 @@ def test_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match=r"cannot be copied into '.*/file'.*Received: '.*/file/[0-9a-f]{16}'$"):
         stage(corpus_of(tmp_path / "in", CONTENTS), tmp_path / "file")
+
+
+def test_directory_that_may_not_be_written() -> None:
     user = os.geteuid()
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    corpus = corpus_of(tmp_path / "in", CONTENTS)
-    (tmp_path / "out").mkdir(mode=0o555)
-    try:
-        if user == 0:
-            os.seteuid(65534)
-        with pytest.raises(UserError, match="cannot be copied into .* Permission denied"):
-            stage(corpus, tmp_path / "out")
-    finally:
-        os.seteuid(user)
+    with tempfile.TemporaryDirectory() as public:
+        Path(public).chmod(0o755)
+        corpus = corpus_of(Path(public, "in"), CONTENTS)
+        Path(public, "out").mkdir(mode=0o555)
+        try:
+            if user == 0:
+                os.seteuid(65534)
+            with pytest.raises(UserError, match="cannot be copied into .* Permission denied"):
+                stage(corpus, Path(public, "out"))
+        finally:
+            os.seteuid(user)
 
 
 def test_name_too_long_for_the_file_system(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What is served: the exported OneStep graph and its warm-up requests."""

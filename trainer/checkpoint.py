@@ -1,0 +1,101 @@
+"""Save and restore all that training needs to go on as if it had never stopped."""
+
+import dataclasses
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.model import LanguageModel
+
+
+@dataclass
+class Position:
+    """Where training stands.
+
+    Attributes:
+      step: optimiser steps done.
+      epoch, batch: the pass over the data, and the next batch in it.
+      best_loss: lowest eval loss so far, nats per character.
+      best_step: when it was reached.
+      without_better: evaluations since then.
+      finished: nothing is left to train.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best_loss: float = float("inf")
+    best_step: int = 0
+    without_better: int = 0
+    finished: bool = False
+
+
+class Checkpoints:
+    """Checkpoints of one training run in one directory; the newest whole one counts.
+
+    `tf.train.CheckpointManager` writes data first and then replaces the file that names the newest checkpoint, so one that
+    was cut off while it was written is never restored.
+    """
+
+    def __init__(
+        self, directory: str, model: LanguageModel, optimizer: Any, batch: int, chief: bool, keep_every_epoch: bool
+    ) -> None:
+        """Prepare variables for model, optimizer, carried state (`batch` rows), best weights and position."""
+        self._model = model
+        self._weights = [variable.value for variable in model.trainable_variables]
+        self.best = [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
+        self._carried = [tf.Variable(tf.zeros((batch, model.units)), trainable=False) for _ in model.recurrent]
+        self._position = tf.Variable("", trainable=False)
+        # Every worker has to take part in saving; only the chief's files are kept.
+        self._directory = directory if chief else tempfile.mkdtemp(prefix="char-rnn-worker-")
+        self._manager = tf.train.CheckpointManager(
+            tf.train.Checkpoint(
+                model=model, optimizer=optimizer, best=self.best, carried=self._carried, position=self._position
+            ),
+            self._directory,
+            max_to_keep=1,
+        )
+        self._restore_from = directory
+        self._epochs = (
+            tf.train.CheckpointManager(
+                tf.train.Checkpoint(model=model), os.path.join(self._directory, "epochs"), max_to_keep=None
+            )
+            if keep_every_epoch
+            else None
+        )
+
+    def restore(self) -> tuple[Position, list[np.ndarray]] | None:
+        """Load the newest checkpoint; None if there is none. Returns position and carried state."""
+        latest = tf.train.latest_checkpoint(self._restore_from)
+        if latest is None:
+            return None
+        self._manager.checkpoint.restore(latest).assert_consumed()
+        position = Position(**json.loads(self._position.numpy().decode()))
+        return position, [variable.numpy() for variable in self._carried]
+
+    def save(self, position: Position, carried: list[np.ndarray]) -> None:
+        """Write a checkpoint; the one before is deleted afterwards."""
+        for variable, value in zip(self._carried, carried):
+            variable.assign(value)
+        self._position.assign(json.dumps(dataclasses.asdict(position)))
+        self._manager.save(checkpoint_number=position.step)
+
+    def save_epoch(self, epoch: int) -> None:
+        """Keep the weights of an epoch for good, if that was asked for."""
+        if self._epochs:
+            self._epochs.save(checkpoint_number=epoch)
+
+    def keep_as_best(self) -> None:
+        """Remember the weights as they are now."""
+        for best, weight in zip(self.best, self._weights):
+            best.assign(weight)
+
+    def use_best(self) -> None:
+        """Put the best weights back into the model."""
+        for best, weight in zip(self.best, self._weights):
+            weight.assign(best)

@@ -1,0 +1,35 @@
+"""Hand the trained weights over to the OneStep SavedModel."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from serving import signatures, warmup
+from serving.one_step import Defaults, OneStep, Weights
+from trainer.model import LanguageModel
+from transform.vocabulary import Vocabulary
+
+
+def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any], yardstick_nll: float) -> OneStep:
+    """The model as it is served; `export` is that section of the configuration."""
+    weights = Weights(
+        embedding=model.embedding.embeddings.numpy(),
+        layers=[
+            (layer.cell.kernel.numpy(), layer.cell.recurrent_kernel.numpy(), layer.cell.bias.numpy())
+            for layer in model.recurrent
+        ],
+        projection=model.projection.kernel.numpy(),
+        projection_bias=model.projection.bias.numpy(),
+    )
+    return OneStep(weights, vocabulary, Defaults(**export), yardstick_nll)
+
+
+def save(exported: OneStep, directory: str, model_name: str) -> None:
+    """Write SavedModel and warm-up file; the directory appears whole or not at all."""
+    partial = directory.rstrip("/") + ".partial"
+    if tf.io.gfile.exists(partial):
+        tf.io.gfile.rmtree(partial)
+    signatures.save(exported, partial)
+    warmup.write(partial, model_name, exported.state_size)
+    tf.io.gfile.rename(partial, directory)
+

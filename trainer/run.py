@@ -1,0 +1,146 @@
+"""`run_fn`: what the TFX Trainer calls."""
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.utils import io_utils
+
+from components.errors import UserError
+from trainer import data, export, hardware, optimizer, trigram, windows
+from trainer.checkpoint import Checkpoints
+from trainer.loop import Loop
+from trainer.model import LanguageModel
+from trainer.progress import LOGGER, Reporter, perplexity
+from transform.preprocessing import VOCABULARY_NAME
+from transform.vocabulary import Vocabulary
+
+
+def run_fn(fn_args: Any) -> None:
+    """Train the language model and export it as a OneStep SavedModel.
+
+    Checkpoints live below `custom_config["checkpoints"]`, in a directory named after all that decides the result: data,
+    configuration and sources. A run that was killed goes on from there, and a finished export is used again.
+
+    Args:
+      fn_args: TFX's `FnArgs`. `custom_config` holds `checkpoints` (directory), `sources` (digest), `seed`, `model_name` and
+        the sections `model`, `training` and `export` of the configuration.
+    """
+    config = fn_args.custom_config
+    transform_output = tft.TFTransformOutput(fn_args.transform_output)
+    vocabulary = Vocabulary.from_tokens(transform_output.vocabulary_by_name(VOCABULARY_NAME))
+    spec = transform_output.transformed_feature_spec()
+    limit = config["training"]["memory_limit_chars"]
+    train = data.load(fn_args.train_files, spec, vocabulary.size, limit)
+    evaluation = data.load(fn_args.eval_files, spec, vocabulary.size, limit)
+    if not evaluation.targets or not train.targets:
+        raise UserError("The corpus is too small: one of its splits has no character to predict. Give a longer text.")
+
+    directory = os.path.join(config["checkpoints"], _key(config, vocabulary, train, evaluation))
+    finished = os.path.join(directory, "export")
+    chief = _is_chief()
+    if tf.io.gfile.exists(finished):
+        LOGGER.info("the same model was trained before: its export is used again")
+    else:
+        _train(config, vocabulary, train, evaluation, directory, finished, chief)
+    if chief:
+        io_utils.copy_dir(finished, fn_args.serving_model_dir)
+        logs = os.path.join(directory, "tensorboard")
+        if tf.io.gfile.exists(logs):
+            io_utils.copy_dir(logs, fn_args.model_run_dir)
+
+
+def _train(
+    config: dict[str, Any],
+    vocabulary: Vocabulary,
+    train: data.Split,
+    evaluation: data.Split,
+    directory: str,
+    finished: str,
+    chief: bool,
+) -> None:
+    training, seed = config["training"], config["seed"]
+    if training["deterministic"]:
+        tf.config.experimental.enable_op_determinism()
+    machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
+    cut = windows.contiguous if training["data_order"] == "contiguous" else windows.independent
+    train_windows = cut(train.ids, train.lengths, training["sequence_length"])
+    eval_windows = windows.contiguous(evaluation.ids, evaluation.lengths, training["sequence_length"])
+
+    with machine.strategy.scope():
+        tf.random.set_seed(seed)
+        model = LanguageModel(
+            vocabulary.size,
+            config["model"]["embedding"],
+            config["model"]["units"],
+            config["model"]["layers"],
+            config["model"]["dropout"],
+            seed=seed,
+            precision=machine.precision,
+            stock_layer=machine.stock_layer,
+        )
+        replicas = machine.strategy.num_replicas_in_sync
+        total_steps = Loop.count_steps(training, train_windows, replicas)
+        optimiser = optimizer.create(training, total_steps, replicas, machine.precision)
+        optimiser.build(model.trainable_variables)
+        loop = Loop(training, seed, machine.strategy, model, optimiser, train_windows, eval_windows)
+
+    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    LOGGER.info("%s; %s parameters, %s characters to learn", machine.description, f"{parameters:,}", f"{train.targets:,}")
+    checkpoints = Checkpoints(directory, model, optimiser, loop.batch_size, chief, training["keep_every_epoch"])
+    writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
+    reporter = Reporter(loop.total_steps, training["log_every"], writer)
+    position = loop.run(checkpoints, reporter, _sampler(model, vocabulary, training["sample_chars"], seed))
+    LOGGER.info(
+        "trained %s steps; best eval loss %.4f nats (perplexity %.3f) at step %s",
+        f"{position.step:,}",
+        position.best_loss,
+        perplexity(position.best_loss),
+        f"{position.best_step:,}",
+    )
+    if chief:
+        yardstick = trigram.cross_entropy(
+            train, evaluation, vocabulary.size, vocabulary.out_of_vocabulary, vocabulary.unknown_characters
+        )
+        exported = export.one_step(model, vocabulary, config["export"], yardstick)
+        export.save(exported, finished, config["model_name"])
+
+
+def _key(config: dict[str, Any], vocabulary: Vocabulary, train: data.Split, evaluation: data.Split) -> str:
+    decides = {name: config[name] for name in ("sources", "seed", "model_name", "model", "training", "export")}
+    decides["data"] = [train.digest(vocabulary), evaluation.digest(vocabulary)]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_chief() -> bool:
+    """Whether this process writes the results: always, but for workers other than the first."""
+    task = json.loads(os.environ.get("TF_CONFIG") or "{}")
+    kind, index = task.get("task", {}).get("type"), int(task.get("task", {}).get("index", 0))
+    if kind in (None, "chief"):
+        return True
+    return kind == "worker" and index == 0 and not task.get("cluster", {}).get("chief")
+
+
+def _sampler(model: LanguageModel, vocabulary: Vocabulary, count: int, seed: int) -> Any:
+    """Text of `count` characters for TensorBoard, drawn at temperature 0.8; None if none is wanted."""
+    if not count:
+        return None
+    step_of = tf.function(lambda ids, state: model(ids, state))
+
+    def sample(step: int) -> str:
+        random = np.random.default_rng([seed, step])
+        state, written, character = model.zero_state(1), [], vocabulary.encode("\n")[0]
+        for _ in range(count):
+            logits, state = step_of(tf.constant([[character]], tf.int32), state)
+            scaled = logits.numpy()[0, 0, :-1].astype(np.float64) / 0.8  # without the out-of-vocabulary id
+            odds = np.exp(scaled - scaled.max())
+            character = int(random.choice(len(odds), p=odds / odds.sum()))
+            written.append(character)
+        return vocabulary.decode(written)
+
+    return sample
+
