@@ -167,7 +167,9 @@ class OneStep(tf.Module):
     def _encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         code_points = tf.strings.unicode_decode(text, "UTF-8")  # ragged (batch, time)
         ids = tf.ragged.map_flat_values(self._ids.lookup, code_points)
-        return ids.to_tensor(), tf.cast(code_points.row_lengths(), tf.int32)
+        dense = ids.to_tensor()
+        short = tf.maximum(2 - tf.shape(dense)[1], 0)  # two columns at least, so that every loop takes a step
+        return tf.pad(dense, [[0, 0], [0, short]]), tf.cast(code_points.row_lengths(), tf.int32)
 
     def _unpack(self, state: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         layers = len(self.recurrent_kernels)
@@ -220,7 +222,7 @@ class OneStep(tf.Module):
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
         """Generate; a row that has all its characters waits unchanged for the others."""
-        count = tf.reduce_max(tf.concat([num_chars, [0]], 0))
+        count = tf.reduce_max(tf.concat([num_chars, [1]], 0))  # at least one step: an empty TensorArray does not stack
         with tf.device("/CPU:0"):
             random = sampling.uniforms(seed, draws, count)  # (count, batch)
         any_top_k = tf.reduce_any(top_k > 0)
@@ -248,7 +250,7 @@ class OneStep(tf.Module):
 
     def _nll(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         """Nats of each character but the first, (batch, time - 1), zero after a text's end."""
-        steps = tf.maximum(tf.shape(ids)[1] - 1, 0)
+        steps = tf.shape(ids)[1] - 1
         table = self.table.read_value()
         hidden = [tf.zeros((tf.shape(ids)[0], self.units)) for _ in self.recurrent_kernels]
 

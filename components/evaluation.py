@@ -1,0 +1,93 @@
+"""Read the Evaluator's figures and its reasons."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The candidate's and the baseline's figures on the eval split.
+
+    Attributes:
+      perplexity, bits_per_character: of the candidate.
+      threshold_ratio: perplexity over that of the trigram model.
+      eval_chars: characters predicted.
+      out_of_vocabulary_rate: part of them that the vocabulary does not have.
+      baseline_perplexity: of the last blessed model on the same text; None without one.
+      by_document: perplexity of each document.
+      reasons: why the model was not blessed; empty if it was.
+    """
+
+    perplexity: float
+    bits_per_character: float
+    yardstick_ratio: float
+    eval_chars: int
+    out_of_vocabulary_rate: float
+    baseline_perplexity: float | None
+    by_document: dict[str, float] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def yardstick_perplexity(self) -> float:
+        """Perplexity of the trigram model: what threshold "auto" asks to beat."""
+        return self.perplexity / self.yardstick_ratio
+
+
+def read_figures(evaluation: str) -> Figures:
+    """Read the directory of a ModelEvaluation artifact."""
+    candidate, baseline = _metrics(evaluation, "candidate"), _metrics(evaluation, "baseline")
+    if not candidate:
+        candidate, baseline = _metrics(evaluation, ""), {}
+    overall = candidate[()]
+    by_document = {str(key[0][1]): values["perplexity"] for key, values in candidate.items() if key}
+    return Figures(
+        perplexity=overall["perplexity"],
+        bits_per_character=overall["bits_per_character"],
+        yardstick_ratio=overall["yardstick_ratio"],
+        eval_chars=round(overall["character_count"]),
+        out_of_vocabulary_rate=overall["out_of_vocabulary_rate"],
+        baseline_perplexity=baseline[()]["perplexity"] if baseline else None,
+        by_document=by_document,
+        reasons=tuple(_reasons(evaluation)),
+    )
+
+
+def _metrics(evaluation: str, model: str) -> dict[Any, dict[str, float]]:
+    """Figures of one model by slice; the whole split is the empty slice."""
+    result: dict[Any, dict[str, float]] = {}
+    for record in tfma.load_metrics(evaluation):
+        slice_key = tuple((key.column, _value(key)) for key in record.slice_key.single_slice_keys)
+        for item in record.metric_keys_and_values:
+            if item.key.model_name == model and not item.key.is_diff and item.value.HasField("double_value"):
+                result.setdefault(slice_key, {})[item.key.name] = item.value.double_value.value
+    return result
+
+
+def _value(key: Any) -> Any:
+    kind = key.WhichOneof("kind")
+    value = getattr(key, kind)
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _reasons(evaluation: str) -> list[str]:
+    validation = tfma.load_validation_result(evaluation)
+    found = []
+    for validated in validation.metric_validations_per_slice:
+        for failure in validated.failures:
+            value = failure.metric_value.double_value.value
+            name = failure.metric_key.name
+            if failure.metric_key.is_diff:
+                bound = failure.metric_threshold.change_threshold.relative.value
+                found.append(
+                    f"perplexity rose by {value:.3f} over the last blessed model, more than {bound:.1%} of its own"
+                )
+            elif name == "yardstick_ratio":
+                found.append(f"perplexity is {value:.3f} times that of a character trigram model, it must be below 1")
+            else:
+                bound = failure.metric_threshold.value_threshold.upper_bound.value
+                found.append(f"perplexity {value:.3f} is above the threshold {bound:g}")
+    if not validation.validation_ok and not found:
+        found.append(str(validation.missing_slices or "the evaluation gave no figures").strip())
+    return found

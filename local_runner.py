@@ -1,0 +1,164 @@
+"""Run the whole pipeline on this machine: corpus in, blessed model in a TF Serving directory out.
+
+    python local_runner.py                                   # tiny Shakespeare, some minutes on two CPU cores
+    python local_runner.py --corpus my_texts/ --preset best
+    python local_runner.py --set training.steps=2000 --set model.units=768
+"""
+
+import argparse
+import contextlib
+import errno
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+# The scripts' folder comes first on the path, so that `kubeflow` and `tests` are ours and not packages of the index.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from components.errors import UserError  # noqa: E402
+from pipeline import overrides  # noqa: E402
+from pipeline.config import Config  # noqa: E402
+
+OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+_USERS_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; a mistake in it ends the program with code 2."""
+    parser = argparse.ArgumentParser(
+        prog="local_runner.py",
+        description="Train, judge and push a character-level language model with TFX on this machine.",
+        epilog="Exit codes: 0 pushed or already served, 3 trained but not good enough, 2 a mistake in input or options, "
+        "130 interrupted, 1 anything else. All values that --set takes: pipeline/config.py.",
+    )
+    add = parser.add_argument
+    add("--preset", default="quick", metavar="NAME", help=f"one of: {', '.join(overrides.preset_names())}; default quick")
+    add("--corpus", metavar="NAME|PATH|DIR|GLOB|URL", help="text to learn from; default shakespeare")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="override a value; repeatable")
+    add("--model", metavar="NAME", help="a lineage of its own: registry and serving directory; default char_rnn")
+    add("--root", metavar="DIR", help="where everything is kept; default output")
+    add("--serving-dir", metavar="DIR", help="TF Serving reads DIR/<model>/<version>; default <root>/serving")
+    add("--summary", metavar="FILE", help="write the result as JSON")
+    add("--verbose", action="store_true", help="framework logs on the terminal instead of in a file")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    options = arguments(argv)
+    explicit: dict[str, Any] = {
+        "corpus.source": options.corpus,
+        "model_name": options.model,
+        "root": options.root,
+        "serving_dir": options.serving_dir,
+    }
+    try:
+        config = overrides.load(options.preset, options.settings, explicit)
+        return _run(config, options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(config: Config, options: argparse.Namespace) -> int:
+    _check_summary(options.summary)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    from pipeline import local
+    from pipeline.places import Places
+
+    places = Places.of(config)
+    with local.locked(places, lambda text: print(text, flush=True)):
+        corpus, facts, staged = local.ingest(config, places)
+        from pipeline.console import Screen, take_over
+
+        log = None if options.verbose else os.path.join(places.logs, time.strftime("%Y%m%d-%H%M%S.log"))
+        screen = Screen(take_over(log))
+        screen.say(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
+        if corpus.note:
+            screen.say(f"NOTE: {corpus.note}", style="bold yellow")
+        try:
+            report = local.run(config, places, screen, corpus, facts, staged)
+            screen.say("")
+            screen.table(report.rows())
+            if options.summary:
+                report.write(options.summary)
+            _show_text(screen, report.model, config)
+            _show_next(screen, report.serving, config.model_name, report.pushed_version)
+            code = report.exit_code
+        except UserError as error:
+            screen.say(f"error: {error}", style="red")
+            code = USER_ERROR
+        except KeyboardInterrupt:
+            screen.say("interrupted; what is finished is kept, the same command goes on from there")
+            code = INTERRUPTED
+        except Exception as error:
+            traceback.print_exc()
+            code = _explain(screen, error, log)
+    _leave(screen, code)
+
+
+def _explain(screen: Any, error: Exception, log: str | None) -> int:
+    """Say what failed and where to read more; an error that only the user can mend counts as the user's."""
+    where = f" Details: {log}" if log else ""
+    if isinstance(error, OSError) and error.errno in _USERS_ERRORS:
+        place = f" ({error.filename})" if error.filename else ""
+        screen.say(f"error: {error.strerror}{place}. Make room or mend the permissions and run again; finished "
+                   f"components are kept.{where}", style="red")  # fmt: skip
+        return USER_ERROR
+    first = next(iter(str(error).strip().splitlines()), "")[:300]
+    screen.say(f"failed: {type(error).__name__}: {first}{where}", style="red")
+    return FAILED
+
+
+def _show_text(screen: Any, model: str, config: Config) -> None:
+    """Print text that the trained model writes."""
+    import tensorflow as tf
+
+    generate = tf.saved_model.load(model).signatures["generate"]
+    text = generate(
+        prompt=tf.constant([""]),
+        num_chars=tf.constant([300]),
+        temperature=tf.constant([config.export.temperature]),
+        top_k=tf.constant([config.export.top_k]),
+        seed=tf.constant([config.seed], tf.int64),
+    )["text"]
+    screen.say(f"\n300 characters at temperature {config.export.temperature:g}:\n", style="bold")
+    screen.say(text.numpy()[0].decode("utf-8"))
+
+
+def _show_next(screen: Any, serving: str, model: str, version: str | None) -> None:
+    """Print what to type next."""
+    if version is None:
+        screen.say("\nNext: train longer, for example --set training.steps=2000, or see what `why not` says.")
+        return
+    screen.say("\nServe it over REST:", style="bold")
+    screen.say(
+        f"docker run --rm -p 8501:8501 -v {serving}:/models/{model} -e MODEL_NAME={model} tensorflow/serving &\n"
+        f"curl -d '{{\"instances\": [\"ROMEO:\"]}}' http://localhost:8501/v1/models/{model}:predict"
+    )
+
+
+def _check_summary(path: str | None) -> None:
+    if path is not None and not os.access(Path(path).absolute().parent, os.W_OK):
+        raise UserError(f"The summary cannot be written: its directory is missing or read-only. Received: --summary {path}")
+
+
+def _leave(screen: Any, code: int) -> NoReturn:
+    """End at once: threads of Beam and TensorFlow would keep an interrupted process alive."""
+    with contextlib.suppress(OSError):
+        screen.console.file.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

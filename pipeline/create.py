@@ -1,0 +1,166 @@
+"""The pipeline itself: components in the order in which data flows, the same for every runner."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2, transform_pb2
+
+from components import corpus_example_gen
+from components.anomaly_gate import AnomalyGate
+from components.evaluator import PerplexityEvaluator, eval_config
+from components.infra_check import InfraCheck
+from components.last_blessed import LastBlessed
+from components.pusher import Pusher
+from pipeline import sources
+from pipeline.config import Config
+from pipeline.places import Places
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a runner hands to the pipeline besides the configuration.
+
+    Attributes:
+      corpus: directory of the staged corpus.
+      corpus_label: what the user called it.
+      schema: a schema file whose path changes with its content.
+      run_key: digest of all that decides the trained model, for the registry.
+      newest_other: names the newest registered model of another run; "" if there is none.
+    """
+
+    corpus: str
+    corpus_label: str
+    schema: str
+    run_key: str
+    newest_other: str
+
+
+def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: list[str]) -> Pipeline:
+    """Build the TFX pipeline of a configuration."""
+    # Reads and cleans the corpus and cuts it into passages, each split a contiguous block of every document.
+    examples = corpus_example_gen.create(
+        inputs.corpus,
+        config.corpus.passage_length,
+        config.corpus.eval_fraction,
+        config.corpus.test_fraction,
+        sources.digest(sources.INGEST),
+    )
+    # Figures over every feature, for the validation and for people.
+    statistics = StatisticsGen(examples=examples.outputs["examples"])
+    # The curated schema: what a passage must look like.
+    schema = ImportSchemaGen(schema_file=inputs.schema)
+    # Holds the figures against the schema; only reports.
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    # Stops the run on an anomaly.
+    gate = AnomalyGate(anomalies=validator.outputs["anomalies"], sources=sources.digest(sources.GATE))
+    # Makes the vocabulary of the train split and turns text into ids.
+    transform = Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="transform.preprocessing.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(
+            analyze=["train"], transform=["train", "eval"] + (["test"] if config.corpus.test_fraction else [])
+        ),
+        custom_config={**config.vocabulary.model_dump(), "sources": sources.digest(sources.TRANSFORM)},
+    )
+    transform.add_upstream_node(gate)
+    # Trains the language model and exports it with its serving signatures.
+    trainer = Trainer(
+        run_fn="trainer.run.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+        custom_config={
+            "model": config.model.model_dump(),
+            "training": config.training.model_dump(),
+            "export": config.export.model_dump(),
+            "seed": config.seed,
+            "model_name": config.model_name,
+            "checkpoints": places.checkpoints,
+            "sources": sources.digest(sources.TRAINER),
+        },
+    )
+    # Finds the model that the candidate has to compare with.
+    baseline = LastBlessed(
+        candidate=trainer.outputs["model"],
+        registry_directory=places.registry,
+        newest=inputs.newest_other,
+        sources=sources.digest(sources.BASELINE),
+    )
+    # Measures perplexity on the eval split and blesses the model if it is good enough.
+    threshold = config.evaluation.threshold
+    evaluator = PerplexityEvaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["baseline"],
+        schema=schema.outputs["schema"],
+        example_splits=["eval"],
+        eval_config=eval_config(
+            None if threshold == "auto" else float(threshold),
+            config.evaluation.max_increase,
+            config.evaluation.by_document,
+            sources.digest(sources.EVALUATOR),
+        ),
+    ).with_id("Evaluator")
+    # Makes sure that a server can use the export.
+    infra = InfraCheck(model=trainer.outputs["model"], sources=sources.digest(sources.INFRA))
+    # Hands a model that passed both over to TF Serving.
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        serving=places.serving,
+        registry_directory=places.registry,
+        run_key=inputs.run_key,
+        corpus=inputs.corpus_label,
+        sources=sources.digest(sources.PUSHER),
+    )
+    return Pipeline(
+        pipeline_name=config.model_name,
+        pipeline_root=places.pipeline,
+        components=[
+            examples,
+            statistics,
+            schema,
+            validator,
+            gate,
+            transform,
+            trainer,
+            baseline,
+            evaluator,
+            infra,
+            pusher,
+        ],
+        enable_cache=True,
+        beam_pipeline_args=beam_args,
+    )
+
+
+def run_key(config: Config, corpus: str) -> str:
+    """Digest of all that decides the trained model: corpus, configuration, code.
+
+    Args:
+      corpus: the staged corpus's content-addressed path.
+    """
+    decides = config.model_dump_json(
+        include={
+            "model_name": True,
+            "seed": True,
+            "corpus": {"passage_length", "eval_fraction", "test_fraction"},
+            "vocabulary": True,
+            "model": True,
+            "training": True,
+            "export": True,
+        }
+    )
+    code = sources.digest((*sources.INGEST, *sources.TRANSFORM, *sources.TRAINER))
+    return hashlib.sha256(f"{decides}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]

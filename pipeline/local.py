@@ -1,0 +1,111 @@
+"""Run the pipeline on this machine: lock the root, stage the inputs, launch, push what is missing, sum up."""
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components import corpora, staging
+from components.errors import UserError
+from pipeline import sources
+from pipeline.config import Config
+from pipeline.console import ProgressHandler, Screen
+from pipeline.places import Places
+
+if TYPE_CHECKING:
+    from pipeline.report import Report
+
+# Newer Beams would first try to download Prism; older ones know this runner by its full name only.
+LOCAL_BEAM = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+@contextmanager
+def locked(places: Places, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the root alone; wait while another run has it. The kernel lets go of a killed run's lock.
+
+    Raises:
+      UserError: the root cannot be made or written.
+    """
+    try:
+        for directory in (places.root, places.logs, places.schema):
+            os.makedirs(directory, exist_ok=True)
+        handle = open(places.lock, "w", encoding="utf-8")  # noqa: SIM115 - closed below, with the lock
+    except OSError as error:
+        raise UserError(
+            f"The root cannot be written: {error.strerror}. Give a directory of your own with --root, or mend its "
+            f"permissions. Received: --root {places.root}"
+        ) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Another run is using {places.root}; waiting until it has ended (Ctrl-C to give up) ...")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def ingest(config: Config, places: Places) -> tuple[corpora.Corpus, staging.CorpusFacts, str]:
+    """Find, check and stage the corpus: every mistake in it shows here, before long work starts."""
+    settings = config.corpus
+    corpus = corpora.resolve(settings.source, settings.checksum, corpora.DEFAULT_CACHE)
+    facts = staging.check(
+        corpus, settings.min_chars, settings.passage_length, settings.eval_fraction, settings.test_fraction
+    )
+    return corpus, facts, str(staging.stage(corpus, Path(places.corpus)))
+
+
+def run(
+    config: Config, places: Places, screen: Screen, corpus: corpora.Corpus, facts: staging.CorpusFacts, staged: str
+) -> "Report":
+    """Run the pipeline on a staged corpus and return its report."""
+    # TensorFlow and TFX take seconds to import: not before the input is known to be good.
+    with screen.component("start"):
+        screen.progress("loading TensorFlow and TFX", lasting=False)
+        from tfx.orchestration.metadata import sqlite_metadata_connection_config
+
+        from components import registry
+        from pipeline.create import Inputs, create_pipeline, run_key
+        from pipeline.launch import WatchedRunner
+        from pipeline.report import collect, mend_serving
+        from trainer.hardware import split_cpu
+
+        if config.training.logical_cpus > 1:
+            split_cpu(config.training.logical_cpus)
+    logger = logging.getLogger("char_rnn.progress")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.handlers = [ProgressHandler(screen)]
+
+    key = run_key(config, staged)
+    newest = registry.newest_other(places.registry, run_key=key)
+    inputs = Inputs(staged, corpus.label, _stage_schema(places), key, newest.digest if newest else "")
+    pipeline = create_pipeline(config, places, inputs, beam_args(config))
+    pipeline.metadata_connection_config = sqlite_metadata_connection_config(places.metadata)
+    runner = WatchedRunner(screen.component, screen.component_ended)
+    runner.run(pipeline)
+    report = collect(config, places, corpus.label, facts, runner.outcomes)
+    return mend_serving(report, places, key)
+
+
+def beam_args(config: Config) -> list[str]:
+    """Arguments of every Beam pipeline: the local runner, unless the configuration names another."""
+    given = list(config.beam_args)
+    return given if any(argument.startswith("--runner") for argument in given) else [LOCAL_BEAM, *given]
+
+
+def _stage_schema(places: Places) -> str:
+    """Copy the curated schema to a path that changes with its content: TFX's cache looks at the path only."""
+    source = sources.ROOT / "components" / "schema" / "schema.pbtxt"
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    target = Path(places.schema) / digest / "schema.pbtxt"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        shutil.copyfile(source, partial)
+        partial.rename(target)
+    return str(target)

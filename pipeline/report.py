@@ -1,0 +1,169 @@
+"""What came out of a run: figures, blessing, pushed version; as a table, as JSON and as an exit code."""
+
+import dataclasses
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfx.components.util import model_utils
+from tfx.utils import path_utils
+
+from components import versions
+from components.evaluation import Figures, read_figures
+from components.pusher import Destination, push
+from components.staging import CorpusFacts
+from pipeline.config import Config
+from pipeline.launch import Outcome
+from pipeline.places import Places
+
+OK, NOT_GOOD_ENOUGH = 0, 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a finished run.
+
+    Attributes:
+      blessed: by the Evaluator.
+      servable: passed the infra check.
+      pushed_version: version that holds this model, read from the serving directory; None if there is none.
+      pushed_now: whether this run put it there.
+      reasons: why not blessed or not pushed.
+    """
+
+    corpus: str
+    facts: CorpusFacts
+    vocabulary_size: int
+    figures: Figures
+    threshold: float | None
+    blessed: bool
+    servable: bool
+    pushed_version: str | None
+    pushed_now: bool
+    serving: str
+    model: str
+    reasons: tuple[str, ...]
+    outcomes: dict[str, Outcome]
+
+    @property
+    def exit_code(self) -> int:
+        """0 for pushed or already served, 3 for a model that is not good enough."""
+        return OK if self.pushed_version else NOT_GOOD_ENOUGH
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The table for people."""
+        figures, facts = self.figures, self.facts
+        documents = f"{facts.documents} document{'s' if facts.documents != 1 else ''}"
+        unknown = figures.out_of_vocabulary_rate
+        rows = [
+            ("corpus", f"{self.corpus}: {documents}, {facts.characters:,} characters"),
+            ("vocabulary", f"{self.vocabulary_size} characters; {unknown:.3%} of the eval text is out of it"),
+            ("eval characters", f"{figures.eval_chars:,}"),
+            ("perplexity", f"{figures.perplexity:.3f}"),
+            ("bits per character", f"{figures.bits_per_character:.3f}"),
+        ]
+        if self.threshold is None:
+            rows.append(("threshold", f"{figures.yardstick_perplexity:.3f} (character trigram model)"))
+        else:
+            rows.append(("threshold", f"{self.threshold:g}"))
+        baseline = figures.baseline_perplexity
+        rows.append(("baseline", "none yet" if baseline is None else f"{baseline:.3f} (last blessed model)"))
+        rows.append(("blessed", "yes" if self.blessed else "no"))
+        rows += [("why not", reason) for reason in self.reasons]
+        if self.pushed_version:
+            state = "pushed" if self.pushed_now else "served already"
+            rows.append(("version", f"{self.pushed_version} ({state}) in {self.serving}"))
+        else:
+            live = versions.served(self.serving)
+            rows.append(("version", f"not pushed; {f'{live[-1]} stays' if live else 'none'} in {self.serving}"))
+        if len(figures.by_document) > 1:
+            worst = sorted(figures.by_document.items(), key=lambda item: -item[1])[:3]
+            rows.append(("hardest documents", ", ".join(f"{name} {value:.2f}" for name, value in worst)))
+        return rows
+
+    def write(self, path: str) -> None:
+        """Write the summary as JSON, whole or not at all."""
+        figures = self.figures
+        summary: dict[str, Any] = {
+            "blessed": self.blessed,
+            "pushed_version": self.pushed_version,
+            "perplexity": _number(figures.perplexity),
+            "bits_per_char": _number(figures.bits_per_character),
+            "eval_chars": figures.eval_chars,
+            "out_of_vocabulary_rate": _number(figures.out_of_vocabulary_rate),
+            "perplexity_by_document": {name: _number(value) for name, value in figures.by_document.items()},
+            "threshold": _number(self.threshold if self.threshold is not None else figures.yardstick_perplexity),
+            "corpus": self.corpus,
+            "characters": self.facts.characters,
+            "vocabulary_size": self.vocabulary_size,
+            "baseline_perplexity": None if figures.baseline_perplexity is None else _number(figures.baseline_perplexity),
+            "reasons": list(self.reasons),
+            "model": self.model,
+            "components": {
+                name: {"seconds": round(outcome.seconds, 2), "how": outcome.how}
+                for name, outcome in self.outcomes.items()
+            },
+        }
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.partial")
+        partial.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(target)
+
+
+def collect(
+    config: Config, places: Places, corpus: str, facts: CorpusFacts, outcomes: dict[str, Outcome]
+) -> Report:
+    """Read the report of a run from its artifacts and from the serving directory."""
+    evaluator, infra = outcomes["Evaluator"].outputs, outcomes["InfraCheck"].outputs["blessing"]
+    model = path_utils.serving_model_path(outcomes["Trainer"].outputs["model"].uri)
+    figures = read_figures(evaluator["evaluation"].uri)
+    servable = model_utils.is_infra_validated(infra)
+    reasons = list(figures.reasons)
+    if not servable:
+        reasons.append(f"infra check: {infra.get_string_custom_property('reason')}")
+    pushed = outcomes["Pusher"].outputs["pushed_model"]
+    executed = outcomes["Pusher"].how == "executed"
+    threshold = config.evaluation.threshold
+    return Report(
+        corpus=corpus,
+        facts=facts,
+        vocabulary_size=_vocabulary_size(outcomes["Transform"].outputs["transform_graph"].uri),
+        figures=figures,
+        threshold=None if threshold == "auto" else float(threshold),
+        blessed=model_utils.is_model_blessed(evaluator["blessing"]),
+        servable=servable,
+        pushed_version=None,
+        pushed_now=executed and bool(pushed.get_int_custom_property("pushed")),
+        serving=places.serving,
+        model=model,
+        reasons=tuple(reasons),
+        outcomes=outcomes,
+    )
+
+
+def mend_serving(report: Report, places: Places, run_key: str) -> Report:
+    """Make sure that a model that may be served is served and registered, whether or not the Pusher ran this time."""
+    if not (report.blessed and report.servable):
+        return report
+    figures = report.figures
+    destination = Destination(places.serving, places.registry)
+    version, new = push(
+        report.model, destination, run_key, report.corpus, figures.perplexity, figures.bits_per_character
+    )
+    return dataclasses.replace(report, pushed_version=str(version), pushed_now=report.pushed_now or new)
+
+
+def _vocabulary_size(transform_graph: str) -> int:
+    from transform.preprocessing import VOCABULARY_NAME
+
+    path = os.path.join(transform_graph, "transform_fn", "assets", VOCABULARY_NAME)
+    with open(path, "rb") as file:
+        return sum(1 for _ in file)
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no infinity."""
+    return value if math.isfinite(value) else None
