@@ -1,8 +1,8 @@
 """Run the whole pipeline on this machine: corpus in, blessed model in a TF Serving directory out.
 
-    python local_runner.py                                   # tiny Shakespeare, some minutes on two CPU cores
-    python local_runner.py --corpus my_texts/ --preset best
-    python local_runner.py --set training.steps=2000 --set model.units=768
+python local_runner.py                                   # tiny Shakespeare, some minutes on two CPU cores
+python local_runner.py --corpus my_texts/ --preset best
+python local_runner.py --set training.steps=2000 --set model.units=768
 """
 
 import argparse
@@ -32,11 +32,16 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="local_runner.py",
         description="Train, judge and push a character-level language model with TFX on this machine.",
-        epilog="Exit codes: 0 pushed or already served, 3 trained but not good enough, 2 a mistake in input or options, "
-        "130 interrupted, 1 anything else. All values that --set takes: pipeline/config.py.",
+        epilog="Exit codes: 0 pushed or already served, 3 trained but not good enough, 2 a mistake in input or "
+        "options, 130 interrupted, 1 anything else. All values that --set takes: pipeline/config.py.",
     )
     add = parser.add_argument
-    add("--preset", default="quick", metavar="NAME", help=f"one of: {', '.join(overrides.preset_names())}; default quick")
+    add(
+        "--preset",
+        default="quick",
+        metavar="NAME",
+        help=f"one of: {', '.join(overrides.preset_names())}; default quick",
+    )
     add("--corpus", metavar="NAME|PATH|DIR|GLOB|URL", help="text to learn from; default shakespeare")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="override a value; repeatable")
     add("--model", metavar="NAME", help="a lineage of its own: registry and serving directory; default char_rnn")
@@ -141,13 +146,15 @@ def _show_next(screen: Any, serving: str, model: str, version: str | None) -> No
     screen.say("\nServe it over REST:", style="bold")
     screen.say(
         f"docker run --rm -p 8501:8501 -v {serving}:/models/{model} -e MODEL_NAME={model} tensorflow/serving &\n"
-        f"curl -d '{{\"instances\": [\"ROMEO:\"]}}' http://localhost:8501/v1/models/{model}:predict"
+        f'curl -d \'{{"instances": ["ROMEO:"]}}\' http://localhost:8501/v1/models/{model}:predict'
     )
 
 
 def _check_summary(path: str | None) -> None:
     if path is not None and not os.access(Path(path).absolute().parent, os.W_OK):
-        raise UserError(f"The summary cannot be written: its directory is missing or read-only. Received: --summary {path}")
+        raise UserError(
+            f"The summary cannot be written: its directory is missing or read-only. Received: --summary {path}"
+        )
 
 
 def _leave(screen: Any, code: int) -> NoReturn:

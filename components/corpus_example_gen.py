@@ -22,8 +22,8 @@ from components.text import read_document
 class Executor(BaseExampleGenExecutor):
     """Cleans each document and cuts it into passages.
 
-    A record holds `text`, `document` (its name), `position` (of the text's first character in the document) and `length`
-    (characters of the text).
+    A record holds `text`, `document` (its name), `position` (of the text's first character in the document) and
+    `length` (characters of the text).
     """
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 - TFX's name

@@ -35,9 +35,7 @@ class PerplexityEvaluator(Evaluator):
     EXECUTOR_SPEC = BeamExecutorSpec(Executor)
 
 
-def eval_config(
-    threshold: float | None, max_increase: float, by_document: bool, sources: str
-) -> tfma.EvalConfig:
+def eval_config(threshold: float | None, max_increase: float, by_document: bool, sources: str) -> tfma.EvalConfig:
     """What is measured, and when a model is blessed.
 
     Args:
@@ -50,13 +48,18 @@ def eval_config(
         tfma.MetricConfig(class_name=name, module="components.metrics", config=json.dumps({"sources": sources}))
         for name in METRICS
     ]
-    perplexity, ratio = metrics[METRICS.index("Perplexity")], metrics[METRICS.index("YardstickRatio")]
-    perplexity.threshold.change_threshold.direction = tfma.MetricDirection.LOWER_IS_BETTER
-    perplexity.threshold.change_threshold.relative.value = max_increase
+    rises = tfma.GenericChangeThreshold(
+        direction=tfma.MetricDirection.LOWER_IS_BETTER, relative={"value": max_increase}
+    )
+    bounds = {"Perplexity": tfma.MetricThreshold(change_threshold=rises)}
     if threshold is None:
-        ratio.threshold.value_threshold.upper_bound.value = 1.0 - _TINY
+        bounds["YardstickRatio"] = tfma.MetricThreshold(value_threshold={"upper_bound": {"value": 1.0 - _TINY}})
     else:
-        perplexity.threshold.value_threshold.upper_bound.value = threshold
+        bounds["Perplexity"].value_threshold.upper_bound.value = threshold
+    for metric in metrics:
+        if metric.class_name in bounds:
+            # A plain `threshold` would hold for every slice, and so let one hard document refuse the model.
+            metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=bounds[metric.class_name])
     slices = [tfma.SlicingSpec()]
     if by_document:
         slices.append(tfma.SlicingSpec(feature_keys=["document"]))

@@ -1,6 +1,7 @@
-"""InfraCheck: does the exported model work for a server? Asked in a fresh process, and of TF Serving itself where it is found.
+"""InfraCheck: does the exported model work for a server?
 
-TFX's InfraValidator knows Docker and Kubernetes only and cannot be compiled for Kubeflow.
+Asked in a fresh process, and of TF Serving itself where it is found. TFX's InfraValidator knows Docker and Kubernetes
+only and cannot be compiled for Kubeflow.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Load an exported model as a stranger would and use all of it: `python -m components.infra_probe DIRECTORY`.
 
-Needs TensorFlow and the serving protos, nothing else of this project's training code. Prints one JSON object: `ok` and `reason`.
+Needs TensorFlow and the serving protos, nothing else of this project's training code. Prints one JSON object: `ok`
+and `reason`.
 """
 
 import json
@@ -82,7 +83,9 @@ def _check_scores(model: Any) -> None:
     _check_outputs("score", score)
     _check_outputs(EVAL_SIGNATURE, sums)
     if not np.allclose(score["nll_sum"], sums["nll_sum"], rtol=1e-4):
-        raise Unfit(f"score gives {score['nll_sum'][0]} nats and {EVAL_SIGNATURE} {sums['nll_sum'][0]} for the same text")
+        raise Unfit(
+            f"score gives {score['nll_sum'][0]} nats and {EVAL_SIGNATURE} {sums['nll_sum'][0]} for the same text"
+        )
 
 
 def _call(model: Any, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -3,7 +3,6 @@
 TFX's Resolver would read it from ML Metadata, but it does not run on open-source Kubeflow Pipelines.
 """
 
-
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model

@@ -53,13 +53,11 @@ class _FromSums(metric_types.Metric):
 
     formula: Callable[[Sums], float]
 
-    def __init__(self, name: str, sources: str = "") -> None:
-        # `sources` is a digest of the code; it is here to be part of the Evaluator's configuration, and so of its cache key.
+    def __init__(self, name: str, sources: str = "") -> None:  # noqa: ARG002
+        # `sources` is a digest of the code: in the Evaluator's configuration it becomes part of its cache key.
         formula = type(self).formula
 
-        def computations(
-            name: str, sources: str = "", model_names: list[str] | None = None, output_names: list[str] | None = None
-        ) -> list[Any]:
+        def computations(name: str, model_names: list[str] | None = None) -> list[Any]:
             made: list[Any] = []
             for model in model_names or [""]:
                 key = metric_types.MetricKey(name=name, model_name=model)
@@ -84,10 +82,10 @@ class _FromSums(metric_types.Metric):
                 made.append(metric_types.DerivedMetricComputation(keys=[key], result=result))
             return made
 
-        super().__init__(computations, name=name, sources=sources)
+        super().__init__(computations, name=name)
 
 
-class _SumOutputs(beam.CombineFn):  # type: ignore[misc]
+class _SumOutputs(beam.CombineFn):
     """Sums each output of `eval_nll`, in float64."""
 
     def __init__(self, model_name: str, key: Any) -> None:

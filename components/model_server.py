@@ -22,7 +22,13 @@ def check(model: str) -> str:
     with tempfile.TemporaryDirectory(prefix="char-rnn-infra-") as base:
         Path(base, "1").symlink_to(Path(model).resolve())
         grpc, rest = _free_port(), _free_port()
-        command = [binary, f"--port={grpc}", f"--rest_api_port={rest}", "--model_name=candidate", f"--model_base_path={base}"]
+        command = [
+            binary,
+            f"--port={grpc}",
+            f"--rest_api_port={rest}",
+            "--model_name=candidate",
+            f"--model_base_path={base}",
+        ]
         log = Path(base, "log")
         with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as server:
             try:

@@ -36,8 +36,8 @@ def push(
 ) -> tuple[int, bool]:
     """Serve and register a blessed model, unless it is what is being served already.
 
-    Also mends what is missing: a registered model whose version is gone is pushed again, and a served one without an entry is
-    registered.
+    Also mends what is missing: a registered model whose version is gone is pushed again, and a served one without
+    an entry is registered.
 
     Returns:
       The version that holds the model, and whether it was pushed now.
@@ -45,10 +45,9 @@ def push(
     digest = versions.digest(model)
     known = registry.entries(destination.registry)
     live = versions.served(destination.serving)
-    newest = live[-1] if live else None
-    is_served = newest is not None and versions.digest(os.path.join(destination.serving, str(newest))) == digest
+    is_served = bool(live) and versions.digest(os.path.join(destination.serving, str(live[-1]))) == digest
     if is_served:
-        version = newest
+        version = live[-1]
     else:
         after = max((entry.version for entry in known), default=0) + 1
         version = versions.publish(model, destination.serving, at_least=after)

@@ -1,7 +1,7 @@
 """Model versions in a TF Serving directory: `<base>/<number>/saved_model.pb`.
 
-Paths may be local or of any file system that `tf.io.gfile` knows. TF Serving looks every second and takes a number for a whole
-version, so a version is written under a name that is no number and then renamed.
+Paths may be local or of any file system that `tf.io.gfile` knows. TF Serving looks every second and takes a number
+for a whole version, so a version is written under a name that is no number and then renamed.
 """
 
 import hashlib

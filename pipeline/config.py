@@ -1,7 +1,7 @@
 """Every value that a run can be given, with its meaning, its unit and its default.
 
-The defaults are the `quick` preset. A preset file in `pipeline/presets/` holds only what differs, and `--set` comes last;
-`pipeline.overrides` joins the three. All values are frozen, typed and checked; an unknown key is an error.
+The defaults are the `quick` preset. A preset file in `pipeline/presets/` holds only what differs, and `--set` comes
+last; `pipeline.overrides` joins the three. All values are frozen, typed and checked; an unknown key is an error.
 """
 
 from typing import Annotated, Literal
@@ -22,7 +22,9 @@ class CorpusConfig(_Section):
     """What is read and how it is cut."""
 
     source: str = Field("shakespeare", min_length=1)  # a known name, a path, a directory, a glob or a URL
-    checksum: str | None = None  # SHA-256 of a single-file corpus, in hexadecimal; None: known corpora are checked all the same
+    checksum: str | None = (
+        None  # SHA-256 of a single-file corpus, in hexadecimal; None: known corpora are checked all the same
+    )
     min_chars: PositiveInt = 2_000  # characters; a smaller corpus is refused before anything starts
     passage_length: Annotated[int, Field(ge=100, le=100_000)] = 2_000  # characters to predict in one record
     eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1  # of every document, its last part (before `test`)
@@ -49,7 +51,9 @@ class ModelConfig(_Section):
 class TrainingConfig(_Section):
     """How the model is fitted."""
 
-    data_order: Literal["contiguous", "shuffled"] = "contiguous"  # carried state (truncated BPTT), or independent windows
+    data_order: Literal["contiguous", "shuffled"] = (
+        "contiguous"  # carried state (truncated BPTT), or independent windows
+    )
     batch_size: PositiveInt = 64  # windows in one step over all devices; shrinks for a small corpus
     sequence_length: Annotated[int, Field(ge=2)] = 100  # characters in a window
     shuffle_buffer: PositiveInt = 10_000  # windows; used by data_order "shuffled" only
@@ -71,7 +75,9 @@ class TrainingConfig(_Section):
     keep_every_epoch: bool = False  # keep a checkpoint of every epoch beside the newest
     sample_chars: NonNegativeInt = 300  # characters of generated text shown at every evaluation in TensorBoard; 0: none
     log_every: PositiveInt = 20  # steps between TensorBoard scalars
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of the matrix products; weights stay float32
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = (
+        "auto"  # of the matrix products; weights stay float32
+    )
     strategy: Literal["auto", "one_device", "mirrored"] = "auto"  # auto: by hardware and TF_CONFIG
     logical_cpus: PositiveInt = 1  # split the CPU into so many devices; only with strategy "mirrored" and no GPU
     deterministic: bool = False  # deterministic kernels on GPUs; on a CPU the same seed gives the same result anyway

@@ -71,7 +71,12 @@ class _Running:
 
     def __rich__(self) -> Text:
         seconds = time.monotonic() - self._began
-        return Text(f"> {self.name:<{_NAME_WIDTH}}{seconds:7.1f} s  {self.detail}", style="cyan", overflow="ellipsis", no_wrap=True)
+        return Text(
+            f"> {self.name:<{_NAME_WIDTH}}{seconds:7.1f} s  {self.detail}",
+            style="cyan",
+            overflow="ellipsis",
+            no_wrap=True,
+        )
 
 
 class ProgressHandler(logging.Handler):

@@ -31,13 +31,13 @@ class Outcome:
     outputs: dict[str, Any]
 
 
-class WatchedRunner(tfx_runner.IrBasedRunner):  # type: ignore[misc]
+class WatchedRunner(tfx_runner.IrBasedRunner):
     """TFX's LocalDagRunner, which tells before and after each component and what came out of it."""
 
     def __init__(
         self, watch: Callable[[str], AbstractContextManager[None]], ended: Callable[[str, float, str], None]
     ) -> None:
-        """Take a context that spans a component, and a callback with name, seconds and "executed", "cached" or "failed"."""
+        """Take a context that spans a component, and a callback with its name, seconds and how it ended."""
         self._watch, self._ended = watch, ended
         self.outcomes: dict[str, Outcome] = {}
 
@@ -73,7 +73,7 @@ class WatchedRunner(tfx_runner.IrBasedRunner):  # type: ignore[misc]
         self.outcomes[node_id] = Outcome(seconds, how, _outputs(connection, info.execution_id))
 
 
-class _Launcher(launcher.Launcher):  # type: ignore[misc]
+class _Launcher(launcher.Launcher):
     """TFX's launcher, which remembers whether the executor had to run."""
 
     executed = False

@@ -99,7 +99,9 @@ class Report:
             "corpus": self.corpus,
             "characters": self.facts.characters,
             "vocabulary_size": self.vocabulary_size,
-            "baseline_perplexity": None if figures.baseline_perplexity is None else _number(figures.baseline_perplexity),
+            "baseline_perplexity": None
+            if figures.baseline_perplexity is None
+            else _number(figures.baseline_perplexity),
             "reasons": list(self.reasons),
             "model": self.model,
             "components": {
@@ -113,9 +115,7 @@ class Report:
         partial.replace(target)
 
 
-def collect(
-    config: Config, places: Places, corpus: str, facts: CorpusFacts, outcomes: dict[str, Outcome]
-) -> Report:
+def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, outcomes: dict[str, Outcome]) -> Report:
     """Read the report of a run from its artifacts and from the serving directory."""
     evaluator, infra = outcomes["Evaluator"].outputs, outcomes["InfraCheck"].outputs["blessing"]
     model = path_utils.serving_model_path(outcomes["Trainer"].outputs["model"].uri)

@@ -12,7 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent
 INGEST = ("components/corpus_example_gen.py", "components/text.py", "components/passages.py")
 GATE = ("components/anomaly_gate.py",)
 TRANSFORM = ("transform",)
-TRAINER = ("trainer", "transform", "serving/one_step.py", "serving/sampling.py", "serving/signatures.py", "serving/warmup.py")
+TRAINER = (
+    "trainer",
+    "transform",
+    "serving/one_step.py",
+    "serving/sampling.py",
+    "serving/signatures.py",
+    "serving/warmup.py",
+)
 BASELINE = ("components/last_blessed.py", "components/versions.py", "components/registry.py")
 EVALUATOR = ("components/metrics.py", "components/evaluator.py")
 INFRA = ("components/infra_check.py", "components/infra_probe.py", "components/model_server.py", "serving/warmup.py")
@@ -33,7 +40,8 @@ def digest(places: Iterable[str]) -> str:
 def _meaning(file: Path) -> str:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
-                node.body[0].value.value = ""
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                first.value.value = ""
     return ast.unparse(tree)

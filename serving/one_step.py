@@ -1,7 +1,8 @@
 """The OneStep model: the exported graph that turns prompts into text and text into figures.
 
-A plain `tf.Module`: whoever loads the SavedModel needs TensorFlow (or TF Serving) and nothing of this project. The embedding
-is folded into the first layer's input projection, so a step of the first layer looks its input up in a table.
+A plain `tf.Module`: whoever loads the SavedModel needs TensorFlow (or TF Serving) and nothing of this project. The
+embedding is folded into the first layer's input projection, so a step of the first layer looks its input up in a
+table.
 """
 
 from collections.abc import Sequence
@@ -25,9 +26,8 @@ class Weights:
 
     Attributes:
       embedding: (vocab, features).
-      layers: for each GRU layer kernel (features, 3 * units), recurrent kernel (units, 3 * units) and bias (2, 3 * units).
-      projection: (units, vocab).
-      projection_bias: (vocab,).
+      layers: for each GRU layer kernel (features, 3 * units), recurrent kernel (units, 3 * units) and bias (2, 3 *
+      units). projection: (units, vocab). projection_bias: (vocab,).
     """
 
     embedding: NDArray[np.float32]
@@ -53,11 +53,14 @@ class OneStep(tf.Module):
         """Fold the embedding and make constants of the vocabulary.
 
         Args:
-          yardstick_nll: nats per character of the trigram model on the eval split, which `eval_nll` hands to the Evaluator.
+          yardstick_nll: nats per character of the trigram model on the eval split, which `eval_nll` hands to the
+          Evaluator.
         """
         super().__init__(name="one_step")
         first_kernel, _, first_bias = weights.layers[0]
-        self.table = tf.Variable(weights.embedding @ first_kernel + first_bias[0], trainable=False)  # (vocab, 3 * units)
+        self.table = tf.Variable(
+            weights.embedding @ first_kernel + first_bias[0], trainable=False
+        )  # (vocab, 3 * units)
         self.kernels = [tf.Variable(kernel, trainable=False) for kernel, _, _ in weights.layers[1:]]
         self.input_biases = [tf.Variable(bias[0], trainable=False) for _, _, bias in weights.layers[1:]]
         self.recurrent_kernels = [tf.Variable(kernel, trainable=False) for _, kernel, _ in weights.layers]
@@ -152,7 +155,8 @@ class OneStep(tf.Module):
         most = self.defaults.max_chars
         return [
             tf.debugging.Assert(
-                tf.reduce_all((num_chars >= 0) & (num_chars <= most)), [f"num_chars must be from 0 to {most}", num_chars]
+                tf.reduce_all((num_chars >= 0) & (num_chars <= most)),
+                [f"num_chars must be from 0 to {most}", num_chars],
             ),
             tf.debugging.Assert(
                 tf.reduce_all((temperature >= 0.0) & (temperature <= 100.0)),
@@ -160,7 +164,8 @@ class OneStep(tf.Module):
             ),
             tf.debugging.Assert(tf.reduce_all(top_k >= 0), ["top_k must be 0 (all characters) or more", top_k]),
             tf.debugging.Assert(
-                tf.reduce_all(tf.math.is_finite(state)), ["state must be one that generate_from_state returned, or zeros"]
+                tf.reduce_all(tf.math.is_finite(state)),
+                ["state must be one that generate_from_state returned, or zeros"],
             ),
         ]
 
@@ -183,7 +188,8 @@ class OneStep(tf.Module):
 
     def _step(self, projected: tf.Tensor, hidden: list[tf.Tensor]) -> list[tf.Tensor]:
         """One character through all layers; `projected` is the first layer's input (batch, 3 * units)."""
-        units, after, x = self.units, [], projected
+        units, x = self.units, projected
+        after: list[tf.Tensor] = []
         for i, h in enumerate(hidden):
             if i:
                 x = tf.matmul(after[-1], self.kernels[i - 1]) + self.input_biases[i - 1]

@@ -11,8 +11,8 @@ def uniforms(seed: tf.Tensor, position: tf.Tensor, count: tf.Tensor) -> tf.Tenso
     """Random numbers for `count` draws, the first of which is draw number `position` of its row's sequence.
 
     SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014) used as a counter-based
-    generator: each row has the sequence that its seed names, readable from any place, on its own. TensorFlow's stateless
-    generators take one seed for the whole tensor, which would make a row's text depend on its neighbours.
+    generator: each row has the sequence that its seed names, readable from any place, on its own. TensorFlow's
+    stateless generators take one seed for the whole tensor, which would make a row's text depend on its neighbours.
 
     Args:
       seed: int64 (batch,).
@@ -30,8 +30,12 @@ def uniforms(seed: tf.Tensor, position: tf.Tensor, count: tf.Tensor) -> tf.Tenso
 
 
 def _mix(z: tf.Tensor) -> tf.Tensor:
-    z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(30, tf.uint64))) * tf.constant(_MIX[0], tf.uint64)
-    z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(27, tf.uint64))) * tf.constant(_MIX[1], tf.uint64)
+    z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(30, tf.uint64))) * tf.constant(
+        _MIX[0], tf.uint64
+    )
+    z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(27, tf.uint64))) * tf.constant(
+        _MIX[1], tf.uint64
+    )
     return tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(31, tf.uint64)))
 
 

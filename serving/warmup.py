@@ -13,7 +13,7 @@ PLACE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 def requests(state_size: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """One request for every signature that serves, as (signature, inputs by name)."""
     prompt = np.array([b"The "], object)
-    controls = {
+    controls: dict[str, np.ndarray] = {
         "num_chars": np.array([8], np.int32),
         "temperature": np.array([0.8], np.float32),
         "top_k": np.array([0], np.int32),

@@ -38,8 +38,8 @@ class Position:
 class Checkpoints:
     """Checkpoints of one training run in one directory; the newest whole one counts.
 
-    `tf.train.CheckpointManager` writes data first and then replaces the file that names the newest checkpoint, so one that
-    was cut off while it was written is never restored.
+    `tf.train.CheckpointManager` writes data first and then replaces the file that names the newest checkpoint, so
+    one that was cut off while it was written is never restored.
     """
 
     def __init__(

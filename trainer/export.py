@@ -32,4 +32,3 @@ def save(exported: OneStep, directory: str, model_name: str) -> None:
     signatures.save(exported, partial)
     warmup.write(partial, model_name, exported.state_size)
     tf.io.gfile.rename(partial, directory)
-

@@ -49,7 +49,9 @@ def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 
     return Hardware(chosen, precision, bool(gpus), f"{name} on {devices}, {precision}")
 
 
-def _strategy(wanted: str, gpus: list[tf.config.PhysicalDevice], logical_cpus: int) -> tuple[tf.distribute.Strategy, str]:
+def _strategy(
+    wanted: str, gpus: list[tf.config.PhysicalDevice], logical_cpus: int
+) -> tuple[tf.distribute.Strategy, str]:
     workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
     count = sum(len(workers.get(role, ())) for role in ("chief", "worker"))
     if count > 1:

@@ -19,8 +19,8 @@ from trainer.progress import Reporter
 class Loop:
     """Fits a model on one split and watches its loss on another.
 
-    The gradient reaches back through one window; with `data_order` "contiguous" the state is carried from window to window
-    (truncated back-propagation through time) and forgotten where a document ends.
+    The gradient reaches back through one window; with `data_order` "contiguous" the state is carried from window to
+    window (truncated back-propagation through time) and forgotten where a document ends.
     """
 
     def __init__(
@@ -52,9 +52,7 @@ class Loop:
         rows = _rows(train, training, carries, replicas)
         return training["steps"] or training["epochs"] * w.steps_in_a_pass(train, rows, whole=not carries)
 
-    def run(
-        self, checkpoints: Checkpoints, reporter: Reporter, sample: Callable[[int], str] | None = None
-    ) -> Position:
+    def run(self, checkpoints: Checkpoints, reporter: Reporter, sample: Callable[[int], str] | None = None) -> Position:
         """Train to the end, from the newest checkpoint if there is one; the best weights are in the model afterwards.
 
         Args:
@@ -101,7 +99,9 @@ class Loop:
         state: Any = tuple(self._spread(s.numpy()) for s in self._model.zero_state(self._eval_rows))
         total = 0.0
         for batch in w.contiguous_batches(self._evaluation, self._eval_rows):
-            loss, state = self._eval_step(*map(self._spread, (batch.inputs, batch.targets, batch.mask, batch.keep)), state)
+            loss, state = self._eval_step(
+                *map(self._spread, (batch.inputs, batch.targets, batch.mask, batch.keep)), state
+            )
             total += float(loss)
         return total / self._evaluation.targets
 
@@ -126,7 +126,9 @@ class Loop:
 
     def _one_step(self, step: int, batch: w.Batch, state: State) -> tuple[float, State]:
         arrays = map(self._spread, (batch.inputs, batch.targets, batch.mask, batch.keep))
-        loss, state = self._train_step(*arrays, state, tf.constant(step), tf.constant(1.0 / max(1.0, float(batch.mask.sum()))))
+        loss, state = self._train_step(
+            *arrays, state, tf.constant(step), tf.constant(1.0 / max(1.0, float(batch.mask.sum())))
+        )
         return float(loss), state
 
     def _compile(self) -> tuple[Any, Any]:

@@ -85,7 +85,9 @@ class LanguageModel(keras.layers.Layer):
         """
         time_major = not self.stock_layer
         order = tf.transpose(ids) if time_major else ids
-        x = tf.gather(self.embedding.embeddings.value, order)  # (time, batch, embedding); batch first for the stock layer
+        x = tf.gather(
+            self.embedding.embeddings.value, order
+        )  # (time, batch, embedding); batch first for the stock layer
         after = []
         for i, layer in enumerate(self.recurrent):
             x, last = self._layer(layer, self._drop(x, seed, i), state[i])

@@ -8,8 +8,8 @@ import keras
 def create(training: dict[str, Any], total_steps: int, replicas: int, precision: str) -> keras.optimizers.Optimizer:
     """Build the optimizer with its learning-rate schedule and gradient clipping.
 
-    Every replica hands over its gradient, already summed over all and divided by their number, and Keras sums once more.
-    Clipping comes before that sum, so its bound is divided likewise.
+    Every replica hands over its gradient, already summed over all and divided by their number, and Keras sums once
+    more. Clipping comes before that sum, so its bound is divided likewise.
 
     Args:
       training: the training section of the configuration.
@@ -33,7 +33,9 @@ def create(training: dict[str, Any], total_steps: int, replicas: int, precision:
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
-def learning_rate(training: dict[str, Any], total_steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+def learning_rate(
+    training: dict[str, Any], total_steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """A constant, or linear warm-up and then half a cosine down to `final_fraction` of the peak."""
     peak = training["learning_rate"]
     if training["schedule"] == "constant":

@@ -78,7 +78,7 @@ class Reporter:
 
 
 def perplexity(nats: float) -> float:
-    """exp of nats per character, infinite where that overflows."""
+    """Exp of nats per character, infinite where that overflows."""
     return math.exp(nats) if nats < 700 else math.inf
 
 

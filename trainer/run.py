@@ -27,7 +27,8 @@ def run_fn(fn_args: Any) -> None:
     configuration and sources. A run that was killed goes on from there, and a finished export is used again.
 
     Args:
-      fn_args: TFX's `FnArgs`. `custom_config` holds `checkpoints` (directory), `sources` (digest), `seed`, `model_name` and
+      fn_args: TFX's `FnArgs`. `custom_config` holds `checkpoints` (directory), `sources` (digest), `seed`,
+      `model_name` and
         the sections `model`, `training` and `export` of the configuration.
     """
     config = fn_args.custom_config
@@ -90,7 +91,9 @@ def _train(
         loop = Loop(training, seed, machine.strategy, model, optimiser, train_windows, eval_windows)
 
     parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    LOGGER.info("%s; %s parameters, %s characters to learn", machine.description, f"{parameters:,}", f"{train.targets:,}")
+    LOGGER.info(
+        "%s; %s parameters, %s characters to learn", machine.description, f"{parameters:,}", f"{train.targets:,}"
+    )
     checkpoints = Checkpoints(directory, model, optimiser, loop.batch_size, chief, training["keep_every_epoch"])
     writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
     reporter = Reporter(loop.total_steps, training["log_every"], writer)
@@ -143,4 +146,3 @@ def _sampler(model: LanguageModel, vocabulary: Vocabulary, count: int, seed: int
         return vocabulary.decode(written)
 
     return sample
-

@@ -1,9 +1,9 @@
 """The yardstick for `threshold = "auto"`: an interpolated character trigram model, fitted by counting.
 
-Jelinek-Mercer interpolation of trigram, bigram, unigram and uniform estimates (Jelinek and Mercer, "Interpolated estimation of
-Markov source parameters from sparse data", 1980) with the weights Witten and Bell give to each context: a context that was
-seen n times with t different successors trusts its own counts with n / (n + t). No parameter to tune, and a finite figure
-for any text.
+Jelinek-Mercer interpolation of trigram, bigram, unigram and uniform estimates (Jelinek and Mercer, "Interpolated
+estimation of Markov source parameters from sparse data", 1980) with the weights Witten and Bell give to each
+context: a context that was seen n times with t different successors trusts its own counts with n / (n + t). No
+parameter to tune, and a finite figure for any text.
 """
 
 from typing import Any
@@ -16,12 +16,14 @@ from trainer.data import Split
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def cross_entropy(train: Split, evaluation: Split, vocabulary_size: int, unknown: int, unknown_characters: int) -> float:
+def cross_entropy(
+    train: Split, evaluation: Split, vocabulary_size: int, unknown: int, unknown_characters: int
+) -> float:
     """Nats per character of the evaluation split under a trigram model of the train split.
 
     Targets are those of the language model: every character but each document's first. Contexts do not cross documents;
-    a document's second character has one character of context. An out-of-vocabulary target costs log(unknown_characters)
-    more, as for the language model.
+    a document's second character has one character of context. An out-of-vocabulary target costs
+    log(unknown_characters) more, as for the language model.
 
     Args:
       vocabulary_size: ids that exist, the out-of-vocabulary one included.

@@ -12,8 +12,8 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     """Turn passages into ids.
 
     Characters enter the vocabulary as zero-padded decimal code points ("000010" for a newline), because a text
-    vocabulary silently drops every token that holds a newline or carriage return itself. The most frequent character has
-    id 0; the id after the last one stands for every character that the train split does not have.
+    vocabulary silently drops every token that holds a newline or carriage return itself. The most frequent
+    character has id 0; the id after the last one stands for every character that the train split does not have.
 
     Args:
       inputs: `text`, `document`, `position` and `length`, each of shape (batch,).
