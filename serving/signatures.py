@@ -34,7 +34,7 @@ def build(model: OneStep) -> dict[str, Any]:
     def fresh(prompt: tf.Tensor) -> tf.Tensor:
         return tf.zeros((tf.shape(prompt)[0], model.state_size))
 
-    @tf.function(input_signature=(prompt,))
+    @tf.function(input_signature=(prompt,), autograph=False)
     def serving_default(prompt: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = tf.shape(prompt)
         text, _ = model.generate_from_state(
@@ -47,14 +47,14 @@ def build(model: OneStep) -> dict[str, Any]:
         )
         return {"text": text}
 
-    @tf.function(input_signature=(prompt, *controls))
+    @tf.function(input_signature=(prompt, *controls), autograph=False)
     def generate(
         prompt: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         text, _ = model.generate_from_state(prompt, fresh(prompt), num_chars, temperature, top_k, seed)
         return {"text": text}
 
-    @tf.function(input_signature=(prompt, _spec("state", tf.float32, model.state_size), *controls))
+    @tf.function(input_signature=(prompt, _spec("state", tf.float32, model.state_size), *controls), autograph=False)
     def generate_from_state(
         prompt: tf.Tensor,
         state: tf.Tensor,
@@ -66,8 +66,8 @@ def build(model: OneStep) -> dict[str, Any]:
         text, state = model.generate_from_state(prompt, state, num_chars, temperature, top_k, seed)
         return {"text": text, "state": state}
 
-    score = tf.function(model.score, input_signature=(_spec("text", tf.string),))
-    eval_nll = tf.function(model.eval_nll, input_signature=(_spec("examples", tf.string),))
+    score = tf.function(model.score, input_signature=(_spec("text", tf.string),), autograph=False)
+    eval_nll = tf.function(model.eval_nll, input_signature=(_spec("examples", tf.string),), autograph=False)
     return {
         "serving_default": serving_default,
         "generate": generate,

@@ -156,12 +156,12 @@ class Loop:
             optimizer.apply(gradients, variables)
             return loss, state
 
-        @tf.function
+        @tf.function(autograph=False)
         def train_step(*arguments: Any) -> Any:
             loss, state = strategy.run(train, arguments)
             return strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None), state
 
-        @tf.function
+        @tf.function(autograph=False)
         def eval_step(*arguments: Any) -> Any:
             loss, state = strategy.run(losses, (*arguments, None))
             return strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None), state

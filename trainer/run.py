@@ -132,7 +132,7 @@ def _sampler(model: LanguageModel, vocabulary: Vocabulary, count: int, seed: int
     """Text of `count` characters for TensorBoard, drawn at temperature 0.8; None if none is wanted."""
     if not count:
         return None
-    step_of = tf.function(lambda ids, state: model(ids, state))
+    step_of = tf.function(lambda ids, state: model(ids, state), autograph=False)
 
     def sample(step: int) -> str:
         random = np.random.default_rng([seed, step])
