@@ -96,7 +96,8 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
                 raise
             note = (
                 f"NOT THE CORPUS YOU ASKED FOR: {DEFAULT!r} could not be downloaded, so the small bundled sample "
-                f"({SAMPLE.name}) is used in its place and the model will be much weaker. {error}"
+                f"({SAMPLE.name}) is used in its place and the model will be weaker. Mend the network and run again, "
+                f"or download {url} by hand and give its path (--corpus PATH). Reason: {_root_of(error)}."
             )
             return replace(resolve("sample", None, cache), note=note)
     files = _readable([SAMPLE], SAMPLE.parent) if source in KNOWN else _local(source)
@@ -228,8 +229,15 @@ def _download(url: str, expected: str | None, target: Path) -> None:
         raise UserError(f"{where}. Make room there or give another cache. Received: {target.parent}") from error
 
 
+def _root_of(error: BaseException) -> str:
+    """What went wrong in the first place, without where the libraries have their objects."""
+    while (inner := error.__cause__ or getattr(next(iter(error.args), None), "reason", None)) and inner is not error:
+        error = inner
+    return re.sub(r"<\S+ object at \w+>[:,] ", "", str(error))
+
+
 def _failed(url: str, reason: object, kind: type[UserError] = UserError) -> UserError:
-    told = re.sub(r"<\S+ object at \w+>[:,] ", "", str(reason))  # Where the library has its objects helps nobody.
+    told = _root_of(reason) if isinstance(reason, BaseException) else reason
     return kind(
         f"The corpus at {url} cannot be downloaded: {told}. Check the address and the network, or download it by "
         f"hand and give its path (--corpus PATH). Received: {url}"

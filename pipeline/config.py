@@ -98,7 +98,7 @@ class ExportConfig(_Section):
     num_chars: Annotated[int, Field(ge=1, le=100_000)] = 300
     temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 0.8
     top_k: NonNegativeInt = 0  # 0: all characters
-    max_chars: Annotated[int, Field(ge=1)] = 100_000  # most characters one request may ask for
+    max_chars: Annotated[int, Field(ge=100)] = 100_000  # most characters one request may ask for
 
 
 class Config(_Section):
@@ -138,5 +138,10 @@ class Config(_Section):
             raise ValueError(
                 "corpus.eval_fraction and corpus.test_fraction leave too little to train on: together at most 0.6. "
                 f"Received: {self.corpus.eval_fraction} and {self.corpus.test_fraction}"
+            )
+        if self.export.num_chars > self.export.max_chars:
+            raise ValueError(
+                "export.num_chars is what a request gets that says nothing and may not exceed export.max_chars. "
+                f"Received: export.num_chars={self.export.num_chars}, export.max_chars={self.export.max_chars}"
             )
         return self

@@ -33,7 +33,9 @@ class Screen:
     def component(self, name: str) -> Iterator[None]:
         """Show a live line with the time while a component runs."""
         self._running = _Running(name)
-        with Live(self._running, console=self.console, refresh_per_second=4, transient=True):
+        # Rich would otherwise bring to the screen what the frameworks print, which belongs in the log.
+        quiet = {"redirect_stdout": False, "redirect_stderr": False}
+        with Live(self._running, console=self.console, refresh_per_second=4, transient=True, **quiet):
             try:
                 yield
             finally:
@@ -41,7 +43,7 @@ class Screen:
 
     def component_ended(self, name: str, seconds: float, outcome: str) -> None:
         """Print a component's lasting line."""
-        mark, style = ("x", "red") if outcome == "failed" else ("+", "green")
+        mark, style = ("+", "green") if outcome in ("executed", "cached") else ("x", "red")
         line = Text(f"{mark} ", style=style)
         line.append(f"{name:<{_NAME_WIDTH}}", style="")
         line.append(f"{seconds:7.1f} s  ")

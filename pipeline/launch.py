@@ -13,7 +13,7 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.types import artifact_utils
 
-EXECUTED, CACHED, FAILED = "executed", "cached", "failed"
+EXECUTED, CACHED, FAILED, INTERRUPTED = "executed", "cached", "failed", "interrupted"
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
             with self._watch(node_id):
                 info = step.launch()
             how = EXECUTED if step.executed else CACHED
+        except KeyboardInterrupt:
+            how = INTERRUPTED
+            raise
         finally:
             seconds = time.monotonic() - began
             self._ended(node_id, seconds, how)

@@ -65,7 +65,7 @@ def _parse_setting(setting: str) -> tuple[str, Any]:
     if not equals or not key:
         raise UserError(f"A setting is written key=value, for example training.steps=500. Received: --set {setting}")
     annotation = _annotation(key)
-    if annotation is str:
+    if annotation in (str, str | None):
         return key, raw
     try:
         return key, tomllib.loads(f"value = {raw}")["value"]

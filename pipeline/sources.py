@@ -43,5 +43,5 @@ def _meaning(file: Path) -> str:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
             first = node.body[0]
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                first.value.value = ""
+                node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)

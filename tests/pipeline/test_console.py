@@ -1,0 +1,156 @@
+"""What reaches the screen, on a terminal and elsewhere, and what is sent to the log instead."""
+
+import io
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.console import ProgressHandler, Screen
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def test_a_line_is_printed_as_it_is() -> None:
+    output = io.StringIO()
+    Screen(output).say("[bold]ROMEO:[/bold] :smile: " + "x" * 200, style="red")
+    assert output.getvalue() == "[bold]ROMEO:[/bold] :smile: " + "x" * 200 + "\n"
+
+
+def test_a_component_leaves_its_name_time_and_outcome() -> None:
+    output = io.StringIO()
+    screen = Screen(output)
+    screen.component_ended("Trainer", 83.26, "executed")
+    screen.component_ended("Transform", 0.04, "cached")
+    screen.component_ended("CorpusExampleGen", 1234.5, "failed")
+    assert output.getvalue().splitlines() == [
+        "+ Trainer              83.3 s  executed",
+        "+ Transform             0.0 s  cached",
+        "x CorpusExampleGen   1234.5 s  failed",
+    ]
+
+
+def test_outside_a_terminal_there_is_no_live_line_and_no_control_code() -> None:
+    output = io.StringIO()
+    screen = Screen(output)
+    with screen.component("Trainer"):
+        screen.progress("step 10, loss 3.2", lasting=False)
+        screen.progress("step 200, eval loss 1.9", lasting=True)
+    screen.component_ended("Trainer", 1.0, "executed")
+    assert output.getvalue().splitlines() == [
+        "    step 200, eval loss 1.9",
+        "+ Trainer               1.0 s  executed",
+    ]
+
+
+def test_on_a_terminal_the_live_line_shows_the_detail_and_goes_away() -> None:
+    output = Terminal()
+    screen = Screen(output)
+    with screen.component("Trainer"):
+        screen.progress("step 10, loss 3.2", lasting=True)
+        screen.console._live_stack[0].refresh() if hasattr(screen.console, "_live_stack") else None
+    shown = output.getvalue()
+    assert re.search(r"> Trainer +\d+\.\d s +step 10, loss 3\.2", shown)
+    assert shown.endswith("\x1b[2K")  # the last thing is to erase the line
+
+
+def test_on_a_terminal_a_library_that_prints_does_not_reach_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Terminal()
+    with Screen(output).component("Trainer"):
+        print("noise of a library")
+        print("more noise", file=sys.stderr)
+    assert "noise" not in output.getvalue()
+    assert capsys.readouterr() == ("noise of a library\n", "more noise\n")
+
+
+def test_a_component_that_fails_ends_its_live_line() -> None:
+    screen = Screen(Terminal())
+    with pytest.raises(ZeroDivisionError), screen.component("Trainer"):
+        raise ZeroDivisionError
+    with screen.component("Evaluator"):  # a second live line at a time would be refused
+        pass
+
+
+def test_the_table_has_a_row_for_each_value_and_keeps_every_letter_of_it() -> None:
+    output = io.StringIO()
+    long = "/".join(["directory"] * 20)
+    Screen(output).table([("corpus", "[red] 3"), ("version", long), ("why not", "too hard")])
+    lines = output.getvalue().splitlines()
+    assert re.fullmatch(r"corpus +\[red\] 3 *", lines[0])
+    assert re.fullmatch(r"why not +too hard *", lines[-1])
+    assert "".join(line.split()[-1] for line in lines[1:-1]) == long
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_progress_records_of_the_trainer_stay_from_info_on() -> None:
+    output = io.StringIO()
+    screen = Screen(output)
+    logger = logging.Logger("trainer", logging.DEBUG)
+    logger.addHandler(ProgressHandler(screen))
+    with screen.component("Trainer"):
+        logger.debug("step %d", 10)
+        logger.info("eval loss %.2f", 1.9)
+    assert output.getvalue() == "    eval loss 1.90\n"
+
+
+TAKE_OVER = """
+import ctypes, os, subprocess, sys
+from pipeline.console import take_over
+print("before")
+screen = take_over(sys.argv[1] if len(sys.argv) > 1 else None)
+print("python out")
+print("python err", file=sys.stderr)
+sys.stdout.flush()
+os.write(1, b"descriptor out\\n")
+os.write(2, b"descriptor err\\n")
+libc = ctypes.CDLL(None)
+libc.puts(b"libc out")
+libc.fflush(None)
+subprocess.run(["/bin/sh", "-c", "echo child out; echo child err >&2"], check=True)
+print("ROMEO: \\u00e9 \\udcff", file=screen)
+"""
+NOISE = [f"{who} {stream}" for who in ("python", "descriptor", "child") for stream in ("out", "err")] + ["libc out"]
+
+
+def taken_over(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", TAKE_OVER, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+
+
+def test_after_taking_over_everything_but_the_screen_goes_to_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("of an earlier run\n")
+    done = taken_over(str(log))
+    assert done.stdout == "before\nROMEO: é ?\n"
+    assert done.stderr == ""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "of an earlier run"
+    assert sorted(lines[1:]) == sorted(NOISE)
+
+
+def test_without_a_log_everything_stays_on_the_terminal() -> None:
+    done = taken_over()
+    assert sorted(done.stdout.splitlines()) == sorted(
+        ["before", "ROMEO: é ?", *(line for line in NOISE if line.endswith("out"))]
+    )
+    assert sorted(done.stderr.splitlines()) == sorted(line for line in NOISE if line.endswith("err"))

@@ -1,0 +1,140 @@
+"""The real pipeline on a shrunken configuration, as a user runs it: executed, cached, not good enough, better.
+
+One root, four runs one after the other; each test reads what its run left. TF Serving itself is not touched here.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = {
+    "model.units": 96,
+    "model.embedding": 16,
+    "training.batch_size": 32,
+    "training.sequence_length": 50,
+    "training.steps": 400,
+    "training.eval_every": 100,
+    "training.learning_rate": 0.01,
+    "evaluation.threshold": 9.0,
+}
+COMPONENTS = {
+    "CorpusExampleGen",
+    "StatisticsGen",
+    "ImportSchemaGen",
+    "ExampleValidator",
+    "AnomalyGate",
+    "Transform",
+    "Trainer",
+    "LastBlessed",
+    "Evaluator",
+    "InfraCheck",
+    "Pusher",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one call of the runner gave."""
+
+    code: int
+    output: str
+    summary: dict[str, Any]
+    versions: list[str]
+
+    def how(self) -> dict[str, str]:
+        return {name: component["how"] for name, component in self.summary["components"].items()}
+
+
+def run(root: Path, **changes: Any) -> Run:
+    settings = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
+    summary = root / "summary.json"
+    command = [sys.executable, "local_runner.py", "--corpus", "sample", "--root", str(root), "--summary", str(summary)]
+    for key, value in settings.items():
+        command += ["--set", f"{key}={value}"]
+    summary.unlink(missing_ok=True)
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+    assert summary.exists(), done.stdout + done.stderr
+    serving = root / "serving" / "char_rnn"
+    versions = sorted(path.name for path in serving.iterdir()) if serving.exists() else []
+    return Run(done.returncode, done.stdout + done.stderr, json.loads(summary.read_text()), versions)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    root = tmp_path_factory.mktemp("root")
+    return {
+        "first": run(root),
+        "same": run(root),
+        "worse": run(root, training__steps=20),
+        "better": run(root, training__steps=900),
+    }
+
+
+def test_first_run_is_blessed_and_pushed(runs: dict[str, Run]) -> None:
+    first = runs["first"]
+    assert first.code == 0, first.output
+    assert first.summary["blessed"]
+    assert first.summary["pushed_version"] == "1"
+    assert first.summary["baseline_perplexity"] is None
+    assert first.how() == dict.fromkeys(COMPONENTS, "executed")
+    assert first.versions == ["1"]
+    assert first.summary["eval_chars"] == 14_406
+    assert 1 < first.summary["perplexity"] < 9
+
+
+def test_the_same_again_is_all_cached_and_pushes_nothing(runs: dict[str, Run]) -> None:
+    first, same = runs["first"], runs["same"]
+    assert same.code == 0, same.output
+    assert same.how() == dict.fromkeys(COMPONENTS, "cached")
+    assert same.versions == ["1"]
+    assert same.summary["pushed_version"] == "1"
+    assert same.summary["perplexity"] == first.summary["perplexity"]
+
+
+def test_a_worse_model_is_refused_and_the_old_version_stays(runs: dict[str, Run]) -> None:
+    worse = runs["worse"]
+    assert worse.code == 3, worse.output
+    assert not worse.summary["blessed"]
+    assert worse.summary["pushed_version"] is None
+    assert worse.versions == ["1"]
+    assert worse.summary["baseline_perplexity"] == pytest.approx(runs["first"].summary["perplexity"], rel=1e-6)
+    assert worse.summary["perplexity"] > 9
+    reasons = " ".join(worse.summary["reasons"])
+    assert "above the threshold 9" in reasons
+    assert "last blessed model" in reasons
+    # What did not change did not run again.
+    assert {name for name, how in worse.how().items() if how == "cached"} == COMPONENTS - {
+        "Trainer",
+        "LastBlessed",
+        "Evaluator",
+        "InfraCheck",
+        "Pusher",
+    }
+
+
+def test_a_better_model_is_pushed_beside_the_old_one(runs: dict[str, Run]) -> None:
+    better = runs["better"]
+    assert better.code == 0, better.output
+    assert better.summary["pushed_version"] == "2"
+    assert better.versions == ["1", "2"]
+    assert better.summary["perplexity"] < better.summary["baseline_perplexity"]
+    assert better.summary["baseline_perplexity"] == pytest.approx(runs["first"].summary["perplexity"], rel=1e-6)
+
+
+def test_people_see_a_line_for_each_component_a_table_and_text(runs: dict[str, Run]) -> None:
+    output = runs["first"].output
+    for name in COMPONENTS:
+        assert f"+ {name}" in output
+    for word in ("perplexity", "bits per character", "threshold", "baseline", "blessed", "characters at temperature"):
+        assert word in output
+    assert "WARNING" not in output
+    assert "Traceback" not in output

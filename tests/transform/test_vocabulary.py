@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transform.vocabulary import UNICODE_SIZE, Vocabulary
+
+CODE_POINTS = st.lists(st.integers(0, UNICODE_SIZE - 1), unique=True, max_size=30).map(tuple)
+
+
+def test_tokens_are_decimal_code_points_in_order_of_their_ids() -> None:
+    vocabulary = Vocabulary.from_tokens([b"000032", b"000101", b"000010", b"128512", b"1114111"])
+    assert vocabulary.characters == (" ", "e", "\n", "😀", "\U0010ffff")
+    assert vocabulary.encode("e\n 😀") == [1, 2, 0, 3]
+
+
+def test_all_other_characters_share_the_id_after_the_last() -> None:
+    vocabulary = Vocabulary((ord("a"), ord("b")))
+    assert vocabulary.out_of_vocabulary == 2
+    assert vocabulary.size == 3
+    assert vocabulary.encode("aAbé語") == [0, 2, 1, 2, 2]
+    assert vocabulary.decode([0, 2, 1]) == "a\ufffdb"
+    assert vocabulary.decode([0, 2, 1], unknown="[UNK]") == "a[UNK]b"
+
+
+def test_an_empty_vocabulary_knows_nothing() -> None:
+    vocabulary = Vocabulary(())
+    assert vocabulary.encode("ab") == [0, 0]
+    assert (vocabulary.size, vocabulary.unknown_characters) == (1, UNICODE_SIZE)
+
+
+def test_every_code_point_is_counted_once() -> None:
+    assert chr(UNICODE_SIZE - 1) == "\U0010ffff"
+    with pytest.raises(ValueError, match="range"):
+        chr(UNICODE_SIZE)
+    assert Vocabulary((65, 66, 67)).unknown_characters + 3 == UNICODE_SIZE
+
+
+@given(CODE_POINTS, st.data())
+def test_decoding_restores_every_text_of_known_characters(code_points: tuple[int, ...], data: st.DataObject) -> None:
+    vocabulary = Vocabulary(code_points)
+    known = st.sampled_from(vocabulary.characters) if code_points else st.nothing()
+    text = "".join(data.draw(st.lists(known))) if code_points else ""
+    ids = vocabulary.encode(text)
+    assert vocabulary.decode(ids) == text
+    assert all(0 <= i < vocabulary.out_of_vocabulary for i in ids)
+
+
+@given(CODE_POINTS, st.text())
+def test_encoding_gives_one_id_a_character(code_points: tuple[int, ...], text: str) -> None:
+    vocabulary = Vocabulary(code_points)
+    ids = vocabulary.encode(text)
+    assert len(ids) == len(text)
+    for character, i in zip(text, ids):
+        known = ord(character) in code_points
+        assert (code_points[i] == ord(character)) if known else (i == vocabulary.out_of_vocabulary)
