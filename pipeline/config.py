@@ -107,7 +107,7 @@ class Config(_Section):
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")] = "char_rnn"  # a lineage of its own
     root: str = Field("output", min_length=1)  # everything a run leaves behind
     serving_dir: str | None = None  # TF Serving reads <serving_dir>/<model_name>/<version>; None: <root>/serving
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    seed: Annotated[int, Field(ge=0, lt=2_000_000_000)] = 42
     beam_args: tuple[str, ...] = ()  # more arguments for every Beam pipeline, e.g. a runner
     corpus: CorpusConfig = CorpusConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()

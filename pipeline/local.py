@@ -1,5 +1,6 @@
 """Run the pipeline on this machine: lock the root, stage the inputs, launch, push what is missing, sum up."""
 
+import errno
 import fcntl
 import hashlib
 import logging
@@ -29,7 +30,7 @@ def locked(places: Places, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the root alone; wait while another run has it. The kernel lets go of a killed run's lock.
 
     Raises:
-      UserError: the root cannot be made or written.
+      UserError: the root or the serving directory cannot be made or written.
     """
     try:
         for directory in (places.root, places.logs, places.schema):
@@ -41,12 +42,28 @@ def locked(places: Places, say: Callable[[str], None]) -> Iterator[None]:
             f"permissions. Received: --root {places.root}"
         ) from error
     with handle:
+        _check_serving(places.serving)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say(f"Another run is using {places.root}; waiting until it has ended (Ctrl-C to give up) ...")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def _check_serving(serving: str) -> None:
+    """Find out before the training, not after it, that a model could not be pushed."""
+    if "://" in serving:
+        return
+    try:
+        os.makedirs(serving, exist_ok=True)
+        if not os.access(serving, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise UserError(
+            f"The serving directory cannot be written: {error.strerror}. Give a directory of your own with "
+            f"--serving-dir, or mend its permissions. Received: {serving}"
+        ) from error
 
 
 def ingest(config: Config, places: Places) -> tuple[corpora.Corpus, staging.CorpusFacts, str]:
@@ -66,6 +83,7 @@ def run(
     # TensorFlow and TFX take seconds to import: not before the input is known to be good.
     with screen.component("start"):
         screen.progress("loading TensorFlow and TFX", lasting=False)
+        from absl import logging as absl_logging
         from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
         from components import registry
@@ -76,6 +94,7 @@ def run(
 
         if config.training.logical_cpus > 1:
             split_cpu(config.training.logical_cpus)
+    absl_logging.set_verbosity(absl_logging.INFO)  # into the log file, see pipeline.console.take_over
     logger = logging.getLogger("char_rnn.progress")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False

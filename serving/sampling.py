@@ -64,4 +64,6 @@ def draw_top_k(logits: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor, unif
     ordered, ids = tf.math.top_k(logits, vocab)  # most likely first; of equal ones the lower id
     allowed = tf.where(top_k > 0, tf.minimum(top_k, vocab), vocab)
     ordered = tf.where(tf.range(vocab)[None, :] < allowed[:, None], ordered, ordered.dtype.min)
-    return tf.gather(ids, draw(ordered, temperature, uniform), batch_dims=1)
+    among_top = tf.gather(ids, draw(ordered, temperature, uniform), batch_dims=1)
+    # In its own order, a row that draws from all gives what it would give without a neighbour's top_k.
+    return tf.where(top_k > 0, among_top, draw(logits, temperature, uniform))

@@ -58,20 +58,21 @@ def load(files: Sequence[str], feature_spec: dict[str, Any], vocabulary_size: in
     Raises:
       ValueError: passages are missing or do not fit together.
     """
-    first: dict[bytes, int] = {}
-    last: dict[bytes, int] = {}
-    placed = 0
+    spans: dict[bytes, list[tuple[int, int]]] = {}  # of the passages: first character, and one past the last
     for document, position, ids in _passages(files, feature_spec):
-        first[document] = min(first.get(document, position), position)
-        last[document] = max(last.get(document, 0), position + len(ids))
-        placed += max(0, len(ids) - 1)
-    documents = sorted(first)
-    lengths = np.array([last[name] - first[name] for name in documents], np.int64)
-    if placed != np.maximum(lengths - 1, 0).sum():
-        raise ValueError(
-            f"The passages of a split do not cover their documents without gaps: {placed} characters to predict, "
-            f"{np.maximum(lengths - 1, 0).sum()} expected. Received: {list(files)}"
-        )
+        spans.setdefault(document, []).append((position, position + len(ids)))
+    documents = sorted(spans)
+    for name in documents:
+        spans[name].sort()
+        for (_, end), (start, _) in zip(spans[name], spans[name][1:]):
+            if start != end - 1:
+                raise ValueError(
+                    "The passages of a split do not cover their documents without gaps and repetitions: after one that "
+                    f"ends at character {end} comes one that starts at {start}, and they must share one character. "
+                    f"Received: {name.decode()} in {list(files)}"
+                )
+    first = {name: spans[name][0][0] for name in documents}
+    lengths = np.array([spans[name][-1][1] - first[name] for name in documents], np.int64)
     begins = dict(zip(documents, np.concatenate([[0], np.cumsum(lengths)[:-1]]))) if documents else {}
     whole = _allocate(int(lengths.sum()), np.min_scalar_type(vocabulary_size - 1), memory_limit_chars)
     for document, position, ids in _passages(files, feature_spec):

@@ -106,7 +106,7 @@ def contiguous_batches(windows: Windows, streams: int, first: int = 0) -> Iterat
 
 
 def shuffled_batches(windows: Windows, batch_size: int, buffer: int, seed: Seed, first: int = 0) -> Iterator[Batch]:
-    """One pass over independent windows through a shuffle buffer; an incomplete last batch is dropped.
+    """One pass over independent windows through a shuffle buffer; an incomplete last batch is dropped unless it is all.
 
     Args:
       buffer: windows among which the next one is drawn, as in `tf.data.Dataset.shuffle`.
@@ -114,6 +114,8 @@ def shuffled_batches(windows: Windows, batch_size: int, buffer: int, seed: Seed,
       first: number of the batch to begin with, to go on after an interruption.
     """
     order = np.fromiter(_shuffle(len(windows), buffer, seed), np.int64, len(windows))
+    # Should there be fewer windows than rows: rows past the table count for nothing.
+    order = np.append(order, np.arange(len(windows), batch_size, dtype=np.int64))
     for step in range(first, steps_in_a_pass(windows, batch_size, whole=True)):
         rows = order[step * batch_size : (step + 1) * batch_size]
         yield _gather(windows, rows, forget=np.ones(len(rows), bool))
@@ -144,6 +146,7 @@ def _gather(windows: Windows, rows: NDArray[np.int64], forget: NDArray[np.bool_]
     length = np.where(exists, windows.lengths[rows], 0)[:, None]
     time = np.arange(windows.size + 1)[None, :]  # (1, time + 1)
     at = np.minimum(windows.starts[rows][:, None] + time, len(windows.ids) - 1)
-    ids = np.where(time <= length, windows.ids[at], 0).astype(np.int32)  # (batch, time + 1)
-    mask = (time[:, :-1] < length).astype(np.float32)
-    return Batch(ids[:, :-1], ids[:, 1:], mask, (~forget).astype(np.float32)[:, None])
+    ids = windows.ids[at].astype(np.int32)  # (batch, time + 1)
+    counts = time[:, :-1] < length
+    inputs, targets = ids[:, :-1] * counts, ids[:, 1:] * counts
+    return Batch(inputs, targets, counts.astype(np.float32), (~forget).astype(np.float32)[:, None])

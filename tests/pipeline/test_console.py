@@ -38,10 +38,12 @@ def test_a_component_leaves_its_name_time_and_outcome() -> None:
     screen.component_ended("Trainer", 83.26, "executed")
     screen.component_ended("Transform", 0.04, "cached")
     screen.component_ended("CorpusExampleGen", 1234.5, "failed")
+    screen.component_ended("Evaluator", 5, "interrupted")
     assert output.getvalue().splitlines() == [
         "+ Trainer              83.3 s  executed",
         "+ Transform             0.0 s  cached",
         "x CorpusExampleGen   1234.5 s  failed",
+        "x Evaluator             5.0 s  interrupted",
     ]
 
 
@@ -62,8 +64,8 @@ def test_on_a_terminal_the_live_line_shows_the_detail_and_goes_away() -> None:
     output = Terminal()
     screen = Screen(output)
     with screen.component("Trainer"):
-        screen.progress("step 10, loss 3.2", lasting=True)
-        screen.console._live_stack[0].refresh() if hasattr(screen.console, "_live_stack") else None
+        screen.progress("step 10, loss 3.2", lasting=False)
+        screen.say("a line that is drawn above the live one")
     shown = output.getvalue()
     assert re.search(r"> Trainer +\d+\.\d s +step 10, loss 3\.2", shown)
     assert shown.endswith("\x1b[2K")  # the last thing is to erase the line

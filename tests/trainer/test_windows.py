@@ -1,11 +1,11 @@
 """Windows and batches of ids that are their own place plus one, so that every promise can be read off the numbers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.windows import (
@@ -23,11 +23,11 @@ from trainer.windows import (
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 SIZES = st.integers(1, 12)
 STREAMS = st.integers(1, 9)
+CHECK = settings(deadline=None, max_examples=60)
 SEEDS = st.integers(0, 2**31 - 1)
 
 
-def cut(function: object, lengths: list[int], size: int) -> Windows:
-    assert callable(function)
+def cut(function: Callable[..., Windows], lengths: list[int], size: int) -> Windows:
     return function(np.arange(1, sum(lengths) + 1, dtype=np.uint16), np.array(lengths, np.int64), size)
 
 
@@ -66,14 +66,15 @@ def test_worked_example() -> None:
     assert windows.targets == 7
     first, second = contiguous_batches(windows, streams=2)
     assert first.inputs.tolist() == [[1, 2, 3], [8, 9, 0]]
-    assert first.targets.tolist() == [[2, 3, 4], [9, 10, 0]] or first.targets.tolist() == [[2, 3, 4], [9, 10, 0]]
+    assert first.targets.tolist() == [[2, 3, 4], [9, 10, 0]]
     assert first.mask.tolist() == [[1, 1, 1], [1, 1, 0]]
     assert first.keep.tolist() == [[0], [0]]
-    assert second.inputs[0].tolist() == [4, 5, 6]
+    assert second.inputs[0].tolist() == [4, 5, 0]
     assert second.mask.tolist() == [[1, 1, 0], [0, 0, 0]]
     assert second.keep[0].tolist() == [1]
 
 
+@CHECK
 @given(LENGTHS, SIZES, STREAMS)
 def test_every_character_but_each_documents_first_is_a_target_exactly_once(
     lengths: list[int], size: int, streams: int
@@ -85,6 +86,7 @@ def test_every_character_but_each_documents_first_is_a_target_exactly_once(
     assert windows.targets == len(pairs)
 
 
+@CHECK
 @given(LENGTHS, SIZES, STREAMS)
 def test_state_is_forgotten_at_stream_starts_and_document_starts_and_nowhere_else(
     lengths: list[int], size: int, streams: int
@@ -104,6 +106,7 @@ def test_state_is_forgotten_at_stream_starts_and_document_starts_and_nowhere_els
             assert not firsts(lengths) & set(memory[1:])
 
 
+@CHECK
 @given(LENGTHS, SIZES, STREAMS)
 def test_all_batches_have_one_shape_and_zeros_where_nothing_counts(lengths: list[int], size: int, streams: int) -> None:
     windows = cut(contiguous, lengths, size)
@@ -115,11 +118,13 @@ def test_all_batches_have_one_shape_and_zeros_where_nothing_counts(lengths: list
         assert [array.dtype for array in (batch.inputs, batch.targets)] == [np.int32, np.int32]
         assert [array.dtype for array in (batch.mask, batch.keep)] == [np.float32, np.float32]
         assert set(np.unique([*batch.mask.flat, *batch.keep.flat])) <= {0.0, 1.0}
+        assert not batch.inputs[batch.mask == 0].any()
         assert not batch.targets[batch.mask == 0].any()
         # What counts in a row comes first: the state after a window is that of its last character or is forgotten.
         assert (np.diff(batch.mask, axis=1) <= 0).all()
 
 
+@CHECK
 @given(LENGTHS, SIZES, STREAMS, st.data())
 def test_streams_go_on_identically_after_an_interruption(
     lengths: list[int], size: int, streams: int, data: st.DataObject
@@ -130,6 +135,7 @@ def test_streams_go_on_identically_after_an_interruption(
     assert_same(list(contiguous_batches(windows, streams, first=done)), batches[done:])
 
 
+@CHECK
 @given(st.integers(0, 500), st.integers(1, 64), st.integers(1, 8))
 def test_streams_are_fewer_for_a_small_split_and_split_evenly_over_replicas(
     count: int, batch_size: int, replicas: int
@@ -159,6 +165,7 @@ def test_the_tutorials_windows_are_cut_101_apart() -> None:
     assert exact.starts.tolist() == [0, 101, 202]
 
 
+@CHECK
 @given(LENGTHS, SIZES)
 def test_independent_windows_are_each_documents_whole_chunks(lengths: list[int], size: int) -> None:
     chunks = []
@@ -175,6 +182,7 @@ def test_independent_windows_are_each_documents_whole_chunks(lengths: list[int],
     ] == expected
 
 
+@CHECK
 @given(LENGTHS, SIZES, st.integers(1, 60), SEEDS)
 def test_shuffled_is_a_permutation_without_state(lengths: list[int], size: int, buffer: int, seed: int) -> None:
     windows = cut(independent, lengths, size)
@@ -186,14 +194,18 @@ def test_shuffled_is_a_permutation_without_state(lengths: list[int], size: int, 
     assert len(counted(batches)) == windows.targets
 
 
-@given(st.integers(1, 60), st.integers(1, 70), st.integers(1, 10), SEEDS)
-def test_shuffled_goes_on_identically_after_an_interruption(count: int, buffer: int, batch_size: int, seed: int) -> None:
+@CHECK
+@given(st.integers(1, 60), st.integers(1, 70), st.integers(1, 10), SEEDS, st.data())
+def test_shuffled_goes_on_identically_after_an_interruption(
+    count: int, buffer: int, batch_size: int, seed: int, data: st.DataObject
+) -> None:
     windows = cut(independent, [3 * count], size=2)
     batches = list(shuffled_batches(windows, batch_size, buffer, [seed, 1]))
-    for done in range(len(batches) + 1):
-        assert_same(list(shuffled_batches(windows, batch_size, buffer, [seed, 1], first=done)), batches[done:])
+    done = data.draw(st.integers(0, len(batches)))
+    assert_same(list(shuffled_batches(windows, batch_size, buffer, [seed, 1], first=done)), batches[done:])
 
 
+@CHECK
 @given(st.integers(1, 60), st.integers(1, 70), SEEDS)
 def test_a_window_leaves_the_buffer_only_after_it_has_entered(count: int, buffer: int, seed: int) -> None:
     windows = cut(independent, [3 * count], size=2)
@@ -210,8 +222,9 @@ def test_the_seed_and_the_epoch_decide_the_order(buffer: int) -> None:
     assert sorted(orders[0]) != orders[0]
 
 
+@CHECK
 @given(st.integers(1, 60), st.integers(1, 10), SEEDS)
-def test_an_incomplete_last_batch_is_dropped(count: int, batch_size: int, seed: int) -> None:
+def test_an_incomplete_last_batch_is_dropped_unless_it_is_all(count: int, batch_size: int, seed: int) -> None:
     windows = cut(independent, [3 * count], size=2)
     batches = list(shuffled_batches(windows, batch_size, 1000, seed))
     assert len(batches) == max(1, count // batch_size)
@@ -220,6 +233,7 @@ def test_an_incomplete_last_batch_is_dropped(count: int, batch_size: int, seed: 
     assert len(names) == len(set(names)) == 2 * min(count, len(batches) * batch_size)
 
 
+@CHECK
 @given(LENGTHS, SIZES, STREAMS)
 def test_steps_in_a_pass(lengths: list[int], size: int, rows: int) -> None:
     windows = cut(contiguous, lengths, size)

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs the README's test command on the newer stack (TFX 1.21, Python 3.13) in a Debian 13 tree, for machines whose own
+# glibc is too old for it. Needs root and debootstrap; the tree is kept for the next time.
+#
+#   scripts/test_newer_stack.sh [TREE]          default: /var/tmp/char-rnn-debian13
+#   PYTEST_ARGS="-k windows" scripts/test_newer_stack.sh
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+tree=${1:-/var/tmp/char-rnn-debian13}
+
+if [ ! -x "$tree/usr/bin/python3.13" ]; then
+  debootstrap --variant=minbase --include=python3,python3-pip,python3-dev,git,g++,ca-certificates \
+    trixie "$tree" http://deb.debian.org/debian
+fi
+
+# The network as this machine has it: names, certificates, package indexes.
+cp /etc/resolv.conf "$tree/etc/resolv.conf"
+cp /etc/hosts "$tree/etc/hosts"
+mkdir -p "$tree/etc/ssl/certs"
+cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
+
+mkdir -p "$tree/src/project" "$tree/src/shared"
+tar -C "$root" --exclude=./.venv --exclude=./.tools --exclude=./output -cf - . | tar -C "$tree/src/project" -xf -
+if [ -d "$root/../shared" ]; then
+  tar -C "$root/../shared" -cf - . | tar -C "$tree/src/shared" -xf -
+fi
+
+for place in proc dev; do
+  mountpoint -q "$tree/$place" || mount --bind "/$place" "$tree/$place"
+done
+trap 'umount "$tree/proc" "$tree/dev"' EXIT
+
+chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 UV_PYTHON=3.13 \
+  SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+  bash -c "cd /src/project && python3 -m pip install -qq --upgrade --target .tools uv && .tools/bin/uv run pytest ${PYTEST_ARGS:-}"

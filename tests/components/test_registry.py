@@ -1,0 +1,89 @@
+"""One whole JSON file for each version; the newest entry of another model is found by digest and by run."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components import registry
+from components.registry import Entry
+
+ENTRY = Entry(
+    version=1,
+    digest="digest 1",
+    run_key="run 1",
+    model="/pipeline/model/1",
+    served="/serving/1",
+    perplexity=4.5,
+    bits_per_character=2.17,
+    corpus="Dickens' \u201cexpectations\u201d",
+    pushed_at="2026-01-02T03:04:05+00:00",
+)
+
+
+def entry(version: int, **values: str) -> Entry:
+    numbered = {"digest": f"digest {version}", "run_key": f"run {version}"}
+    return dataclasses.replace(ENTRY, version=version, **{**numbered, **values})
+
+
+def test_there_are_no_entries_before_the_first_is_recorded(tmp_path: Path) -> None:
+    assert registry.entries(str(tmp_path / "missing")) == []
+    assert registry.newest_other(str(tmp_path / "missing"), digest="x") is None
+
+
+def test_an_entry_is_read_as_it_was_recorded(tmp_path: Path) -> None:
+    registry.record(str(tmp_path / "new"), ENTRY)
+    assert registry.entries(str(tmp_path / "new")) == [ENTRY]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["1.json"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.permutations([1, 2, 9, 10, 11, 100]))
+def test_entries_are_in_the_order_of_their_versions(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
+    directory = str(tmp_path_factory.mktemp("registry"))
+    for version in order:
+        registry.record(directory, entry(version))
+    assert [found.version for found in registry.entries(directory)] == [1, 2, 9, 10, 11, 100]
+
+
+def test_the_entry_of_a_version_is_replaced(tmp_path: Path) -> None:
+    registry.record(str(tmp_path), ENTRY)
+    registry.record(str(tmp_path), entry(1, digest="other"))
+    assert registry.entries(str(tmp_path)) == [entry(1, digest="other")]
+
+
+def test_a_reader_never_meets_half_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.record(str(tmp_path), ENTRY)
+    seen: list[list[Entry]] = []
+    rename = registry.gfile.rename
+
+    def looked_at(source: str, target: str, overwrite: bool = False) -> None:
+        seen.append(registry.entries(str(tmp_path)))
+        rename(source, target, overwrite)
+
+    monkeypatch.setattr(registry.gfile, "rename", looked_at)
+    registry.record(str(tmp_path), entry(2))
+    (tmp_path / ".3.partial").write_text('{"version": 3, "dig')  # of a process that was killed
+    assert seen == [[ENTRY]]
+    assert registry.entries(str(tmp_path)) == [ENTRY, entry(2)]
+
+
+def test_the_newest_other_is_neither_of_that_model_nor_of_that_run(tmp_path: Path) -> None:
+    directory = str(tmp_path)
+    for made in (entry(1), entry(2), entry(3, digest="digest 2"), entry(4, run_key="run 2")):
+        registry.record(directory, made)
+    newest = [
+        registry.newest_other(directory),
+        registry.newest_other(directory, digest="digest 4"),
+        registry.newest_other(directory, run_key="run 2"),
+        registry.newest_other(directory, digest="digest 2", run_key="run 2"),
+    ]
+    assert [found and found.version for found in newest] == [4, 3, 3, 1]
+
+
+def test_there_is_no_other_when_all_are_of_that_model_or_that_run(tmp_path: Path) -> None:
+    registry.record(str(tmp_path), entry(1))
+    registry.record(str(tmp_path), entry(2, run_key="run 1"))
+    assert registry.newest_other(str(tmp_path), run_key="run 1") is None

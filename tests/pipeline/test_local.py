@@ -1,0 +1,185 @@
+"""A root is held alone, inputs are checked and staged before long work, Beam gets the local runner."""
+
+import dataclasses
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from components.errors import UserError
+from components.staging import document_name
+from pipeline import local
+from pipeline.config import Config, CorpusConfig
+from pipeline.places import Places
+
+
+def places_at(root: Path) -> Places:
+    return Places.of(Config(root=str(root)))
+
+
+# locked
+
+
+def test_a_free_root_is_taken_without_a_word(tmp_path: Path) -> None:
+    said: list[str] = []
+    for _ in range(2):
+        with local.locked(places_at(tmp_path / "new" / "root"), said.append):
+            assert (tmp_path / "new" / "root" / "logs").is_dir()
+    assert said == []
+
+
+def test_a_second_run_waits_until_the_first_has_ended_and_says_so(tmp_path: Path) -> None:
+    places = places_at(tmp_path)
+    order: list[str] = []
+    waiting = threading.Event()
+
+    def say(text: str) -> None:
+        order.append(text)
+        waiting.set()
+
+    def second() -> None:
+        with local.locked(places, say):
+            order.append("second")
+
+    runs = threading.Thread(target=second)
+    with local.locked(places, order.append):
+        runs.start()
+        assert waiting.wait(60)
+        order.append("first ends")
+    runs.join(60)
+    assert order[0].startswith(f"Another run is using {tmp_path}; waiting")
+    assert order[1:] == ["first ends", "second"]
+
+
+def test_a_run_that_fails_lets_go_of_the_root(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), local.locked(places_at(tmp_path), pytest.fail):
+        raise ZeroDivisionError
+    with local.locked(places_at(tmp_path), pytest.fail):
+        pass
+
+
+def test_the_lock_of_a_killed_run_does_not_block_the_next(tmp_path: Path) -> None:
+    places = places_at(tmp_path)
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        with local.locked(places, lambda _: None):
+            os.write(write, b"x")
+            os.kill(os.getpid(), 9)
+    assert os.read(read, 1) == b"x"
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == 9
+    with local.locked(places, pytest.fail):
+        assert Path(places.lock).exists()
+
+
+def test_two_roots_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    with local.locked(places_at(tmp_path / "a"), pytest.fail), local.locked(places_at(tmp_path / "b"), pytest.fail):
+        pass
+
+
+def test_a_root_that_cannot_be_made_is_a_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match=f"The root cannot be written: .*--root {tmp_path}/file/root"),
+        local.locked(places_at(tmp_path / "file" / "root"), pytest.fail),
+    ):
+        pass
+
+
+def test_a_serving_directory_that_cannot_be_made_is_found_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    places = Places.of(Config(root=str(tmp_path / "root"), serving_dir=str(tmp_path / "file" / "below")))
+    with (
+        pytest.raises(UserError, match=f"The serving directory cannot be written: .*{tmp_path}/file/below"),
+        local.locked(places, pytest.fail),
+    ):
+        pass
+
+
+def test_a_read_only_serving_directory_is_found_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = places_at(tmp_path)
+    # Permissions do not bind whoever runs the tests as root.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != places.serving)
+    with pytest.raises(UserError, match="Permission denied"), local.locked(places, pytest.fail):
+        pass
+
+
+def test_a_serving_directory_in_a_bucket_is_left_to_the_pusher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with local.locked(Places.of(Config(root=str(tmp_path), serving_dir="gs://bucket/models")), pytest.fail):
+        assert not list(tmp_path.glob("gs*"))
+
+
+# ingest
+
+
+def test_a_corpus_is_found_checked_and_staged(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "one.txt").write_text("abcd" * 500)
+    (tmp_path / "texts" / "two.txt").write_text("efgh" * 500)
+    config = Config(root=str(tmp_path / "root"), corpus=CorpusConfig(source=str(tmp_path / "texts")))
+    corpus, facts, staged = local.ingest(config, Places.of(config))
+    assert corpus.label == str(tmp_path / "texts")
+    assert (facts.documents, facts.characters, facts.distinct) == (2, 4000, 8)
+    assert Path(staged).parent == tmp_path / "root" / "corpus"
+    assert {document_name(path.name): path.read_text()[:4] for path in Path(staged).iterdir()} == {
+        "one.txt": "abcd",
+        "two.txt": "efgh",
+    }
+
+
+def test_a_corpus_below_the_configured_minimum_is_refused_and_not_staged(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("abcd" * 500)
+    settings = CorpusConfig(source=str(tmp_path / "short.txt"), min_chars=2001)
+    config = Config(root=str(tmp_path / "root"), corpus=settings)
+    with pytest.raises(UserError, match="too short"):
+        local.ingest(config, Places.of(config))
+    assert not (tmp_path / "root").exists()
+
+
+# beam_args
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((), [local.LOCAL_BEAM]),
+        (("--direct_num_workers=2",), [local.LOCAL_BEAM, "--direct_num_workers=2"]),
+        (("--x=1", "--runner=SparkRunner"), ["--x=1", "--runner=SparkRunner"]),
+        (("--runner", "FlinkRunner"), ["--runner", "FlinkRunner"]),
+    ],
+)
+def test_beam_gets_the_local_runner_unless_another_is_named(given: tuple[str, ...], expected: list[str]) -> None:
+    assert local.beam_args(Config(beam_args=given)) == expected
+
+
+# _stage_schema
+
+
+def test_a_schema_is_staged_under_a_path_that_follows_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "project" / "components" / "schema" / "schema.pbtxt"
+    source.parent.mkdir(parents=True)
+    monkeypatch.setattr(local.sources, "ROOT", tmp_path / "project")
+    places = dataclasses.replace(places_at(tmp_path), schema=str(tmp_path / "staged"))
+    paths = []
+    for content in ("first", "second", "first"):
+        source.write_text(content)
+        paths.append(Path(local._stage_schema(places)))
+        assert paths[-1].read_text() == content
+        assert hashlib.sha256(content.encode()).hexdigest().startswith(paths[-1].parent.name)
+    assert paths[0] == paths[2] != paths[1]
+    assert sorted(path.name for path in (tmp_path / "staged").rglob("*") if path.is_file()) == ["schema.pbtxt"] * 2
+
+
+def test_a_staged_schema_is_not_written_again(tmp_path: Path) -> None:
+    places = dataclasses.replace(places_at(tmp_path), schema=str(tmp_path / "staged"))
+    path = Path(local._stage_schema(places))
+    os.utime(path, (5, 5))
+    assert local._stage_schema(places) == str(path)
+    assert path.stat().st_mtime == 5

@@ -1,0 +1,283 @@
+"""A run's result as a table, as JSON and as an exit code; and the serving directory mended after it."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.types import standard_artifacts
+from tfx.types.artifact import Artifact
+
+from components import registry, versions
+from components.evaluation import Figures
+from components.staging import CorpusFacts
+from pipeline import report
+from pipeline.config import Config, EvaluationConfig
+from pipeline.launch import Outcome
+from pipeline.places import Places
+from pipeline.report import Report
+
+FIGURES = Figures(
+    perplexity=4.5,
+    bits_per_character=2.17,
+    yardstick_ratio=0.75,
+    eval_chars=111_539,
+    out_of_vocabulary_rate=0.00012,
+    baseline_perplexity=None,
+    by_document={},
+)
+REPORT = Report(
+    corpus="shakespeare",
+    facts=CorpusFacts(documents=1, characters=1_115_394, eval_chars=111_539, distinct=65),
+    vocabulary_size=65,
+    figures=FIGURES,
+    threshold=None,
+    blessed=True,
+    servable=True,
+    pushed_version="3",
+    pushed_now=True,
+    serving="/served/char_rnn",
+    model="/model",
+    reasons=(),
+    outcomes={"Trainer": Outcome(83.256, "executed", {}), "Transform": Outcome(0.04, "cached", {})},
+)
+
+
+def changed(figures: dict[str, Any] | None = None, **values: Any) -> Report:
+    return dataclasses.replace(REPORT, figures=dataclasses.replace(FIGURES, **(figures or {})), **values)
+
+
+def row(made: Report, name: str) -> str:
+    values = [value for key, value in made.rows() if key == name]
+    assert len(values) == 1, f"{name}: {values}"
+    return values[0]
+
+
+def model_at(path: Path, content: str = "graph") -> str:
+    path.mkdir(parents=True)
+    (path / "saved_model.pb").write_text(content)
+    return str(path)
+
+
+# exit code
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"pushed_version": "1", "pushed_now": True}, 0),
+        ({"pushed_version": "1", "pushed_now": False}, 0),
+        ({"pushed_version": None, "blessed": False}, 3),
+        ({"pushed_version": None, "servable": False}, 3),
+    ],
+)
+def test_the_exit_code_says_whether_this_model_is_served(values: dict[str, Any], code: int) -> None:
+    assert changed(**values).exit_code == code
+
+
+# rows
+
+
+def test_the_table_tells_the_whole_result() -> None:
+    assert REPORT.rows() == [
+        ("corpus", "shakespeare: 1 document, 1,115,394 characters"),
+        ("vocabulary", "65 characters; 0.012% of the eval text is out of it"),
+        ("eval characters", "111,539"),
+        ("perplexity", "4.500"),
+        ("bits per character", "2.170"),
+        ("threshold", "6.000 (character trigram model)"),
+        ("baseline", "none yet"),
+        ("blessed", "yes"),
+        ("version", "3 (pushed) in /served/char_rnn"),
+    ]
+
+
+def test_a_threshold_of_ones_own_a_baseline_and_a_version_served_before_are_told() -> None:
+    made = changed({"baseline_perplexity": 4.4}, threshold=5.25, pushed_now=False)
+    assert row(made, "threshold") == "5.25"
+    assert row(made, "baseline") == "4.400 (last blessed model)"
+    assert row(made, "version") == "3 (served already) in /served/char_rnn"
+
+
+def test_every_reason_has_a_row_and_what_stays_served_is_told(tmp_path: Path) -> None:
+    model_at(tmp_path / "8"), model_at(tmp_path / "12")
+    made = changed(blessed=False, pushed_version=None, pushed_now=False, serving=str(tmp_path), reasons=("one", "two"))
+    assert row(made, "blessed") == "no"
+    assert [value for key, value in made.rows() if key == "why not"] == ["one", "two"]
+    assert row(made, "version") == f"not pushed; 12 stays in {tmp_path}"
+
+
+def test_without_any_version_the_table_says_none(tmp_path: Path) -> None:
+    made = changed(pushed_version=None, serving=str(tmp_path / "missing"))
+    assert row(made, "version") == f"not pushed; none in {tmp_path / 'missing'}"
+
+
+def test_the_three_hardest_of_several_documents_are_named_hardest_first() -> None:
+    made = changed({"by_document": {"a": 3.0, "b": 9.0, "c": 5.0, "d": 7.0}})
+    assert row(made, "hardest documents") == "b 9.00, d 7.00, c 5.00"
+    only = changed({"by_document": {"a": 3.0}})
+    assert "hardest documents" not in dict(only.rows())
+
+
+# write
+
+
+def test_the_summary_holds_every_promised_key_by_value(tmp_path: Path) -> None:
+    made = changed({"baseline_perplexity": 4.4, "by_document": {"a": 3.0}}, reasons=("because é",))
+    made.write(str(tmp_path / "summary.json"))
+    text = (tmp_path / "summary.json").read_text(encoding="utf-8")
+    assert "because é" in text
+    assert json.loads(text) == {
+        "blessed": True,
+        "pushed_version": "3",
+        "perplexity": 4.5,
+        "bits_per_char": 2.17,
+        "eval_chars": 111_539,
+        "out_of_vocabulary_rate": 0.00012,
+        "perplexity_by_document": {"a": 3.0},
+        "threshold": 6.0,
+        "corpus": "shakespeare",
+        "characters": 1_115_394,
+        "vocabulary_size": 65,
+        "baseline_perplexity": 4.4,
+        "reasons": ["because é"],
+        "model": "/model",
+        "components": {
+            "Trainer": {"seconds": 83.26, "how": "executed"},
+            "Transform": {"seconds": 0.04, "how": "cached"},
+        },
+    }
+
+
+def test_what_is_not_there_is_null_and_a_threshold_of_ones_own_is_written(tmp_path: Path) -> None:
+    changed(pushed_version=None, threshold=5.25).write(str(tmp_path / "summary.json"))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["pushed_version"] is None
+    assert summary["baseline_perplexity"] is None
+    assert summary["threshold"] == 5.25
+
+
+def test_infinite_figures_are_null_because_json_has_no_word_for_them(tmp_path: Path) -> None:
+    made = changed({"perplexity": math.inf, "yardstick_ratio": math.inf, "by_document": {"a": math.nan}})
+    made.write(str(tmp_path / "summary.json"))
+    summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert (summary["perplexity"], summary["threshold"], summary["perplexity_by_document"]) == (None, None, {"a": None})
+
+
+def test_a_summary_is_replaced_as_a_whole_and_nothing_else_stays(tmp_path: Path) -> None:
+    target = tmp_path / "summary.json"
+    target.write_text("x" * 100_000)
+    REPORT.write(str(target))
+    assert json.loads(target.read_text())["corpus"] == "shakespeare"
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_a_summary_that_cannot_be_made_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "summary.json"
+    target.write_text("old")
+    with pytest.raises(TypeError):
+        changed(corpus=object()).write(str(target))
+    assert target.read_text() == "old"
+
+
+# collect
+
+
+def outcomes(
+    tmp_path: Path, *, blessed: int, infra: str, pusher: str = "executed", pushed: int = 1
+) -> dict[str, Outcome]:
+    def artifact(kind: type[Artifact], folder: str) -> Any:
+        made = kind()
+        made.uri = str(tmp_path / folder)
+        Path(made.uri).mkdir()
+        return made
+
+    blessing = artifact(standard_artifacts.ModelBlessing, "blessing")
+    blessing.set_int_custom_property("blessed", blessed)
+    (tmp_path / "blessing" / ("BLESSED" if blessed else "NOT_BLESSED")).touch()
+    infra_blessing = artifact(standard_artifacts.InfraBlessing, "infra")
+    infra_blessing.set_int_custom_property("blessed", int(not infra))
+    infra_blessing.set_string_custom_property("reason", infra)
+    (tmp_path / "infra" / ("INFRA_NOT_BLESSED" if infra else "INFRA_BLESSED")).touch()
+    pushed_model = artifact(standard_artifacts.PushedModel, "pushed")
+    pushed_model.set_int_custom_property("pushed", pushed)
+    model = artifact(standard_artifacts.Model, "model")
+    model_at(tmp_path / "model" / "Format-Serving")
+    graph = artifact(standard_artifacts.TransformGraph, "graph")
+    (tmp_path / "graph" / "transform_fn" / "assets").mkdir(parents=True)
+    (tmp_path / "graph" / "transform_fn" / "assets" / "characters").write_text("000032\n000101\n000010\n")
+    evaluation = artifact(standard_artifacts.ModelEvaluation, "evaluation")
+    return {
+        "Transform": Outcome(1.0, "cached", {"transform_graph": graph}),
+        "Trainer": Outcome(1.0, "cached", {"model": model}),
+        "Evaluator": Outcome(1.0, "cached", {"evaluation": evaluation, "blessing": blessing}),
+        "InfraCheck": Outcome(1.0, "cached", {"blessing": infra_blessing}),
+        "Pusher": Outcome(1.0, pusher, {"pushed_model": pushed_model}),
+    }
+
+
+def collected(tmp_path: Path, config: Config, made: dict[str, Outcome], monkeypatch: pytest.MonkeyPatch) -> Report:
+    read = dataclasses.replace(FIGURES, reasons=("too hard",))
+    monkeypatch.setattr(report, "read_figures", lambda uri: {str(tmp_path / "evaluation"): read}[uri])
+    return report.collect(config, Places.of(config), "mine", REPORT.facts, made)
+
+
+def test_a_report_is_read_from_the_artifacts_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(root=str(tmp_path))
+    made = collected(tmp_path, config, outcomes(tmp_path, blessed=1, infra=""), monkeypatch)
+    assert (made.blessed, made.servable, made.pushed_now, made.threshold) == (True, True, True, None)
+    assert made.vocabulary_size == 3
+    assert made.model == str(tmp_path / "model" / "Format-Serving")
+    assert made.serving == str(tmp_path / "serving" / "char_rnn")
+    assert made.reasons == ("too hard",)
+
+
+def test_a_report_of_a_refused_model_gives_the_reasons_of_both_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(root=str(tmp_path), evaluation=EvaluationConfig(threshold=2.5))
+    made = collected(tmp_path, config, outcomes(tmp_path, blessed=0, infra="no score", pushed=0), monkeypatch)
+    assert (made.blessed, made.servable, made.pushed_now, made.threshold) == (False, False, False, 2.5)
+    assert made.reasons == ("too hard", "infra check: no score")
+    assert made.exit_code == 3
+
+
+def test_a_push_taken_from_the_cache_did_not_happen_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = outcomes(tmp_path, blessed=1, infra="", pusher="cached")
+    assert not collected(tmp_path, Config(root=str(tmp_path)), made, monkeypatch).pushed_now
+
+
+# mend_serving
+
+
+def test_a_good_model_is_served_and_registered_even_when_the_pusher_was_cached(tmp_path: Path) -> None:
+    places = Places.of(Config(root=str(tmp_path / "root")))
+    before = changed(
+        pushed_version=None, pushed_now=False, model=model_at(tmp_path / "model"), serving=places.serving
+    )
+    first = report.mend_serving(before, places, "key")
+    assert (first.pushed_version, first.pushed_now, first.exit_code) == ("1", True, 0)
+    again = report.mend_serving(before, places, "key")
+    assert (again.pushed_version, again.pushed_now) == ("1", False)
+    assert versions.served(places.serving) == [1]
+    assert [(entry.run_key, entry.corpus, entry.perplexity) for entry in registry.entries(places.registry)] == [
+        ("key", "shakespeare", 4.5)
+    ]
+
+
+def test_a_model_that_the_pusher_pushed_counts_as_pushed_now(tmp_path: Path) -> None:
+    places = Places.of(Config(root=str(tmp_path / "root")))
+    before = changed(model=model_at(tmp_path / "model"), pushed_now=False)
+    report.mend_serving(before, places, "key")
+    after = report.mend_serving(dataclasses.replace(before, pushed_now=True), places, "key")
+    assert (after.pushed_version, after.pushed_now) == ("1", True)
+
+
+@pytest.mark.parametrize("refused", [{"blessed": False}, {"servable": False}])
+def test_a_refused_model_is_neither_served_nor_registered(tmp_path: Path, refused: dict[str, bool]) -> None:
+    places = Places.of(Config(root=str(tmp_path / "root")))
+    before = changed(pushed_version=None, model=model_at(tmp_path / "model"), **refused)
+    assert report.mend_serving(before, places, "key") == before
+    assert not (tmp_path / "root").exists()

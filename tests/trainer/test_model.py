@@ -1,0 +1,141 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.model import LanguageModel, State
+
+VOCABULARY, EMBEDDING, UNITS, BATCH, TIME = 7, 5, 8, 3, 12
+
+
+def create(layers: int = 2, **settings: object) -> LanguageModel:
+    model = LanguageModel(VOCABULARY, EMBEDDING, UNITS, layers, **settings)  # type: ignore[arg-type]
+    random = np.random.default_rng(1)
+    for variable in model.trainable_variables:  # biases, too, so that none is left out unnoticed
+        variable.assign(random.normal(0.0, 0.4, variable.shape))
+    return model
+
+
+def ids(seed: int = 2) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(seed).integers(VOCABULARY, size=(BATCH, TIME)), tf.int32)
+
+
+def some_state(model: LanguageModel) -> State:
+    random = np.random.default_rng(3)
+    return tuple(tf.constant(random.uniform(-1, 1, (BATCH, UNITS)), tf.float32) for _ in model.recurrent)
+
+
+def assert_close(some: tuple[tf.Tensor, State], others: tuple[tf.Tensor, State], tolerance: float) -> None:
+    for one, other in zip((some[0], *some[1]), (others[0], *others[1]), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance)
+
+
+def test_the_tutorials_model_has_as_many_parameters_as_the_tutorial_says() -> None:
+    model = LanguageModel(66, embedding=256, units=1024)
+    assert sum(math.prod(variable.shape) for variable in model.trainable_variables) == 4_022_850
+
+
+def test_a_new_model_finds_all_characters_about_equally_likely() -> None:
+    model = LanguageModel(66, embedding=16, units=32, seed=4)
+    logits, _ = model(ids(), model.zero_state(BATCH))
+    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(ids(5), logits)
+    assert float(tf.reduce_mean(nats)) == pytest.approx(math.log(66), abs=0.1)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 2e-6), ("bfloat16", 5e-2), ("float16", 5e-3)])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_stock_layer_and_the_fused_operation_give_the_same(layers: int, precision: str, tolerance: float) -> None:
+    fused = create(layers, precision=precision)
+    stock = create(layers, precision=precision, stock_layer=True)
+    state = some_state(fused)
+    assert_close(stock(ids(), state), fused(ids(), state), tolerance)
+
+
+@pytest.mark.parametrize("stock_layer", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_logits_and_state_are_float32_and_batch_first(precision: str, stock_layer: bool) -> None:
+    model = create(2, precision=precision, stock_layer=stock_layer)
+    logits, state = model(ids(), model.zero_state(BATCH))
+    assert (logits.shape, logits.dtype) == ((BATCH, TIME, VOCABULARY), tf.float32)
+    assert [(part.shape, part.dtype) for part in state] == [((BATCH, UNITS), tf.float32)] * 2
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+
+
+@pytest.mark.parametrize("stock_layer", [False, True])
+def test_two_calls_that_carry_the_state_equal_one_long_call(stock_layer: bool) -> None:
+    model = create(stock_layer=stock_layer)
+    whole = model(ids(), some_state(model))
+    first, between = model(ids()[:, :5], some_state(model))
+    second, last = model(ids()[:, 5:], between)
+    assert_close((tf.concat([first, second], 1), last), whole, 2e-6)
+    forgotten, _ = model(ids()[:, 5:], model.zero_state(BATCH))
+    assert np.abs(forgotten - second).max() > 1e-2
+
+
+def test_a_prediction_depends_on_what_came_before_only() -> None:
+    model = create()
+    changed = ids().numpy()
+    changed[1, 6] = (changed[1, 6] + 1) % VOCABULARY
+    before, _ = model(ids(), some_state(model))
+    after, _ = model(tf.constant(changed), some_state(model))
+    differs = np.abs(before - after).max(2) > 1e-4  # (batch, time)
+    assert differs[1, 6:].all()
+    assert not differs[1, :6].any()
+    assert not differs[[0, 2]].any()
+
+
+def test_the_seed_decides_the_weights() -> None:
+    def weights(seed: int) -> list[np.ndarray]:
+        return [variable.numpy() for variable in LanguageModel(5, 4, 6, 2, seed=seed).trainable_variables]
+
+    for one, same, other in zip(weights(1), weights(1), weights(2)):
+        np.testing.assert_array_equal(one, same)
+        assert (one == other).all() == (not one.any())  # but for biases, which begin as zeros
+
+
+def test_equal_layers_begin_with_different_weights() -> None:
+    first, second = LanguageModel(5, 6, 6, 2).recurrent
+    assert np.abs(first.cell.kernel.numpy() - second.cell.kernel.numpy()).max() > 0.1
+    assert np.abs(first.cell.recurrent_kernel.numpy() - second.cell.recurrent_kernel.numpy()).max() > 0.1
+
+
+def dropped(model: LanguageModel, *seed: int) -> np.ndarray:
+    return model(ids(), some_state(model), tf.constant(seed, tf.int32) if seed else None)[0].numpy()
+
+
+@pytest.mark.parametrize("stock_layer", [False, True])
+def test_dropout_is_decided_by_the_seed_and_absent_without_one(stock_layer: bool) -> None:
+    model = create(dropout=0.5, stock_layer=stock_layer)
+    np.testing.assert_array_equal(dropped(model), dropped(create(dropout=0.0, stock_layer=stock_layer)))
+    np.testing.assert_array_equal(dropped(model, 64, 0), dropped(model, 64, 0))
+    results = [dropped(model), dropped(model, 0, 0), dropped(model, 64, 0), dropped(model, 64, 1)]
+    assert all(np.abs(a - b).max() > 0.1 for i, a in enumerate(results) for b in results[:i])
+
+
+def test_a_rate_of_zero_drops_nothing() -> None:
+    model = create(dropout=0.0)
+    np.testing.assert_array_equal(dropped(model, 64, 0), dropped(model))
+
+
+def test_dropout_leaves_the_expected_value_and_zeros_the_rate() -> None:
+    model = create(dropout=0.25)
+    after = model._drop(tf.ones((200, 200)), tf.constant([64, 0], tf.int32), 1).numpy()
+    assert set(np.unique(after)) == {0.0, np.float32(1 / 0.75)}
+    assert (after == 0).mean() == pytest.approx(0.25, abs=0.02)
+    elsewhere = model._drop(tf.ones((200, 200)), tf.constant([64, 0], tf.int32), 2).numpy()
+    assert (after == elsewhere).mean() == pytest.approx(0.25**2 + 0.75**2, abs=0.02)  # independent of each other
+
+
+def test_dropout_is_on_embedding_between_layers_and_before_the_output_and_never_on_the_recurrent_path() -> None:
+    model = create(2, dropout=0.999999)  # practically everything is dropped
+    seed = tf.constant([0, 0], tf.int32)
+    zeros, first_layer_differs = model.zero_state(BATCH), (some_state(model)[0], model.zero_state(BATCH)[1])
+    logits, (first, second) = model(ids(), zeros, seed)
+    other_logits, (other_first, other_second) = model(ids(9), first_layer_differs, seed)
+    np.testing.assert_allclose(model(ids(9), zeros, seed)[1][0], first, atol=1e-6)  # no character came through
+    np.testing.assert_allclose(other_second, second, atol=1e-6)  # nothing of the first layer came through
+    assert np.abs(other_first - first).max() > 1e-3  # but its own past did
+    bias = np.broadcast_to(model.projection.bias.numpy(), logits.shape)
+    np.testing.assert_allclose(logits, bias, atol=1e-6)  # nor anything of the last
+    np.testing.assert_allclose(other_logits, bias, atol=1e-6)

@@ -1,0 +1,138 @@
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer import optimizer
+from trainer.model import LanguageModel
+
+TRAINING: dict[str, Any] = {
+    "optimizer": "adamw",
+    "learning_rate": 1.0,
+    "schedule": "constant",
+    "final_fraction": 0.1,
+    "warmup_steps": 0,
+    "weight_decay": 0.0,
+    "beta_2": 0.99,
+    "epsilon": 1e-8,
+    "clip_norm": 0.0,
+}
+# A first step of Adam is learning_rate * gradient / (|gradient| + epsilon): with these two it is the gradient.
+PLAIN_STEP = {"learning_rate": 1e6, "epsilon": 1e6}
+
+
+def schedule(total_steps: int, **changes: Any) -> Any:
+    return optimizer.learning_rate({**TRAINING, "schedule": "cosine", **changes}, total_steps)
+
+
+def values(rate: Any, *steps: int) -> list[float]:
+    return [float(rate(step)) for step in steps]
+
+
+def stepped(
+    variables: list[keras.Variable], gradients: list[Any], replicas: int, precision: str, **changes: Any
+) -> Any:
+    """Take one step, with gradients scaled as the loss is."""
+    made = optimizer.create({**TRAINING, **changes}, total_steps=10, replicas=replicas, precision=precision)
+    made.build(variables)
+    made.apply([tf.constant(made.scale_loss(tf.constant(gradient))) for gradient in gradients], variables)
+    return made
+
+
+def test_a_constant_rate_is_the_peak() -> None:
+    assert optimizer.learning_rate({**TRAINING, "learning_rate": 0.003, "warmup_steps": 5}, 100) == 0.003
+
+
+def test_the_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:
+    rate = schedule(110, learning_rate=0.5, warmup_steps=10)
+    assert values(rate, 0, 1, 5, 9) == pytest.approx([0.0, 0.05, 0.25, 0.45])
+    quarter = 0.5 * (0.9 * (1 + math.cos(math.pi / 4)) / 2 + 0.1)
+    assert values(rate, 10, 35, 60, 110, 200) == pytest.approx([0.5, quarter, 0.5 * 0.55, 0.05, 0.05])
+
+
+def test_without_warm_up_the_first_step_has_the_peak() -> None:
+    assert values(schedule(100, learning_rate=0.5), 0, 50, 100) == pytest.approx([0.5, 0.275, 0.05])
+
+
+def test_warm_up_takes_at_most_half_of_a_short_run() -> None:
+    assert values(schedule(10, warmup_steps=50), 0, 1, 5, 10) == pytest.approx([0.0, 0.2, 1.0, 0.1])
+
+
+@pytest.mark.parametrize("total_steps", [1, 2, 3])
+def test_the_shortest_runs_have_a_finite_rate(total_steps: int) -> None:
+    rates = values(schedule(total_steps, warmup_steps=50), *range(total_steps + 1))
+    assert all(0.0 <= rate <= 1.0 for rate in rates)
+    assert max(rates) == 1.0
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize(
+    ("clip_norm", "replicas", "norm"), [(0.0, 1, 5.0), (10.0, 1, 5.0), (2.0, 1, 2.0), (2.0, 4, 0.5), (0.0, 4, 5.0)]
+)
+def test_clipping_bounds_the_norm_of_all_gradients_together(
+    clip_norm: float, replicas: int, norm: float, precision: str
+) -> None:
+    variables = [keras.Variable(np.zeros((1, 2))), keras.Variable(np.zeros(1))]
+    gradients = [[[3.0, 0.0]], [-4.0]]  # of norm 5
+    stepped(variables, gradients, replicas, precision, clip_norm=clip_norm, **PLAIN_STEP)
+    moved = np.concatenate([variable.numpy().ravel() for variable in variables])
+    np.testing.assert_allclose(moved, np.array([-3.0, 0.0, 4.0]) * norm / 5.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_weights_decay_and_biases_do_not(precision: str) -> None:
+    model = LanguageModel(5, 4, 6, 2)
+    for variable in model.trainable_variables:
+        variable.assign(tf.ones(variable.shape))
+    gradients = [tf.zeros(variable.shape) for variable in model.trainable_variables]
+    stepped(model.trainable_variables, gradients, 1, precision, learning_rate=0.5, weight_decay=0.1)
+    matrices = [model.embedding.embeddings, model.projection.kernel]
+    biases = [model.projection.bias]
+    for layer in model.recurrent:
+        matrices += [layer.cell.kernel, layer.cell.recurrent_kernel]
+        biases += [layer.cell.bias]
+    assert len(matrices) + len(biases) == len(model.trainable_variables)
+    for variable in matrices:
+        np.testing.assert_allclose(variable.numpy(), 1 - 0.5 * 0.1, rtol=1e-6)
+    for variable in biases:
+        np.testing.assert_array_equal(variable.numpy(), 1.0)
+
+
+def test_adam_decays_nothing() -> None:
+    weight = keras.Variable(np.ones((2, 2)))
+    stepped([weight], [np.zeros((2, 2), np.float32)], 1, "float32", optimizer="adam", weight_decay=0.1)
+    np.testing.assert_array_equal(weight.numpy(), 1.0)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_the_settings_reach_the_optimizer(kind: str) -> None:
+    # Two steps, gradients 1 and then 0, by the definition of Adam.
+    weight = keras.Variable(np.zeros(1))
+    made = stepped([weight], [[1.0]], 1, "float32", optimizer=kind, beta_2=0.9, epsilon=0.5, learning_rate=0.2)
+    assert weight.numpy() == pytest.approx(-0.2 / (1 + 0.5), rel=1e-5)
+    made.apply([tf.constant([0.0])], [weight])
+    mean, square = 0.9 * 0.1 / (1 - 0.9**2), 0.9 * 0.1 / (1 - 0.9**2)
+    second = 0.2 * mean / (math.sqrt(square) + 0.5 / math.sqrt(1 - 0.9**2) * math.sqrt(1 - 0.9**2))
+    assert weight.numpy() == pytest.approx(-0.2 / (1 + 0.5) - second, rel=0.2)
+
+
+def test_only_float16_scales_the_loss_and_skips_a_step_that_overflows() -> None:
+    for precision, scales in (("float32", False), ("bfloat16", False), ("float16", True)):
+        made = optimizer.create(TRAINING, 10, 1, precision)
+        assert isinstance(made, keras.optimizers.LossScaleOptimizer) == scales
+    weight = keras.Variable(np.ones(2))
+    made = stepped([weight], [[math.inf, 1.0]], 1, "float16")
+    np.testing.assert_array_equal(weight.numpy(), 1.0)
+    made.apply([made.scale_loss(tf.constant([0.5, -0.5]))], [weight])
+    np.testing.assert_allclose(weight.numpy(), [0.0, 2.0], atol=1e-5)
+
+
+def test_the_schedule_advances_with_the_steps() -> None:
+    weight = keras.Variable(np.zeros(1))
+    made = stepped([weight], [[1.0]], 1, "float32", schedule="cosine", warmup_steps=5, weight_decay=0.0)
+    assert weight.numpy() == 0.0  # the warm-up begins at zero
+    made.apply([tf.constant([1.0])], [weight])
+    assert weight.numpy() == pytest.approx(-0.2, rel=1e-4)
