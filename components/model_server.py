@@ -1,5 +1,6 @@
 """Try an exported model in TF Serving itself, where `tensorflow_model_server` is on PATH."""
 
+import http.client
 import json
 import shutil
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 BINARY = "tensorflow_model_server"
 _START_SECONDS = 120.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine's ports
 
 
 def check(model: str) -> str:
@@ -57,11 +59,13 @@ def _try(url: str, server: "subprocess.Popen[bytes]", log: Path) -> str:
         text = json.loads(_fetch(f"{url}:predict", body))["predictions"][0]
     except urllib.error.HTTPError as error:
         return f"{BINARY} answered {error.code} to a generate request: {error.read().decode(errors='replace')[:300]}"
+    except (OSError, http.client.HTTPException, LookupError, TypeError, ValueError) as error:
+        return f"{BINARY} did not answer a generate request: {type(error).__name__}: {error}"
     return "" if len(text) == 5 else f"{BINARY} was asked for 5 characters and gave {text!r}"
 
 
 def _fetch(url: str, body: bytes | None = None) -> bytes:
-    with urllib.request.urlopen(url, body, timeout=30) as answer:
+    with _DIRECT.open(url, body, timeout=30) as answer:
         return bytes(answer.read())
 
 

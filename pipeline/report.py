@@ -96,6 +96,7 @@ class Report:
             "out_of_vocabulary_rate": _number(figures.out_of_vocabulary_rate),
             "perplexity_by_document": {name: _number(value) for name, value in figures.by_document.items()},
             "threshold": _number(self.threshold if self.threshold is not None else figures.yardstick_perplexity),
+            "trigram_perplexity": _number(figures.yardstick_perplexity),
             "corpus": self.corpus,
             "characters": self.facts.characters,
             "vocabulary_size": self.vocabulary_size,

@@ -20,7 +20,7 @@ mkdir -p "$tree/etc/ssl/certs"
 cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
 
 mkdir -p "$tree/src/project" "$tree/src/shared"
-tar -C "$root" --exclude=./.venv --exclude=./.tools --exclude=./output -cf - . | tar -C "$tree/src/project" -xf -
+tar -C "$root" --exclude=./.git --exclude=./.venv --exclude=./.tools --exclude=./output -cf - . | tar -C "$tree/src/project" -xf -
 if [ -d "$root/../shared" ]; then
   tar -C "$root/../shared" -cf - . | tar -C "$tree/src/shared" -xf -
 fi

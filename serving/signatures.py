@@ -43,7 +43,9 @@ def build(model: OneStep) -> dict[str, Any]:
             tf.fill(rows, model.defaults.num_chars),
             tf.fill(rows, model.defaults.temperature),
             tf.fill(rows, model.defaults.top_k),
-            tf.random.uniform(rows, maxval=tf.int64.max, dtype=tf.int64),
+            # Not `tf.random.uniform`: a global seed of the exporting process would stay in the graph, and with
+            # deterministic training that function refuses to work without one.
+            tf.raw_ops.RandomUniformInt(shape=rows, minval=tf.constant(0, tf.int64), maxval=tf.int64.max),
         )
         return {"text": text}
 

@@ -52,13 +52,14 @@ def read(directory: str) -> list[tuple[str, dict[str, np.ndarray]]]:
     try:
         records = [record.numpy() for record in tf.data.TFRecordDataset(path)]
         logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+        replayed = [_inputs(log.predict_log.request) for log in logs]
     except Exception as error:
         raise ValueError(f"The warm-up file cannot be read: {error}. Received: {path}") from error
-    if not logs:
+    if not replayed:
         raise ValueError(f"The warm-up file holds no request. Received: {path}")
-    replayed = []
-    for log in logs:
-        request = log.predict_log.request
-        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
-        replayed.append((request.model_spec.signature_name, inputs))
     return replayed
+
+
+def _inputs(request: predict_pb2.PredictRequest) -> tuple[str, dict[str, np.ndarray]]:
+    inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+    return request.model_spec.signature_name, inputs

@@ -45,8 +45,9 @@ class Checkpoints:
     def __init__(
         self, directory: str, model: LanguageModel, optimizer: Any, batch: int, chief: bool, keep_every_epoch: bool
     ) -> None:
-        """Prepare variables for model, optimizer, carried state (`batch` rows), best weights and position."""
+        """Prepare variables for weights, optimizer, carried state (`batch` rows), best weights and position."""
         self._model = model
+        # A list of variables: a checkpoint of the model itself leaves out the layers that stand in a list.
         self._weights = [variable.value for variable in model.trainable_variables]
         self.best = [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
         self._carried = [tf.Variable(tf.zeros((batch, model.units)), trainable=False) for _ in model.recurrent]
@@ -55,7 +56,11 @@ class Checkpoints:
         self._directory = directory if chief else tempfile.mkdtemp(prefix="char-rnn-worker-")
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(
-                model=model, optimizer=optimizer, best=self.best, carried=self._carried, position=self._position
+                weights=self._weights,
+                optimizer=optimizer,
+                best=self.best,
+                carried=self._carried,
+                position=self._position,
             ),
             self._directory,
             max_to_keep=1,
@@ -63,7 +68,7 @@ class Checkpoints:
         self._restore_from = directory
         self._epochs = (
             tf.train.CheckpointManager(
-                tf.train.Checkpoint(model=model), os.path.join(self._directory, "epochs"), max_to_keep=None
+                tf.train.Checkpoint(weights=self._weights), os.path.join(self._directory, "epochs"), max_to_keep=None
             )
             if keep_every_epoch
             else None

@@ -78,14 +78,15 @@ class Loop:
                 reporter.step(position.step, loss, int(batch.mask.sum()))
                 epoch_ends = position.batch == self.steps_in_epoch
                 at_end = position.step >= self.total_steps
-                if position.step % eval_every == 0 or at_end:
+                watched = position.step % eval_every == 0 or at_end
+                if watched:
                     self._watch(position, checkpoints, reporter, sample)
                 if epoch_ends:
                     position.epoch, position.batch = position.epoch + 1, 0
                     checkpoints.save_epoch(position.epoch)
                 patience = self._training["early_stopping"]
                 position.finished = at_end or bool(patience and position.without_better >= patience)
-                if position.finished or time.monotonic() - saved >= self._training["checkpoint_seconds"]:
+                if position.finished or watched or time.monotonic() - saved >= self._training["checkpoint_seconds"]:
                     checkpoints.save(position, [self._collect(part) for part in state])
                     saved = time.monotonic()
                 if position.finished:

@@ -24,11 +24,15 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     """
     code_points = tf.strings.unicode_decode(inputs["text"], "UTF-8")  # (batch, characters)
     tokens = tf.ragged.map_flat_values(tf.strings.as_string, code_points, width=6, fill="0")
-    ids = tft.compute_and_apply_vocabulary(
-        tokens,
+    # A passage begins with the last character of the one before: count it once.
+    places = tf.ragged.range(tokens.row_lengths())  # (batch, characters)
+    begins = tf.cast(inputs["position"] == 0, tf.int64)[:, None]
+    counted = tf.ragged.boolean_mask(tokens, places + begins > 0)
+    vocabulary = tft.vocabulary(
+        counted,
         top_k=custom_config["max_size"],
         frequency_threshold=custom_config["min_count"] if custom_config["min_count"] > 1 else None,
-        num_oov_buckets=1,
         vocab_filename=VOCABULARY_NAME,
     )
+    ids = tft.apply_vocabulary(tokens, vocabulary, num_oov_buckets=1)
     return {"ids": ids, "document": inputs["document"], "position": inputs["position"]}

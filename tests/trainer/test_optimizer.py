@@ -20,8 +20,9 @@ TRAINING: dict[str, Any] = {
     "epsilon": 1e-8,
     "clip_norm": 0.0,
 }
-# A first step of Adam is learning_rate * gradient / (|gradient| + epsilon): with these two it is the gradient.
-PLAIN_STEP = {"learning_rate": 1e6, "epsilon": 1e6}
+# With s = sqrt(1 - beta_2) Keras' first step of Adam is learning_rate * gradient * s / (s * |gradient| + epsilon); by
+# these settings it is the gradient itself.
+PLAIN_STEP = {"learning_rate": 1e6, "epsilon": 1e5, "beta_2": 0.99}
 
 
 def schedule(total_steps: int, **changes: Any) -> Any:
@@ -109,14 +110,15 @@ def test_adam_decays_nothing() -> None:
 
 @pytest.mark.parametrize("kind", ["adam", "adamw"])
 def test_the_settings_reach_the_optimizer(kind: str) -> None:
-    # Two steps, gradients 1 and then 0, by the definition of Adam.
+    # Two steps, gradients 1 and then 0, as Keras defines Adam; its beta_1 is always 0.9.
     weight = keras.Variable(np.zeros(1))
-    made = stepped([weight], [[1.0]], 1, "float32", optimizer=kind, beta_2=0.9, epsilon=0.5, learning_rate=0.2)
-    assert weight.numpy() == pytest.approx(-0.2 / (1 + 0.5), rel=1e-5)
+    made = stepped([weight], [[1.0]], 1, "float32", optimizer=kind, beta_2=0.8, epsilon=0.5, learning_rate=0.2)
+    first = 0.2 * math.sqrt(0.2) / (math.sqrt(0.2) + 0.5)
+    assert weight.numpy() == pytest.approx(-first, rel=1e-5)
     made.apply([tf.constant([0.0])], [weight])
-    mean, square = 0.9 * 0.1 / (1 - 0.9**2), 0.9 * 0.1 / (1 - 0.9**2)
-    second = 0.2 * mean / (math.sqrt(square) + 0.5 / math.sqrt(1 - 0.9**2) * math.sqrt(1 - 0.9**2))
-    assert weight.numpy() == pytest.approx(-0.2 / (1 + 0.5) - second, rel=0.2)
+    mean, square = 0.9 * 0.1, 0.8 * 0.2
+    second = 0.2 * math.sqrt(1 - 0.8**2) / (1 - 0.9**2) * mean / (math.sqrt(square) + 0.5)
+    assert weight.numpy() == pytest.approx(-first - second, rel=1e-5)
 
 
 def test_only_float16_scales_the_loss_and_skips_a_step_that_overflows() -> None:

@@ -34,6 +34,7 @@ TRAIN = {
     "last code points": "\ufffd\uffff\U0010fffd\U0010ffff",
 }
 UNSEEN = "one§two¤\nthree🦉"
+POSITIONS = {"unseen": 700, "continued": 2}  # of all other passages: 0, the beginning of a document
 
 
 @dataclass
@@ -46,7 +47,8 @@ class Outcome:
 
 
 def passage(document: str, text: str) -> dict[str, Any]:
-    return {"text": text.encode(), "document": document.encode(), "position": 7 * len(text), "length": len(text)}
+    position = POSITIONS.get(document, 0)
+    return {"text": text.encode(), "document": document.encode(), "position": position, "length": len(text)}
 
 
 def encode(batch: tuple[pa.RecordBatch, dict[str, Any]], metadata: dataset_metadata.DatasetMetadata) -> list[bytes]:
@@ -106,6 +108,12 @@ def test_frequent_characters_have_low_ids(outcome: Outcome) -> None:
     assert by_id[0] > by_id[-1] == 1
 
 
+def test_the_character_that_passages_share_counts_once(tmp_path: Path) -> None:
+    outcome = transform(tmp_path, {"begun": "xxy", "continued": "yz"}, {}, min_count=2)
+    assert outcome.vocabulary.characters == ("x",)
+    assert outcome.passages["continued"]["ids"].numpy().tolist() == [1, 1]
+
+
 def test_unseen_characters_share_the_one_id_after_the_last(outcome: Outcome) -> None:
     ids = outcome.passages["unseen"]["ids"].numpy().tolist()
     assert ids == outcome.vocabulary.encode(UNSEEN)
@@ -116,7 +124,7 @@ def test_unseen_characters_share_the_one_id_after_the_last(outcome: Outcome) -> 
 def test_document_and_position_pass_unchanged(outcome: Outcome) -> None:
     assert set(outcome.passages) == {*TRAIN, "unseen"}
     positions = {document: int(row["position"]) for document, row in outcome.passages.items()}
-    assert positions == {document: 7 * len(text) for document, text in {**TRAIN, "unseen": UNSEEN}.items()}
+    assert positions == {**dict.fromkeys(TRAIN, 0), "unseen": POSITIONS["unseen"]}
     assert set(outcome.output.transformed_feature_spec()) == {"ids", "document", "position"}
 
 

@@ -1,0 +1,102 @@
+"""A run that is killed (SIGKILL) in the middle of anything goes on with the same command and ends with the same model.
+
+One root: the run is killed in ingest, Transform, training, the write of a checkpoint, export and push, and is started
+again each time; another root sees no kill. A moment is recognised by what is on disk, so the kill falls within a few
+milliseconds of it, not on one exact instruction.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = {
+    "model.units": 64,
+    "model.embedding": 16,
+    "model.dropout": 0.1,
+    "training.batch_size": 16,
+    "training.sequence_length": 50,
+    "training.steps": 400,
+    "training.eval_every": 100,
+    "training.checkpoint_seconds": 1,
+    "evaluation.threshold": 50.0,
+}
+_LIMIT_SECONDS = 300.0
+
+
+def _command(root: Path) -> list[str]:
+    settings = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+    summary = ["--summary", str(root.parent / f"{root.name}.json")]
+    return [sys.executable, "local_runner.py", "--corpus", "sample", "--root", str(root), *summary, *settings]
+
+
+def _finish(root: Path) -> dict[str, Any]:
+    done = subprocess.run(_command(root), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary: dict[str, Any] = json.loads((root.parent / f"{root.name}.json").read_text())
+    return summary
+
+
+def _kill_when(root: Path, moment: Callable[[], bool]) -> None:
+    """Start a run and kill it as soon as `moment` is true; it must not have ended before."""
+    process = subprocess.Popen(_command(root), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + _LIMIT_SECONDS
+        while not moment():
+            assert process.poll() is None, f"the run ended with {process.returncode} before it could be killed"
+            assert time.monotonic() < end, "the moment never came"
+            time.sleep(0.0005)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _weights(model: str) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(os.path.join(model, "variables", "variables"))
+    names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def _steps_saved(root: Path) -> int:
+    saved = [int(path.stem.rsplit("-", 1)[1]) for path in root.glob("checkpoints/*/ckpt-*.index")]
+    return max(saved, default=0)
+
+
+def test_killed_anywhere_ends_as_if_never_killed(tmp_path: Path) -> None:
+    root, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    serving = root / "serving" / "char_rnn"
+
+    def is_there(pattern: str) -> Callable[[], bool]:
+        return lambda: next(root.glob(pattern), None) is not None
+
+    _kill_when(root, is_there("pipeline/CorpusExampleGen/examples/*/*"))
+    _kill_when(root, is_there("pipeline/Transform/transform_graph/*"))
+    _kill_when(root, lambda: _steps_saved(root) >= 100)
+    first = _steps_saved(root)
+    assert 100 <= first < 400
+    _kill_when(root, lambda: _steps_saved(root) > first and is_there("checkpoints/*/ckpt-*_temp/*")())
+    assert first <= _steps_saved(root) <= 400
+    _kill_when(root, is_there("checkpoints/*/export.partial/saved_model.pb"))
+    assert not list(root.glob("checkpoints/*/export"))
+    _kill_when(root, is_there("serving/char_rnn/.incoming-*/*"))
+    assert not [path for path in serving.glob("[0-9]*") if not (path / "saved_model.pb").exists()]
+
+    summary, reference = _finish(root), _finish(undisturbed)
+    assert sorted(path.name for path in serving.iterdir()) == ["1"]
+    assert summary["pushed_version"] == "1"
+    assert summary["perplexity"] == reference["perplexity"]
+    killed, whole = _weights(summary["model"]), _weights(reference["model"])
+    assert killed.keys() == whole.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(killed[name], value, err_msg=name)

@@ -1,0 +1,164 @@
+"""The pipeline's figures against computations that share no code with it: NumPy on raw text and exported weights.
+
+One run on two documents whose eval parts hold characters that their train parts do not have. Nothing of `trainer`,
+`components` or `serving` is imported here.
+"""
+
+import collections
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "components" / "sample" / "the_lamp_at_harrow_quay.txt"
+PASSAGE = 700
+SETTINGS = {
+    "model.units": 48,
+    "model.embedding": 12,
+    "model.layers": 2,
+    "training.batch_size": 16,
+    "training.sequence_length": 40,
+    "training.steps": 150,
+    "training.eval_every": 50,
+    "training.learning_rate": 0.01,
+    "corpus.passage_length": PASSAGE,
+    "evaluation.threshold": 1000.0,
+}
+
+
+@pytest.fixture(scope="module")
+def documents() -> dict[str, str]:
+    text = SAMPLE.read_text(encoding="utf-8")
+    first, second = text[:30_000], text[40_000:61_234]
+    # Unseen characters: late in each document, so in its eval part only; one of them outside the basic plane.
+    return {
+        "one.txt": first[:28_500] + "Ω!" + first[28_500:] + "\U0001f30a",
+        "two.txt": second[:20_000] + "漢字" + second[20_000:],
+    }
+
+
+@pytest.fixture(scope="module")
+def summary(documents: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("corpus")
+    for name, text in documents.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    root = tmp_path_factory.mktemp("root")
+    command = [sys.executable, "local_runner.py", "--corpus", str(folder), "--root", str(root)]
+    command += ["--summary", str(root / "summary.json")]
+    command += [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads((root / "summary.json").read_text())
+    return result
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Train and eval part: the last tenth is held out."""
+    boundary = len(text) * 9 // 10
+    return text[:boundary], text[boundary:]
+
+
+def _vocabulary(documents: dict[str, str]) -> list[str]:
+    """In order of frequency, and of equal frequency the higher code point first, as tf.Transform sorts."""
+    counts: collections.Counter[str] = collections.Counter()
+    for text in documents.values():
+        counts.update(_split(text)[0])
+    return sorted(counts, key=lambda character: (counts[character], ord(character)), reverse=True)
+
+
+def _passages(text: str) -> list[str]:
+    """Passages of nearly equal length that overlap by one character."""
+    targets = len(text) - 1
+    count = math.ceil(targets / PASSAGE)
+    cuts = [targets * i // count for i in range(count + 1)]
+    return [text[a : b + 1] for a, b in zip(cuts, cuts[1:])]
+
+
+def _nats(passage: str, ids: dict[str, int], variables: dict[str, np.ndarray]) -> float:
+    """Sum over a passage's characters but the first, from zero state, in float64."""
+    unknown = len(ids)
+    layers = [i for i in range(9) if f"recurrent_kernels/{i}" in variables]
+    states = [np.zeros(SETTINGS["model.units"]) for _ in layers]
+    total = 0.0
+    codes = [ids.get(character, unknown) for character in passage]
+    for now, following in zip(codes, codes[1:]):
+        x = variables["table"][now]
+        for i in layers:
+            if i:
+                x = states[i - 1] @ variables[f"kernels/{i - 1}"] + variables[f"input_biases/{i - 1}"]
+            r = states[i] @ variables[f"recurrent_kernels/{i}"] + variables[f"recurrent_biases/{i}"]
+            xz, xr, xc = np.split(x, 3)
+            rz, rr, rc = np.split(r, 3)
+            update, reset = 1 / (1 + np.exp(-(xz + rz))), 1 / (1 + np.exp(-(xr + rr)))
+            states[i] = update * states[i] + (1 - update) * np.tanh(xc + reset * rc)
+        logits = states[-1] @ variables["projection"] + variables["projection_bias"]
+        largest = logits.max()
+        total += largest + math.log(np.exp(logits - largest).sum()) - logits[following]
+        if following == unknown:
+            total += math.log(0x110000 - len(ids))
+    return total
+
+
+def test_perplexity_and_rate_agree_with_numpy(documents: dict[str, str], summary: dict[str, Any]) -> None:
+    reader = tf.train.load_checkpoint(str(Path(summary["model"], "variables", "variables")))
+    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+    names = [name for name in reader.get_variable_to_shape_map() if name.endswith(suffix)]
+    variables = {name.removesuffix(suffix): reader.get_tensor(name).astype(np.float64) for name in names}
+    ids = {character: i for i, character in enumerate(_vocabulary(documents))}
+    assert summary["vocabulary_size"] == len(ids)
+    nats, chars, unknown = {}, {}, 0
+    for name, text in documents.items():
+        held_out = _split(text)[1]
+        nats[name] = sum(_nats(passage, ids, variables) for passage in _passages(held_out))
+        chars[name] = len(held_out) - 1
+        unknown += sum(character not in ids for character in held_out[1:])
+    assert unknown >= 4
+    total = sum(chars.values())
+    assert summary["eval_chars"] == total
+    assert summary["perplexity"] == pytest.approx(math.exp(sum(nats.values()) / total), rel=1e-4)
+    assert summary["bits_per_char"] == pytest.approx(sum(nats.values()) / total / math.log(2), rel=1e-4)
+    assert summary["out_of_vocabulary_rate"] == pytest.approx(unknown / total, rel=1e-6)
+    assert summary["perplexity_by_document"].keys() == documents.keys()
+    for name, value in summary["perplexity_by_document"].items():
+        assert value == pytest.approx(math.exp(nats[name] / chars[name]), rel=1e-4)
+
+
+def test_trigram_threshold_agrees_with_dictionaries(documents: dict[str, str], summary: dict[str, Any]) -> None:
+    known = set(_vocabulary(documents))
+    one, two, three = collections.Counter(), collections.Counter(), collections.Counter()
+    for text in documents.values():
+        train = _split(text)[0]
+        one.update(train[1:])
+        two.update(zip(train, train[1:]))
+        three.update(zip(train, train[1:], train[2:]))
+
+    def estimate(grams: collections.Counter, context: tuple[str, ...], character: str, lower: float) -> float:
+        following = {gram: count for gram, count in grams.items() if tuple(gram)[:-1] == context}
+        n, t = sum(following.values()), len(following)
+        own = grams["".join((*context, character)) if not context else (*context, character)]
+        return (own + t * lower) / (n + t) if n else lower
+
+    cache: dict[Any, float] = {}
+    nats = chars = 0.0
+    for text in documents.values():
+        held_out = [character if character in known else "unknown" for character in _split(text)[1]]
+        for place in range(1, len(held_out)):
+            gram = tuple(held_out[max(0, place - 2) : place + 1])
+            if gram not in cache:
+                p = estimate(one, (), gram[-1], 1 / (len(known) + 1))
+                p = estimate(two, gram[-2:-1], gram[-1], p)
+                if len(gram) == 3:
+                    p = estimate(three, gram[:2], gram[-1], p)
+                cache[gram] = -math.log(p) + (math.log(0x110000 - len(known)) if gram[-1] == "unknown" else 0)
+            nats += cache[gram]
+            chars += 1
+    # The run's threshold is a number; what "auto" would have asked for is reported beside it.
+    assert summary["trigram_perplexity"] == pytest.approx(math.exp(nats / chars), rel=1e-6)

@@ -1,0 +1,122 @@
+"""What is exported scores texts as the trained model does, and is a whole SavedModel or none."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from serving import warmup
+from serving.one_step import OneStep
+from trainer import export
+from trainer.model import LanguageModel
+from transform.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(tuple(map(ord, "\n aeéx語😀")))
+DEFAULTS = {"num_chars": 7, "temperature": 0.5, "top_k": 3, "max_chars": 50}
+TEXTS = ["a xx\né語😀e ", "ex", "a", "", "a☃e☃☃x", "語" * 40]
+
+
+def trained(layers: int = 2, **settings: Any) -> LanguageModel:
+    model = LanguageModel(VOCABULARY.size, 4, 6, layers, **settings)
+    random = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(0.0, 0.7, variable.shape))
+    return model
+
+
+def nats(model: LanguageModel, text: str) -> list[float]:
+    """Cross-entropy of each character but the first, by the language model itself."""
+    ids = VOCABULARY.encode(text)
+    if len(ids) < 2:
+        return []
+    logits, _ = model(tf.constant([ids[:-1]], tf.int32), model.zero_state(1))
+    costs = tf.nn.sparse_softmax_cross_entropy_with_logits([ids[1:]], logits)[0].numpy()
+    surcharge = math.log(VOCABULARY.unknown_characters)
+    return [float(cost) + surcharge * (i == VOCABULARY.out_of_vocabulary) for cost, i in zip(costs, ids[1:])]
+
+
+def assert_scores(actual: dict[str, tf.Tensor], model: LanguageModel) -> None:
+    for row, text in enumerate(TEXTS):
+        expected = nats(model, text)
+        padded = np.zeros(actual["nll"].shape[1])
+        padded[: len(expected)] = expected
+        np.testing.assert_allclose(actual["nll"][row], padded, rtol=1e-5, atol=1e-5)
+        assert float(actual["nll_sum"][row]) == pytest.approx(sum(expected), rel=1e-5)
+        assert int(actual["num_chars"][row]) == len(expected)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("stock_layer", [False, True])
+def test_the_export_scores_as_the_language_model(layers: int, stock_layer: bool) -> None:
+    model = trained(layers, stock_layer=stock_layer)
+    assert_scores(export.one_step(model, VOCABULARY, DEFAULTS, 1.0).score(tf.constant(TEXTS)), model)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_export_computes_in_float32_however_the_model_was_trained(precision: str) -> None:
+    exported = export.one_step(trained(precision=precision), VOCABULARY, DEFAULTS, 1.0)
+    assert {variable.dtype for variable in exported.variables} == {tf.float32}
+    assert_scores(exported.score(tf.constant(TEXTS)), trained())
+
+
+def saved(directory: Path) -> OneStep:
+    exported = export.one_step(trained(), VOCABULARY, DEFAULTS, yardstick_nll=2.5)
+    export.save(exported, str(directory), "a_model")
+    return exported
+
+
+def test_what_is_saved_loads_and_scores_the_same_without_the_model(tmp_path: Path) -> None:
+    saved(tmp_path / "export")
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    assert_scores(loaded.signatures["score"](text=tf.constant(TEXTS)), trained())
+    serialized = [
+        tf.train.Example(
+            features=tf.train.Features(
+                feature={"text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))}
+            )
+        ).SerializeToString()
+        for text in TEXTS
+    ]
+    sums = loaded.signatures["eval_nll"](examples=tf.constant(serialized))
+    expected = [nats(trained(), text) for text in TEXTS]
+    np.testing.assert_allclose(sums["nll_sum"], [sum(costs) for costs in expected], rtol=1e-5)
+    np.testing.assert_allclose(sums["num_chars"], [len(costs) for costs in expected])
+    np.testing.assert_allclose(sums["yardstick_nll_sum"], [2.5 * len(costs) for costs in expected])
+
+
+def test_the_defaults_of_the_configuration_are_served(tmp_path: Path) -> None:
+    saved(tmp_path / "export")
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    texts = loaded.signatures["serving_default"](prompt=tf.constant(["a", "語x"]))["text"].numpy()
+    assert [len(text.decode()) for text in texts] == [7, 7]
+
+
+def test_the_warm_up_requests_are_those_of_this_model(tmp_path: Path) -> None:
+    exported = saved(tmp_path / "export")
+    replayed = warmup.read(str(tmp_path / "export"))
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    assert {signature for signature, _ in replayed} == set(loaded.signatures) - {"eval_nll"}
+    states = [inputs["state"].shape for _, inputs in replayed if "state" in inputs]
+    assert states == [(1, exported.state_size)]
+
+
+def test_what_an_interrupted_save_left_does_not_get_in(tmp_path: Path) -> None:
+    left = tmp_path / "export.partial"
+    left.mkdir()
+    (left / "rest").write_text("of a save that was killed")
+    saved(tmp_path / "export")
+    assert not left.exists()
+    assert not (tmp_path / "export" / "rest").exists()
+
+
+def test_the_directory_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(warmup, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        saved(tmp_path / "export")
+    assert not (tmp_path / "export").exists()

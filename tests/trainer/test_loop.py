@@ -1,0 +1,382 @@
+"""Tiny models, really trained: they learn, stop, resume exactly, and do the same on two devices as on one.
+
+Run as a program, this file prints what training on two logical devices gives: those must be made before TensorFlow
+starts.
+"""
+
+import contextlib
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.errors import UserError
+from pipeline.config import TrainingConfig
+from trainer import hardware, optimizer, windows
+from trainer.checkpoint import Checkpoints, Position
+from trainer.loop import Loop
+from trainer.model import LanguageModel
+from trainer.progress import Reporter
+
+ROOT = Path(__file__).parents[2]
+VOCABULARY, LENGTH = 6, 5
+RISING = np.tile(np.arange(VOCABULARY, dtype=np.uint8), 40)  # each character tells the next one
+FALLING = RISING[::-1]
+NOISE = np.random.default_rng(5).integers(VOCABULARY, size=240).astype(np.uint8)
+
+
+class Killed(Exception):
+    """What a test raises in the middle of a run."""
+
+
+class Recorder(Reporter):
+    """Keeps what it is told; kills the run at a step, before that step can be saved."""
+
+    def __init__(self, kill_at: int = 0) -> None:
+        super().__init__(total_steps=1000, log_every=1000, writer=None)
+        self.kill_at = kill_at
+        self.losses: list[float] = []
+        self.characters: list[int] = []
+        self.evaluations: list[tuple[int, float, bool, str | None]] = []
+
+    def step(self, step: int, loss: float, characters: int) -> None:
+        if step == self.kill_at:
+            raise Killed
+        self.losses.append(loss)
+        self.characters.append(characters)
+
+    def evaluation(self, step: int, loss: float, best: bool, sample: str | None) -> None:
+        self.evaluations.append((step, loss, best, sample))
+
+
+@dataclass
+class Trial:
+    """A run that is ready to start, built as `trainer.run` builds it."""
+
+    model: LanguageModel
+    optimizer: Any
+    loop: Loop
+    checkpoints: Checkpoints
+    recorder: Recorder
+
+    def run(self, sample: Callable[[int], str] | None = None) -> Position:
+        return self.loop.run(self.checkpoints, self.recorder, sample)
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.model.trainable_variables]
+
+
+def training(**changes: Any) -> dict[str, Any]:
+    """The default configuration, small."""
+    small = {"batch_size": 4, "sequence_length": LENGTH, "steps": 12, "learning_rate": 0.02, "warmup_steps": 2}
+    config = TrainingConfig(**{**small, "eval_every": 4, "precision": "float32", "checkpoint_seconds": 1000, **changes})
+    return config.model_dump()
+
+
+def create(
+    directory: Path,
+    strategy: tf.distribute.Strategy | None = None,
+    train: np.ndarray = RISING,
+    evaluation: np.ndarray = NOISE,
+    documents: tuple[int, ...] = (),
+    layers: int = 1,
+    dropout: float = 0.0,
+    kill_at: int = 0,
+    **changes: Any,
+) -> Trial:
+    settings = training(**changes)
+    strategy = strategy or tf.distribute.get_strategy()
+    cut = windows.contiguous if settings["data_order"] == "contiguous" else windows.independent
+    lengths = np.array(documents or (len(train),), np.int64)
+    train_windows = cut(train, lengths, settings["sequence_length"])
+    eval_windows = windows.contiguous(evaluation, np.array([len(evaluation)], np.int64), settings["sequence_length"])
+    replicas = strategy.num_replicas_in_sync
+    with strategy.scope():
+        model = LanguageModel(VOCABULARY, 4, 8, layers, dropout, seed=3, precision=settings["precision"])
+        steps = Loop.count_steps(settings, train_windows, replicas)
+        made = optimizer.create(settings, steps, replicas, settings["precision"])
+        made.build(model.trainable_variables)
+        loop = Loop(settings, 3, strategy, model, made, train_windows, eval_windows)
+    checkpoints = Checkpoints(str(directory), model, made, loop.batch_size, True, settings["keep_every_epoch"])
+    return Trial(model, made, loop, checkpoints, Recorder(kill_at))
+
+
+def unchanging(directory: Path, **changes: Any) -> Trial:
+    """A run of a model with strong weights that training does not change, so that all its losses are of one model."""
+    trial = create(directory, train=NOISE, **{"learning_rate": 1e-30, "steps": None, "early_stopping": 0, **changes})
+    random = np.random.default_rng(4)
+    for variable in trial.model.trainable_variables:
+        variable.assign(random.normal(0.0, 0.7, variable.shape))
+    trial.checkpoints.keep_as_best()
+    return trial
+
+
+def nats(model: LanguageModel, ids: np.ndarray) -> float:
+    """All nats of one document from its beginning, by one long call."""
+    logits, _ = model(tf.constant(ids[None, :-1], tf.int32), model.zero_state(1))
+    return float(tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(ids[None, 1:].astype(np.int32), logits)))
+
+
+def assert_equal(some: list[np.ndarray], others: list[np.ndarray]) -> None:
+    for one, other in zip(some, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("data_order", "precision"), [("contiguous", "float32"), ("shuffled", "bfloat16"), ("contiguous", "float16")]
+)
+def test_training_learns_what_can_be_learnt(tmp_path: Path, data_order: str, precision: str) -> None:
+    settings = {"steps": 60, "eval_every": 60, "learning_rate": 0.05, "data_order": data_order, "precision": precision}
+    trial = create(tmp_path, evaluation=RISING, **settings)
+    position = trial.run()
+    assert trial.recorder.losses[0] == pytest.approx(math.log(VOCABULARY), abs=0.2)
+    assert np.mean(trial.recorder.losses[-10:]) < 0.5 * math.log(VOCABULARY)
+    assert position.best_loss < 0.6 * math.log(VOCABULARY)
+    assert (position.step, position.finished) == (60, True)
+
+
+def test_the_state_is_carried_from_window_to_window_and_forgotten_between_documents(tmp_path: Path) -> None:
+    documents = (33, 2, 205)
+    trial = unchanging(tmp_path, documents=documents, batch_size=1, epochs=2)
+    before = trial.weights
+    trial.run()
+    assert_equal(trial.weights, before)
+    whole = sum(nats(trial.model, document) for document in np.split(NOISE, np.cumsum(documents)[:-1]))
+    recorder = trial.recorder
+    total = sum(loss * characters for loss, characters in zip(recorder.losses, recorder.characters))
+    assert sum(recorder.characters) == 2 * (sum(documents) - len(documents))
+    assert total == pytest.approx(2 * whole, rel=1e-5)
+
+
+def test_independent_windows_begin_without_state(tmp_path: Path) -> None:
+    trial = unchanging(tmp_path, data_order="shuffled", batch_size=8, epochs=1)
+    trial.run()
+    chunks = NOISE.reshape(-1, LENGTH + 1)
+    assert len(chunks) == 8 * len(trial.recorder.losses)
+    alone = sum(nats(trial.model, chunk) for chunk in chunks) / (len(chunks) * LENGTH)
+    assert np.mean(trial.recorder.losses) == pytest.approx(alone, rel=1e-5)
+
+
+def test_evaluation_is_the_mean_over_all_targets_with_state_carried(tmp_path: Path) -> None:
+    trial = unchanging(tmp_path, evaluation=NOISE[:38], layers=2, epochs=1)
+    # Eight windows, the last one of two targets, in two streams.
+    halves = [NOISE[: 4 * LENGTH + 1], NOISE[4 * LENGTH : 38]]
+    expected = sum(nats(trial.model, half) for half in halves) / 37
+    assert trial.loop.evaluate() == pytest.approx(expected, rel=1e-5)
+
+
+def test_shuffled_passes_differ_and_contiguous_ones_do_not(tmp_path: Path) -> None:
+    for data_order, same in (("shuffled", False), ("contiguous", True)):
+        trial = unchanging(tmp_path / data_order, data_order=data_order, epochs=2, eval_every=None)
+        trial.run()
+        losses = trial.recorder.losses
+        half = len(losses) // 2
+        assert (losses[:half] == losses[half:]) == same
+        assert [step for step, *_ in trial.recorder.evaluations] == [half, 2 * half]  # once an epoch
+
+
+@pytest.mark.parametrize("data_order", ["contiguous", "shuffled"])
+def test_a_run_that_is_killed_twice_ends_with_the_weights_of_one_that_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_order: str
+) -> None:
+    clock = count()  # a second each time that the loop looks: a checkpoint about every third step
+    monkeypatch.setattr("trainer.loop.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    changes: dict[str, Any] = {
+        "data_order": data_order,
+        "train": NOISE[:180],
+        "documents": (100, 80),
+        "layers": 2,
+        "dropout": 0.3,
+        "steps": 23,  # more than two passes
+        "eval_every": 5,
+        "checkpoint_seconds": 3,
+        "restore_best": False,
+        "early_stopping": 0,
+    }
+    through = create(tmp_path / "through", **changes)
+    expected = through.run()
+    assert expected.epoch >= 2
+    assert expected.batch > 0
+
+    def power_cut(step: int) -> str:
+        if step == 15:
+            raise Killed
+        return "text"
+
+    first = create(tmp_path / "killed", **changes, kill_at=8)
+    with pytest.raises(Killed):
+        first.run()
+    second = create(tmp_path / "killed", **changes)
+    for variable in second.model.trainable_variables:
+        variable.assign(tf.zeros(variable.shape))  # nothing may come from how the model began
+    with pytest.raises(Killed):
+        second.run(power_cut)
+    third = create(tmp_path / "killed", **changes)
+    position = third.run()
+
+    assert position == expected
+    assert_equal(third.weights, through.weights)
+    assert_equal([v.numpy() for v in third.optimizer.variables], [v.numpy() for v in through.optimizer.variables])
+    assert_equal([v.numpy() for v in third.checkpoints.best], [v.numpy() for v in through.checkpoints.best])
+    # The later runs went on, they did not begin again; and not a step was left out.
+    assert 23 - 15 < len(third.recorder.losses) <= 23 - 15 + 4
+    assert third.recorder.losses == through.recorder.losses[-len(third.recorder.losses) :]
+    assert second.recorder.losses[-1] == through.recorder.losses[14]
+
+
+def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
+    first = create(tmp_path)
+    ended = first.run()
+    again = create(tmp_path)
+    assert again.run() == ended
+    assert again.recorder.losses == []
+    assert_equal(again.weights, first.weights)  # the best ones
+
+
+def test_every_evaluation_is_followed_by_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        create(tmp_path, kill_at=11, checkpoint_seconds=1000).run()
+    position, _ = create(tmp_path).checkpoints.restore() or (Position(), [])
+    assert position.step == 8
+
+
+def overfitting(directory: Path, **changes: Any) -> Trial:
+    """A run whose eval loss soon gets worse and worse: what it learns is wrong there."""
+    settings = {"steps": 40, "eval_every": 2, "schedule": "constant", "early_stopping": 3, **changes}
+    return create(directory, evaluation=FALLING, **settings)
+
+
+def test_training_stops_when_the_eval_loss_gets_no_better(tmp_path: Path) -> None:
+    trial = overfitting(tmp_path)
+    position = trial.run()
+    assert position.finished
+    assert position.without_better == 3
+    assert position.step == position.best_step + 6 < 40
+    losses = {step: loss for step, loss, *_ in trial.recorder.evaluations}
+    assert min(losses, key=lambda step: losses[step]) == position.best_step
+    assert position.best_loss == losses[position.best_step]
+    assert overfitting(tmp_path / "never", early_stopping=0).run().step == 40
+
+
+@pytest.mark.parametrize("restore_best", [True, False])
+def test_the_best_weights_are_in_the_model_afterwards_if_wanted(tmp_path: Path, restore_best: bool) -> None:
+    trial = overfitting(tmp_path, restore_best=restore_best)
+    position = trial.run()
+    last = trial.recorder.evaluations[-1][1]
+    assert last > position.best_loss
+    assert trial.loop.evaluate() == (position.best_loss if restore_best else last)
+
+
+def test_evaluations_are_reported_with_their_sample(tmp_path: Path) -> None:
+    trial = overfitting(tmp_path)
+    trial.run(lambda step: f"text of step {step}")
+    least = math.inf
+    for number, (step, loss, best, sample) in enumerate(trial.recorder.evaluations, 1):
+        assert (step, sample) == (2 * number, f"text of step {2 * number}")
+        assert best == (loss < least)
+        least = min(least, loss)
+
+
+def test_the_end_is_evaluated_wherever_it_falls(tmp_path: Path) -> None:
+    trial = create(tmp_path, steps=7, eval_every=4)
+    trial.run()
+    assert [step for step, *_ in trial.recorder.evaluations] == [4, 7]
+
+
+def test_a_run_of_epochs_keeps_each_of_them_if_wanted(tmp_path: Path) -> None:
+    trial = create(tmp_path, steps=None, epochs=2, keep_every_epoch=True, data_order="shuffled")
+    assert len(RISING) // (LENGTH + 1) // 4 == trial.loop.steps_in_epoch == 10
+    position = trial.run()
+    assert (position.step, position.epoch, position.batch) == (20, 2, 0)
+    assert {path.name for path in (tmp_path / "epochs").glob("*.index")} == {"ckpt-1.index", "ckpt-2.index"}
+
+
+def test_a_small_split_is_trained_on_in_fewer_rows(tmp_path: Path) -> None:
+    assert create(tmp_path, train=RISING[:60]).loop.batch_size == 12 // windows.MIN_WINDOWS_IN_A_STREAM
+    assert create(tmp_path, train=RISING[:12], data_order="shuffled").loop.batch_size == 2
+
+
+def test_divergence_is_told_with_the_settings_to_change(tmp_path: Path) -> None:
+    trial = create(tmp_path, learning_rate=1e38, schedule="constant")
+    with pytest.raises(UserError, match=r"diverged.*training\.learning_rate=1e\+38, training\.clip_norm=1\.0"):
+        trial.run()
+    assert len(trial.recorder.losses) < 12
+
+
+CONTIGUOUS: dict[str, Any] = {
+    "train": NOISE[:180],
+    "documents": (100, 80),
+    "clip_norm": 0.05,  # less than the gradient's norm: it has to be that of all devices together
+    "epsilon": 0.01,  # large enough for Adam to notice the size of a gradient
+    "early_stopping": 0,
+}
+ONE_WINDOW: dict[str, Any] = {"train": NOISE[: LENGTH + 1], "data_order": "shuffled", "steps": 3}
+
+
+def result(trial: Trial) -> dict[str, Any]:
+    position = trial.run()
+    return {
+        "losses": trial.recorder.losses,
+        "best": position.best_loss,
+        "evaluation": trial.loop.evaluate(),
+        "weights": np.concatenate([weight.ravel() for weight in trial.weights]).tolist(),
+    }
+
+
+def on_two_devices() -> dict[str, Any]:
+    hardware.split_cpu(2)
+    strategy = hardware.choose("mirrored", "float32", logical_cpus=2).strategy
+    assert strategy.num_replicas_in_sync == 2
+    with tempfile.TemporaryDirectory() as temporary:
+        at = Path(temporary)
+        with contextlib.suppress(Killed):
+            create(at / "resumed", strategy, **CONTIGUOUS, kill_at=7).run()
+        return {
+            "through": result(create(at / "through", strategy, **CONTIGUOUS)),
+            "resumed": result(create(at / "resumed", strategy, **CONTIGUOUS)),
+            "one window": result(create(at / "one window", strategy, **ONE_WINDOW)),
+        }
+
+
+@pytest.fixture(scope="module")
+def two_devices() -> dict[str, Any]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
+    environment.pop("TF_CONFIG", None)
+    ran = subprocess.run([sys.executable, __file__], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("case", "changes"), [("through", CONTIGUOUS), ("one window", ONE_WINDOW)])
+def test_two_devices_train_as_one(
+    tmp_path: Path, two_devices: dict[str, Any], case: str, changes: dict[str, Any]
+) -> None:
+    one, two = result(create(tmp_path, **changes)), two_devices[case]
+    assert one["losses"] == pytest.approx(two["losses"], rel=1e-4)
+    assert one["best"] == pytest.approx(two["best"], rel=1e-4)
+    assert one["evaluation"] == pytest.approx(two["evaluation"], rel=1e-4)
+    np.testing.assert_allclose(one["weights"], two["weights"], atol=1e-4)
+
+
+def test_two_devices_resume_as_one_does(two_devices: dict[str, Any]) -> None:
+    through, resumed = two_devices["through"], two_devices["resumed"]
+    assert resumed["losses"] == through["losses"][4:]
+    assert resumed["weights"] == through["weights"]
+    assert resumed["evaluation"] == through["best"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(on_two_devices()))
