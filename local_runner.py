@@ -146,15 +146,20 @@ def _show_next(screen: Any, serving: str, model: str, version: str | None) -> No
     screen.say("\nServe it over REST:", style="bold")
     screen.say(
         f"docker run --rm -p 8501:8501 -v {serving}:/models/{model} -e MODEL_NAME={model} tensorflow/serving &\n"
-        f'curl -d \'{{"instances": ["ROMEO:"]}}\' http://localhost:8501/v1/models/{model}:predict'
+        f'curl -d \'{{"instances": ["The "]}}\' http://localhost:8501/v1/models/{model}:predict'
     )
 
 
 def _check_summary(path: str | None) -> None:
-    if path is not None and not os.access(Path(path).absolute().parent, os.W_OK):
+    if path is None:
+        return
+    directory = Path(path).absolute().parent
+    if not (directory.is_dir() and os.access(directory, os.W_OK)):
         raise UserError(
             f"The summary cannot be written: its directory is missing or read-only. Received: --summary {path}"
         )
+    if os.path.isdir(path):
+        raise UserError(f"The summary cannot be written: there is a directory of that name. Received: --summary {path}")
 
 
 def _leave(screen: Any, code: int) -> NoReturn:

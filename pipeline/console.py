@@ -34,8 +34,14 @@ class Screen:
         """Show a live line with the time while a component runs."""
         self._running = _Running(name)
         # Rich would otherwise bring to the screen what the frameworks print, which belongs in the log.
-        quiet = {"redirect_stdout": False, "redirect_stderr": False}
-        with Live(self._running, console=self.console, refresh_per_second=4, transient=True, **quiet):
+        with Live(
+            self._running,
+            console=self.console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ):
             try:
                 yield
             finally:

@@ -9,7 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # What decides the output of each component; a file or a whole folder.
-INGEST = ("components/corpus_example_gen.py", "components/text.py", "components/passages.py")
+INGEST = (
+    "components/corpus_example_gen.py",
+    "components/staging.py",
+    "components/text.py",
+    "components/passages.py",
+)
 GATE = ("components/anomaly_gate.py",)
 TRANSFORM = ("transform",)
 TRAINER = (
@@ -21,8 +26,14 @@ TRAINER = (
     "serving/warmup.py",
 )
 BASELINE = ("components/last_blessed.py", "components/versions.py", "components/registry.py")
-EVALUATOR = ("components/metrics.py", "components/evaluator.py")
-INFRA = ("components/infra_check.py", "components/infra_probe.py", "components/model_server.py", "serving/warmup.py")
+EVALUATOR = ("components/metrics.py", "components/evaluator.py", "components/versions.py")
+INFRA = (
+    "components/infra_check.py",
+    "components/infra_probe.py",
+    "components/model_server.py",
+    "serving/signatures.py",
+    "serving/warmup.py",
+)
 PUSHER = ("components/pusher.py", "components/evaluation.py", "components/versions.py", "components/registry.py")
 
 

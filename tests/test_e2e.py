@@ -1,10 +1,11 @@
-"""The real pipeline on a shrunken configuration, as a user runs it: executed, cached, not good enough, better.
+"""The real pipeline on a shrunken configuration, as a user runs it: executed, cached, mended, not good enough, better.
 
-One root, four runs one after the other; each test reads what its run left. TF Serving itself is not touched here.
+One root, five runs one after the other; each test reads what its run left. TF Serving itself is not touched here.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -68,12 +69,20 @@ def run(root: Path, **changes: Any) -> Run:
     return Run(done.returncode, done.stdout + done.stderr, json.loads(summary.read_text()), versions)
 
 
+def mend(root: Path) -> Run:
+    """Run once more after the served version and the Trainer's artifact were deleted."""
+    shutil.rmtree(root / "serving" / "char_rnn" / "1")
+    shutil.rmtree(root / "pipeline" / "Trainer" / "model")
+    return run(root)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     root = tmp_path_factory.mktemp("root")
     return {
         "first": run(root),
         "same": run(root),
+        "mended": mend(root),
         "worse": run(root, training__steps=20),
         "better": run(root, training__steps=900),
     }
@@ -100,12 +109,21 @@ def test_the_same_again_is_all_cached_and_pushes_nothing(runs: dict[str, Run]) -
     assert same.summary["perplexity"] == first.summary["perplexity"]
 
 
+def test_what_was_deleted_is_mended_without_training_again(runs: dict[str, Run]) -> None:
+    mended = runs["mended"]
+    assert mended.code == 0, mended.output
+    assert mended.how()["Trainer"] == "executed"
+    assert "its export is used again" in mended.output
+    assert mended.summary["perplexity"] == runs["first"].summary["perplexity"]
+    assert mended.versions == ["2"], "the number of a version that is gone is not used again"
+
+
 def test_a_worse_model_is_refused_and_the_old_version_stays(runs: dict[str, Run]) -> None:
     worse = runs["worse"]
     assert worse.code == 3, worse.output
     assert not worse.summary["blessed"]
     assert worse.summary["pushed_version"] is None
-    assert worse.versions == ["1"]
+    assert worse.versions == ["2"]
     assert worse.summary["baseline_perplexity"] == pytest.approx(runs["first"].summary["perplexity"], rel=1e-6)
     assert worse.summary["perplexity"] > 9
     reasons = " ".join(worse.summary["reasons"])
@@ -124,8 +142,8 @@ def test_a_worse_model_is_refused_and_the_old_version_stays(runs: dict[str, Run]
 def test_a_better_model_is_pushed_beside_the_old_one(runs: dict[str, Run]) -> None:
     better = runs["better"]
     assert better.code == 0, better.output
-    assert better.summary["pushed_version"] == "2"
-    assert better.versions == ["1", "2"]
+    assert better.summary["pushed_version"] == "3"
+    assert better.versions == ["2", "3"]
     assert better.summary["perplexity"] < better.summary["baseline_perplexity"]
     assert better.summary["baseline_perplexity"] == pytest.approx(runs["first"].summary["perplexity"], rel=1e-6)
 

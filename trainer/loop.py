@@ -70,11 +70,7 @@ class Loop:
                 position.batch += 1
                 # Dynamic loss scaling skips a step that overflows, so there a single one is no divergence.
                 if not math.isfinite(loss) and not isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
-                    raise UserError(
-                        f"Training diverged: the loss of step {position.step} is {loss}. Lower training.learning_rate "
-                        f"or training.clip_norm. Received: training.learning_rate={self._training['learning_rate']}, "
-                        f"training.clip_norm={self._training['clip_norm']}"
-                    )
+                    raise self._diverged(position.step, loss)
                 reporter.step(position.step, loss, int(batch.mask.sum()))
                 epoch_ends = position.batch == self.steps_in_epoch
                 at_end = position.step >= self.total_steps
@@ -110,6 +106,8 @@ class Loop:
         self, position: Position, checkpoints: Checkpoints, reporter: Reporter, sample: Callable[[int], str] | None
     ) -> None:
         loss = self.evaluate()
+        if not math.isfinite(loss):
+            raise self._diverged(position.step, loss)
         better = loss < position.best_loss
         if better:
             position.best_loss, position.best_step, position.without_better = loss, position.step, 0
@@ -117,6 +115,13 @@ class Loop:
         else:
             position.without_better += 1
         reporter.evaluation(position.step, loss, better, sample(position.step) if sample else None)
+
+    def _diverged(self, step: int, loss: float) -> UserError:
+        return UserError(
+            f"Training diverged: the loss at step {step} is {loss}. Lower training.learning_rate or training.clip_norm."
+            f" Received: training.learning_rate={self._training['learning_rate']}, "
+            f"training.clip_norm={self._training['clip_norm']}"
+        )
 
     def _pass(self, position: Position) -> Iterator[w.Batch]:
         if self.carries:

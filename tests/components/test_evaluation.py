@@ -7,7 +7,6 @@ import pytest
 import tensorflow_model_analysis as tfma
 from google.protobuf import text_format
 
-from components import evaluation
 from components.evaluation import Figures, read_figures
 
 FIGURES = {
@@ -59,8 +58,8 @@ def read(monkeypatch: pytest.MonkeyPatch, records: list[Any], *failures: str, ok
     validation = tfma.proto.validation_result_pb2.ValidationResult(validation_ok=ok)
     for failure in failures:
         text_format.Parse(failure, validation.metric_validations_per_slice.add())
-    monkeypatch.setattr(evaluation.tfma, "load_metrics", lambda path: {"/evaluation": records}[path])
-    monkeypatch.setattr(evaluation.tfma, "load_validation_result", lambda path: {"/evaluation": validation}[path])
+    monkeypatch.setattr(tfma, "load_metrics", lambda path: {"/evaluation": records}[path])
+    monkeypatch.setattr(tfma, "load_validation_result", lambda path: {"/evaluation": validation}[path])
     return read_figures("/evaluation")
 
 

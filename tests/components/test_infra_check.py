@@ -65,9 +65,7 @@ def test_a_broken_export_is_refused_with_the_probes_reason_and_no_server_is_aske
     assert asked == []
 
 
-def test_what_a_server_has_against_the_model_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_server_has_against_the_model_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, """echo noise of a library; echo '{"ok": true, "reason": ""}'""")
     monkeypatch.setattr(model_server, "check", lambda model: f"no server for {model}")
     assert check("/model") == "no server for /model"
@@ -107,7 +105,12 @@ def test_the_blessing_is_one_that_tfx_reads_and_holds_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     checked: list[str] = []
-    monkeypatch.setattr(infra_check, "check", lambda model: checked.append(model) or reason)
+
+    def checks(model: str) -> str:
+        checked.append(model)
+        return reason
+
+    monkeypatch.setattr(infra_check, "check", checks)
     model, blessing = standard_artifacts.Model(), standard_artifacts.InfraBlessing()
     model.uri, blessing.uri = str(tmp_path / "trained"), str(tmp_path / "blessing")
     (tmp_path / "trained" / "Format-Serving").mkdir(parents=True)

@@ -149,16 +149,20 @@ def test_a_missing_signature_is_refused_by_name(tmp_path: Path, missing: str) ->
 class Short(Tiny):
     """Writes one character less than asked for."""
 
-    def generate_from_state(self, prompt: Any, state: Any, num_chars: Any, *others: Any) -> Any:
-        return super().generate_from_state(prompt, state, tf.maximum(num_chars - 1, 0), *others)
+    def generate_from_state(
+        self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any
+    ) -> Any:
+        return super().generate_from_state(prompt, state, tf.maximum(num_chars - 1, 0), temperature, top_k, seed)
 
 
 class Random(Tiny):
     """Does not heed the seed."""
 
-    def generate_from_state(self, *inputs: Any) -> Any:
-        *others, seed = inputs
-        return super().generate_from_state(*others, tf.random.uniform(tf.shape(seed), maxval=1 << 60, dtype=tf.int64))
+    def generate_from_state(
+        self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any
+    ) -> Any:
+        another = tf.random.uniform(tf.shape(seed), maxval=1 << 60, dtype=tf.int64)
+        return super().generate_from_state(prompt, state, num_chars, temperature, top_k, another)
 
 
 class Unchecked(Tiny):
@@ -207,9 +211,11 @@ def test_a_model_that_does_not_do_what_it_must_is_refused_with_the_reason(
 # The command line
 
 
-@pytest.mark.parametrize(("reason", "answer"), [(None, {"ok": True, "reason": ""}), ("no", {"ok": False, "reason": "no"})])
+@pytest.mark.parametrize(
+    ("reason", "answer"), [("", {"ok": True, "reason": ""}), ("no", {"ok": False, "reason": "no"})]
+)
 def test_the_answer_is_one_json_object_and_a_refusal_is_no_failure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reason: str | None, answer: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reason: str, answer: dict[str, Any]
 ) -> None:
     def probed(directory: str) -> None:
         assert directory == "somewhere"

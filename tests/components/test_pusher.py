@@ -62,9 +62,7 @@ def test_what_is_being_served_is_not_pushed_again(tmp_path: Path, model: str, to
     assert registry.entries(to.registry) == before
 
 
-def test_another_model_gets_the_next_version_and_the_old_one_stays(
-    tmp_path: Path, model: str, to: Destination
-) -> None:
+def test_another_model_gets_the_next_version_and_the_old_one_stays(tmp_path: Path, model: str, to: Destination) -> None:
     pushed(model, to)
     assert pushed(model_at(tmp_path / "other", "second"), to) == (2, True)
     assert versions.served(to.serving) == [1, 2]

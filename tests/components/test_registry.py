@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tensorflow.io import gfile
 
 from components import registry
 from components.registry import Entry
@@ -23,9 +24,10 @@ ENTRY = Entry(
 )
 
 
-def entry(version: int, **values: str) -> Entry:
-    numbered = {"digest": f"digest {version}", "run_key": f"run {version}"}
-    return dataclasses.replace(ENTRY, version=version, **{**numbered, **values})
+def entry(version: int, digest: str = "", run_key: str = "") -> Entry:
+    return dataclasses.replace(
+        ENTRY, version=version, digest=digest or f"digest {version}", run_key=run_key or f"run {version}"
+    )
 
 
 def test_there_are_no_entries_before_the_first_is_recorded(tmp_path: Path) -> None:
@@ -57,13 +59,13 @@ def test_the_entry_of_a_version_is_replaced(tmp_path: Path) -> None:
 def test_a_reader_never_meets_half_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.record(str(tmp_path), ENTRY)
     seen: list[list[Entry]] = []
-    rename = registry.gfile.rename
+    rename = gfile.rename
 
     def looked_at(source: str, target: str, overwrite: bool = False) -> None:
         seen.append(registry.entries(str(tmp_path)))
         rename(source, target, overwrite)
 
-    monkeypatch.setattr(registry.gfile, "rename", looked_at)
+    monkeypatch.setattr(gfile, "rename", looked_at)
     registry.record(str(tmp_path), entry(2))
     (tmp_path / ".3.partial").write_text('{"version": 3, "dig')  # of a process that was killed
     assert seen == [[ENTRY]]

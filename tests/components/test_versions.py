@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tensorflow.io import gfile
 
 from components import versions
 
@@ -62,14 +63,14 @@ def test_other_names_beside_the_versions_do_not_matter_and_stay(tmp_path: Path) 
 def watched(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) -> None:
     """Look at the directory before and after every file operation of `versions`."""
     for name in ("copy", "rename", "makedirs"):
-        operation = getattr(versions.gfile, name)
+        operation = getattr(gfile, name)
 
         def step(*arguments: Any, _operation: Callable[..., Any] = operation, **named: Any) -> None:
             look()
             _operation(*arguments, **named)
             look()
 
-        monkeypatch.setattr(versions.gfile, name, step)
+        monkeypatch.setattr(gfile, name, step)
 
 
 def test_a_number_is_never_seen_without_all_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,19 +93,19 @@ def test_a_push_that_dies_leaves_no_version_and_the_next_one_removes_what_it_lef
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, base = model_at(tmp_path / "model"), tmp_path / "base"
-    copy = versions.gfile.copy
+    copy = gfile.copy
 
     def full_after_one(source: str, target: str, overwrite: bool = False) -> None:
         if list(base.rglob("*.index")) or list(base.rglob("warm-up")):
             raise OSError("no space left on device")
         copy(source, target, overwrite)
 
-    monkeypatch.setattr(versions.gfile, "copy", full_after_one)
+    monkeypatch.setattr(gfile, "copy", full_after_one)
     with pytest.raises(OSError, match="no space"):
         versions.publish(model, str(base))
     assert list(base.rglob("*"))
     assert versions.served(str(base)) == []
-    monkeypatch.setattr(versions.gfile, "copy", copy)
+    monkeypatch.setattr(gfile, "copy", copy)
     assert versions.publish(model, str(base)) == 1
     assert [path.name for path in base.iterdir()] == ["1"]
 
@@ -123,13 +124,13 @@ def test_the_file_that_stands_for_a_whole_model_is_copied_last(tmp_path: Path, m
     model = model_at(tmp_path / "model")
     (tmp_path / "model" / "zzz").write_text("last in the alphabet")
     copied: list[str] = []
-    copy = versions.gfile.copy
+    copy = gfile.copy
 
     def noted(source: str, target: str, overwrite: bool = False) -> None:
         copied.append(Path(target).name)
         copy(source, target, overwrite)
 
-    monkeypatch.setattr(versions.gfile, "copy", noted)
+    monkeypatch.setattr(gfile, "copy", noted)
     versions.copy(model, str(tmp_path / "copy"))
     assert copied[-1] == "saved_model.pb"
     assert tree(tmp_path / "copy") == tree(tmp_path / "model")

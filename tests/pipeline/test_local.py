@@ -10,7 +10,7 @@ import pytest
 
 from components.errors import UserError
 from components.staging import document_name
-from pipeline import local
+from pipeline import local, sources
 from pipeline.config import Config, CorpusConfig
 from pipeline.places import Places
 
@@ -165,7 +165,7 @@ def test_a_schema_is_staged_under_a_path_that_follows_its_content(
 ) -> None:
     source = tmp_path / "project" / "components" / "schema" / "schema.pbtxt"
     source.parent.mkdir(parents=True)
-    monkeypatch.setattr(local.sources, "ROOT", tmp_path / "project")
+    monkeypatch.setattr(sources, "ROOT", tmp_path / "project")
     places = dataclasses.replace(places_at(tmp_path), schema=str(tmp_path / "staged"))
     paths = []
     for content in ("first", "second", "first"):

@@ -138,6 +138,7 @@ def test_the_summary_holds_every_promised_key_by_value(tmp_path: Path) -> None:
         "out_of_vocabulary_rate": 0.00012,
         "perplexity_by_document": {"a": 3.0},
         "threshold": 6.0,
+        "trigram_perplexity": 6.0,
         "corpus": "shakespeare",
         "characters": 1_115_394,
         "vocabulary_size": 65,
@@ -156,7 +157,7 @@ def test_what_is_not_there_is_null_and_a_threshold_of_ones_own_is_written(tmp_pa
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["pushed_version"] is None
     assert summary["baseline_perplexity"] is None
-    assert summary["threshold"] == 5.25
+    assert (summary["threshold"], summary["trigram_perplexity"]) == (5.25, 6.0)
 
 
 def test_infinite_figures_are_null_because_json_has_no_word_for_them(tmp_path: Path) -> None:
@@ -254,9 +255,7 @@ def test_a_push_taken_from_the_cache_did_not_happen_now(tmp_path: Path, monkeypa
 
 def test_a_good_model_is_served_and_registered_even_when_the_pusher_was_cached(tmp_path: Path) -> None:
     places = Places.of(Config(root=str(tmp_path / "root")))
-    before = changed(
-        pushed_version=None, pushed_now=False, model=model_at(tmp_path / "model"), serving=places.serving
-    )
+    before = changed(pushed_version=None, pushed_now=False, model=model_at(tmp_path / "model"), serving=places.serving)
     first = report.mend_serving(before, places, "key")
     assert (first.pushed_version, first.pushed_now, first.exit_code) == ("1", True, 0)
     again = report.mend_serving(before, places, "key")
@@ -276,7 +275,7 @@ def test_a_model_that_the_pusher_pushed_counts_as_pushed_now(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("refused", [{"blessed": False}, {"servable": False}])
-def test_a_refused_model_is_neither_served_nor_registered(tmp_path: Path, refused: dict[str, bool]) -> None:
+def test_a_refused_model_is_neither_served_nor_registered(tmp_path: Path, refused: dict[str, Any]) -> None:
     places = Places.of(Config(root=str(tmp_path / "root")))
     before = changed(pushed_version=None, model=model_at(tmp_path / "model"), **refused)
     assert report.mend_serving(before, places, "key") == before

@@ -220,9 +220,7 @@ def test_the_evaluators_sums_are_those_of_score(layers: int) -> None:
     top_k=st.integers(0, 4),
     seed=st.integers(-(2**63), 2**63 - 1),
 )
-def test_texts_are_those_of_the_reference(
-    layers: int, prompt: str, temperature: float, top_k: int, seed: int
-) -> None:
+def test_texts_are_those_of_the_reference(layers: int, prompt: str, temperature: float, top_k: int, seed: int) -> None:
     expected = Reference(layers).write(prompt, 12, temperature, top_k, seed)
     actual = generate(layers, [prompt], num_chars=12, temperature=temperature, top_k=top_k, seed=seed)
     assert actual == [expected]
@@ -298,7 +296,7 @@ def test_a_character_without_an_id_is_read_but_never_written() -> None:
 
 
 def test_bytes_that_are_no_text_are_read_as_an_unknown_character() -> None:
-    wrong, unknown = b"T\xff", "Tx".encode()
+    wrong, unknown = b"T\xff", b"Tx"
     made = signature(1, "generate")(prompt=tf.constant([wrong, unknown]), **controls(2))
     assert made["text"][0] == made["text"][1]
 

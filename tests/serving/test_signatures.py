@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +47,10 @@ def example(text: str) -> bytes:
 
 
 @pytest.fixture(scope="module", params=[1, 2])
-def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OneStep, str]]:
+def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[OneStep, str]:
     model, directory = tiny(request.param), str(tmp_path_factory.mktemp("saved") / "model")
     signatures.save(model, directory)
-    yield model, directory
+    return model, directory
 
 
 def test_every_signature_is_there_and_no_other(saved: tuple[OneStep, str]) -> None:
@@ -63,23 +62,28 @@ def test_every_signature_is_there_and_no_other(saved: tuple[OneStep, str]) -> No
 def test_inputs_and_outputs_are_those_promised(saved: tuple[OneStep, str]) -> None:
     model, directory = saved
     prompt = {"prompt": (tf.string, ())}
-    asked = {"num_chars": (tf.int32, ()), "temperature": (tf.float32, ()), "top_k": (tf.int32, ()), "seed": (tf.int64, ())}
+    asked = {
+        "num_chars": (tf.int32, ()),
+        "temperature": (tf.float32, ()),
+        "top_k": (tf.int32, ()),
+        "seed": (tf.int64, ()),
+    }
     state, text = {"state": (tf.float32, (model.state_size,))}, {"text": (tf.string, ())}
     sums = ("nll_sum", "num_chars", "num_unknown", "yardstick_nll_sum")
-    expected = {
+    expected: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "serving_default": (prompt, text),
         "generate": (prompt | asked, text),
         "generate_from_state": (prompt | state | asked, text | state),
         "score": (text, {"nll": (tf.float32, (None,)), "nll_sum": (tf.float32, ()), "num_chars": (tf.int32, ())}),
-        "eval_nll": ({"examples": (tf.string, ())}, {name: (tf.float32, ()) for name in sums}),
+        "eval_nll": ({"examples": (tf.string, ())}, dict.fromkeys(sums, (tf.float32, ()))),
     }
     for name, function in tf.saved_model.load(directory).signatures.items():
         given = function.structured_input_signature[1]
         for actual, promised in zip((given, function.structured_outputs), expected[name]):
             # Rows come first, and their number is free.
-            assert {
-                key: (spec.dtype, tuple(spec.shape)) for key, spec in actual.items()
-            } == {key: (dtype, (None, *inner)) for key, (dtype, inner) in promised.items()}
+            assert {key: (spec.dtype, tuple(spec.shape)) for key, spec in actual.items()} == {
+                key: (dtype, (None, *inner)) for key, (dtype, inner) in promised.items()
+            }
             assert not [key for key in actual if key.endswith("_bytes")]  # TF Serving takes them for base64
 
 

@@ -1,0 +1,78 @@
+"""The parts of `run_fn` that decide what is trained again and who writes; the whole of it runs in tests/test_e2e.py."""
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer import run
+from trainer.data import Split
+from trainer.model import LanguageModel
+from transform.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(tuple(map(ord, "\nabc")))
+CONFIG: dict[str, Any] = {
+    "sources": "digest",
+    "seed": 1,
+    "model_name": "char_rnn",
+    "model": {"units": 4},
+    "training": {"steps": 10},
+    "export": {"num_chars": 5},
+    "checkpoints": "anywhere",
+}
+
+
+def split(text: str) -> Split:
+    return Split(("one",), np.array([len(text)]), np.array(VOCABULARY.encode(text), np.uint8))
+
+
+def key(config: dict[str, Any] = CONFIG, train: str = "abcabc", evaluation: str = "abc") -> str:
+    return run._key(config, VOCABULARY, split(train), split(evaluation))
+
+
+@pytest.mark.parametrize(
+    "place", [("seed",), ("sources",), ("model", "units"), ("training", "steps"), ("export", "num_chars")]
+)
+def test_whatever_decides_the_model_decides_the_key(place: tuple[str, ...]) -> None:
+    changed = copy.deepcopy(CONFIG)
+    section = changed
+    for name in place[:-1]:
+        section = section[name]
+    section[place[-1]] = "another"
+    assert key(changed) != key()
+
+
+def test_data_decide_the_key_and_the_place_does_not() -> None:
+    assert key(train="abcabb") != key()
+    assert key(evaluation="abb") != key()
+    assert key({**CONFIG, "checkpoints": "elsewhere"}) == key()
+
+
+@pytest.mark.parametrize(
+    ("tf_config", "chief"),
+    [
+        (None, True),
+        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}, True),
+        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}, False),
+        ({"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 0}}, True),
+        ({"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker", "index": 0}}, False),
+    ],
+)
+def test_one_worker_writes(tf_config: dict[str, Any] | None, chief: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if tf_config is not None:
+        monkeypatch.setenv("TF_CONFIG", json.dumps(tf_config))
+    assert run._is_chief() is chief
+
+
+def test_samples_are_text_of_the_vocabulary_and_repeat() -> None:
+    model = LanguageModel(VOCABULARY.size, embedding=3, units=4)
+    sampler = run._sampler(model, VOCABULARY, 40, seed=5)
+    text = sampler(10)
+    assert len(text) == 40
+    assert set(text) <= set(VOCABULARY.characters)
+    assert sampler(10) == text
+    assert sampler(20) != text
+    assert run._sampler(model, VOCABULARY, 0, seed=5) is None
