@@ -27,7 +27,7 @@ def check(model: str) -> str:
     """Why a SavedModel must not be served; empty if nothing speaks against it."""
     paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "components.infra_probe", os.path.abspath(model)]
+    command = [sys.executable, "-m", "components.infra_probe", model]
     try:
         done = subprocess.run(
             command, env=environment, cwd=_ROOT, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False

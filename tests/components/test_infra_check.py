@@ -75,7 +75,7 @@ def test_the_process_gets_the_model_and_finds_the_project(tmp_path: Path, monkey
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     stand_in(tmp_path, monkeypatch, """printf '{"reason": "%s, %s, %s"}\\n' "$*" "$PYTHONPATH" "$PWD" """)
     root = Path(infra_check.__file__).parent.parent
-    assert check("/model") == f"-m components.infra_probe /model, {root}, {root}"
+    assert check("/model") == f"-m components.infra_probe /model, {root}:/elsewhere, {root}"
 
 
 @pytest.mark.parametrize(
