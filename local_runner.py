@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import os
+import shlex
 import signal
 import sys
 import time
@@ -25,6 +26,10 @@ from pipeline.config import Config  # noqa: E402
 
 OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 _USERS_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+_TENSORFLOWS_USERS_ERRORS = (
+    "ResourceExhaustedError",
+    "PermissionDeniedError",
+)  # by name: TensorFlow is not loaded here
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -62,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         "serving_dir": options.serving_dir,
     }
     try:
+        _require_own_packages()
         config = overrides.load(options.preset, options.settings, explicit)
         return _run(config, options)
     except UserError as error:
@@ -72,9 +78,24 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _require_own_packages() -> None:
+    """Make sure that packages of the index with the same names do not stand in for ours."""
+    import components
+    import pipeline
+
+    for package in (components, pipeline):
+        if Path(package.__path__[0]).resolve().parent != Path(__file__).resolve().parent:
+            raise UserError(
+                f"Another package called {package.__name__} hides this project's own. Uninstall it, or run in the "
+                f"project's own environment. Received: {package.__path__[0]}"
+            )
+
+
 def _run(config: Config, options: argparse.Namespace) -> int:
     _check_summary(options.summary)
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    # Before TensorFlow starts: Transform uses it before the trainer could ask, and InfraCheck needs its share of a GPU.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     from pipeline import local
     from pipeline.places import Places
 
@@ -112,10 +133,13 @@ def _run(config: Config, options: argparse.Namespace) -> int:
 def _explain(screen: Any, error: Exception, log: str | None) -> int:
     """Say what failed and where to read more; an error that only the user can mend counts as the user's."""
     where = f" Details: {log}" if log else ""
-    if isinstance(error, OSError) and error.errno in _USERS_ERRORS:
-        place = f" ({error.filename})" if error.filename else ""
-        screen.say(f"error: {error.strerror}{place}. Make room or mend the permissions and run again; finished "
-                   f"components are kept.{where}", style="red")  # fmt: skip
+    of_system = isinstance(error, OSError) and error.errno in _USERS_ERRORS
+    if of_system or type(error).__name__ in _TENSORFLOWS_USERS_ERRORS:
+        said = (
+            f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error).splitlines()[0][:300]
+        )
+        advice = "Make room or mend the permissions and run again; finished components are kept."
+        screen.say(f"error: {said}. {advice}{where}", style="red")
         return USER_ERROR
     first = next(iter(str(error).strip().splitlines()), "")[:300]
     screen.say(f"failed: {type(error).__name__}: {first}{where}", style="red")
@@ -144,8 +168,9 @@ def _show_next(screen: Any, serving: str, model: str, version: str | None) -> No
         screen.say("\nNext: train longer, for example --set training.steps=2000, or see what `why not` says.")
         return
     screen.say("\nServe it over REST:", style="bold")
+    volume = shlex.quote(f"{serving}:/models/{model}")
     screen.say(
-        f"docker run --rm -p 8501:8501 -v {serving}:/models/{model} -e MODEL_NAME={model} tensorflow/serving &\n"
+        f"docker run --rm -p 8501:8501 -v {volume} -e MODEL_NAME={model} tensorflow/serving &\n"
         f'curl -d \'{{"instances": ["The "]}}\' http://localhost:8501/v1/models/{model}:predict'
     )
 

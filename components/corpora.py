@@ -225,8 +225,8 @@ def _download(url: str, expected: str | None, target: Path) -> None:
     except requests.RequestException as error:
         raise _failed(url, error) from error
     except OSError as error:
-        where = f"The download of {url} cannot be kept in the cache: {error}"
-        raise UserError(f"{where}. Make room there or give another cache. Received: {target.parent}") from error
+        reason = f"it cannot be kept in the cache {target.parent} ({error}); XDG_CACHE_HOME names another place for it"
+        raise _failed(url, reason, _Unreachable) from error
 
 
 def _root_of(error: BaseException) -> str:

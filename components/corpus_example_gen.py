@@ -102,9 +102,11 @@ def _serialize(passage: Passage) -> bytes:
     def text(value: str) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode("utf-8", "surrogatepass")]))
 
+    # A file name need not be text: its odd bytes are spelled out.
+    document = passage.document.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     features = {
         "text": text(passage.text),
-        "document": text(passage.document),
+        "document": text(document),
         "position": integer(passage.position),
         "length": integer(len(passage.text)),
     }

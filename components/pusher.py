@@ -45,7 +45,11 @@ def push(
     digest = versions.digest(model)
     known = registry.entries(destination.registry)
     live = versions.served(destination.serving)
-    is_served = bool(live) and versions.digest(os.path.join(destination.serving, str(live[-1]))) == digest
+    is_served = (
+        bool(live)
+        and live[-1] == versions.newest_name(destination.serving)
+        and versions.digest(os.path.join(destination.serving, str(live[-1]))) == digest
+    )
     if is_served:
         version = live[-1]
     else:

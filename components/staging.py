@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -123,12 +124,15 @@ def stage(corpus: Corpus, directory: Path) -> Path:
 
 def document_name(staged: str) -> str:
     """Returns the document's name from the path or base name of its staged copy."""
-    return unquote(staged.rpartition("/")[2], errors="surrogateescape")
+    return re.sub(
+        "(?:%[0-9A-F]{2})+", lambda found: unquote(found[0], errors="surrogateescape"), staged.rpartition("/")[2]
+    )
 
 
 def _staged_name(name: str) -> str:
-    # Surrogates stand for the bytes of file names that are not UTF-8.
-    return quote(name, safe="", errors="surrogateescape")
+    # What has a meaning to file systems and globs; surrogates stand for the bytes of names that are not UTF-8.
+    special = re.compile(r"[%/*?\[\]\\\x00-\x1f\udc80-\udcff]")
+    return special.sub(lambda found: quote(found[0], safe="", errors="surrogateescape"), name)
 
 
 def _measure(file: SourceFile) -> tuple[int, set[str]]:

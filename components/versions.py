@@ -22,6 +22,12 @@ def served(base: str) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal() and is_whole(os.path.join(base, name)))
 
 
+def newest_name(base: str) -> int | None:
+    """The highest number below `base`, whole or not: TF Serving takes no other."""
+    names = [name.rstrip("/") for name in gfile.listdir(base)] if gfile.isdir(base) else []
+    return max((int(name) for name in names if name.isdecimal()), default=None)
+
+
 def is_whole(model: str) -> bool:
     """Whether a SavedModel lies there."""
     return bool(gfile.exists(os.path.join(model, SAVED_MODEL)))
@@ -52,9 +58,14 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
     _remove_leftovers(base)
     taken = [int(name.rstrip("/")) for name in gfile.listdir(base) if name.rstrip("/").isdecimal()]
     version = max([at_least, *(number + 1 for number in taken)])
-    incoming = os.path.join(base, f"{_INCOMING}{version}")
-    copy(model, incoming)
-    gfile.rename(incoming, os.path.join(base, str(version)))
+    target = os.path.join(base, str(version))
+    if "://" in base:
+        # An object store renames by copying, in any order: write in place, the sign of a whole model last.
+        copy(model, target)
+    else:
+        incoming = os.path.join(base, f"{_INCOMING}{version}")
+        copy(model, incoming)
+        gfile.rename(incoming, target)
     return version
 
 

@@ -86,6 +86,7 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
             "model_name": config.model_name,
             "checkpoints": places.checkpoints,
             "sources": sources.digest(sources.TRAINER),
+            "export_sources": sources.digest(sources.EXPORT),
         },
     )
     # Finds the model that the candidate has to compare with.
@@ -162,5 +163,5 @@ def run_key(config: Config, corpus: str) -> str:
             "export": True,
         }
     )
-    code = sources.digest((*sources.INGEST, *sources.TRANSFORM, *sources.TRAINER))
+    code = sources.digest((*sources.INGEST, *sources.TRANSFORM, *sources.TRAINER, *sources.EXPORT))
     return hashlib.sha256(f"{decides}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]

@@ -32,6 +32,11 @@ def locked(places: Places, say: Callable[[str], None]) -> Iterator[None]:
     Raises:
       UserError: the root or the serving directory cannot be made or written.
     """
+    if "://" in places.root or set("*?[") & set(places.root):
+        raise UserError(
+            "The root must be a local directory without any of the characters * ? [ in its path, which Beam takes for "
+            f"patterns. Received: --root {places.root}"
+        )
     try:
         for directory in (places.root, places.logs, places.schema):
             os.makedirs(directory, exist_ok=True)
@@ -70,6 +75,12 @@ def ingest(config: Config, places: Places) -> tuple[corpora.Corpus, staging.Corp
     """Find, check and stage the corpus: every mistake in it shows here, before long work starts."""
     settings = config.corpus
     corpus = corpora.resolve(settings.source, settings.checksum, corpora.DEFAULT_CACHE)
+    root = Path(places.root).resolve()
+    if inside := [str(file.path) for file in corpus.files if root in file.path.resolve().parents]:
+        raise UserError(
+            f"The corpus takes in what former runs left below the root {root}: for example {inside[0]}. Name a "
+            f"narrower corpus, or a root elsewhere with --root. Received: --corpus {settings.source}"
+        )
     facts = staging.check(
         corpus, settings.min_chars, settings.passage_length, settings.eval_fraction, settings.test_fraction
     )

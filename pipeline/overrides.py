@@ -38,8 +38,9 @@ def load(preset: str, settings: Iterable[str] = (), explicit: Mapping[str, Any] 
       UserError: unknown preset or key, or a bad value; names key, value and what was expected.
     """
     values: dict[str, Any] = {}
-    for layer in (_read_preset(preset), dict(map(_parse_setting, settings)), explicit or {}):
+    for layer in (_read_preset(preset), dict(map(_parse_setting, settings))):
         _merge(values, layer)
+    _merge(values, explicit or {}, literal_none=False)
     return _build(values)
 
 
@@ -103,10 +104,10 @@ def _keys(section: type[BaseModel], prefix: str = "") -> Iterable[str]:
             yield prefix + name
 
 
-def _merge(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
+def _merge(values: dict[str, Any], layer: Mapping[str, Any], literal_none: bool = True) -> None:
     for key, value in layer.items():
         _annotation(key)
-        if isinstance(value, str) and value.lower() in _NONE:
+        if isinstance(value, str) and value.lower() in _NONE and literal_none:
             values[key] = None
         elif value is not None:
             values[key] = tuple(value) if isinstance(value, list) else value

@@ -18,7 +18,21 @@ INGEST = (
 GATE = ("components/anomaly_gate.py",)
 TRANSFORM = ("transform",)
 TRAINER = (
-    "trainer",
+    "trainer/checkpoint.py",
+    "trainer/data.py",
+    "trainer/hardware.py",
+    "trainer/loop.py",
+    "trainer/model.py",
+    "trainer/optimizer.py",
+    "trainer/recurrent.py",
+    "trainer/run.py",
+    "trainer/windows.py",
+    "transform",
+)
+EXPORT = (
+    "trainer/export.py",
+    "trainer/run.py",
+    "trainer/trigram.py",
     "transform",
     "serving/one_step.py",
     "serving/sampling.py",

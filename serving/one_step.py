@@ -108,7 +108,11 @@ class OneStep(tf.Module):
         """
         checks = self._checks(state, num_chars, temperature, top_k)
         with tf.control_dependencies(checks):
-            ids, lengths = self._encode(prompt)  # (batch, time), (batch,)
+            # All of them, so that nothing is made of a refused value: its random numbers could take all memory.
+            prompt, state, num_chars, temperature, top_k = map(
+                tf.identity, (prompt, state, num_chars, temperature, top_k)
+            )
+        ids, lengths = self._encode(prompt)  # (batch, time), (batch,)
         hidden, last, draws = self._unpack(state)
         last = tf.where((last == 0) & (lengths == 0), self._newline + 1, last)
         # The last character read is the next step's input: the recurrence has not seen it yet.

@@ -69,7 +69,7 @@ def _weights(model: str) -> dict[str, np.ndarray]:
 
 
 def _steps_saved(root: Path) -> int:
-    saved = [int(path.stem.rsplit("-", 1)[1]) for path in root.glob("checkpoints/*/ckpt-*.index")]
+    saved = [int(path.stem.rsplit("-", 1)[1]) for path in root.glob("checkpoints/*/*/ckpt-*.index")]
     return max(saved, default=0)
 
 
@@ -85,10 +85,10 @@ def test_killed_anywhere_ends_as_if_never_killed(tmp_path: Path) -> None:
     _kill_when(root, lambda: _steps_saved(root) >= 100)
     first = _steps_saved(root)
     assert 100 <= first < 400
-    _kill_when(root, lambda: _steps_saved(root) > first and is_there("checkpoints/*/ckpt-*_temp/*")())
+    _kill_when(root, lambda: _steps_saved(root) > first and is_there("checkpoints/*/*/ckpt-*_temp/*")())
     assert first <= _steps_saved(root) <= 400
-    _kill_when(root, is_there("checkpoints/*/export.partial/saved_model.pb"))
-    assert not list(root.glob("checkpoints/*/export"))
+    _kill_when(root, is_there("checkpoints/*/export-*.partial/saved_model.pb"))
+    assert not [path for path in root.glob("checkpoints/*/export-*") if path.suffix != ".partial"]
     _kill_when(root, is_there("serving/char_rnn/.incoming-*/*"))
     assert not [path for path in serving.glob("[0-9]*") if not (path / "saved_model.pb").exists()]
 

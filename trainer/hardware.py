@@ -1,5 +1,6 @@
 """Choose the distribution strategy and the precision from what the machine has."""
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -39,7 +40,9 @@ def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 
     """
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+        # In a process that has used TensorFlow before, TF_FORCE_GPU_ALLOW_GROWTH has to have said so.
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
     chosen, name = _strategy(strategy, gpus, logical_cpus)
     precision = _precision(gpus) if precision == "auto" else precision
     if gpus:

@@ -38,6 +38,8 @@ class Loop:
         self._strategy, self._model, self._optimizer = strategy, model, optimizer
         self._train, self._evaluation = train, evaluation
         self._replicas = strategy.num_replicas_in_sync
+        resolver = strategy.cluster_resolver
+        self._workers = max(1, len(resolver.cluster_spec().as_dict().get("worker", ()))) if resolver else 1
         self.carries = training["data_order"] == "contiguous"
         self.batch_size = _rows(train, training, self.carries, self._replicas)
         self.steps_in_epoch = w.steps_in_a_pass(train, self.batch_size, whole=not self.carries)
@@ -82,7 +84,9 @@ class Loop:
                     checkpoints.save_epoch(position.epoch)
                 patience = self._training["early_stopping"]
                 position.finished = at_end or bool(patience and position.without_better >= patience)
-                if position.finished or watched or time.monotonic() - saved >= self._training["checkpoint_seconds"]:
+                # Saving is a joint act of all workers, whose clocks differ: they keep to evaluations.
+                due = self._workers == 1 and time.monotonic() - saved >= self._training["checkpoint_seconds"]
+                if position.finished or watched or due:
                     checkpoints.save(position, [self._collect(part) for part in state])
                     saved = time.monotonic()
                 if position.finished:

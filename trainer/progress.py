@@ -40,7 +40,8 @@ class Reporter:
         else:
             self._characters += characters
         self._steps += 1
-        self._smooth = loss if self._smooth is None else 0.9 * self._smooth + 0.1 * loss
+        if math.isfinite(loss):
+            self._smooth = loss if self._smooth is None else 0.9 * self._smooth + 0.1 * loss
         if self.writer and (step % self.log_every == 0 or step == 1):
             with self.writer.as_default(step):
                 tf.summary.scalar("train/loss_nats", loss)

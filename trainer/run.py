@@ -27,27 +27,33 @@ def run_fn(fn_args: Any) -> None:
     configuration and sources. A run that was killed goes on from there, and a finished export is used again.
 
     Args:
-      fn_args: TFX's `FnArgs`. `custom_config` holds `checkpoints` (directory), `sources` (digest), `seed`,
-      `model_name` and
-        the sections `model`, `training` and `export` of the configuration.
+      fn_args: TFX's `FnArgs`. `custom_config` holds `checkpoints` (directory), `sources` and `export_sources` (digests
+        of the code that trains and that exports), `seed`, `model_name` and the sections `model`, `training` and
+        `export` of the configuration.
     """
     config = fn_args.custom_config
+    training = config["training"]
+    # First of all: a strategy over several workers, and a GPU's memory, are set up before TensorFlow computes anything.
+    machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
-    vocabulary = Vocabulary.from_tokens(transform_output.vocabulary_by_name(VOCABULARY_NAME))
+    try:
+        vocabulary = Vocabulary.from_tokens(transform_output.vocabulary_by_name(VOCABULARY_NAME))
+    except ValueError as error:
+        raise UserError(f"{error} Lower it.") from error
     spec = transform_output.transformed_feature_spec()
-    limit = config["training"]["memory_limit_chars"]
+    limit = training["memory_limit_chars"]
     train = data.load(fn_args.train_files, spec, vocabulary.size, limit)
     evaluation = data.load(fn_args.eval_files, spec, vocabulary.size, limit)
     if not evaluation.targets or not train.targets:
         raise UserError("The corpus is too small: one of its splits has no character to predict. Give a longer text.")
 
     directory = os.path.join(config["checkpoints"], _key(config, vocabulary, train, evaluation))
-    finished = os.path.join(directory, "export")
+    finished = os.path.join(directory, f"export-{_export_key(config)}")
     chief = _is_chief()
     if tf.io.gfile.exists(finished):
         LOGGER.info("the same model was trained before: its export is used again")
     else:
-        _train(config, vocabulary, train, evaluation, directory, finished, chief)
+        _train(config, machine, vocabulary, train, evaluation, directory, finished, chief)
     if chief:
         io_utils.copy_dir(finished, fn_args.serving_model_dir)
         logs = os.path.join(directory, "tensorboard")
@@ -57,6 +63,7 @@ def run_fn(fn_args: Any) -> None:
 
 def _train(
     config: dict[str, Any],
+    machine: hardware.Hardware,
     vocabulary: Vocabulary,
     train: data.Split,
     evaluation: data.Split,
@@ -67,7 +74,6 @@ def _train(
     training, seed = config["training"], config["seed"]
     if training["deterministic"]:
         tf.config.experimental.enable_op_determinism()
-    machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
     cut = windows.contiguous if training["data_order"] == "contiguous" else windows.independent
     train_windows = cut(train.ids, train.lengths, training["sequence_length"])
     eval_windows = windows.contiguous(evaluation.ids, evaluation.lengths, training["sequence_length"])
@@ -94,7 +100,11 @@ def _train(
     LOGGER.info(
         "%s; %s parameters, %s characters to learn", machine.description, f"{parameters:,}", f"{train.targets:,}"
     )
-    checkpoints = Checkpoints(directory, model, optimiser, loop.batch_size, chief, training["keep_every_epoch"])
+    # Checkpoints fit the machine and the TensorFlow that wrote them; on another, training begins anew.
+    fitting = f"{machine.precision}-{loop.batch_size}x{replicas}-tensorflow-{tf.__version__}"
+    checkpoints = Checkpoints(
+        os.path.join(directory, fitting), model, optimiser, loop.batch_size, chief, training["keep_every_epoch"]
+    )
     writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
     reporter = Reporter(loop.total_steps, training["log_every"], writer)
     position = loop.run(checkpoints, reporter, _sampler(model, vocabulary, training["sample_chars"], seed))
@@ -113,10 +123,23 @@ def _train(
         export.save(exported, finished, config["model_name"])
 
 
+# What the result of training does not depend on: how it is watched, kept in memory and saved.
+_HARMLESS = ("log_every", "sample_chars", "checkpoint_seconds", "keep_every_epoch", "memory_limit_chars")
+
+
 def _key(config: dict[str, Any], vocabulary: Vocabulary, train: data.Split, evaluation: data.Split) -> str:
-    decides = {name: config[name] for name in ("sources", "seed", "model_name", "model", "training", "export")}
+    decides = {name: config[name] for name in ("sources", "seed", "model")}
+    decides["training"] = {key: value for key, value in config["training"].items() if key not in _HARMLESS}
     decides["data"] = [train.digest(vocabulary), evaluation.digest(vocabulary)]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    return _digest(decides)
+
+
+def _export_key(config: dict[str, Any]) -> str:
+    return _digest({name: config[name] for name in ("export_sources", "model_name", "export")})
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _is_chief() -> bool:

@@ -15,8 +15,15 @@ class Vocabulary:
 
     @classmethod
     def from_tokens(cls, tokens: Iterable[bytes]) -> "Vocabulary":
-        """Read the zero-padded decimal code points that tf.Transform wrote, in order of their ids."""
-        return cls(tuple(int(token) for token in tokens))
+        """Read the zero-padded decimal code points that tf.Transform wrote, in order of their ids.
+
+        Raises:
+          ValueError: there is none; tf.Transform then writes a placeholder.
+        """
+        found = list(tokens)
+        if not all(token.isdigit() for token in found):
+            raise ValueError("The vocabulary is empty: no character occurs as often as vocabulary.min_count asks for.")
+        return cls(tuple(map(int, found)))
 
     @property
     def characters(self) -> tuple[str, ...]:
