@@ -6,6 +6,7 @@ context: a context that was seen n times with t different successors trusts its 
 parameter to tune, and a finite figure for any text.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 
 from trainer.data import Split
 
-Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
+Codes = NDArray[np.int64]
+Counts = tuple[Codes, NDArray[np.int64]]  # codes in ascending order, and how often each occurs
+_NOTHING: Counts = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+_BLOCK = 1 << 22  # characters
 
 
 def cross_entropy(
@@ -36,30 +40,41 @@ def cross_entropy(
     if not evaluation.targets:
         raise ValueError("The evaluation split has no character to predict.")
     v = vocabulary_size
-    orders = [_counts(codes) for codes in _n_grams(train, v)]
-    unigrams, bigrams, trigrams = _n_grams(evaluation, v)
-    probability = np.full(len(unigrams), 1.0 / v)  # uniform
-    probability = _interpolate(orders[0], unigrams, probability, v)
-    probability = _interpolate(orders[1], bigrams, probability, v)
-    has_two = trigrams >= 0
-    probability[has_two] = _interpolate(orders[2], trigrams[has_two], probability[has_two], v)
-    nats = -np.log(probability) + np.where(unigrams % v == unknown, np.log(unknown_characters), 0.0)
-    return float(nats.mean())
+    counts = [_NOTHING] * 3
+    for block in _n_grams(train, v):
+        counts = [_merge(count, codes) for count, codes in zip(counts, block)]
+    nats = 0.0
+    for unigrams, bigrams, trigrams in _n_grams(evaluation, v):
+        probability = np.full(len(unigrams), 1.0 / v)  # uniform
+        probability = _interpolate(counts[0], unigrams, probability, v)
+        probability = _interpolate(counts[1], bigrams, probability, v)
+        has_two = trigrams >= 0
+        probability[has_two] = _interpolate(counts[2], trigrams[has_two], probability[has_two], v)
+        nats += float(-np.log(probability).sum() + np.log(unknown_characters) * np.sum(unigrams == unknown))
+    return nats / evaluation.targets
 
 
-def _n_grams(split: Split, v: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Codes of the n-grams that end in each target, for n = 1, 2, 3; -1 where a document begins too late for three."""
-    ids = np.asarray(split.ids).astype(np.int64)
-    begins = np.concatenate([[0], np.cumsum(split.lengths)[:-1]]).astype(np.int64)
-    within = np.arange(len(ids)) - np.repeat(begins, split.lengths)  # place in the document
-    target = np.flatnonzero(within >= 1)
-    bigram = ids[target - 1] * v + ids[target]
-    trigram = np.where(within[target] >= 2, ids[np.maximum(target - 2, 0)] * v * v + bigram, -1)
-    return ids[target], bigram, trigram
+def _n_grams(split: Split, v: int) -> Iterator[tuple[Codes, Codes, Codes]]:
+    """Codes of the n-grams that end in each target, for n = 1, 2, 3; -1 where a document begins too late for three.
+
+    In blocks, so that a split that is not in memory as ids does not get there as codes.
+    """
+    ends = np.cumsum(split.lengths)
+    for at in range(0, len(split.ids), _BLOCK):
+        place = np.arange(at, min(at + _BLOCK, len(split.ids)))
+        document = np.searchsorted(ends, place, side="right")
+        within = place - (ends - split.lengths)[document]  # place in the document
+        target, within = place[within >= 1], within[within >= 1]
+        last, before, first = (split.ids[np.maximum(target - back, 0)].astype(np.int64) for back in (0, 1, 2))
+        bigram = before * v + last
+        yield last, bigram, np.where(within >= 2, first * v * v + bigram, -1)
 
 
-def _counts(codes: NDArray[np.int64]) -> Counts:
-    return np.unique(codes[codes >= 0], return_counts=True)
+def _merge(counts: Counts, codes: Codes) -> Counts:
+    """Add a block's codes to the counts; the codes stay sorted."""
+    fresh, times = np.unique(codes[codes >= 0], return_counts=True)
+    known, where = np.unique(np.concatenate([counts[0], fresh]), return_inverse=True)
+    return known, np.bincount(where, weights=np.concatenate([counts[1], times]), minlength=len(known)).astype(np.int64)
 
 
 def _interpolate(counts: Counts, codes: NDArray[np.int64], lower: NDArray[Any], v: int) -> NDArray[Any]:

@@ -220,10 +220,18 @@ def test_directory_that_may_not_be_written() -> None:
 
 
 def test_name_too_long_for_the_file_system(tmp_path: Path) -> None:
-    corpus = corpus_of(tmp_path / "in", {"\u4e66" * 80 + ".txt": b"x"})
+    corpus = corpus_of(tmp_path / "in", {"\u4e66" * 50 + "/" + "\u4e66" * 50 + ".txt": b"x"})
     with pytest.raises(UserError, match="File name too long.*document names"):
         stage(corpus, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_long_names_of_other_scripts(tmp_path: Path) -> None:
+    contents = {
+        "\u4e66" * 80 + ".txt": b"x",
+        "\u041f\u0440\u0435\u0441\u0442\u0443\u043f\u043b\u0435\u043d\u0438\u0435 " * 9 + ".txt": b"y",
+    }
+    assert staged(stage(corpus_of(tmp_path / "in", contents), tmp_path / "out")) == contents
 
 
 def test_vanished_source(tmp_path: Path) -> None:

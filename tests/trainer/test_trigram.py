@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer import trigram
 from trainer.data import Split
 from trainer.trigram import cross_entropy
 from transform.vocabulary import UNICODE_SIZE
@@ -122,3 +123,13 @@ def test_ids_may_be_of_the_smallest_type_and_the_vocabulary_the_largest() -> Non
 def test_an_evaluation_split_without_a_target_is_refused(evaluation: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="no character to predict"):
         nats([[0, 1, 2]], evaluation)
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(8)
+    lengths = np.array([1, 40, 2, 57])
+    names = ("a", "b", "c", "d")
+    train, held_out = (Split(names, lengths, random.integers(0, 5, 100).astype(np.uint8)) for _ in range(2))
+    whole = cross_entropy(train, held_out, 6, 5, 1000)
+    monkeypatch.setattr(trigram, "_BLOCK", 7)
+    assert cross_entropy(train, held_out, 6, 5, 1000) == pytest.approx(whole, rel=1e-12)
