@@ -62,7 +62,7 @@ class Report:
             ("corpus", f"{self.corpus}: {documents}, {facts.characters:,} characters"),
             ("vocabulary", f"{self.vocabulary_size} characters; {unknown:.3%} of the eval text is out of it"),
             ("eval characters", f"{figures.eval_chars:,}"),
-            ("perplexity", f"{figures.perplexity:.3f} (state carried through each passage, fresh at its start)"),
+            ("perplexity", f"{figures.perplexity:.3f} (state carried within each passage)"),
             ("bits per character", f"{figures.bits_per_character:.3f}"),
         ]
         if self.threshold is None:

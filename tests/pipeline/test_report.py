@@ -85,7 +85,7 @@ def test_the_table_tells_the_whole_result() -> None:
         ("corpus", "shakespeare: 1 document, 1,115,394 characters"),
         ("vocabulary", "65 characters; 0.012% of the eval text is out of it"),
         ("eval characters", "111,539"),
-        ("perplexity", "4.500 (state carried through each passage, fresh at its start)"),
+        ("perplexity", "4.500 (state carried within each passage)"),
         ("bits per character", "2.170"),
         ("threshold", "6.000 (character trigram model)"),
         ("baseline", "none yet"),
