@@ -124,7 +124,7 @@ def _train(
 
 
 # What the result of training does not depend on: how it is watched, kept in memory and saved.
-_HARMLESS = ("log_every", "sample_chars", "checkpoint_seconds", "keep_every_epoch", "memory_limit_chars")
+_HARMLESS = ("log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars")
 
 
 def _key(config: dict[str, Any], vocabulary: Vocabulary, train: data.Split, evaluation: data.Split) -> str:

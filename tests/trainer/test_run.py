@@ -52,6 +52,11 @@ def test_what_only_the_export_depends_on_trains_nothing_again() -> None:
     assert key(watched) == key()
 
 
+def test_asking_for_a_checkpoint_of_every_epoch_trains_again_to_have_them() -> None:
+    wanted = {**CONFIG, "training": {**CONFIG["training"], "keep_every_epoch": True}}
+    assert key(wanted) != key()
+
+
 def test_data_decide_the_key_and_the_place_does_not() -> None:
     assert key(train="abcabb") != key()
     assert key(evaluation="abb") != key()
