@@ -1,0 +1,49 @@
+"""How the pushed model is served: one set of values for every server, and for the manifests that describe them."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class BatchingSettings(_Section):
+    """How requests that wait at the same time are joined."""
+
+    max_rows: PositiveInt = 64  # rows in one batch
+    max_waiting: PositiveInt = 100  # batches that may wait; more are refused
+    timeout_microseconds: Annotated[int, Field(ge=0)] = 0  # how long a batch waits for more rows
+    threads: PositiveInt | None = None  # batches that run at the same time; None: one for each core
+
+
+class ResourceSettings(_Section):
+    """What one server takes in a cluster, in Kubernetes' notation."""
+
+    cpu: str = Field("2", pattern=r"^\d+(\.\d+)?m?$")
+    memory: str = Field("1Gi", pattern=r"^\d+(Mi|Gi)$")
+    min_replicas: PositiveInt = 1
+    max_replicas: PositiveInt = 4
+    target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = 70  # the autoscaler adds a replica above this
+
+
+class ServingSettings(_Section):
+    """Where and how to serve."""
+
+    host: str = Field("127.0.0.1", min_length=1)  # address to listen on; 0.0.0.0: every machine that reaches this one
+    rest_port: Port = 8501
+    grpc_port: Port = 8500
+    playground_port: Port = 8502
+    image: str = Field("tensorflow/serving:2.20.0", min_length=1)
+    poll_seconds: PositiveInt = 1  # between looks for a new version
+    config_poll_seconds: PositiveInt = 2  # between looks at models.config for changed labels
+    request_timeout_seconds: PositiveInt = 120
+    max_request_bytes: PositiveInt = 16 * 1024 * 1024  # embedded server only
+    max_concurrent_requests: PositiveInt = 256  # embedded server only; more are refused with 503
+    volume_claim: str = Field("char-rnn-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")  # in a cluster
+    batching: BatchingSettings = BatchingSettings()
+    resources: ResourceSettings = ResourceSettings()
