@@ -34,6 +34,7 @@ EXPORT = (
     "trainer/run.py",
     "trainer/trigram.py",
     "transform",
+    "serving/limits.py",
     "serving/one_step.py",
     "serving/sampling.py",
     "serving/signatures.py",

@@ -1,10 +1,11 @@
 """Hand the trained weights over to the OneStep SavedModel."""
 
+import dataclasses
 from typing import Any
 
 import tensorflow as tf
 
-from serving import signatures, warmup
+from serving import limits, signatures, warmup
 from serving.one_step import Defaults, OneStep, Weights
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
@@ -25,10 +26,11 @@ def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any
 
 
 def save(exported: OneStep, directory: str, model_name: str) -> None:
-    """Write SavedModel and warm-up file; the directory appears whole or not at all."""
+    """Write SavedModel, warm-up file and limits; the directory appears whole or not at all."""
     partial = directory.rstrip("/") + ".partial"
     if tf.io.gfile.exists(partial):
         tf.io.gfile.rmtree(partial)
     signatures.save(exported, partial)
     warmup.write(partial, model_name, exported.state_size)
+    limits.write(partial, limits.Limits(**dataclasses.asdict(exported.defaults), state_size=exported.state_size))
     tf.io.gfile.rename(partial, directory)

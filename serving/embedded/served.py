@@ -1,0 +1,183 @@
+"""The versions of one model: which are loaded, in the order in which TF Serving loads and unloads them.
+
+A new version is available before an old one goes, and an old one stays while the new one cannot be loaded.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from serving.embedded.answering import Answering
+from serving.embedded.statuses import Refusal, invalid
+from serving.model_config import All, Latest, ServedModel, Specific
+
+_log = logging.getLogger(__name__)
+_RETRY_SECONDS = 60.0  # for a version that could not be loaded; at once if its files change
+
+Load = Callable[[str, str], Answering]  # model name, directory
+
+
+@dataclass
+class Version:
+    """A version's life; `state` is a name of TF Serving's `ModelVersionStatus.State`."""
+
+    number: int
+    state: str = "START"
+    error_code: str = "OK"
+    error_message: str = ""
+    answering: Answering | None = None
+    users: int = 0
+    tried: float = 0.0  # monotonic time of the last failure
+    seen: tuple[object, ...] = ()  # the files at the last failure
+
+
+class Served:
+    """One model of the configuration. `reconcile` is called by one thread, everything else by any."""
+
+    def __init__(self, config: ServedModel, load: Load) -> None:
+        """Nothing is loaded yet."""
+        self.config = config
+        self._load = load
+        self._versions: dict[int, Version] = {}
+        self._lock = threading.Lock()
+
+    def versions(self) -> list[Version]:
+        """All versions seen so far, newest first."""
+        with self._lock:
+            return [self._versions[number] for number in sorted(self._versions, reverse=True)]
+
+    @contextmanager
+    def use(self, number: int | None = None, label: str | None = None) -> Iterator[tuple[int, Answering]]:
+        """A version that stays loaded within; the newest available one unless number or label say which.
+
+        Raises:
+          Refusal: there is none such.
+        """
+        if label is not None:
+            if label not in self.config.labels:
+                raise invalid(f"Unrecognized servable version label: {label}")
+            number = self.config.labels[label]
+        with self._lock:
+            available = [one for one in self._versions.values() if one.state == "AVAILABLE"]
+            wanted = [one for one in available if number in (None, one.number)]
+            if not wanted:
+                raise not_found(self.config.name, number)
+            version = max(wanted, key=lambda one: one.number)
+            version.users += 1
+            assert version.answering is not None
+        try:
+            yield version.number, version.answering
+        finally:
+            with self._lock:
+                version.users -= 1
+
+    def reconcile(self) -> None:
+        """Look at the directory and the configuration, load what is missing, and then unload what is not wanted."""
+        directories = self._directories()
+        if directories is None:
+            return
+        wanted = choose(self.config, sorted(directories))
+        for number in sorted(wanted, reverse=True):
+            self._bring_up(number, directories[number])
+        with self._lock:
+            available = {number for number, one in self._versions.items() if one.state == "AVAILABLE"}
+        if not wanted or available & wanted:
+            for number in available - wanted:
+                self._take_down(number)
+
+    def close(self) -> None:
+        """Unload everything; answers only after requests are finished."""
+        for version in self.versions():
+            if version.state == "AVAILABLE":
+                self._drain(version)
+
+    def _directories(self) -> dict[int, str] | None:
+        try:
+            names = os.listdir(self.config.base_path)
+        except OSError as error:
+            _log.error("Cannot look for versions of %s: %s", self.config.name, error)
+            return None
+        return {int(name): os.path.join(self.config.base_path, name) for name in names if _is_number(name)}
+
+    def _bring_up(self, number: int, directory: str) -> None:
+        with self._lock:
+            version = self._versions.get(number)
+            if version is None or (version.state == "END" and version.error_code == "OK"):
+                version = self._versions[number] = Version(number)
+        if version.state in ("LOADING", "AVAILABLE", "UNLOADING"):
+            return
+        files = _files(directory)
+        if version.state == "END" and files == version.seen and time.monotonic() - version.tried < _RETRY_SECONDS:
+            return
+        version.state = "LOADING"
+        started = time.monotonic()
+        try:
+            answering = self._load(self.config.name, directory)
+        except Refusal as refusal:
+            _log.error("Version %d of %s cannot be loaded: %s", number, self.config.name, refusal.message)
+            version.tried, version.seen = time.monotonic(), files
+            version.error_code, version.error_message = refusal.code, refusal.message
+            version.state = "END"
+            return
+        with self._lock:
+            version.answering, version.error_code, version.error_message = answering, "OK", ""
+            version.state = "AVAILABLE"
+        took = time.monotonic() - started
+        _log.info("Version %d of %s is available after %.2f s", number, self.config.name, took)
+
+    def _take_down(self, number: int) -> None:
+        version = self._versions[number]
+        with self._lock:
+            version.state = "UNLOADING"
+        # Requests under way may take long, and the next version shall not wait for them.
+        threading.Thread(target=self._drain, args=(version,), name=f"unload-{number}").start()
+
+    def _drain(self, version: Version) -> None:
+        with self._lock:
+            version.state = "UNLOADING"
+        while version.users:
+            time.sleep(0.05)
+        if version.answering is not None:
+            version.answering.close()
+        with self._lock:
+            version.answering = None
+            version.state = "END"
+        _log.info("Version %d of %s is unloaded", version.number, self.config.name)
+
+
+def choose(config: ServedModel, numbers: list[int]) -> set[int]:
+    """The versions that a model's policy wants, of those that are there, in ascending order."""
+    policy = config.policy
+    if isinstance(policy, Latest):
+        return set(numbers[-policy.versions :])
+    if isinstance(policy, Specific):
+        return set(policy.versions) & set(numbers)
+    assert isinstance(policy, All)
+    return set(numbers)
+
+
+def not_found(model: str, number: int | None) -> Refusal:
+    """TF Serving's words for a model or version that is not there."""
+    which = f"Latest({model})" if number is None else f"Specific({model}, {number})"
+    return Refusal("NOT_FOUND", f"Servable not found for request: {which}")
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
+
+
+def _files(directory: str) -> tuple[object, ...]:
+    found = []
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue
+            found.append((path, status.st_size, status.st_mtime_ns))
+    return tuple(sorted(found))
