@@ -1,0 +1,56 @@
+"""The command line of serving: `python -m serving COMMAND`; the commands are in `serving/commands/`."""
+
+import argparse
+import contextlib
+import os
+import sys
+
+from components.errors import UserError
+from serving import commands
+
+OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """Read the command line; a mistake in it ends the program with code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serving",
+        description="Serve, query and manage the models that the pipeline pushed.",
+        epilog="Exit codes: 0 done, 2 a mistake in input or options, 130 interrupted, 1 anything else.",
+    )
+    names = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in commands.COMMANDS.items():
+        # Only the command that is asked for is imported: the others would make it wait.
+        wanted = bool(argv) and argv[0] == name
+        description = commands.find(name).__doc__ if wanted else None
+        subparser = names.add_parser(
+            name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if wanted:
+            commands.find(name).add_arguments(subparser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        options = arguments(sys.argv[1:] if argv is None else argv)
+        code = commands.find(options.command).run(options)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough of it. What is still buffered goes nowhere, or closing would fail again.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
