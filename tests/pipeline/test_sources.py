@@ -139,6 +139,27 @@ def test_every_place_and_library_that_is_named_exists(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("library", "expected"),
+    [
+        ("tfx", {"INGEST"}),  # the first component, and so all of them
+        ("tensorflow-data-validation", {"INGEST"}),
+        ("tensorflow-transform", {"TRANSFORM"}),
+        ("tensorflow", {"TRANSFORM", "TRAINER", "EXPORT", "EVALUATOR", "INFRA"}),
+        ("keras", {"TRAINER"}),
+        ("tensorflow-model-analysis", {"EVALUATOR"}),
+        ("rich", set()),
+    ],
+)
+def test_an_upgrade_changes_the_digests_of_what_the_library_computes(
+    library: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "ROOT", PROJECT)
+    before = {name: sources.digest(code) for name, code in ALL.items()}
+    monkeypatch.setattr(sources, "version", lambda name: "99" if name == library else metadata.version(name))
+    assert {name for name, code in ALL.items() if sources.digest(code) != before[name]} == expected
+
+
+@pytest.mark.parametrize(
     ("entry", "named", "harmless"),
     [
         # What a component imports but what does not decide its output, and why.
