@@ -1,5 +1,7 @@
 """What can go wrong between the client and a server."""
 
+import re
+
 
 class ClientError(Exception):
     """Any failure of a request; the message is one paragraph for people."""
@@ -32,3 +34,12 @@ class ServerError(ClientError):
 
 class ModelUnavailable(ServerError):
     """The model, version or label is not being served, or the server is overloaded or still loading."""
+
+
+def refusal(message: str) -> str:
+    """What a check in the graph says, out of all that TensorFlow wraps around it."""
+    found = re.search(r"assertion failed: \[([^\]]*)\]\s*(?:\[([^\]]*)\])?", message)
+    if not found:
+        return " ".join(message.split())
+    said, received = found.groups()
+    return f"{said}. Received: {received}" if received else f"{said}."

@@ -111,7 +111,7 @@ class Protocol:
 
     def score(self, texts: Sequence[str]) -> Steps[list[Score]]:
         """The score of each row."""
-        predictions = yield from self._predict("score", list(texts))
+        predictions = yield from self._predict("score", [{"text": text} for text in texts])
         scores = []
         for value in predictions:
             count, total = _field(value, "num_chars"), _field(value, "nll_sum")
@@ -188,9 +188,9 @@ def _read(answer: Answer | Lost, url: str, attempts: int) -> dict[str, Any]:
     if isinstance(answer, Lost):
         times = "once" if attempts == 1 else f"{attempts} times"
         raise {
-            "connection": NotReachable(f"No server answers: {answer.reason}. Tried {times}. Received: {url}"),
-            "timeout": TimedOut(f"The server did not answer in time: {answer.reason}. Received: {url}"),
-            "undecodable": BadAnswer(f"The answer cannot be decoded: {answer.reason}. Received from: {url}"),
+            "connection": NotReachable(f"No server answers: {_ended(answer.reason)} Tried {times}. Received: {url}"),
+            "timeout": TimedOut(f"The server did not answer in time: {_ended(answer.reason)} Received: {url}"),
+            "undecodable": BadAnswer(f"The answer cannot be decoded: {_ended(answer.reason)} Received from: {url}"),
         }[answer.how]
     try:
         parsed = json.loads(answer.body)  # Python reads TF Serving's bare NaN and Infinity
