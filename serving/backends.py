@@ -118,5 +118,10 @@ def _docker(settings: ServingSettings, directory: str, why: str) -> Backend:
 
 def _embedded(settings: ServingSettings, directory: str, why: str) -> Backend:
     arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=True))
-    command = (sys.executable, "-m", "serving.embedded", f"--host={settings.host}", *arguments)
+    own = (
+        f"--host={settings.host}",
+        f"--max_request_bytes={settings.max_request_bytes}",
+        f"--max_concurrent_requests={settings.max_concurrent_requests}",
+    )
+    command = (sys.executable, "-m", "serving.embedded", *own, *arguments)
     return Backend("embedded", why, command)

@@ -122,17 +122,12 @@ def _batching(path: str | None) -> BatchingSettings:
 def _metrics_path(path: str | None) -> str | None:
     if path is None:
         return None
-    from google.protobuf import text_format
-    from tensorflow_serving.config import monitoring_config_pb2
-
-    config = monitoring_config_pb2.MonitoringConfig()
-    try:
-        text_format.Parse(_read(path), config)
-    except text_format.ParseError as error:
-        raise UserError(f"Not a MonitoringConfig of TF Serving: {error}. Received: {path}") from error
-    if not config.prometheus_config.enable:
+    # The published package has not got this proto.
+    text = _read(path)
+    if not re.search(r"\benable\s*:\s*true\b", text):
         return None
-    return config.prometheus_config.path or "/monitoring/prometheus/metrics"
+    named = re.search(r"""\bpath\s*:\s*["']([^"']+)["']""", text)
+    return named[1] if named else "/monitoring/prometheus/metrics"
 
 
 def _read(path: str) -> str:
