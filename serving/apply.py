@@ -52,7 +52,7 @@ def apply(
             model_config.update(shelf.config_path, shelf.name, lambda _: first)
             say("a withdrawn version has to be loaded first; waiting until the servers have seen it")
             sleep(2.0 * settings.config_poll_seconds + settings.poll_seconds)
-        _await(shelf.name, _moved(before, after), settings, url, say, sleep)
+        _await(shelf.name, release.moved(before, after), settings, url, say, sleep)
     except BaseException:
         if first != after:
             model_config.update(shelf.config_path, shelf.name, lambda now: now and replace(now, policy=before.policy))
@@ -65,11 +65,6 @@ def apply(
     written = model_config.update(shelf.config_path, shelf.name, last_step)
     assert written is not None
     return written
-
-
-def _moved(before: ServedModel, after: ServedModel) -> set[int]:
-    """Versions that get a label which they had not."""
-    return {version for label, version in after.labels.items() if before.labels.get(label) != version}
 
 
 def _await(

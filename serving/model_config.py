@@ -22,9 +22,9 @@ _HEADER = "# Kept by `python -m serving up, promote, rollback, prune`. Values ed
 
 @dataclass(frozen=True)
 class Latest:
-    """So many of the highest version numbers are served."""
+    """The `count` highest version numbers are served."""
 
-    versions: int = 1
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def merged(text: str, model: ServedModel, where: str = FILE_NAME) -> str:
     elif isinstance(model.policy, Specific):
         policy.specific.versions.extend(model.policy.versions)
     else:
-        policy.latest.num_versions = model.policy.versions
+        policy.latest.num_versions = model.policy.count
     entry.version_labels.clear()
     entry.version_labels.update(model.labels)
     return _HEADER + str(text_format.MessageToString(whole, as_utf8=True))

@@ -21,7 +21,7 @@ def allowed(policy: Policy, versions: Sequence[int]) -> list[int]:
         return list(versions)
     if isinstance(policy, Specific):
         return [version for version in versions if version in policy.versions]
-    return list(versions[-policy.versions :])
+    return list(versions[-policy.count :])
 
 
 def reached(model: ServedModel, versions: Sequence[int]) -> int | None:
@@ -35,16 +35,17 @@ def fresh(name: str, base_path: str, versions: Sequence[int]) -> ServedModel:
 
 
 def mended(model: ServedModel, versions: Sequence[int]) -> ServedModel:
-    """The same without versions that are gone: their labels go to the newest one below, else to the oldest there is."""
+    """The same without versions that are gone: their labels go to the newest served one below, else to the oldest."""
     _newest(versions)
     policy = model.policy
     if isinstance(policy, Specific):
         left = tuple(allowed(policy, versions))
         policy = Specific(left) if left else All()
+    served = allowed(policy, versions)
     labels = {
         label: version
         if version in versions
-        else max((below for below in versions if below < version), default=versions[0])
+        else max((below for below in served if below < version), default=served[0])
         for label, version in model.labels.items()
     }
     return replace(model, policy=policy, labels=labels)
@@ -122,13 +123,18 @@ def prune(model: ServedModel, versions: Sequence[int], keep: int) -> tuple[Serve
     return replace(model, policy=policy), deleted
 
 
+def moved(before: ServedModel, after: ServedModel) -> set[int]:
+    """Versions that get a label which they had not."""
+    return {version for label, version in after.labels.items() if before.labels.get(label) != version}
+
+
 def step(before: ServedModel, after: ServedModel, versions: Sequence[int]) -> ServedModel:
     """What to write next on the way from one entry to another; it is `after` when nothing has to be loaded first.
 
     TF Serving looks at labels before it looks at policies, and refuses the whole file while a label moves to a version
     that is not loaded: then it would never load it. So such a version is first served without the label.
     """
-    if set(after.labels.values()) <= set(allowed(before.policy, versions)):
+    if moved(before, after) <= set(allowed(before.policy, versions)):
         return after
     both = (before.policy, after.policy)
     if any(isinstance(policy, All) for policy in both):

@@ -116,7 +116,7 @@ def _batching(path: str | None) -> BatchingSettings:
     text = _read(path)
     names = {"max_rows": "max_batch_size", "max_waiting": "max_enqueued_batches", "threads": "num_batch_threads"}
     found = {name: re.search(rf"\b{key}\s*\{{\s*value\s*:\s*(\d+)", text) for name, key in names.items()}
-    return BatchingSettings(**{name: int(match[1]) for name, match in found.items() if match})
+    return BatchingSettings.model_validate({name: int(match[1]) for name, match in found.items() if match})
 
 
 def _metrics_path(path: str | None) -> str | None:
