@@ -3,8 +3,8 @@
 The project is copied and its `local_runner.py` run from there, as a user would, so that code can be edited. Two such
 projects run side by side, each one run after the other, and every edit stays for the runs after it. A run may make
 several edits at once if it still shows what each of them did: `test_edits_of_a_run_do_not_hide_each_other`.
-Upgrades of libraries are not made here: that their versions are part of the digests is seen in
-tests/pipeline/test_sources.py, and here that the digests are part of what TFX compares.
+An upgrade is only pretended, by other metadata of the same library; which libraries count for which
+component is seen in tests/pipeline/test_sources.py, and here that the digests are part of what TFX compares.
 """
 
 import json
@@ -98,6 +98,12 @@ class Project:
         after = self.corpus.stat()
         assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
+    def upgrade(self, library: str) -> None:
+        """Put metadata of another version before those of the library that is installed."""
+        metadata = self.program / f"{library.replace('-', '_')}-99.0.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {library}\nVersion: 99.0\n", encoding="utf-8")
+
     def loosen_schema(self) -> None:
         path = self.program / "components" / "schema" / "schema.pbtxt"
         before = path.read_text(encoding="utf-8")
@@ -128,6 +134,9 @@ EDITS = {
     "a line of the gate": Edit(_line("components/anomaly_gate.py"), "AnomalyGate", {"AnomalyGate"}),
     "a line of the infra check": Edit(_line("components/infra_probe.py"), "InfraCheck", {"InfraCheck", "Pusher"}),
     "a metric": Edit(_line("components/metrics.py"), "Evaluator", AFTER_EVALUATOR),
+    "an upgrade of TFMA": Edit(
+        lambda project: project.upgrade("tensorflow-model-analysis"), "Evaluator", AFTER_EVALUATOR
+    ),
     "a threshold": Edit(lambda project: project.set("evaluation.threshold", 999_999), "Evaluator", AFTER_EVALUATOR),
     "an export value": Edit(lambda project: project.set("export.temperature", 0.5), "Trainer", AFTER_TRAINER),
     "a trainer parameter": Edit(lambda project: project.set("training.learning_rate", 0.01), "Trainer", AFTER_TRAINER),
@@ -146,7 +155,13 @@ LATE = (
     ("an export value",),
     ("the vocabulary code",),
 )
-EARLY = (("a line of the trainer",), ("a trainer parameter",), ("the schema",), ("one character of the corpus",))
+EARLY = (
+    ("an upgrade of TFMA",),
+    ("a line of the trainer",),
+    ("a trainer parameter",),
+    ("the schema",),
+    ("one character of the corpus",),
+)
 Runs = dict[tuple[str, ...], dict[str, Any]]
 
 
