@@ -4,7 +4,7 @@ import pytest
 
 from serving.client_errors import ModelUnavailable
 from serving.client_protocol import Protocol, Steps
-from serving.client_stream import Progress
+from serving.client_stream import LARGEST_CHUNK, Progress
 from serving.client_values import Continuation, Controls, Generated, Metadata
 
 
@@ -40,7 +40,7 @@ def chunk(progress: Progress) -> str | None:
         return text
 
 
-def progress(model: Model, num_chars: int, chunk_chars: int = 256) -> Progress:
+def progress(model: Model, num_chars: int, chunk_chars: int = LARGEST_CHUNK) -> Progress:
     return Progress(model, "prompt ", Controls.of(1, num_chars, 0.8, 0, 1), chunk_chars)
 
 
@@ -49,7 +49,7 @@ def test_chunks_begin_small_and_grow() -> None:
     sizes = []
     while (text := chunk(stream)) is not None:
         sizes.append(len(text))
-    assert sizes == [16, 32, 64, 128, 256, 256, 248]
+    assert sizes == [16, 64, 256, 512, 152]
     assert chunk(stream) is None
 
 
@@ -60,17 +60,17 @@ def test_the_largest_chunk_is_also_the_first_ones_bound() -> None:
 
 def test_another_version_reads_the_text_so_far_and_goes_on() -> None:
     model = Model()
-    stream = progress(model, 64)
+    stream = progress(model, 100)
     assert chunk(stream) == "a" * 16
     object.__setattr__(model, "served", 2)
-    assert chunk(stream) == "b" * 32
-    assert chunk(stream) == "b" * 16
-    assert stream.text == "a" * 16 + "b" * 48
+    assert chunk(stream) == "b" * 64
+    assert chunk(stream) == "b" * 20
+    assert stream.text == "a" * 16 + "b" * 84
     assert model.requests == [  # type: ignore[attr-defined]
         (1, "prompt ", [0.0], 16),
-        (1, "", [16.0], 32),
-        (2, "prompt " + "a" * 16, [0.0], 32),
-        (2, "", [32.0], 16),
+        (1, "", [16.0], 64),
+        (2, "prompt " + "a" * 16, [0.0], 64),
+        (2, "", [64.0], 20),
     ]
 
 
@@ -82,8 +82,8 @@ def test_a_version_that_was_asked_for_is_not_replaced() -> None:
     with pytest.raises(ModelUnavailable):
         chunk(stream)
     object.__setattr__(model, "served", 1)
-    assert chunk(stream) == "a" * 32
-    assert stream.text == "a" * 48
+    assert chunk(stream) == "a" * 48
+    assert stream.text == "a" * 64
 
 
 def test_a_chunk_has_characters() -> None:
