@@ -38,7 +38,7 @@ class ModelUnavailable(ServerError):
 
 def refusal(message: str) -> str:
     """What a check in the graph says, out of all that TensorFlow wraps around it."""
-    found = re.search(r"assertion failed: \[([^\]]*)\]\s*(?:\[([^\]]*)\])?", message)
+    found = re.search(r"assertion failed: \[([^\]]*)\]\s*(?:\[([^\[\]]*)\])?", message)
     if not found:
         return " ".join(message.split())
     said, received = found.groups()

@@ -6,8 +6,9 @@ from serving.client_errors import ServerError
 from serving.client_protocol import Protocol, Steps, fresh_state
 from serving.client_values import Controls
 
-FIRST_CHUNK = 16  # characters: the first ones are there at once; chunks then double in size
-LARGEST_CHUNK = 256  # characters: what a request costs besides generating is then a small part
+FIRST_CHUNK = 16  # characters: the first ones are there at once
+GROWTH = 4  # each chunk over the one before
+LARGEST_CHUNK = 512  # characters: what a request costs besides generating is then a small part
 _READ_AGAIN = 10_000  # characters that another version reads to go on
 
 
@@ -70,5 +71,5 @@ class Progress:
         self._unread = ""
         self._parts.append(text)
         self._remaining -= size
-        self._size = min(2 * self._size, self._largest)
+        self._size = min(GROWTH * self._size, self._largest)
         return text

@@ -49,6 +49,7 @@ class Run:
     output: str
     summary: dict[str, Any]
     versions: list[str]
+    root: Path
 
     def how(self) -> dict[str, str]:
         return {name: component["how"] for name, component in self.summary["components"].items()}
@@ -66,7 +67,7 @@ def run(root: Path, **changes: Any) -> Run:
     assert summary.exists(), done.stdout + done.stderr
     serving = root / "serving" / "char_rnn"
     versions = sorted(path.name for path in serving.iterdir()) if serving.exists() else []
-    return Run(done.returncode, done.stdout + done.stderr, json.loads(summary.read_text()), versions)
+    return Run(done.returncode, done.stdout + done.stderr, json.loads(summary.read_text()), versions, root)
 
 
 def mend(root: Path) -> Run:
@@ -146,6 +147,25 @@ def test_a_better_model_is_pushed_beside_the_old_one(runs: dict[str, Run]) -> No
     assert better.versions == ["2", "3"]
     assert better.summary["perplexity"] < better.summary["baseline_perplexity"]
     assert better.summary["baseline_perplexity"] == pytest.approx(runs["first"].summary["perplexity"], rel=1e-6)
+
+
+def test_the_pushed_model_and_its_checkpoint_can_be_asked_without_a_server(runs: dict[str, Run]) -> None:
+    better = runs["better"]
+
+    def ask(*arguments: str) -> str:
+        nobody = ["--root", str(better.root), "--set", "serving.rest_port=1"]
+        command = [sys.executable, "-m", "serving", *arguments, *nobody]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    text = ask("generate", "HENNE: ", "--seed", "3", "--chars", "120")
+    assert len(text) >= 120
+    assert ask("generate", "HENNE: ", "--seed", "3", "--chars", "120", "--checkpoint") == text
+    sample = next((ROOT / "components" / "sample").glob("*.txt"))
+    score = json.loads(ask("score", str(sample), "--split", "eval", "--json"))
+    assert score["predicted"] == better.summary["eval_chars"]
+    assert score["perplexity"] == pytest.approx(better.summary["perplexity"], rel=1e-5)
 
 
 def test_people_see_a_line_for_each_component_a_table_and_text(runs: dict[str, Run]) -> None:

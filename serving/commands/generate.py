@@ -51,11 +51,10 @@ def run(options: argparse.Namespace) -> int:
     """Generate and write."""
     config = places.config(options)
     prompts, controls = _wanted(options)
-    model, where = model_source.choose(options, config)
-    _note(f"{where}; seed {controls.seeds[0]}")
-    began = time.monotonic()
-    written = 0
-    with model_source.explained():
+    with model_source.chosen(options, config) as (model, where):
+        _note(f"{where}; seed {controls.seeds[0]}")
+        began = time.monotonic()
+        written = 0
         for row, (prompt, chunks) in enumerate(zip(prompts, _rows(model, prompts, controls, options))):
             if options.json:
                 text = "".join(chunks)
@@ -66,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
                 if len(prompts) > 1:
                     _note(f"--- {row + 1} of {len(prompts)}, seed {controls.seeds[row]}")
                 written += _show(prompt, chunks, options.echo, options.stream)
-    _note(f"{written:,} characters in {time.monotonic() - began:.2f} s")
+        _note(f"{written:,} characters in {time.monotonic() - began:.2f} s")
     return 0
 
 

@@ -1,6 +1,7 @@
 """Which model a command asks: a server's, the newest pushed one in this process, or a checkpoint of training."""
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pipeline.config import Config
 from pipeline.places import Places
 from serving.client import Client
 from serving.client_errors import BadAnswer, NotReachable, ServerError, TimedOut, refusal
-from serving.client_transport import TIMEOUT
+from serving.client_transport import RETRIES, TIMEOUT
 from serving.client_values import Generated, Score
 
 _PROBE_SECONDS = 2.0
@@ -61,24 +62,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def choose(options: argparse.Namespace, config: Config) -> tuple[Model, str]:
-    """The model, and a line that says where it is.
+@contextmanager
+def chosen(options: argparse.Namespace, config: Config) -> Iterator[tuple[Model, str]]:
+    """The model, and a line that says where it is; what a server refuses inside of it is explained.
 
     Raises:
-      UserError: there is none, or the options contradict each other.
+      UserError: there is no model, the options contradict each other, or what the user can mend: a wrong address or a
+        value that the server refuses.
     """
+    with contextlib.ExitStack() as stack:
+        try:
+            yield _choose(options, config, stack)
+        except NotReachable as error:
+            raise UserError(f"Is the server running (python -m serving up), and is --url right? {error}") from error
+        except ServerError as error:
+            if error.status >= 500 or error.status == 429:
+                raise
+            raise UserError(f"The server refuses ({error.status}): {refusal(error.message)}") from error
+
+
+def _choose(options: argparse.Namespace, config: Config, stack: contextlib.ExitStack) -> tuple[Model, str]:
     if options.checkpoint is not None:
         if given := [f"--{name}" for name in ("url", "label", "version") if getattr(options, name) is not None]:
             raise UserError(
-                f"A checkpoint has no server, label or version. Leave out one of them. "
+                "A checkpoint has no server, label or version. Leave out one of them. "
                 f"Received: --checkpoint with {' and '.join(given)}"
             )
         return _checkpoint(options.checkpoint or Places.of(config).checkpoints, config)
     url = options.url or _default_url(config)
-    client = _client(url, options, config)
     if options.url or _serves(url, options, config):
         which = f"version {options.version}" if options.version is not None else "newest version"
         which = f"label {options.label}" if options.label else which
+        client = stack.enter_context(_client(url, options, config, options.timeout, RETRIES))
         return client, f"{config.model_name} ({which}) at {url}"
     if options.label is not None:
         raise UserError(
@@ -88,28 +103,10 @@ def choose(options: argparse.Namespace, config: Config) -> tuple[Model, str]:
     return _pushed(options.version, config, url)
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn what the user can mend, a wrong address or a refused value, into a `UserError`; let the rest through."""
-    try:
-        yield
-    except NotReachable as error:
-        raise UserError(f"Is the server running (python -m serving up), and is --url right? {error}") from error
-    except ServerError as error:
-        if error.status >= 500 or error.status == 429:
-            raise
-        raise UserError(f"The server refuses ({error.status}): {refusal(error.message)}") from error
-
-
-def _client(url: str, options: argparse.Namespace, config: Config, **settings: float) -> Client:
+def _client(url: str, options: argparse.Namespace, config: Config, timeout: float, retries: int) -> Client:
     try:
         return Client(
-            url,
-            config.model_name,
-            version=options.version,
-            label=options.label,
-            timeout=settings.get("timeout", options.timeout),
-            retries=int(settings.get("retries", 5)),
+            url, config.model_name, version=options.version, label=options.label, timeout=timeout, retries=retries
         )
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -122,7 +119,7 @@ def _default_url(config: Config) -> str:
 
 
 def _serves(url: str, options: argparse.Namespace, config: Config) -> bool:
-    with _client(url, options, config, timeout=_PROBE_SECONDS, retries=0) as probe:
+    with _client(url, options, config, _PROBE_SECONDS, 0) as probe:
         try:
             probe.metadata()
         except (NotReachable, TimedOut, BadAnswer, ServerError):

@@ -89,10 +89,9 @@ def run(options: argparse.Namespace) -> int:
             "There is nothing to predict: the text, or this split of it, has fewer than two characters. Received: "
             f"{options.file} --split {options.split}"
         )
-    model, where = model_source.choose(options, config)
-    print(where, file=sys.stderr, flush=True)
     nats, predicted = [], 0
-    with model_source.explained():
+    with model_source.chosen(options, config) as (model, where):
+        print(where, file=sys.stderr, flush=True)
         for first in range(0, len(pieces), _ROWS):
             for score in model.score([piece.text for piece in pieces[first : first + _ROWS]]):
                 nats.append(score.nll_sum)

@@ -1,0 +1,147 @@
+"""`generate` as it is typed, over REST against the embedded server and a script; in process in test_model_source.py."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.__main__ import main
+from serving.client import Client
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def generate(capsys: pytest.CaptureFixture[str]) -> Command:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(["generate", *arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def asked(generate: Command, served: Any) -> Command:
+    return lambda *arguments: generate(*arguments, "--url", served.url, "--model", served.model)
+
+
+@pytest.fixture(scope="module")
+def text(served: Any) -> Callable[..., str]:
+    def of(prompt: str, **how: Any) -> str:
+        with Client(served.url, served.model) as client:
+            return client.generate(prompt, **how)
+
+    return of
+
+
+def test_it_writes_the_text_and_nothing_else(asked: Command, text: Callable[..., str]) -> None:
+    code, out, error = asked("ROMEO:", "--chars", "90", "--temperature", "0.5", "--top-k", "4", "--seed", "7")
+    assert code == 0
+    assert out == text("ROMEO:", num_chars=90, temperature=0.5, top_k=4, seed=7).removesuffix("\n") + "\n"
+    assert "seed 7" in error
+    assert "90 characters" in error
+
+
+def test_streaming_writes_the_same(asked: Command) -> None:
+    arguments = ["ROMEO:", "--chars", "200", "--seed", "7"]
+    assert asked(*arguments, "--stream")[:2] == asked(*arguments)[:2]
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_it_ends_before_the_stop_text(asked: Command, text: Callable[..., str], stream: list[str]) -> None:
+    whole = text("ROMEO:", num_chars=400, seed=7)
+    end = whole[150:153]
+    expected = whole.partition(end)[0].removesuffix("\n") + "\n"
+    assert asked("ROMEO:", "--chars", "400", "--seed", "7", "--stop", end, *stream)[1] == expected
+
+
+def test_a_stop_text_may_be_written_with_escapes(script: Any, generate: Command) -> None:
+    script.then_metadata(1, 1).then_chunk("one\\\ttwo\n\nmore" + "." * 4, [1.0])
+    assert generate("A", "--chars", "17", "--stop", r"\n\n", "--url", script.url)[1] == "one\\\ttwo\n"
+    script.then_metadata(1, 1).then_chunk("one\\\ttwo\n\nmore" + "." * 4, [1.0])
+    assert generate("A", "--chars", "17", "--stop", r"\\\t", "--url", script.url)[1] == "one\n"
+
+
+def test_generation_stops_with_the_stop_text(script: Any, generate: Command) -> None:
+    script.then_metadata(1, 1).then_chunk("fifteen letters.", [1.0])
+    code, out, error = generate("A", "--chars", "5000", "--stop", ".", "--url", script.url)
+    assert (code, out) == (0, "fifteen letters\n")
+    assert len(script.asked) == 2
+    assert "15 characters" in error
+
+
+def test_samples_are_rows_of_one_request(script: Any, generate: Command) -> None:
+    script.then(200, {"predictions": ["a", "b", "c", "d"]})
+    code, out, error = generate("A", "B", "--samples", "2", "--seed", "9", "--url", script.url)
+    assert (code, out) == (0, "a\nb\nc\nd\n")
+    ((_, _, body),) = script.asked
+    assert [(row["prompt"], row["seed"]) for row in body["instances"]] == [("A", 9), ("A", 10), ("B", 11), ("B", 12)]
+    assert "--- 4 of 4, seed 12" in error
+
+
+def test_one_json_object_a_line(asked: Command, text: Callable[..., str]) -> None:
+    out = asked("é", "--samples", "2", "--seed", "3", "--chars", "20", "--json")[1]
+    expected = [{"prompt": "é", "seed": seed, "text": text("é", num_chars=20, seed=seed)} for seed in (3, 4)]
+    assert [json.loads(line) for line in out.splitlines()] == expected
+
+
+def test_a_drawn_seed_is_told(asked: Command) -> None:
+    _, out, error = asked("A", "--chars", "30")
+    seed = error.partition("seed ")[2].split()[0]
+    assert asked("A", "--chars", "30", "--seed", seed)[1] == out
+
+
+def test_the_prompt_may_come_from_a_file_or_standard_input(
+    script: Any, generate: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "prompt.txt").write_bytes(b"\xef\xbb\xbfline \xc3\xa9\n")
+    script.then(200, {"predictions": ["x"]}).then(200, {"predictions": ["x"]}).then(200, {"predictions": ["x"]})
+    generate("--prompt-file", str(tmp_path / "prompt.txt"), "--url", script.url)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"typed\n")))
+    generate("--prompt-file", "-", "--url", script.url)
+    assert generate("--echo", "echoed ", "--url", script.url)[1] == "echoed x\n"
+    prompts = [body["instances"][0]["prompt"] for _, _, body in script.asked]
+    assert prompts == ["line é\n", "typed\n", "echoed "]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["A", "--chars", "-1"], "--chars=-1"),
+        (["A", "--temperature", "nan"], "temperature=nan"),
+        (["A", "--top-k", "-2"], "top_k=-2"),
+        (["A", "--samples", "0"], "--samples 0"),
+        (["A", "--seed", str(2**63)], "seed"),
+        (["A", "--prompt-file", "x"], "not both"),
+        (["--prompt-file", "/nowhere/x"], "/nowhere/x"),
+        (["\udcff"], "surrogate"),
+        (["A", "--url", "nonsense"], "nonsense"),
+        (["A", "--url", "http://127.0.0.1:1", "--version", "1", "--label", "x"], "not both"),
+        (["A", "--set", "serving.nothing=1"], "serving.nothing"),
+    ],
+)
+def test_a_mistake_is_one_paragraph(generate: Command, arguments: list[str], words: str) -> None:
+    code, out, error = generate(*arguments)
+    assert (code, out) == (2, "")
+    assert words in error
+    assert error.startswith("error: ")
+    assert "Received: " in error
+    assert error.count("\n") == 1
+
+
+def test_what_the_server_refuses_is_one_paragraph(asked: Command) -> None:
+    code, out, error = asked("A", "--chars", "1001")
+    assert (code, out) == (2, "")
+    assert error.splitlines()[-1] == (
+        "error: The server refuses (400): num_chars must be from 0 to 1000. Received: 1001"
+    )
+
+
+def test_a_text_that_breaks_off_keeps_what_has_come(script: Any, generate: Command) -> None:
+    script.then_metadata(1, 1).then_chunk("a" * 16, [1.0]).then(500, {"error": "out of luck"})
+    code, out, error = generate("A", "--stream", "--url", script.url)
+    assert (code, out) == (1, "a" * 16 + "\n")
+    assert error.splitlines()[-1].startswith("failed: The server answered 500: out of luck.")

@@ -1,0 +1,107 @@
+"""Which model answers: a named server, the default address, the newest pushed version, or a checkpoint."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.errors import UserError
+from pipeline.config import Config
+from serving.client import Client
+from serving.commands import model_source, places
+from serving.local_model import LocalModel
+
+
+def parsed(*arguments: str) -> tuple[argparse.Namespace, Config]:
+    parser = argparse.ArgumentParser()
+    model_source.add_arguments(parser)
+    places.add_arguments(parser)
+    options = parser.parse_args(list(arguments))
+    return options, places.config(options)
+
+
+def port(url: str) -> str:
+    return f"serving.rest_port={url.rpartition(':')[2]}"
+
+
+NOBODY = "serving.rest_port=1"
+
+
+def test_the_default_address_if_it_serves_the_model(served: Any) -> None:
+    with model_source.chosen(*parsed("--model", "tiny", "--set", port(served.url))) as (model, where):
+        assert isinstance(model, Client)
+        assert where == f"tiny (newest version) at {served.url}"
+
+
+def test_else_the_newest_pushed_version(served: Any) -> None:
+    how: Any = {"num_chars": 40, "seed": 4}
+    with Client(served.url, served.model) as client:
+        expected = client.generate(["A"], **how)
+    arguments = ["--model", "tiny", "--root", served.root, "--set"]
+    with model_source.chosen(*parsed(*arguments, NOBODY)) as (model, where):
+        assert isinstance(model, LocalModel)
+        assert where == "tiny (version 3) in this process"
+        assert model.generate(["A"], **how) == expected
+    # A server that serves other models only is no help.
+    with (
+        pytest.raises(UserError, match="nothing serves char_rnn"),
+        model_source.chosen(*parsed("--root", served.root, "--set", port(served.url))),
+    ):
+        pass
+
+
+def test_a_version_that_was_not_pushed(pushed: str) -> None:
+    options = parsed("--model", "tiny", "--root", pushed, "--set", NOBODY, "--version", "9")
+    with pytest.raises(UserError, match="there are: 3. Received: --version 9"), model_source.chosen(*options):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--label", "stable", "--set", NOBODY], "Received: --label stable"),
+        (["--checkpoint", "--url", "http://x", "--version", "1"], "--url and --version"),
+        (["--set", NOBODY, "--root", "/nowhere"], "/nowhere/serving/char_rnn"),
+        (["--checkpoint", "/nowhere"], "no checkpoint"),
+    ],
+)
+def test_where_there_is_no_model(arguments: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words), model_source.chosen(*parsed(*arguments)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8501"),
+        ("0.0.0.0", "http://127.0.0.1:8501"),
+        ("::", "http://[::1]:8501"),
+        ("serving.example", "http://serving.example:8501"),
+    ],
+)
+def test_the_default_address(host: str, url: str) -> None:
+    assert model_source._default_url(parsed("--set", f"serving.host={host}")[1]) == url
+
+
+def test_a_checkpoint_below_the_root(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from trainer import export, restore
+    from trainer.checkpoint import Checkpoints, Position
+    from trainer.model import LanguageModel
+    from transform.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary(tuple(map(ord, "\n abé")))
+    model = LanguageModel(vocabulary.size, 3, 5)
+    optimizer = tf.Variable(0.0)
+    folder = str(tmp_path / "checkpoints" / "key" / "cpu")
+    restore.describe(folder, vocabulary, {"embedding": 3, "units": 5, "layers": 1}, True)
+    checkpoints = Checkpoints(folder, model, optimizer, 2, True, False)
+    checkpoints.save(Position(step=1_200), [np.zeros((2, 5), np.float32)])
+    how: Any = {"num_chars": 30, "seed": 4}
+    with model_source.chosen(*parsed("--root", str(tmp_path), "--checkpoint")) as (restored, where):
+        assert where.startswith(f"the checkpoint of step 1,200 in {folder}")
+        exported = LocalModel.of(export.one_step(model, vocabulary, Config().export.model_dump(), 0.0))
+        assert restored.generate(["a", "é"], **how) == exported.generate(["a", "é"], **how)

@@ -1,0 +1,90 @@
+"""`score` as it is typed: its figures are sums over the passages that the pipeline's evaluation would take."""
+
+import gzip
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import passages
+from serving.__main__ import main
+from serving.client import Client
+
+TEXT = "ROMEO: the lord told another tale.\n" * 150  # 5,250 characters
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def score(capsys: pytest.CaptureFixture[str], served: Any) -> Command:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(["score", *arguments, "--url", served.url, "--model", served.model])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "text.txt.gz").write_bytes(gzip.compress(TEXT.replace("\n", "\r\n").encode()))
+    return str(tmp_path / "text.txt.gz")
+
+
+def test_the_whole_text_in_passages(score: Command, file: str, served: Any) -> None:
+    code, out, _ = score(file, "--json")
+    result = json.loads(out)
+    with Client(served.url, served.model) as client:
+        scores = client.score([piece.text for piece in passages.cut("x", TEXT, 2_000, 0.0)])
+    nats = sum(score.nll_sum for score in scores)
+    assert (code, result["passages"], result["predicted"], result["characters"]) == (0, 3, 5_249, 5_250)
+    assert result["nats"] == pytest.approx(nats, rel=1e-6)
+    assert result["perplexity"] == pytest.approx(math.exp(nats / 5_249), rel=1e-6)
+    assert result["bits_per_character"] == pytest.approx(nats / 5_249 / math.log(2), rel=1e-6)
+
+
+def test_one_split_is_cut_as_the_pipeline_cuts_it(score: Command, file: str, served: Any) -> None:
+    result = json.loads(score(file, "--split", "eval", "--json")[1])
+    (piece,) = [piece for piece in passages.cut("x", TEXT, 2_000, 0.1) if piece.split == "eval"]
+    with Client(served.url, served.model) as client:
+        expected = client.score(piece.text)
+    assert (result["characters"], result["predicted"]) == (525, 524)
+    assert result["perplexity"] == pytest.approx(expected.perplexity, rel=1e-6)
+    parts = [json.loads(score(file, "--split", split, "--json")[1])["characters"] for split in ("train", "eval")]
+    assert sum(parts) == len(TEXT)
+
+
+def test_the_length_of_passages_is_the_configurations(score: Command, file: str) -> None:
+    result = json.loads(score(file, "--json", "--set", "corpus.passage_length=500")[1])
+    assert (result["passages"], result["passage_length"]) == (11, 500)
+
+
+def test_the_table_says_how_it_was_measured(score: Command, file: str) -> None:
+    result, table = json.loads(score(file, "--json")[1]), score(file)[1]
+    lines = table.splitlines()
+    assert lines[0].endswith("5,250 characters, 5,249 predicted")
+    assert f"{result['nats']:,.1f}" in lines[1]
+    assert f"{result['perplexity']:.3f}" in lines[2]
+    assert f"{result['bits_per_character']:.3f}" in lines[3]
+    assert "3 passages" in lines[4]
+    assert "fresh start" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "fewer than two"), (b"a", "fewer than two"), (b"\xff\xff", "not UTF-8"), (b"a\0b", "binary")],
+)
+def test_what_cannot_be_scored_is_one_paragraph(score: Command, tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "bad.txt").write_bytes(content)
+    code, out, error = score(str(tmp_path / "bad.txt"))
+    assert (code, out) == (2, "")
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_a_file_that_is_not_there(score: Command, tmp_path: Path) -> None:
+    code, _, error = score(str(tmp_path))
+    assert code == 2
+    assert str(tmp_path) in error

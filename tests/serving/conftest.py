@@ -1,0 +1,172 @@
+"""Servers to talk to: one that plays a script, and the embedded server with a small real model."""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHARACTERS = " etaoinshrdlu\nROME:é語"
+UNITS = 16
+
+
+@dataclass
+class Reply:
+    """An answer of the script; `body` that is no bytes becomes JSON."""
+
+    status: int
+    body: Any = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0  # seconds before it
+    reset: bool = False  # break the connection instead
+
+
+@dataclass
+class Script:
+    """What the server shall answer, in this order, and what it was asked."""
+
+    url: str
+    replies: list[Reply] = field(default_factory=list)
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    def then(self, status: int, body: Any = b"", **how: Any) -> "Script":
+        self.replies.append(Reply(status, body, **how))
+        return self
+
+    def then_reset(self) -> "Script":
+        return self.then(0, reset=True)
+
+    def then_metadata(self, version: int, state_size: int) -> "Script":
+        state = {"tensor_shape": {"dim": [{"size": "-1"}, {"size": str(state_size)}]}}
+        signatures = {"generate_from_state": {"inputs": {"state": state}}}
+        described = {"signature_def": {"signature_def": signatures}}
+        return self.then(200, {"model_spec": {"version": str(version)}, "metadata": described})
+
+    def then_chunk(self, text: str, state: list[float]) -> "Script":
+        return self.then(200, {"predictions": [{"text": text, "state": state}]})
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # header and body in one piece
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            played.asked.append((self.command, self.path, json.loads(body) if body else None))
+            reply = played.replies.pop(0) if played.replies else Reply(500, {"error": "the script is at its end"})
+            time.sleep(reply.delay)
+            if reply.reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                self.close_connection = True
+                return
+            content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+            self.send_response(reply.status)
+            for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = _answer  # noqa: N815 - http.server's names
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            pass  # a client that hung up, or the connection that was broken on purpose
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        played = Script(f"http://127.0.0.1:{server.server_address[1]}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield played
+        server.shutdown()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class Served:
+    """The embedded server's address, and the root whose newest version it serves under the name `tiny`."""
+
+    url: str
+    root: str
+    model: str = "tiny"
+
+
+@pytest.fixture(scope="session")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A root with version 3 of a model `tiny` of random weights, saved as the pipeline saves it."""
+    import numpy as np
+
+    from serving import signatures
+    from serving.one_step import Defaults, OneStep, Weights
+    from transform.vocabulary import Vocabulary
+
+    random = np.random.default_rng(5)
+
+    def normal(*shape: int) -> Any:
+        return np.asarray(random.standard_normal(shape), np.float32)
+
+    ids = len(CHARACTERS) + 1
+    layer = (normal(8, 3 * UNITS), normal(UNITS, 3 * UNITS), normal(2, 3 * UNITS))
+    weights = Weights(normal(ids, 8), [layer], normal(UNITS, ids), normal(ids))
+    root = tmp_path_factory.mktemp("pushed")
+    model = OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), Defaults(40, 0.8, 0, 1_000), 1.5)
+    signatures.save(model, str(root / "serving" / "tiny" / "3"))
+    return str(root)
+
+
+@pytest.fixture(scope="session")
+def served(pushed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The embedded server in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("server")
+    base = os.path.join(pushed, "serving", "tiny")
+    models = folder / "models.config"
+    models.write_text(
+        f'model_config_list {{ config {{ name: "tiny" base_path: "{base}" model_platform: "tensorflow" }} }}'
+    )
+    command = [sys.executable, "-m", "serving.embedded", f"--rest_api_port={port}", f"--model_config_file={models}"]
+    with (
+        open(folder / "log", "wb") as log,
+        subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT) as server,
+    ):
+        try:
+            _wait(f"http://127.0.0.1:{port}/v1/models/tiny", server, folder / "log")
+            yield Served(f"http://127.0.0.1:{port}", pushed)
+        finally:
+            server.terminate()
+
+
+def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with direct.open(url, timeout=5) as answer:
+                if json.load(answer)["model_version_status"][0]["state"] == "AVAILABLE":
+                    return
+        except OSError:
+            pass
+        assert server.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)

@@ -1,0 +1,119 @@
+"""The command line as a program: help at once, mistakes in a paragraph, no noise when interrupted or cut off."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import __main__ as command_line
+from serving import commands
+from serving.client_errors import TimedOut
+
+ROOT = Path(__file__).resolve().parents[2]
+SLOW = ("tensorflow", "tfx", "keras", "apache_beam", "numpy")
+
+
+def start(*arguments: str, **how: Any) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "serving", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **how,
+    )
+
+
+def test_help_lists_every_command_and_loads_nothing_slow() -> None:
+    code = f"""
+import sys
+from serving.__main__ import main
+try:
+    main(["--help"])
+finally:
+    assert not [name for name in {SLOW!r} + ("httpx", "pydantic") if name in sys.modules]
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(f"\n    {name}" in done.stdout for name in commands.COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["generate", "score"])
+def test_help_of_a_command_loads_nothing_slow(name: str) -> None:
+    code = f"""
+import sys
+from serving.__main__ import main
+try:
+    main([{name!r}, "--help"])
+finally:
+    assert not [name for name in {SLOW!r} if name in sys.modules]
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--checkpoint" in done.stdout
+
+
+@pytest.mark.parametrize("argv", [[], ["dance"], ["--verbose"], ["score"], ["generate", "--chars", "many"]])
+def test_a_mistake_in_the_arguments_is_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(argv)
+    assert ended.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_a_failure_of_the_server_is_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    class Command:
+        __doc__ = "A command that fails."
+        add_arguments = staticmethod(lambda parser: None)
+
+        @staticmethod
+        def run(options: Any) -> int:
+            raise TimedOut("The server did not answer in time.")
+
+    monkeypatch.setattr(commands, "find", lambda name: Command)
+    assert command_line.main(["score"]) == 1
+    assert capsys.readouterr().err == "failed: The server did not answer in time.\n"
+
+
+def test_ctrl_c_ends_quietly(script: Any) -> None:
+    script.then(200, {"predictions": ["late"]}, delay=2.0)
+    program = start("generate", "A", "--url", script.url, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    deadline = time.monotonic() + 60
+    while not script.asked and time.monotonic() < deadline:
+        time.sleep(0.02)
+    program.send_signal(signal.SIGINT)
+    out, error = program.communicate(timeout=30)
+    assert (program.returncode, out) == (130, "")
+    assert error.endswith("interrupted\n")
+    assert "Traceback" not in error
+
+
+def test_a_closed_pipe_ends_quietly(script: Any) -> None:
+    script.then(200, {"predictions": ["x" * 1_000_000]})
+    program = start("generate", "A", "--url", script.url)
+    assert program.stdout is not None
+    assert program.stdout.read(10) == "x" * 10
+    program.stdout.close()
+    assert program.stderr is not None
+    error = program.stderr.read()
+    program.stderr.close()
+    assert program.wait(timeout=30) == 141
+    assert "Traceback" not in error
+    assert "Exception" not in error
+
+
+def test_only_the_text_goes_to_standard_output(script: Any) -> None:
+    script.then(200, {"predictions": ["é語\n"]})
+    program = start("generate", "A", "--seed", "4", "--url", script.url)
+    out, error = program.communicate(timeout=30)
+    assert (program.returncode, out) == (0, "é語\n")
+    assert "seed 4" in error
+    assert json.dumps(script.asked[0][2])
