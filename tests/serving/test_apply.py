@@ -30,7 +30,8 @@ class Server:
         served = release.allowed(entry.policy, [1, 2, 3])
         if self.broken in served:
             return {version: VersionState("END", "no graph") for version in served if version == self.broken}
-        return {version: VersionState("AVAILABLE" if len(self.seen) > self.slow else "LOADING") for version in served}
+        loading = VersionState("LOADING", "of a former try")
+        return {version: VersionState("AVAILABLE") if len(self.seen) > self.slow else loading for version in served}
 
 
 class Sleeps(list):

@@ -123,15 +123,22 @@ def test_a_server_that_dies_is_a_failure_with_its_last_words(
     assert "serving.log" in said
 
 
-def test_a_server_that_dies_later_ends_up(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
+def test_a_server_that_dies_is_started_again_until_it_dies_too_often(
+    up: Up, push: Callable[..., Path], program: Callable[[str], Path]
+) -> None:
     push(1)
-    calls = program("tensorflow_model_server")
+    pid = Path(f"{program('tensorflow_model_server')}.pid")
     process = up()
     read_until(process, "Ctrl-C stops")
-    os.kill(int(Path(f"{calls}.pid").read_text()), signal.SIGKILL)
+    for _ in range(4):
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        said = read_until(process, "version 1: AVAILABLE")
+        assert "ended with exit code -9" in said
+        assert "starting it again" in said
+    os.kill(int(pid.read_text()), signal.SIGKILL)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "ended with exit code -9" in said
+    assert "It ended 5 times in 5 minutes: giving up." in said
 
 
 def test_nothing_was_pushed_yet(root: Path, ports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
