@@ -84,7 +84,7 @@ def _await(
         missing = {version for version in wanted if known.get(version, _UNKNOWN).state != status.AVAILABLE}
         if not missing:
             return
-        failed = {version: known[version].error for version in missing if known.get(version, _UNKNOWN).error}
+        failed = {version for version in missing if known.get(version, _UNKNOWN).failed}
         if failed or waited >= settings.start_seconds:
             version = min(failed or missing)
             state = known.get(version, _UNKNOWN)

@@ -13,14 +13,16 @@ MONITORING_FILE = "monitoring.config"
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
-def flags(settings: ServingSettings, directory: str, *, batching: bool) -> list[str]:
+def flags(settings: ServingSettings, directory: str, *, batching: bool, fixed: str | None = None) -> list[str]:
     """Arguments of a model server.
 
     Args:
       settings: how to serve.
-      directory: where `models.config` and the other two files are, as the server sees it.
+      directory: where `models.config` is, as the server sees it.
       batching: whether requests are joined, see `joins`.
+      fixed: where the other files are, None: beside it.
     """
+    fixed = directory if fixed is None else fixed
     given = [
         f"--port={settings.grpc_port}",
         f"--rest_api_port={settings.rest_port}",
@@ -30,10 +32,10 @@ def flags(settings: ServingSettings, directory: str, *, batching: bool) -> list[
         f"--file_system_poll_wait_seconds={settings.poll_seconds}",
         # When a server starts nothing is loaded yet, and it would refuse labels.
         "--allow_version_labels_for_unavailable_models=true",
-        f"--monitoring_config_file={os.path.join(directory, MONITORING_FILE)}",
+        f"--monitoring_config_file={os.path.join(fixed, MONITORING_FILE)}",
     ]
     if batching:
-        given += ["--enable_batching=true", f"--batching_parameters_file={os.path.join(directory, BATCHING_FILE)}"]
+        given += ["--enable_batching=true", f"--batching_parameters_file={os.path.join(fixed, BATCHING_FILE)}"]
     return given
 
 

@@ -82,6 +82,8 @@ class Process:
     def stop(self) -> None:
         """Ask it to stop, wait, and kill it if it has not stopped in time or if the wait is interrupted."""
         if self.code is not None:
+            if self._kill:  # what the command stood for may live on without it
+                subprocess.run(self._kill, capture_output=True, check=False)
             return
         try:
             if self._stop:
@@ -107,7 +109,7 @@ def await_available(
       process: the server.
       url: its base address.
       model: name in requests.
-      version: that is waited for; another one will do if the server cannot load this one.
+      version: that is waited for; another one will do if the server is not loading this one.
       seconds: to wait at most.
       say: told, in words, how far it is.
 
@@ -125,7 +127,7 @@ def await_available(
         states = known or {}
         wanted = states.get(version, status.VersionState(""))
         ready = [number for number, one in states.items() if one.state == status.AVAILABLE]
-        if wanted.state == status.AVAILABLE or (ready and wanted.state == status.END):
+        if wanted.state == status.AVAILABLE or (ready and wanted.state not in status.COMING):
             return states
         doing = "starting" if known is None else f"version {version} is {wanted.state or 'not known yet'}"
         say(f"{doing}, {took:.0f} s")

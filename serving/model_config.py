@@ -143,8 +143,8 @@ def update(
             return after or before
     except OSError as error:
         raise UserError(
-            f"The list of served models cannot be written: {error.strerror}. It is as it was. Make room or mend the "
-            f"permissions of its directory. Received: {path}"
+            f"The list of served models cannot be written: {error.strerror}. It is as it was. Make room, for example "
+            f"with `python -m serving prune --keep 2`, or mend the permissions of its directory. Received: {path}"
         ) from error
 
 

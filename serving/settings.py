@@ -25,12 +25,13 @@ class BatchingSettings(_Section):
 
 
 class ResourceSettings(_Section):
-    """What one server takes in a cluster, in Kubernetes' notation."""
+    """What one server takes in a cluster, in Kubernetes' notation, and how many there are."""
 
     cpu: str = Field("2", pattern=r"^\d+(\.\d+)?m?$")
     memory: str = Field("1Gi", pattern=r"^\d+(Mi|Gi)$")
     min_replicas: PositiveInt = 1
     max_replicas: PositiveInt = 4
+    gpus: Annotated[int, Field(ge=0)] = 0  # of NVIDIA, for each server; `image` then has to be one for GPUs
     target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = 70  # the autoscaler adds a replica above this
 
 
@@ -49,6 +50,10 @@ class ServingSettings(_Section):
     stop_seconds: PositiveInt = 30  # for requests under way, when a server is asked to stop
     max_request_bytes: PositiveInt = 16 * 1024 * 1024  # embedded server only
     max_concurrent_requests: PositiveInt = 256  # embedded server only; more are refused with 503
-    volume_claim: str = Field("char-rnn-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")  # in a cluster
+    # In a cluster: the volume that holds the serving directory, its size, and where servers and pipeline mount it.
+    volume_claim: str = Field("char-rnn-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    volume_size: str = Field("10Gi", pattern=r"^\d+(Mi|Gi|Ti)$")
+    mount_path: str = Field("/models", pattern=r"^/[A-Za-z0-9._/-]+$")
+    user_id: PositiveInt = 1000  # that a container runs as; it must be able to read the serving directory
     batching: BatchingSettings = BatchingSettings()
     resources: ResourceSettings = ResourceSettings()

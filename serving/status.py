@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import httpx
 
 AVAILABLE, END = "AVAILABLE", "END"
+COMING = ("START", "LOADING")
 _SECONDS = 5.0  # for one answer
 
 
@@ -14,6 +15,11 @@ class VersionState:
 
     state: str
     error: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be loaded; a server that tries again may still say why it failed before."""
+        return self.state == END and bool(self.error)
 
 
 def url_of(host: str, port: int) -> str:

@@ -5,10 +5,12 @@ else the embedded server.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import shlex
 import sys
+import time
 from dataclasses import replace
 
 from rich.console import Console
@@ -22,6 +24,8 @@ from serving.launcher import Process, ServerFailed
 from serving.model_config import ServedModel
 
 _PLAYGROUND = "serving.playground"
+# A server that dies is started again, unless it dies so many times in so many seconds.
+_RESTARTS, _RESTART_SECONDS = 5, 300.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,15 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until interrupted; returns 0 then, and 1 if the server fails."""
+    """Serve until interrupted; returns 0 then, and 1 if the server cannot be kept running."""
     for key, value in (("host", options.host), ("rest_port", options.port)):
         if value is not None:
             options.settings = [*options.settings, f"serving.{key}={value}"]
     config = places.config(options)
     shelf = Shelf.of(config)
-    versions = inventory.require_versions(shelf)
+    inventory.require_versions(shelf)
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    entry = _configure(config, shelf, console)
+    _configure(config, shelf, console)
     backend = backends.choose(options.server, config.serving, shelf.serving_dir)
     ports = {"serving.rest_port": config.serving.rest_port}
     if backend.kind != "embedded":
@@ -56,32 +60,36 @@ def run(options: argparse.Namespace) -> int:
     if backend.note:
         console.print(f"NOTE: {backend.note}", markup=False, style="bold yellow")
 
-    processes: list[Process] = []
-    with launcher.interrupts():
+    log = os.path.join(shelf.root, "logs", "serving.log")
+    with launcher.interrupts(), contextlib.ExitStack() as running:
         try:
-            log = os.path.join(shelf.root, "logs", "serving.log")
-            server = Process(backend.command, log, backend.stop, backend.kill, config.serving.stop_seconds)
-            processes.append(server)
-            _await(server, config, shelf, release.reached(entry, versions) or versions[-1], console)
-            if with_page:
-                page = _playground_command(config, shelf)
-                processes.append(Process(page, os.path.join(shelf.root, "logs", "playground.log")))
-            _say_ready(config, shelf, log, with_page, console)
-            code = server.wait()
-            console.print(f"The server ended with exit code {code}:\n{server.tail()}\nLog: {log}", markup=False)
-            return 1
+            ended: list[float] = []
+            while True:
+                server = Process(backend.command, log, backend.stop, backend.kill, config.serving.stop_seconds)
+                running.callback(server.stop)
+                _await(server, config, shelf, console)
+                if not ended:
+                    if with_page:
+                        page = Process(_playground_command(config, shelf), f"{shelf.root}/logs/playground.log")
+                        running.callback(page.stop)
+                    _say_ready(config, shelf, log, with_page, console)
+                code = server.wait()
+                ended = [*ended[1 - _RESTARTS :], time.monotonic()]
+                console.print(f"The server ended with exit code {code}:\n{server.tail()}\nLog: {log}", markup=False)
+                if len(ended) == _RESTARTS and ended[-1] - ended[0] < _RESTART_SECONDS:
+                    console.print(f"It ended {_RESTARTS} times in {_RESTART_SECONDS / 60:.0f} minutes: giving up.")
+                    return 1
+                console.print("starting it again ...")
+                server.stop()
         except ServerFailed as error:
             console.print(f"failed: {error}\nLog: {log}", markup=False, style="red")
             return 1
         except KeyboardInterrupt:
             console.print("stopping; requests under way are finished first (Ctrl-C again: at once) ...")
             return 0
-        finally:
-            for process in reversed(processes):
-                process.stop()
 
 
-def _configure(config: Config, shelf: Shelf, console: Console) -> ServedModel:
+def _configure(config: Config, shelf: Shelf, console: Console) -> None:
     """Make `models.config` say what can be served from here, and write the other files of the server beside it."""
 
     def change(before: ServedModel | None) -> ServedModel:
@@ -103,10 +111,12 @@ def _configure(config: Config, shelf: Shelf, console: Console) -> ServedModel:
             f"The server's configuration cannot be written: {error.strerror}. Make room or mend the permissions. "
             f"Received: {shelf.serving_dir}"
         ) from error
-    return entry
 
 
-def _await(server: Process, config: Config, shelf: Shelf, version: int, console: Console) -> None:
+def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> None:
+    versions = inventory.require_versions(shelf)
+    entry = apply.entry_of(shelf, model_config.find(shelf.config_path, shelf.name), versions)
+    version = release.reached(entry, versions) or versions[-1]
     url = status.url_of(config.serving.host, config.serving.rest_port)
     if not console.is_terminal:
         console.print("waiting until the model is available ...")
@@ -115,8 +125,7 @@ def _await(server: Process, config: Config, shelf: Shelf, version: int, console:
             server, url, shelf.name, version, config.serving.start_seconds, lambda text: line.update(text)
         )
     for number, one in sorted(states.items(), reverse=True):
-        broken = one.state == status.END and one.error
-        console.print(f"version {number}: {one.state}{f' ({one.error})' if broken else ''}", markup=False)
+        console.print(f"version {number}: {one.state}{f' ({one.error})' if one.failed else ''}", markup=False)
 
 
 def _playground_command(config: Config, shelf: Shelf) -> list[str]:

@@ -1,4 +1,4 @@
-"""Servers to talk to: one that plays a script, and the embedded server with a small real model."""
+"""Servers to talk to, one that plays a script and a real one; pushed versions; stand-ins for an operator's programs."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -170,3 +170,56 @@ def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
         assert server.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root below which nothing was pushed."""
+    return tmp_path / "output"
+
+
+@pytest.fixture
+def push(root: Path) -> Callable[..., Path]:
+    """Puts files that look like a version below the root; no server could load them."""
+
+    def make(version: int, perplexity: float = 4.5, model: str = "char_rnn") -> Path:
+        path = root / "serving" / model / str(version)
+        (path / "variables").mkdir(parents=True)
+        (path / "saved_model.pb").write_text("graph")
+        (path / "variables" / "variables.index").write_text("index")
+        entry = {"version": version, "perplexity": perplexity, "bits_per_character": 2.17, "corpus": "/texts/play.txt"}
+        registry = root / "registry" / model
+        registry.mkdir(parents=True, exist_ok=True)
+        (registry / f"{version}.json").write_text(json.dumps(entry | {"pushed_at": "2026-01-02T03:04:05+00:00"}))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Puts the stand-in of `fake_programs.py` on PATH under a name; returns the file in which its calls are noted."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))  # and nothing else: this machine may have the real ones
+
+    def make(name: str) -> Path:
+        calls = tmp_path / f"{name}.calls"
+        stand_in = Path(__file__).with_name("fake_programs.py")
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stand_in}" "{calls}" "$@"\n')
+        (folder / name).chmod(0o755)
+        return calls
+
+    return make
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Finds a port that nothing listens on."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find

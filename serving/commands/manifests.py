@@ -1,0 +1,71 @@
+"""Write what TF Serving needs elsewhere: its configuration, a Docker Compose file and Kubernetes manifests.
+
+All of it follows from the section `serving` of the configuration; the same settings give the same files.
+"""
+
+import argparse
+import os
+from dataclasses import replace
+from typing import Any
+
+import yaml
+
+from components.errors import UserError
+from pipeline.config import Config
+from serving import flags, inventory, model_config, release
+from serving.commands import places
+from serving.inventory import Shelf
+from serving.manifests.compose import compose
+from serving.manifests.kubernetes import manifests
+from serving.model_config import All, ServedModel
+
+_HEADER = "# Written by `python -m serving manifests`: change the settings and write it again, rather than edit it.\n"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--output", required=True, metavar="DIR", help="files there are replaced")
+    places.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the files and list them."""
+    config = places.config(options)
+    for name, text in files(config).items():
+        path = os.path.join(options.output, name)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            model_config.write_whole(path, text)
+        except OSError as error:
+            raise UserError(
+                f"The manifests cannot be written: {error.strerror}. Give a directory of your own, or make room. "
+                f"Received: --output {options.output}"
+            ) from error
+        print(path)
+    return 0
+
+
+def files(config: Config) -> dict[str, str]:
+    """Contents by path below the output directory."""
+    shelf, settings = Shelf.of(config), config.serving
+    objects = manifests(settings, config.model_name)
+    return {
+        model_config.FILE_NAME: model_config.merged("", _cluster_entry(shelf, settings.mount_path)),
+        **flags.files(settings),
+        "docker-compose.yaml": _yaml(compose(settings, config.model_name, shelf.serving_dir)),
+        **{os.path.join("kubernetes", name): _yaml(manifest) for name, manifest in objects.items()},
+    }
+
+
+def _cluster_entry(shelf: Shelf, mount_path: str) -> ServedModel:
+    """The first `models.config` of a volume: what is served here, under the path that the cluster sees."""
+    base_path = os.path.join(mount_path, shelf.name)
+    versions = inventory.whole_versions(shelf.base)
+    if not versions:
+        return ServedModel(shelf.name, base_path, All())
+    here = model_config.find(shelf.config_path, shelf.name) or release.fresh(shelf.name, base_path, versions)
+    return replace(release.mended(here, versions), base_path=base_path)
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return _HEADER + str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))

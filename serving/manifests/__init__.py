@@ -1,0 +1,1 @@
+"""Descriptions of a deployment, made from the settings of serving alone."""

@@ -1,0 +1,79 @@
+"""TF Serving under Docker Compose, on one machine."""
+
+from typing import Any
+
+from serving.flags import BATCHING_FILE, MONITORING_FILE, flags, joins
+from serving.settings import ServingSettings
+
+FIXED = "/config"  # where the files that do not change are, inside the container
+_UNITS = {"Mi": "m", "Gi": "g"}  # of Kubernetes and of Docker
+
+
+def compose(settings: ServingSettings, model: str, directory: str) -> dict[str, Any]:
+    """The Compose file.
+
+    Args:
+      settings: how to serve.
+      model: name in requests.
+      directory: the serving directory, an absolute path; the container sees it under the same one, so that the paths in
+        `models.config` are right inside and outside.
+    """
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    memory = settings.resources.memory
+    resources: dict[str, Any] = {"limits": {"memory": memory[:-2] + _UNITS[memory[-2:]]}}
+    if settings.resources.gpus:
+        gpus = {"driver": "nvidia", "count": settings.resources.gpus, "capabilities": ["gpu"]}
+        resources["reservations"] = {"devices": [gpus]}
+    service = {
+        "image": settings.image,
+        "entrypoint": ["tensorflow_model_server"],
+        "command": flags(settings, directory, batching=joins(settings.batching, checks_rows=False), fixed=FIXED),
+        "user": f"{settings.user_id}:{settings.user_id}",
+        "ports": [f"{host}:{port}:{port}" for port in (settings.rest_port, settings.grpc_port)],
+        "volumes": [
+            _bind(directory, directory),
+            *(_bind(f"./{name}", f"{FIXED}/{name}") for name in (BATCHING_FILE, MONITORING_FILE)),
+        ],
+        "init": True,  # the first process of a container ignores SIGTERM unless it asks for it
+        "restart": "unless-stopped",
+        "stop_grace_period": f"{settings.stop_seconds}s",
+        "read_only": True,
+        "tmpfs": ["/tmp"],
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "deploy": {"resources": resources},
+        "healthcheck": {
+            "test": ["CMD", "bash", "-c", _ask(settings.rest_port, model)],
+            "interval": "10s",
+            "timeout": "10s",
+            "retries": 6,
+            "start_period": f"{settings.start_seconds}s",
+        },
+    }
+    return {"name": "char-rnn-serving", "services": {"model-server": _literal(service)}}
+
+
+def _literal(content: Any) -> Any:
+    """The same for Compose, which would put a variable wherever there is a dollar sign."""
+    if isinstance(content, dict):
+        return {key: _literal(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_literal(value) for value in content]
+    return content.replace("$", "$$") if isinstance(content, str) else content
+
+
+def _bind(source: str, target: str) -> dict[str, Any]:
+    # A source that is missing is a mistake, not a directory to be made by root.
+    return {
+        "type": "bind",
+        "source": source,
+        "target": target,
+        "read_only": True,
+        "bind": {"create_host_path": False},
+    }
+
+
+def _ask(port: int, model: str) -> str:
+    """Ask for the model's status with what the image has: there is no curl in it."""
+    request = rf"GET /v1/models/{model} HTTP/1.0\r\n\r\n"
+    return f"exec 3<>/dev/tcp/127.0.0.1/{port} && printf '{request}' >&3 && grep -q AVAILABLE <&3"

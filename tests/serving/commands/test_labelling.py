@@ -1,0 +1,49 @@
+"""`promote` and `rollback` from the command line to the file. No server runs: nothing listens on the port they ask."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from serving.__main__ import main
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(root: Path, push: Callable[..., Path], free_port: Callable[[], int]) -> Run:
+    for version in (1, 2, 3):
+        push(version)
+    port = free_port()
+
+    def call(*arguments: str) -> int:
+        return main([*arguments, "--root", str(root), "--set", f"serving.rest_port={port}"])
+
+    return call
+
+
+def labels(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[int, tuple[list[str], bool]]:
+    capsys.readouterr()
+    assert run("versions", "--json") == 0
+    return {one["number"]: (one["labels"], one["served"]) for one in json.loads(capsys.readouterr().out)}
+
+
+def test_promote_and_roll_back(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("promote", "2") == 0
+    assert capsys.readouterr().out == "char_rnn: stable is 2, canary is 3; requests without a label reach 3\n"
+    assert run("rollback", "--to", "2") == 0
+    said = "char_rnn: stable is 2, canary is 2; requests without a label reach 2; not served: 3\n"
+    assert capsys.readouterr().out == said
+    assert run("rollback") == 0
+    assert labels(run, capsys) == {1: (["canary", "stable"], True), 2: ([], False), 3: ([], False)}
+
+
+def test_a_mistake_is_one_paragraph_and_code_2(run: Run, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("promote", "7") == 2
+    assert "Received: version 7" in capsys.readouterr().err
+    assert run("promote", "--model", "poems") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: No version of the model poems has been pushed")
+    assert error.count("\n") == 1
+    assert not (root / "serving" / "models.config").exists()

@@ -1,0 +1,66 @@
+"""The files that `manifests` writes, read back. Their schemas are tested in tests/serving/manifests/."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config import Config
+from serving import model_config
+from serving.__main__ import main
+from serving.commands import manifests
+from serving.manifests import compose, kubernetes
+from serving.model_config import All, ServedModel, Specific
+from serving.settings import ServingSettings
+
+
+def tree(directory: Path) -> dict[str, str]:
+    return {str(path.relative_to(directory)): path.read_text() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_the_files_hold_what_was_made(
+    root: Path, push: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    push(3)
+    output = tmp_path / "out"
+    arguments = ["manifests", "--root", str(root), "--output", str(output), "--set", "serving.rest_port=9001"]
+    assert main(arguments) == 0
+    written = tree(output)
+    assert capsys.readouterr().out.splitlines() == [
+        str(output / name) for name in manifests.files(Config(root=str(root)))
+    ]
+    settings = ServingSettings(rest_port=9001)
+    assert yaml.safe_load(written["docker-compose.yaml"]) == compose.compose(
+        settings, "char_rnn", str(root / "serving")
+    )
+    for name, manifest in kubernetes.manifests(settings, "char_rnn").items():
+        assert yaml.safe_load(written[f"kubernetes/{name}"]) == manifest
+    assert model_config.parse(written["models.config"]) == [
+        ServedModel("char_rnn", "/models/char_rnn", All(), {"stable": 3, "canary": 3})
+    ]
+    assert not (root / "serving" / "models.config").exists()
+    assert main(arguments) == 0
+    assert tree(output) == written
+
+
+def test_a_volume_starts_with_what_is_served_here(root: Path, push: Callable[..., Path]) -> None:
+    for version in (1, 2):
+        push(version)
+    here = ServedModel("char_rnn", str(root / "serving" / "char_rnn"), Specific((1,)), {"stable": 1})
+    model_config.update(str(root / "serving" / "models.config"), "char_rnn", lambda _: here)
+    text = manifests.files(Config(root=str(root)))["models.config"]
+    assert model_config.parse(text) == [ServedModel("char_rnn", "/models/char_rnn", Specific((1,)), {"stable": 1})]
+
+
+def test_manifests_can_be_made_before_the_first_push(root: Path) -> None:
+    text = manifests.files(Config(root=str(root)))["models.config"]
+    assert model_config.parse(text) == [ServedModel("char_rnn", "/models/char_rnn", All())]
+
+
+def test_an_output_that_cannot_be_written_is_one_paragraph(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["manifests", "--root", str(root), "--output", str(tmp_path / "file")]) == 2
+    assert "Received: --output" in capsys.readouterr().err

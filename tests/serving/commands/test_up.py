@@ -1,0 +1,177 @@
+"""`up` as it is typed, with `fake_programs.py` in the place of TF Serving and Docker; neither is touched."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from serving import model_config
+from serving.__main__ import main
+from serving.model_config import All, ServedModel
+
+PROJECT = Path(__file__).resolve().parents[3]
+Up = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def ports(free_port: Callable[[], int]) -> list[str]:
+    return ["--port", str(free_port()), "--set", f"serving.grpc_port={free_port()}", "--no-playground"]
+
+
+@pytest.fixture
+def up(root: Path, ports: list[str]) -> Iterator[Up]:
+    with contextlib.ExitStack() as started:
+
+        def start(*arguments: str) -> "subprocess.Popen[str]":
+            command = [sys.executable, "-u", "-m", "serving", "up", "--root", str(root), *ports, *arguments]
+            process = subprocess.Popen(
+                command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            started.enter_context(process)
+            started.callback(process.kill)  # before it is waited for
+            return process
+
+        yield start
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    assert process.stdout is not None
+    text = ""
+    while words not in text:
+        line = process.stdout.readline()
+        assert line, f"ended before it said {words!r}: {text}"
+        text += line
+    return text
+
+
+def ended(pid: int) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serves_until_it_is_asked_to_stop(
+    up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path], ports: list[str], number: int
+) -> None:
+    push(1)
+    calls = program("tensorflow_model_server")
+    process = up()
+    said = read_until(process, "Ctrl-C stops the server.")
+    url = f"http://127.0.0.1:{ports[1]}/v1/models/char_rnn"
+    assert "server: tensorflow_model_server (found at " in said
+    assert "version 1: AVAILABLE" in said
+    assert f'curl -d \'{{"instances": ["The "]}}\' {url}:predict' in said
+    (arguments,) = (json.loads(line) for line in calls.read_text().splitlines())
+    assert f"--model_config_file={root}/serving/models.config" in arguments
+    assert model_config.read(str(root / "serving" / "models.config")) == [
+        ServedModel("char_rnn", str(root / "serving" / "char_rnn"), All(), {"stable": 1, "canary": 1})
+    ]
+    assert {path.name for path in (root / "serving").iterdir()} >= {"batching.config", "monitoring.config"}
+    process.send_signal(number)
+    assert process.wait(20) == 0
+    assert ended(int(Path(f"{calls}.pid").read_text()))
+
+
+def test_docker_is_stopped_by_name(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
+    push(1)
+    calls = program("docker")
+    process = up()
+    assert "server: docker (no tensorflow_model_server on PATH, a Docker daemon answers)" in read_until(
+        process, "Ctrl-C stops"
+    )
+    process.terminate()
+    assert process.wait(20) == 0
+    made = [json.loads(line) for line in calls.read_text().splitlines()]
+    assert [call[0] for call in made] == ["info", "image", "run", "stop"]
+    assert f"--name={made[3][-1]}" in made[2]
+
+
+def test_a_server_does_not_outlive_a_killed_up(
+    up: Up, push: Callable[..., Path], program: Callable[[str], Path]
+) -> None:
+    push(1)
+    calls = program("tensorflow_model_server")
+    process = up()
+    read_until(process, "Ctrl-C stops")
+    process.kill()
+    process.wait()
+    assert ended(int(Path(f"{calls}.pid").read_text()))
+
+
+def test_a_server_that_dies_is_a_failure_with_its_last_words(
+    up: Up, push: Callable[..., Path], program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(1)
+    program("tensorflow_model_server")
+    monkeypatch.setenv("FAKE_DIES", "1")
+    process = up()
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "exit code 3:\nfake server starts\nfake server cannot go on\n" in said
+    assert "serving.log" in said
+
+
+def test_a_server_that_dies_is_started_again_until_it_dies_too_often(
+    up: Up, push: Callable[..., Path], program: Callable[[str], Path]
+) -> None:
+    push(1)
+    pid = Path(f"{program('tensorflow_model_server')}.pid")
+    process = up()
+    read_until(process, "Ctrl-C stops")
+    for _ in range(4):
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        said = read_until(process, "version 1: AVAILABLE")
+        assert "ended with exit code -9" in said
+        assert "starting it again" in said
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "It ended 5 times in 5 minutes: giving up." in said
+
+
+def test_nothing_was_pushed_yet(root: Path, ports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["up", "--root", str(root), *ports]) == 2
+    assert "python local_runner.py" in capsys.readouterr().err
+    assert not root.exists()
+
+
+def test_a_taken_port_is_one_paragraph(
+    root: Path, push: Callable[..., Path], program: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    push(1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["up", "--root", str(root), "--server", "embedded", "--port", str(port), "--no-playground"]) == 2
+    error = capsys.readouterr().err
+    assert f"Received: serving.rest_port={port}" in error
+    assert error.count("\n") == 1
+
+
+def test_a_moved_directory_is_served_from_where_it_is(
+    up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path]
+) -> None:
+    push(1)
+    program("tensorflow_model_server")
+    path = str(root / "serving" / "models.config")
+    model_config.update(path, "char_rnn", lambda _: ServedModel("char_rnn", "/gone/char_rnn", All(), {"stable": 1}))
+    process = up()
+    assert "said /gone/char_rnn, which is not there" in read_until(process, "Ctrl-C stops")
+    process.terminate()
+    assert process.wait(20) == 0
+    assert model_config.read(path) == [
+        ServedModel("char_rnn", str(root / "serving" / "char_rnn"), All(), {"stable": 1})
+    ]

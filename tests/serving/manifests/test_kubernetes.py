@@ -1,0 +1,115 @@
+"""The manifests are what the published schemas allow and fit together. No cluster is touched."""
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from serving.flags import files, flags
+from serving.manifests.kubernetes import manifests, object_name
+from serving.settings import BatchingSettings, ResourceSettings, ServingSettings
+
+ODD = ServingSettings(
+    rest_port=9001,
+    grpc_port=9000,
+    image="registry.example.org/serving:2.20.0-gpu",
+    mount_path="/srv/models",
+    volume_claim="shared",
+    user_id=65534,
+    start_seconds=1,
+    batching=BatchingSettings(mode="on", threads=4),
+    resources=ResourceSettings(cpu="500m", memory="512Mi", gpus=1, min_replicas=5, max_replicas=3),
+)
+SETTINGS = {"defaults": ServingSettings(), "odd": ODD}
+
+
+def container(made: dict[str, Any]) -> dict[str, Any]:
+    (one,) = made["deployment.yaml"]["spec"]["template"]["spec"]["containers"]
+    return one
+
+
+@pytest.mark.parametrize("version", ["1.27", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_every_manifest_is_what_the_strict_schema_allows(settings: ServingSettings, version: str) -> None:
+    made = manifests(settings, "char_rnn")
+    kinds = ["ConfigMap", "Deployment", "HorizontalPodAutoscaler", "PersistentVolumeClaim", "PodDisruptionBudget"]
+    assert sorted(manifest["kind"] for manifest in made.values()) == [*kinds, "Service"]
+    for manifest in made.values():
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_schema_would_find_a_mistake() -> None:
+    deployment = manifests(ServingSettings(), "char_rnn")["deployment.yaml"]
+    deployment["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_names_that_refer_to_each_other_agree(settings: ServingSettings) -> None:
+    made = manifests(settings, "char_rnn")
+    deployment, service = made["deployment.yaml"], made["service.yaml"]
+    pod = deployment["spec"]["template"]
+    for selector in (
+        deployment["spec"]["selector"]["matchLabels"],
+        service["spec"]["selector"],
+        made["poddisruptionbudget.yaml"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector.items() <= pod["metadata"]["labels"].items()
+    assert made["horizontalpodautoscaler.yaml"]["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    claim = volumes["models"]["persistentVolumeClaim"]
+    assert claim == {"claimName": made["persistentvolumeclaim.yaml"]["metadata"]["name"], "readOnly": True}
+    assert volumes["config"]["configMap"]["name"] == made["configmap.yaml"]["metadata"]["name"]
+    one = container(made)
+    assert {mount["name"] for mount in one["volumeMounts"]} == set(volumes)
+    ports = {port["name"]: port["containerPort"] for port in one["ports"]}
+    assert ports == {"rest": settings.rest_port, "grpc": settings.grpc_port}
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == set(ports)
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert one[probe]["httpGet"]["port"] in ports
+        assert one[probe]["httpGet"]["path"].startswith("/v1/models/char_rnn")
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(settings.rest_port)
+
+
+def test_the_server_gets_the_flags_of_every_server_and_finds_its_files() -> None:
+    for settings, batching in ((ServingSettings(), False), (ODD, True)):
+        made = manifests(settings, "char_rnn")
+        one = container(made)
+        assert one["args"] == flags(settings, settings.mount_path, batching=batching, fixed="/config")
+        assert made["configmap.yaml"]["data"] == files(settings)
+        mounts = {mount["mountPath"]: mount for mount in one["volumeMounts"]}
+        assert mounts[settings.mount_path]["readOnly"] is True
+        assert "/config" in mounts
+
+
+def test_settings_reach_the_manifests() -> None:
+    made = manifests(ODD, "char_rnn")
+    one = container(made)
+    assert one["resources"]["requests"] == {"cpu": "500m", "memory": "512Mi"}
+    assert one["resources"]["limits"] == {"memory": "512Mi", "nvidia.com/gpu": 1}
+    assert one["startupProbe"]["failureThreshold"] == 1
+    scaling = made["horizontalpodautoscaler.yaml"]["spec"]
+    assert (scaling["minReplicas"], scaling["maxReplicas"]) == (5, 5)
+
+
+def test_a_changed_file_replaces_the_servers() -> None:
+    def digest(settings: ServingSettings) -> str:
+        metadata = manifests(settings, "m")["deployment.yaml"]["spec"]["template"]["metadata"]
+        return str(metadata["annotations"]["char-rnn/config-digest"])
+
+    changed = ServingSettings(batching=BatchingSettings(max_rows=3))
+    assert digest(ServingSettings()) == digest(ServingSettings()) != digest(changed)
+
+
+@hypothesis_settings(max_examples=50)
+@given(st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,62}", fullmatch=True))
+def test_any_model_name_makes_a_name_that_kubernetes_allows(model: str) -> None:
+    name = object_name(model)
+    assert len(f"{name}-config") <= 63
+    assert name == name.lower()
+    assert name[0].isalpha()
+    assert name.replace("-", "").isalnum()
