@@ -137,6 +137,8 @@ def _refusal(error: Exception) -> Refusal:
         code = next(name for name, number in vars(tf.errors).items() if number == error.error_code and name.isupper())
         message = error.message.removeprefix("Graph execution error:\n\n")
         return Refusal(code, message.split("\n\nOriginal stack trace", 1)[0])
+    if isinstance(error, OSError):
+        return Refusal("NOT_FOUND", str(error))
     if isinstance(error, (ValueError, TypeError)):
         return invalid(str(error))
     return Refusal("INTERNAL", f"{type(error).__name__}: {error}")

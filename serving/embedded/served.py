@@ -153,7 +153,7 @@ def choose(config: ServedModel, numbers: list[int]) -> set[int]:
     """The versions that a model's policy wants, of those that are there, in ascending order."""
     policy = config.policy
     if isinstance(policy, Latest):
-        return set(numbers[-policy.versions :])
+        return set(numbers[-policy.count :])
     if isinstance(policy, Specific):
         return set(policy.versions) & set(numbers)
     assert isinstance(policy, All)

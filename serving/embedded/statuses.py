@@ -13,6 +13,7 @@ _HTTP = {
     "NOT_FOUND": 404,
     "ALREADY_EXISTS": 409,
     "ABORTED": 409,
+    "PAYLOAD_TOO_LARGE": 413,  # ours: TF Serving knows no limit
     "RESOURCE_EXHAUSTED": 429,
     "CANCELLED": 499,
     "UNIMPLEMENTED": 501,

@@ -1,0 +1,151 @@
+"""Start the embedded server: `python -m serving.embedded --rest_api_port=8501 --model_config_file=FILE`.
+
+It takes the flags of `tensorflow_model_server` that mean something to it, and ignores the rest of them with a word.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from components.errors import UserError
+from serving.settings import BatchingSettings, ServingSettings
+
+USER_ERROR = 2
+_DEFAULTS = ServingSettings()
+
+
+def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """Read the command line: what is known, and what is not."""
+    parser = argparse.ArgumentParser(prog="python -m serving.embedded", allow_abbrev=False, description=__doc__)
+    add = parser.add_argument
+    add("--rest_api_port", type=int, default=_DEFAULTS.rest_port, help="0: any that is free")
+    add("--model_config_file", required=True, help="models.config")
+    add("--model_config_file_poll_wait_seconds", type=float, default=0.0, help="0: it is read once")
+    add("--file_system_poll_wait_seconds", type=float, default=float(_DEFAULTS.poll_seconds), help="0: look once")
+    add("--rest_api_timeout_in_ms", type=int, default=30_000)
+    add("--rest_api_enable_cors_support", type=_truth, nargs="?", const=True, default=False)
+    add("--monitoring_config_file", help="Prometheus metrics, as TF Serving's file says")
+    add("--batching_parameters_file", help="max_batch_size, max_enqueued_batches and num_batch_threads are used")
+    add("--host", default=_DEFAULTS.host, help="address to listen on")
+    add("--max_request_bytes", type=int, default=_DEFAULTS.max_request_bytes)
+    add("--max_concurrent_requests", type=int, default=_DEFAULTS.max_concurrent_requests)
+    return parser.parse_known_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; requests under way are finished first."""
+    options, ignored = arguments(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.captureWarnings(True)
+    if ignored:
+        logging.info("Flags that mean nothing to the embedded server: %s", " ".join(ignored))
+    try:
+        listening = _listen(options.host, options.rest_api_port)
+        return _serve(options, listening)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+
+
+def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
+    batching = _batching(options.batching_parameters_file)
+    metrics_path = _metrics_path(options.monitoring_config_file)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Late, for TensorFlow takes seconds to import and a mistake in the flags shall be answered before.
+    import uvicorn
+
+    from serving.embedded.app import Limits, Server
+    from serving.embedded.catalogue import Catalogue
+    from serving.embedded.metrics import Metrics
+
+    metrics = Metrics()
+    catalogue = Catalogue(
+        options.model_config_file,
+        batching,
+        options.file_system_poll_wait_seconds,
+        options.model_config_file_poll_wait_seconds,
+        metrics.loaded,
+    )
+    limits = Limits(
+        timeout_seconds=options.rest_api_timeout_in_ms / 1000,
+        body_bytes=options.max_request_bytes,
+        requests=options.max_concurrent_requests,
+        cross_origin=options.rest_api_enable_cors_support,
+        metrics_path=metrics_path,
+    )
+    config = uvicorn.Config(
+        Server(catalogue, metrics, limits).application(),
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=options.rest_api_timeout_in_ms // 1000 + 1,
+    )
+    server = uvicorn.Server(config)
+    host, port = listening.getsockname()[:2]
+    logging.info("REST API at %s port %d", host, port)
+    asyncio.run(server.serve([listening]))
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"The server cannot listen there: {error.strerror}. Stop what uses the port, or give another one with "
+            f"--rest_api_port. Received: {host} port {port}"
+        ) from error
+    return listening  # not listening yet: like TF Serving, nothing is answered before the first look at the models
+
+
+def _batching(path: str | None) -> BatchingSettings:
+    if path is None:
+        return BatchingSettings()
+    text = _read(path)
+    names = {"max_rows": "max_batch_size", "max_waiting": "max_enqueued_batches", "threads": "num_batch_threads"}
+    found = {name: re.search(rf"\b{key}\s*\{{\s*value\s*:\s*(\d+)", text) for name, key in names.items()}
+    return BatchingSettings(**{name: int(match[1]) for name, match in found.items() if match})
+
+
+def _metrics_path(path: str | None) -> str | None:
+    if path is None:
+        return None
+    from google.protobuf import text_format
+    from tensorflow_serving.config import monitoring_config_pb2
+
+    config = monitoring_config_pb2.MonitoringConfig()
+    try:
+        text_format.Parse(_read(path), config)
+    except text_format.ParseError as error:
+        raise UserError(f"Not a MonitoringConfig of TF Serving: {error}. Received: {path}") from error
+    if not config.prometheus_config.enable:
+        return None
+    return config.prometheus_config.path or "/monitoring/prometheus/metrics"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"A file that a flag names cannot be read: {error}. Received: {path}") from error
+
+
+def _truth(word: str) -> bool:
+    return word.lower() in ("true", "1", "yes")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(main())

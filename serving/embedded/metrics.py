@@ -1,0 +1,75 @@
+"""Counts and latencies under TF Serving's names, in Prometheus' text format."""
+
+import bisect
+import threading
+from collections import defaultdict
+
+PATH = "/monitoring/prometheus/metrics"
+_BUCKETS = [10.0 * 1.8**i for i in range(33)]  # microseconds: TF Serving's exponential buckets
+_HELP = {
+    "request_count": ("counter", "The total number of requests"),
+    "request_latency": ("histogram", "Latency of the requests that succeeded, in microseconds"),
+    "model_warmup_latency": ("histogram", "Time to load a version and to replay its warm-up requests, in microseconds"),
+}
+
+
+class Metrics:
+    """Collected from any thread."""
+
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
+        self._lock = threading.Lock()
+        self._requests: dict[tuple[str, str], int] = defaultdict(int)
+        self._times: dict[tuple[str, str], list[int]] = {}
+        self._sums: dict[tuple[str, str], float] = defaultdict(float)
+
+    def request(self, model: str, api: str, code: str, seconds: float) -> None:
+        """Count an answered request; only successful ones are timed, as in TF Serving."""
+        with self._lock:
+            self._requests[model, code] += 1
+        if code == "OK":
+            self._time("request_latency", f'model_name="{_escaped(model)}",API="{api}",entrypoint="REST"', seconds)
+
+    def loaded(self, model: str, seconds: float) -> None:
+        """Time the loading of a version."""
+        self._time("model_warmup_latency", f'model_path="{_escaped(model)}",status="OK"', seconds)
+
+    def text(self) -> str:
+        """Everything so far, as Prometheus reads it."""
+        with self._lock:
+            lines = _head("request_count")
+            for (model, code), count in sorted(self._requests.items()):
+                labels = f'{{model_name="{_escaped(model)}",status="{code}"}}'
+                lines.append(f":tensorflow:serving:request_count{labels} {count}")
+            for name in ("request_latency", "model_warmup_latency"):
+                lines += _head(name)
+                for (of, labels), counts in sorted(self._times.items()):
+                    if of == name:
+                        lines += _histogram(name, labels, counts, self._sums[of, labels])
+        return "\n".join(lines) + "\n"
+
+    def _time(self, name: str, labels: str, seconds: float) -> None:
+        microseconds = seconds * 1e6
+        with self._lock:
+            counts = self._times.setdefault((name, labels), [0] * (len(_BUCKETS) + 1))
+            counts[bisect.bisect_left(_BUCKETS, microseconds)] += 1
+            self._sums[name, labels] += microseconds
+
+
+def _head(name: str) -> list[str]:
+    kind, text = _HELP[name]
+    return [f"# HELP :tensorflow:serving:{name} {text}", f"# TYPE :tensorflow:serving:{name} {kind}"]
+
+
+def _histogram(name: str, labels: str, counts: list[int], total: float) -> list[str]:
+    lines, below = [], 0
+    for bound, count in zip([*map(str, _BUCKETS), "+Inf"], counts):
+        below += count
+        lines.append(f':tensorflow:serving:{name}_bucket{{{labels},le="{bound}"}} {below}')
+    lines.append(f":tensorflow:serving:{name}_sum{{{labels}}} {total}")
+    lines.append(f":tensorflow:serving:{name}_count{{{labels}}} {below}")
+    return lines
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
