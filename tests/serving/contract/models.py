@@ -22,14 +22,11 @@ import tensorflow as tf
 
 from serving import signatures, warmup
 from serving.one_step import Defaults, OneStep, Weights
+from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, UNITS
 from transform.vocabulary import Vocabulary
 
 VERSIONS = {"contract": (1, 2), "text": (3, 7)}
 CHARACTERS = "\n !,.abcdefghijklmnopqrstuvwxyzABTé日😀\0"
-UNITS = 6
-STATE_SIZE = UNITS + 2
-DEFAULT_CHARS = 40
-MAX_CHARS = 1000
 
 ECHOED = {
     "float": tf.float32,
@@ -129,7 +126,7 @@ def config(base: str) -> str:
 
 
 def build(directory: Path, on_server: str | None = None) -> Path:
-    """Write the models and `models.config` into `directory`, which may not exist yet; returns the configuration's path."""
+    """Write the models and `models.config`, whose path is returned, into `directory`, which may not exist yet."""
     for name in VERSIONS:
         shutil.rmtree(directory / name, ignore_errors=True)
     for version in VERSIONS["contract"]:
