@@ -56,6 +56,7 @@ NUM_CHARS, TEMPERATURE, TOP_K = (
     "top_k must be 0",
 )
 STATE = "state must be one that generate_from_state returned, or zeros"
+NO_INT32 = error(400, "key: num_chars", "is not of expected type: int32")
 DEFAULT = [
     _predict("default-plain", "", {"instances": ["The ", ""]}, _texts(DEFAULT_CHARS, DEFAULT_CHARS)),
     _predict("default-named", "serving_default", {"instances": [{"prompt": "The "}]}, _texts(DEFAULT_CHARS)),
@@ -101,9 +102,9 @@ GENERATE = [
     _generate("negative-top-k", error(400, TOP_K), _CHECKS, top_k=-1),
     _predict("generate-one-bad-row", "generate", {"instances": [GOOD, GOOD | {"top_k": -1}]}, error(400, TOP_K),
              source=_CHECKS),
-    _generate("fractional-characters", error(400, "key: num_chars", "is not of expected type: int32"), _ADD, num_chars=1.5),
-    _generate("characters-as-float", error(400, "key: num_chars", "is not of expected type: int32"), _ADD, num_chars=12.0),
-    _generate("characters-as-text", error(400, "key: num_chars", "is not of expected type: int32"), _ADD, num_chars="12"),
+    _generate("fractional-characters", NO_INT32, _ADD, num_chars=1.5),
+    _generate("characters-as-float", NO_INT32, _ADD, num_chars=12.0),
+    _generate("characters-as-text", NO_INT32, _ADD, num_chars="12"),
     _generate("seed-too-large", error(400, "key: seed", "is not of expected type: int64"), _ADD, seed=2**63),
     _generate("null-seed", error(400, "key: seed", "is not of expected type: int64"), _ADD, seed=None),
     _generate("temperature-as-text", error(400, "is not of expected type: float"), _ADD, temperature="0.8"),
@@ -114,7 +115,8 @@ GENERATE = [
                  error(400, "Failed to process element: 0", "num_chars,prompt,seed,temperature,top_k"), source=_ROWS)
         for key in GOOD
     ),
-    _predict("generate-columns-without-seed", "generate", {"inputs": {k: v for k, v in CONTROLS.items() if k != "seed"}},
+    _predict("generate-columns-without-seed", "generate",
+             {"inputs": {key: value for key, value in CONTROLS.items() if key != "seed"}},
              error(400, "Missing named input: seed"), source="util/json_tensor.cc FillTensorMapFromInputsMap"),
     _predict("generate-plain-prompt", "generate", {"instances": ["The "]}, error(400, "instances is a plain list"),
              source=_ROWS),

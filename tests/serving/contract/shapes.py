@@ -41,6 +41,8 @@ NO_LIST = error(400, "'instances' to be an list/array")
 PLAIN = error(400, "instances is a plain list, but expecting list of objects as multiple input tensors required")
 PLAIN_INPUTS = error(400, "inputs is a plain value/list, but expecting an object")
 
+TOO_DEEP = error(400, "Encountered list at unexpected level: 1")
+
 ROWS = [
     _rows("plain", "serving_default", [1.0, 2.0, 5.0], _predictions(3.5, 4.0, 5.5)),
     _rows("named", "serving_default", [{"x": 1.0}, {"x": 2.0}], _predictions(3.5, 4.0)),
@@ -88,7 +90,8 @@ ROWS = [
           _element(1, "Expecting shape [1,2] but got: [2,1]"), _ITEM),
     _rows("other-shape-named", "two_inputs", [{"a": 1.0, "b": 1}, {"a": [1.0], "b": 1}],
           _element(1, "Expecting shape [] but got: [1]", key="a"), _ITEM),
-    _rows("list-for-value", "echo_float", [[1.0, [2.0]]], _element(0, "Encountered list at unexpected level: 1"), _DENSE),
+    _rows("list-for-value", "echo_float", [[1.0, [2.0]]],
+          _element(0, "Encountered list at unexpected level: 1"), _DENSE),
     _rows("value-for-list", "echo_float", [[[1.0], 2.0]], _element(0, "found at incorrect level"), _DENSE),
     _rows("null", "serving_default", [1.0, None], _element(1, "Type: Null is not of expected type: float"), _DENSE),
     _rows("object-inside", "echo_float", [[{"x": 1.0}]], _element(0, "Type: Object is not of expected type: float"),
@@ -136,7 +139,7 @@ COLUMNS = [
              error(400, "Encountered list at unexpected size: 1 at level: 1 expected size: 2"), _DENSE),
     _columns("ragged-deep", "echo_float", [[[1.0]], [[2.0, 3.0]]],
              error(400, "Encountered list at unexpected size: 2 at level: 2 expected size: 1"), _DENSE),
-    _columns("list-for-value", "echo_float", [1.0, [2.0]], error(400, "Encountered list at unexpected level: 1"), _DENSE),
+    _columns("list-for-value", "echo_float", [1.0, [2.0]], TOO_DEEP, _DENSE),
     _columns("value-for-list", "echo_float", [[1.0], 2.0], error(400, "found at incorrect level"), _DENSE),
     _columns("value-for-empty-list", "echo_float", [[], 2.0], error(400, "found at incorrect level"), _DENSE),
     _columns("refused-by-graph", "positive", [0.0], error(400, "x must be positive"), _RUN),
