@@ -6,22 +6,18 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote
 
 import platformdirs
 
+from components import download
 from components.errors import UserError
 
 DEFAULT_CACHE = platformdirs.user_cache_path("char-rnn-tfx")
 SAMPLE = Path(__file__).parent / "sample" / "the_lamp_at_harrow_quay.txt"
 DEFAULT = "shakespeare"
-RETRY_PAUSES = (0.5, 2.0)  # seconds
-TIMEOUTS = (10, 60)  # seconds to connect, and between two reads
 
 
 @dataclass(frozen=True)
@@ -63,14 +59,6 @@ KNOWN: dict[str, tuple[str | None, str | None]] = {
 }
 
 
-class _TryAgain(UserError):
-    """A download that failed in a way that may pass."""
-
-
-class _Unreachable(_TryAgain):
-    """A download that failed without a whole answer."""
-
-
 def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
     """Returns the documents of a known corpus, file, directory, glob or http(s) URL, all of them on local disk.
 
@@ -89,15 +77,16 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
     url, known_checksum = KNOWN.get(source, (source if re.match("(?i)https?://", source) else None, None))
     if url:
         try:
-            return Corpus(source, (_fetch(url, expected or known_checksum, cache),), None)
-        except _Unreachable as error:
+            path = download.fetch(url, expected or known_checksum, cache)
+            return Corpus(source, (SourceFile(download.name(url), path),), None)
+        except download.Unreachable as error:
             # A checksum of the user's own asks for exactly that file.
             if source != DEFAULT or expected or not SAMPLE.is_file():
                 raise
             note = (
                 f"NOT THE CORPUS YOU ASKED FOR: {DEFAULT!r} could not be downloaded, so the small bundled sample "
                 f"({SAMPLE.name}) is used in its place and the model will be weaker. Mend the network and run again, "
-                f"or download {url} by hand and give its path (--corpus PATH). Reason: {_root_of(error)}."
+                f"or download {url} by hand and give its path (--corpus PATH). Reason: {download.root_of(error)}."
             )
             return replace(resolve("sample", None, cache), note=note)
     files = _readable([SAMPLE], SAMPLE.parent) if source in KNOWN else _local(source)
@@ -105,7 +94,7 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
         many = f"A checksum belongs to one file, and {source!r} stands for {len(files)}"
         raise UserError(f"{many}: leave the checksum out or name one file. Received: {checksum!r}")
     if expected and (actual := files[0].checksum()) != expected:
-        raise _mismatch(str(files[0].path), expected, actual)
+        raise download.mismatch(str(files[0].path), expected, actual)
     return Corpus(source, files, None)
 
 
@@ -177,78 +166,6 @@ def _readable(paths: Iterable[Path], base: Path) -> tuple[SourceFile, ...]:
         except OSError as error:
             raise _unreadable(file.path, error) from error
     return tuple(sorted(files, key=lambda file: file.name))
-
-
-def _fetch(url: str, expected: str | None, cache: Path) -> SourceFile:
-    name = unquote(re.split("[?#]", url)[0]).replace("\0", "").rstrip("/").rpartition("/")[2]
-    name = "document.txt" if name in ("", ".", "..") else name
-    # File systems limit the length of a name, and its end says what it is.
-    cached = SourceFile(name, cache.absolute() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name[-50:]}")
-    if os.path.isfile(cached.path) and expected in (None, cached.checksum()):
-        return cached
-    for pause in RETRY_PAUSES:
-        try:
-            _download(url, expected, cached.path)
-            return cached
-        except _TryAgain:
-            time.sleep(pause)
-    _download(url, expected, cached.path)
-    return cached
-
-
-def _download(url: str, expected: str | None, target: Path) -> None:
-    import requests  # Takes longer to import than all else here, and most runs need no download.
-
-    digest = hashlib.sha256()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            requests.get(url, stream=True, timeout=TIMEOUTS) as response,
-            tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder,
-        ):
-            if not response.ok:
-                kind = _TryAgain if response.status_code >= 500 else UserError
-                raise _failed(url, f"HTTP {response.status_code} {response.reason}", kind)
-            with Path(folder, "document").open("wb") as file:
-                for chunk in response.iter_content(1 << 20):
-                    digest.update(chunk)
-                    file.write(chunk)
-            announced, received = response.headers.get("Content-Length", ""), response.raw.tell()
-            if announced.isdecimal() and received < int(announced):  # The libraries let an early end pass.
-                raise _failed(url, f"it ended after {received} of {announced} bytes", _Unreachable)
-            if expected not in (None, digest.hexdigest()):
-                target.unlink(missing_ok=True)
-                raise _mismatch(url, str(expected), digest.hexdigest())
-            os.replace(file.name, target)
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise _failed(url, error, _Unreachable) from error
-    except requests.RequestException as error:
-        raise _failed(url, error) from error
-    except OSError as error:
-        reason = f"it cannot be kept in the cache {target.parent} ({error}); XDG_CACHE_HOME names another place for it"
-        raise _failed(url, reason, _Unreachable) from error
-
-
-def _root_of(error: BaseException) -> str:
-    """What went wrong in the first place, without where the libraries have their objects."""
-    while (inner := error.__cause__ or getattr(next(iter(error.args), None), "reason", None)) and inner is not error:
-        error = inner
-    return re.sub(r"<\S+ object at \w+>[:,] ", "", str(error))
-
-
-def _failed(url: str, reason: object, kind: type[UserError] = UserError) -> UserError:
-    told = _root_of(reason) if isinstance(reason, BaseException) else reason
-    return kind(
-        f"The corpus at {url} cannot be downloaded: {told}. Check the address and the network, or download it by "
-        f"hand and give its path (--corpus PATH). Received: {url}"
-    )
-
-
-def _mismatch(where: str, expected: str, actual: str) -> UserError:
-    return UserError(
-        f"The corpus at {where} has another SHA-256 checksum than the {expected} expected: it was changed or damaged. "
-        f"Fetch it again, or give the checksum of the file that you mean. Received: {actual}"
-    )
 
 
 def _unreadable(path: Path | str, error: Exception) -> UserError:

@@ -36,11 +36,11 @@ def check(model: str) -> str:
         return f"the check did not end within {_TIMEOUT_SECONDS} seconds"
     logging.info("infra probe: %s %s", done.stdout, done.stderr)
     try:
-        answer = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
+        reason = str(json.loads(done.stdout.splitlines()[-1])["reason"])
+    except (LookupError, TypeError, ValueError):  # no output, or not the probe's answer
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         return f"the process that used the model ended with code {done.returncode}: {last}"
-    return str(answer["reason"]) or model_server.check(model)
+    return reason or model_server.check(model)
 
 
 @component

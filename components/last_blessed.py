@@ -11,17 +11,6 @@ from tfx.utils import path_utils
 from components import registry, versions
 
 
-def find(directory: str, candidate_digest: str) -> str | None:
-    """Path of the newest registered SavedModel that still exists and is not the candidate itself."""
-    for entry in reversed(registry.entries(directory)):
-        if entry.digest == candidate_digest:
-            continue
-        for path in (entry.model, entry.served):
-            if versions.is_whole(path):
-                return path
-    return None
-
-
 @component
 def LastBlessed(  # type: ignore[no-untyped-def] # noqa: N802
     candidate: InputArtifact[Model],
@@ -32,7 +21,8 @@ def LastBlessed(  # type: ignore[no-untyped-def] # noqa: N802
 ):
     """Copy the last blessed model into `baseline`; leave it empty when there is none."""
     digest = versions.digest(path_utils.serving_model_path(candidate.uri))
-    path = find(registry_directory, digest)
+    other = registry.newest_other(registry_directory, digest=digest)
+    path = other and other.found_at()
     baseline.set_string_custom_property("copied_from", path or "")
     if path:
         versions.copy(path, path_utils.serving_model_path(baseline.uri))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from tensorflow.io import gfile
 
+from components import versions
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -15,7 +17,7 @@ class Entry:
     Attributes:
       version: its number in the serving directory.
       digest: of its files, `components.versions.digest`.
-      run_key: digest of all that decided the model: corpus, configuration, sources.
+      run_key: digest of all that decided the model: corpus, configuration, code, libraries.
       model: where the Trainer's SavedModel lies.
       served: where it was pushed to.
       perplexity: on the eval split of its corpus.
@@ -33,6 +35,10 @@ class Entry:
     bits_per_character: float
     corpus: str
     pushed_at: str
+
+    def found_at(self) -> str | None:
+        """Where the SavedModel still lies: as trained, else as served, else nowhere."""
+        return next(filter(versions.is_whole, (self.model, self.served)), None)
 
 
 def entries(directory: str) -> list[Entry]:
@@ -57,8 +63,8 @@ def record(directory: str, entry: Entry) -> None:
 
 
 def newest_other(directory: str, *, digest: str | None = None, run_key: str | None = None) -> Entry | None:
-    """The newest entry that is neither the model of this digest nor the result of a run with this key."""
+    """The newest entry whose model still exists and is neither of this digest nor the result of a run with this key."""
     for entry in reversed(entries(directory)):
-        if entry.digest != digest and entry.run_key != run_key:
+        if entry.digest != digest and entry.run_key != run_key and entry.found_at():
             return entry
     return None

@@ -32,7 +32,7 @@ class Inputs:
       corpus_label: what the user called it.
       schema: a schema file whose path changes with its content.
       run_key: digest of all that decides the trained model, for the registry.
-      newest_other: names the newest registered model of another run; "" if there is none.
+      newest_other: digest of the newest registered model of another run; "" if there is none.
     """
 
     corpus: str
@@ -147,7 +147,7 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
 
 
 def run_key(config: Config, corpus: str) -> str:
-    """Digest of all that decides the trained model: corpus, configuration, code.
+    """Digest of all that decides the trained model: corpus, configuration, code, libraries.
 
     Args:
       corpus: the staged corpus's content-addressed path.
@@ -163,5 +163,5 @@ def run_key(config: Config, corpus: str) -> str:
             "export": True,
         }
     )
-    code = sources.digest((*sources.INGEST, *sources.TRANSFORM, *sources.TRAINER, *sources.EXPORT))
+    code = sources.digest(sources.INGEST, sources.TRANSFORM, sources.TRAINER, sources.EXPORT)
     return hashlib.sha256(f"{decides}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]

@@ -1,64 +1,102 @@
-"""Digests of the project's own code, so that TFX's cache notices an edit behind a dotted path."""
+"""Digests of the project's own code and of its libraries' versions, so that TFX's cache notices a change of either.
+
+TFX takes a component's inputs and parameters for all that decides its output, and sees neither the code behind a dotted
+path nor an upgrade.
+"""
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What decides the output of each component; a file or a whole folder.
-INGEST = (
-    "components/corpus_example_gen.py",
-    "components/staging.py",
-    "components/text.py",
-    "components/passages.py",
-)
-GATE = ("components/anomaly_gate.py",)
-TRANSFORM = ("transform",)
-TRAINER = (
-    "trainer/checkpoint.py",
-    "trainer/data.py",
-    "trainer/hardware.py",
-    "trainer/loop.py",
-    "trainer/model.py",
-    "trainer/optimizer.py",
-    "trainer/recurrent.py",
-    "trainer/run.py",
-    "trainer/windows.py",
-    "transform",
-)
-EXPORT = (
-    "trainer/export.py",
-    "trainer/run.py",
-    "trainer/trigram.py",
-    "transform",
-    "serving/limits.py",
-    "serving/one_step.py",
-    "serving/sampling.py",
-    "serving/signatures.py",
-    "serving/warmup.py",
-)
-BASELINE = ("components/last_blessed.py", "components/versions.py", "components/registry.py")
-EVALUATOR = ("components/metrics.py", "components/evaluator.py", "components/versions.py")
-INFRA = (
-    "components/infra_check.py",
-    "components/infra_probe.py",
-    "components/model_server.py",
-    "serving/signatures.py",
-    "serving/warmup.py",
-)
-PUSHER = ("components/pusher.py", "components/evaluation.py", "components/versions.py", "components/registry.py")
+
+@dataclass(frozen=True)
+class Code:
+    """What decides the output of a component besides its inputs and parameters.
+
+    Attributes:
+      files: Python files of this project, or whole folders.
+      libraries: names of distributions whose version counts.
+    """
+
+    files: tuple[str, ...]
+    libraries: tuple[str, ...] = ()
 
 
-def digest(places: Iterable[str]) -> str:
-    """Digest of Python files: of what they do, so that comments, docstrings and layout do not count."""
+INGEST = Code(
+    (
+        "components/corpus_example_gen.py",
+        "components/staging.py",
+        "components/text.py",
+        "components/passages.py",
+    ),
+    # StatisticsGen and ExampleValidator have no place for a digest of their own, but run again on new examples, as all
+    # does that comes after: the versions that concern everything stand here.
+    ("tfx", "tensorflow-data-validation"),
+)
+GATE = Code(("components/anomaly_gate.py",))
+TRANSFORM = Code(("transform",), ("tensorflow", "tensorflow-transform"))
+TRAINER = Code(
+    (
+        "trainer/checkpoint.py",
+        "trainer/data.py",
+        "trainer/hardware.py",
+        "trainer/loop.py",
+        "trainer/model.py",
+        "trainer/optimizer.py",
+        "trainer/recurrent.py",
+        "trainer/run.py",
+        "trainer/windows.py",
+        "transform",
+    ),
+    ("tensorflow", "keras"),
+)
+EXPORT = Code(
+    (
+        "trainer/export.py",
+        "trainer/run.py",
+        "trainer/trigram.py",
+        "transform",
+        "serving/limits.py",
+        "serving/one_step.py",
+        "serving/sampling.py",
+        "serving/signatures.py",
+        "serving/warmup.py",
+    ),
+    ("tensorflow",),
+)
+BASELINE = Code(("components/last_blessed.py", "components/versions.py", "components/registry.py"))
+EVALUATOR = Code(
+    ("components/metrics.py", "components/evaluator.py", "components/versions.py"),
+    ("tensorflow", "tensorflow-model-analysis"),
+)
+INFRA = Code(
+    (
+        "components/infra_check.py",
+        "components/infra_probe.py",
+        "components/model_server.py",
+        "serving/signatures.py",
+        "serving/warmup.py",
+    ),
+    ("tensorflow",),
+)
+PUSHER = Code(("components/pusher.py", "components/evaluation.py", "components/versions.py", "components/registry.py"))
+
+
+def digest(*codes: Code) -> str:
+    """Digest of what the code does, in which comments, docstrings and layout do not count, and of the versions."""
     whole = hashlib.sha256()
-    for place in places:
-        path = ROOT / place
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            whole.update(f"{file.relative_to(ROOT)}\0{_meaning(file)}\0".encode())
+    for code in codes:
+        for place in code.files:
+            path = ROOT / place
+            for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+                whole.update(f"{file.relative_to(ROOT)}\0{_meaning(file)}\0".encode())
+        for library in code.libraries:
+            whole.update(f"{library}\0{version(library)}\0".encode())
     return whole.hexdigest()[:16]
 
 

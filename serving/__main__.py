@@ -7,6 +7,7 @@ import sys
 
 from components.errors import UserError
 from serving import commands
+from serving.client_errors import ClientError
 
 OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
@@ -42,6 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
+    except ClientError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -112,13 +112,22 @@ def find(path: str, name: str) -> ServedModel | None:
     return next((model for model in read(path) if model.name == name), None)
 
 
-def update(path: str, name: str, change: Callable[[ServedModel | None], ServedModel]) -> ServedModel:
+def update(
+    path: str,
+    name: str,
+    change: Callable[[ServedModel | None], ServedModel | None],
+    afterwards: Callable[[], None] = lambda: None,
+) -> ServedModel | None:
     """Change one model's entry under the file's lock; readers see the file before it or after it.
 
     Args:
       path: of the file, made if it is not there.
       name: of the model.
-      change: gets the entry as it is, None if there is none, and returns it as it shall be.
+      change: gets the entry as it is, None if there is none, and returns it as it shall be; None changes nothing.
+      afterwards: done when the file is written, before anybody else may change it.
+
+    Returns:
+      The entry as it is now.
 
     Raises:
       UserError: the file cannot be read, understood or written.
@@ -128,9 +137,10 @@ def update(path: str, name: str, change: Callable[[ServedModel | None], ServedMo
             text = _read(path)
             before = next((model for model in parse(text, path) if model.name == name), None)
             after = change(before)
-            if after != before:
+            if after is not None and after != before:
                 write_whole(path, merged(text, after, path))
-            return after
+            afterwards()
+            return after or before
     except OSError as error:
         raise UserError(
             f"The list of served models cannot be written: {error.strerror}. It is as it was. Make room or mend the "

@@ -1,6 +1,6 @@
 """How the pushed model is served: one set of values for every server, and for the manifests that describe them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,9 @@ class _Section(BaseModel):
 class BatchingSettings(_Section):
     """How requests that wait at the same time are joined."""
 
+    # TF Serving joins requests unseen, so that one with a bad value fails all that it was joined with, and all wait for
+    # the longest. The embedded server checks each first. auto: only where that is done; on, off: whatever the server.
+    mode: Literal["auto", "on", "off"] = "auto"
     max_rows: PositiveInt = 64  # rows in one batch
     max_waiting: PositiveInt = 100  # batches that may wait; more are refused
     timeout_microseconds: Annotated[int, Field(ge=0)] = 0  # how long a batch waits for more rows
@@ -42,6 +45,8 @@ class ServingSettings(_Section):
     poll_seconds: PositiveInt = 1  # between looks for a new version
     config_poll_seconds: PositiveInt = 2  # between looks at models.config for changed labels
     request_timeout_seconds: PositiveInt = 120
+    start_seconds: PositiveInt = 120  # until a version must be loaded, when a server starts or a label moves to it
+    stop_seconds: PositiveInt = 30  # for requests under way, when a server is asked to stop
     max_request_bytes: PositiveInt = 16 * 1024 * 1024  # embedded server only
     max_concurrent_requests: PositiveInt = 256  # embedded server only; more are refused with 503
     volume_claim: str = Field("char-rnn-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")  # in a cluster

@@ -11,7 +11,7 @@ import tensorflow_transform as tft
 from tfx.utils import io_utils
 
 from components.errors import UserError
-from trainer import data, export, hardware, optimizer, trigram, windows
+from trainer import data, export, hardware, optimizer, restore, trigram, windows
 from trainer.checkpoint import Checkpoints
 from trainer.loop import Loop
 from trainer.model import LanguageModel
@@ -102,9 +102,10 @@ def _train(
     )
     # Checkpoints fit the machine and the TensorFlow that wrote them; on another, training begins anew.
     fitting = f"{machine.precision}-{loop.batch_size}x{replicas}-tensorflow-{tf.__version__}"
-    checkpoints = Checkpoints(
-        os.path.join(directory, fitting), model, optimiser, loop.batch_size, chief, training["keep_every_epoch"]
-    )
+    saved = os.path.join(directory, fitting)
+    if chief:
+        restore.describe(saved, vocabulary, config["model"], training["restore_best"])
+    checkpoints = Checkpoints(saved, model, optimiser, loop.batch_size, chief, training["keep_every_epoch"])
     writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
     reporter = Reporter(loop.total_steps, training["log_every"], writer)
     position = loop.run(checkpoints, reporter, _sampler(model, vocabulary, training["sample_chars"], seed))

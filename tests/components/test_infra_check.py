@@ -84,9 +84,13 @@ def test_the_process_gets_the_model_and_finds_the_project(tmp_path: Path, monkey
         ("echo Loading; echo 'first' >&2; echo 'out of memory' >&2; exit 3", "ended with code 3: out of memory"),
         ("kill -9 $$", "ended with code -9: no output"),
         ("exit 0", "ended with code 0: no output"),
+        ("echo 5; exit 2", "ended with code 2: no output"),
+        ("echo null", "ended with code 0: no output"),
+        ("echo '[\"reason\"]'; echo 'odd' >&2", "ended with code 0: odd"),
+        ("echo '{}'", "ended with code 0: no output"),
     ],
 )
-def test_a_process_that_dies_speaks_against_the_model(
+def test_a_process_that_dies_or_gives_no_answer_speaks_against_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str], script: str, reason: str
 ) -> None:
     stand_in(tmp_path, monkeypatch, script)

@@ -1,11 +1,11 @@
-"""The model to compare with is the newest registered one that still exists and is not the candidate."""
+"""The model to compare with is copied; `registry.newest_other` chooses it (tests/components/test_registry.py)."""
 
 from pathlib import Path
 
 from tfx.types import standard_artifacts
 
 from components import registry, versions
-from components.last_blessed import LastBlessed, find
+from components.last_blessed import LastBlessed
 
 
 def model_at(path: Path, content: str = "graph") -> str:
@@ -21,45 +21,6 @@ def record(tmp_path: Path, version: int, digest: str) -> None:
     registry.record(str(tmp_path / "registry"), entry)
 
 
-def found(tmp_path: Path, candidate: str = "candidate") -> str | None:
-    path = find(str(tmp_path / "registry"), candidate)
-    return path and Path(path).name
-
-
-def test_without_a_registry_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
-    assert found(tmp_path) is None
-
-
-def test_the_newest_model_is_found(tmp_path: Path) -> None:
-    for version in (1, 2, 10):
-        record(tmp_path, version, f"digest {version}")
-        model_at(tmp_path / f"model-{version}")
-        model_at(tmp_path / f"served-{version}")
-    assert found(tmp_path) == "model-10"
-
-
-def test_the_candidate_is_never_compared_with_itself(tmp_path: Path) -> None:
-    for version, digest in ((1, "other"), (2, "candidate"), (3, "candidate")):
-        record(tmp_path, version, digest)
-        model_at(tmp_path / f"model-{version}")
-    assert found(tmp_path) == "model-1"
-    assert found(tmp_path, "other") == "model-3"
-
-
-def test_where_the_trained_model_is_gone_the_served_copy_does(tmp_path: Path) -> None:
-    record(tmp_path, 1, "digest")
-    (tmp_path / "model-1").mkdir()  # not whole
-    model_at(tmp_path / "served-1")
-    assert found(tmp_path) == "served-1"
-
-
-def test_a_model_that_is_gone_altogether_gives_way_to_an_older_one(tmp_path: Path) -> None:
-    record(tmp_path, 1, "first")
-    record(tmp_path, 2, "second")
-    model_at(tmp_path / "served-1")
-    assert found(tmp_path) == "served-1"
-
-
 def called(tmp_path: Path) -> standard_artifacts.Model:
     candidate, baseline = standard_artifacts.Model(), standard_artifacts.Model()
     candidate.uri, baseline.uri = str(tmp_path / "candidate"), str(tmp_path / "baseline")
@@ -68,6 +29,10 @@ def called(tmp_path: Path) -> standard_artifacts.Model:
         candidate=candidate, baseline=baseline, registry_directory=str(tmp_path / "registry"), newest="", sources=""
     )
     return baseline
+
+
+def test_without_a_registry_the_baseline_is_empty(tmp_path: Path) -> None:
+    assert called(tmp_path).get_string_custom_property("copied_from") == ""
 
 
 def test_the_component_hands_on_a_copy(tmp_path: Path) -> None:

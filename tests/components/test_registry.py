@@ -72,20 +72,46 @@ def test_a_reader_never_meets_half_an_entry(tmp_path: Path, monkeypatch: pytest.
     assert registry.entries(str(tmp_path)) == [ENTRY, entry(2)]
 
 
+# newest_other
+
+
+def recorded(tmp_path: Path, *made: Entry, gone: tuple[str, ...] = ()) -> str:
+    """Record entries, with trained models and served copies but for those whose names are `gone`."""
+    for one in made:
+        places = {kind: tmp_path / f"{kind}-{one.version}" for kind in ("model", "served")}
+        for place in places.values():
+            place.mkdir()
+            if place.name not in gone:
+                (place / "saved_model.pb").write_text("graph")
+        registry.record(str(tmp_path / "registry"), dataclasses.replace(one, **{k: str(p) for k, p in places.items()}))
+    return str(tmp_path / "registry")
+
+
 def test_the_newest_other_is_neither_of_that_model_nor_of_that_run(tmp_path: Path) -> None:
-    directory = str(tmp_path)
-    for made in (entry(1), entry(2), entry(3, digest="digest 2"), entry(4, run_key="run 2")):
-        registry.record(directory, made)
+    directory = recorded(tmp_path, entry(1), entry(2), entry(3, digest="digest 2"), entry(10, run_key="run 2"))
     newest = [
         registry.newest_other(directory),
-        registry.newest_other(directory, digest="digest 4"),
+        registry.newest_other(directory, digest="digest 10"),
         registry.newest_other(directory, run_key="run 2"),
         registry.newest_other(directory, digest="digest 2", run_key="run 2"),
     ]
-    assert [found and found.version for found in newest] == [4, 3, 3, 1]
+    assert [found and found.version for found in newest] == [10, 3, 3, 1]
 
 
 def test_there_is_no_other_when_all_are_of_that_model_or_that_run(tmp_path: Path) -> None:
-    registry.record(str(tmp_path), entry(1))
-    registry.record(str(tmp_path), entry(2, run_key="run 1"))
-    assert registry.newest_other(str(tmp_path), run_key="run 1") is None
+    directory = recorded(tmp_path, entry(1), entry(2, digest="digest 1"), entry(3, run_key="run 1"))
+    assert registry.newest_other(directory, digest="digest 1", run_key="run 1") is None
+
+
+def test_a_model_is_found_as_trained_else_as_served(tmp_path: Path) -> None:
+    directory = recorded(tmp_path, entry(1), entry(2), entry(3), gone=("model-2", "model-3", "served-3"))
+    found = [made.found_at() for made in registry.entries(directory)]
+    assert found == [str(tmp_path / "model-1"), str(tmp_path / "served-2"), None]
+
+
+def test_a_model_that_is_gone_altogether_gives_way_to_an_older_one(tmp_path: Path) -> None:
+    directory = recorded(tmp_path, entry(1), entry(2), gone=("model-2", "served-2"))
+    newest = registry.newest_other(directory)
+    assert newest
+    assert newest.version == 1
+    assert registry.newest_other(directory, digest="digest 1") is None

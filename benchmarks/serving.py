@@ -1,0 +1,239 @@
+"""Characters per second of generation: the tutorial's Python loop, `generate` in process, and over REST.
+
+    python benchmarks/serving.py [--units 512] [--embedding 64] [--chars 1000] [--rounds 3] [--json FILE]
+
+All in one run, interleaved over `--rounds`, on weights drawn at random: the speed does not depend on their values.
+In process the rows are one batch; over REST they are clients at the same time, against the embedded server, or with
+`--url` against any TF Serving that serves such a model (then its size is what it is).
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import httpx
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.tutorial_one_step import TutorialOneStep
+from serving.client import Client
+from serving.one_step import Defaults, OneStep, Weights
+from trainer import export
+from transform.vocabulary import Vocabulary
+
+CHARACTERS = "\n !$&',-.3:;?" + "".join(map(chr, [*range(65, 91), *range(97, 123)]))  # Shakespeare's 65
+CONCURRENCY = (1, 5, 16, 64)
+MODEL = "char_rnn"
+LOOP = "tutorial's Python loop"
+
+
+def random_export(directory: str, embedding: int, units: int) -> None:
+    random = np.random.default_rng(0)
+
+    def normal(*shape: int) -> Any:
+        return np.asarray(random.standard_normal(shape) * 0.08, np.float32)
+
+    ids = len(CHARACTERS) + 1
+    gru = (normal(embedding, 3 * units), normal(units, 3 * units), normal(2, 3 * units))
+    weights = Weights(normal(ids, embedding), [gru], normal(units, ids), normal(ids))
+    vocabulary = Vocabulary(tuple(map(ord, CHARACTERS)))
+    export.save(OneStep(weights, vocabulary, Defaults(300, 0.8, 0, 100_000), 1.5), directory, MODEL)
+
+
+@contextlib.contextmanager
+def embedded_server(serving_dir: Path) -> Iterator[str]:
+    """Start the embedded server on a free port of the loopback; yields its address."""
+    config = serving_dir / "models.config"
+    config.write_text(f'model_config_list {{ config {{ name: "{MODEL}" base_path: "{serving_dir / MODEL}" }} }}\n')
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "serving.embedded", f"--rest_api_port={port}", f"--model_config_file={config}"]
+    log = (serving_dir / "server.log").open("w")
+    server = subprocess.Popen(command, cwd=Path(__file__).resolve().parent.parent, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            if server.poll() is not None:
+                raise SystemExit(f"The server ended: {(serving_dir / 'server.log').read_text()[-2000:]}")
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{url}/v1/models/{MODEL}").is_success:
+                    break
+            time.sleep(0.2)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def in_process(directory: str) -> Callable[[int, int], list[float]]:
+    """`generate` of the SavedModel as one batch."""
+    generate = tf.saved_model.load(directory).signatures["generate"]
+
+    def run(rows: int, chars: int) -> list[float]:
+        began = time.perf_counter()
+        generate(
+            prompt=tf.constant(["ROMEO:"] * rows),
+            num_chars=tf.fill([rows], chars),
+            temperature=tf.fill([rows], 0.8),
+            top_k=tf.zeros([rows], tf.int32),
+            seed=tf.range(rows, dtype=tf.int64),
+        )["text"].numpy()
+        return [time.perf_counter() - began]
+
+    return run
+
+
+def tutorial(embedding: int, units: int) -> Callable[[int, int], list[float]]:
+    model = TutorialOneStep(CHARACTERS, embedding, units)
+
+    def run(rows: int, chars: int) -> list[float]:
+        began = time.perf_counter()
+        model.generate(["ROMEO:"] * rows, chars)
+        return [time.perf_counter() - began]
+
+    return run
+
+
+def clients(url: str, one: Callable[[Client, int, int], list[float]]) -> Callable[[int, int], list[float]]:
+    """So many clients at the same time, each doing `one(client, chars, seed)`, which returns seconds per request."""
+
+    def run(rows: int, chars: int) -> list[float]:
+        seconds: list[float] = []
+
+        def work(seed: int) -> None:
+            with Client(url, model=MODEL) as client:
+                seconds.extend(one(client, chars, seed))
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(rows)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return seconds
+
+    return run
+
+
+def whole(client: Client, chars: int, seed: int) -> list[float]:
+    began = time.perf_counter()
+    client.generate("ROMEO:", num_chars=chars, temperature=0.8, seed=seed)
+    return [time.perf_counter() - began]
+
+
+def streamed(client: Client, chars: int, seed: int) -> list[float]:
+    """Seconds until the first characters."""
+    began, first = time.perf_counter(), None
+    for _ in client.stream("ROMEO:", num_chars=chars, temperature=0.8, seed=seed):
+        first = first or time.perf_counter() - began
+    return [first or 0.0]
+
+
+def one_by_one(client: Client, chars: int, seed: int) -> list[float]:
+    seconds, last = [], time.perf_counter()
+    for _ in client.stream("ROMEO:", num_chars=chars, temperature=0.8, seed=seed, chunk_chars=1):
+        now = time.perf_counter()
+        seconds.append(now - last)
+        last = now
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--units", type=int, default=512)
+    parser.add_argument("--embedding", type=int, default=64)
+    parser.add_argument("--chars", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--url", help="a running TF Serving instead of the embedded server")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        serving_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serving-benchmark-")))
+        version = str(serving_dir / MODEL / "1")
+        random_export(version, options.embedding, options.units)
+        url = options.url or stack.enter_context(embedded_server(serving_dir))
+        ways = {
+            LOOP: (tutorial(options.embedding, options.units), options.chars // 4),
+            "generate in process": (in_process(version), options.chars),
+            "REST generate": (clients(url, whole), options.chars),
+            "REST stream": (clients(url, streamed), options.chars),
+            "REST, a character a request": (clients(url, one_by_one), options.chars // 10),
+        }
+        results = measure(ways, options.rounds)
+    show(results, options)
+    if options.json:
+        options.json.write_text(
+            json.dumps({"cores": os.cpu_count(), **vars(options), "results": results}, default=str, indent=2) + "\n"
+        )
+
+
+def measure(ways: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
+    """Interleaved: every way once in each round, so that a slow minute of the machine meets all of them."""
+    rates: dict[tuple[str, int], list[float]] = {}
+    latencies: dict[tuple[str, int], list[float]] = {}
+    for rows in CONCURRENCY:
+        for run, _ in ways.values():
+            run(rows, 20)  # traces, connections, first touches
+        for _ in range(rounds):
+            for name, (run, chars) in ways.items():
+                began = time.perf_counter()
+                seconds = run(rows, chars)
+                rates.setdefault((name, rows), []).append(rows * chars / (time.perf_counter() - began))
+                latencies.setdefault((name, rows), []).extend(seconds)
+    return [
+        {
+            "way": name,
+            "rows": rows,
+            "characters_per_second": statistics.median(rates[name, rows]),
+            "p50_ms": 1e3 * float(np.percentile(latencies[name, rows], 50)),
+            "p99_ms": 1e3 * float(np.percentile(latencies[name, rows], 99)),
+        }
+        for rows in CONCURRENCY
+        for name in ways
+    ]
+
+
+def show(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    table = Table(title=f"GRU {options.units}, embedding {options.embedding}, {options.chars} characters a request")
+    for name in ("way", "rows or clients", "characters/s", "p50 ms", "p99 ms", "x tutorial's loop", "x in process"):
+        table.add_column(name, justify="left" if name == "way" else "right")
+    rate = {(one["way"], one["rows"]): one["characters_per_second"] for one in results}
+    for one in results:
+        rows = one["rows"]
+        table.add_row(
+            one["way"],
+            str(rows),
+            f"{one['characters_per_second']:,.0f}",
+            f"{one['p50_ms']:.1f}",
+            f"{one['p99_ms']:.1f}",
+            f"{one['characters_per_second'] / rate[LOOP, rows]:.2f}",
+            f"{one['characters_per_second'] / rate['generate in process', rows]:.2f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        "Milliseconds are of a call; of the first characters for REST stream; of a character for the last row."
+    )
+    rest = {rows: rate["REST generate", rows] for rows in CONCURRENCY}
+    console.print(f"16 clients against one: {rest[16] / rest[1]:.2f} times the characters per second")
+    console.print(f"Streaming against one call: {rest[1] / rate['REST stream', 1] - 1:+.0%} time")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Files from the web, kept in a cache and checked against their SHA-256."""
+
+import hashlib
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import unquote
+
+from components.errors import UserError
+
+RETRY_PAUSES = (0.5, 2.0)  # seconds
+TIMEOUTS = (10, 60)  # seconds to connect, and between two reads
+
+
+class _TryAgain(UserError):
+    """A download that failed in a way that may pass."""
+
+
+class Unreachable(_TryAgain):
+    """A download that failed without a whole answer."""
+
+
+def fetch(url: str, expected: str | None, cache: Path) -> Path:
+    """Returns where the file at an http(s) URL lies in the cache; downloads it where it is missing or damaged.
+
+    Args:
+        url: the address.
+        expected: SHA-256 in hex digits; None: whatever comes is right, and what is cached stays.
+        cache: directory, made when needed.
+
+    Raises:
+        Unreachable: where no whole answer came, after some tries, or the cache cannot be written.
+        UserError: where the server refuses, or the checksum of what it sends differs.
+    """
+    # File systems limit the length of a name, and its end says what it is.
+    target = cache.absolute() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name(url)[-50:]}"
+    if _is_good(target, expected):
+        return target
+    for pause in RETRY_PAUSES:
+        try:
+            _download(url, expected, target)
+            return target
+        except _TryAgain:
+            time.sleep(pause)
+    _download(url, expected, target)
+    return target
+
+
+def name(url: str) -> str:
+    """Returns what to call the file at a URL: the last part of its path."""
+    last = unquote(re.split("[?#]", url)[0]).replace("\0", "").rstrip("/").rpartition("/")[2]
+    return "document.txt" if last in ("", ".", "..") else last
+
+
+def root_of(error: BaseException) -> str:
+    """What went wrong in the first place, without where the libraries have their objects."""
+    while (inner := error.__cause__ or getattr(next(iter(error.args), None), "reason", None)) and inner is not error:
+        error = inner
+    return re.sub(r"<\S+ object at \w+>[:,] ", "", str(error))
+
+
+def mismatch(where: str, expected: str, actual: str) -> UserError:
+    """The error of a file, at a URL or a path, whose SHA-256 is another."""
+    return UserError(
+        f"The corpus at {where} has another SHA-256 checksum than the {expected} expected: it was changed or damaged. "
+        f"Fetch it again, or give the checksum of the file that you mean. Received: {actual}"
+    )
+
+
+def _is_good(cached: Path, expected: str | None) -> bool:
+    if not os.path.isfile(cached):
+        return False
+    try:
+        return expected is None or hashlib.sha256(cached.read_bytes()).hexdigest() == expected
+    except OSError:
+        return False
+
+
+def _download(url: str, expected: str | None, target: Path) -> None:
+    import requests  # Takes longer to import than all else here, and most runs need no download.
+
+    digest = hashlib.sha256()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            requests.get(url, stream=True, timeout=TIMEOUTS) as response,
+            tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder,
+        ):
+            if not response.ok:
+                kind = _TryAgain if response.status_code >= 500 else UserError
+                raise _failed(url, f"HTTP {response.status_code} {response.reason}", kind)
+            with Path(folder, "document").open("wb") as file:
+                for chunk in response.iter_content(1 << 20):
+                    digest.update(chunk)
+                    file.write(chunk)
+            announced, received = response.headers.get("Content-Length", ""), response.raw.tell()
+            if announced.isdecimal() and received < int(announced):  # The libraries let an early end pass.
+                raise _failed(url, f"it ended after {received} of {announced} bytes", Unreachable)
+            if expected not in (None, digest.hexdigest()):
+                target.unlink(missing_ok=True)
+                raise mismatch(url, str(expected), digest.hexdigest())
+            os.replace(file.name, target)
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        raise _failed(url, error, Unreachable) from error
+    except requests.RequestException as error:
+        raise _failed(url, error) from error
+    except OSError as error:
+        reason = f"it cannot be kept in the cache {target.parent} ({error}); XDG_CACHE_HOME names another place for it"
+        raise _failed(url, reason, Unreachable) from error
+
+
+def _failed(url: str, reason: object, kind: type[UserError] = UserError) -> UserError:
+    told = root_of(reason) if isinstance(reason, BaseException) else reason
+    return kind(
+        f"The corpus at {url} cannot be downloaded: {told}. Check the address and the network, or download it by "
+        f"hand and give its path (--corpus PATH). Received: {url}"
+    )

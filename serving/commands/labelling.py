@@ -1,0 +1,39 @@
+"""What `promote` and `rollback` share: options, the change itself, and saying what came of it."""
+
+import argparse
+
+from serving import apply, inventory, release, status
+from serving.commands import places
+from serving.inventory import Shelf
+from serving.model_config import ServedModel
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `--server-url` and the options that say which model."""
+    parser.add_argument(
+        "--server-url",
+        metavar="URL",
+        help="a server that must have loaded a version before it gets a label, if it answers; "
+        "default: serving.host and serving.rest_port on this machine",
+    )
+    places.add_arguments(parser)
+
+
+def run(options: argparse.Namespace, change: apply.Change) -> int:
+    """Apply a change and print what is served now."""
+    config = places.config(options)
+    shelf = Shelf.of(config)
+    url = (options.server_url or status.url_of(config.serving.host, config.serving.rest_port)).rstrip("/")
+    entry = apply.apply(shelf, change, config.serving, url, lambda text: print(text, flush=True))
+    print(summary(entry, shelf))
+    return 0
+
+
+def summary(entry: ServedModel, shelf: Shelf) -> str:
+    """One line: which version answers what."""
+    versions = inventory.whole_versions(shelf.base)
+    labels = ", ".join(f"{label} is {version}" for label, version in sorted(entry.labels.items(), reverse=True))
+    served = release.allowed(entry.policy, versions)
+    withdrawn = [version for version in versions if version not in served]
+    text = f"{entry.name}: {labels}; requests without a label reach {release.reached(entry, versions)}"
+    return text + (f"; not served: {', '.join(map(str, withdrawn))}" if withdrawn else "")

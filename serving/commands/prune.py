@@ -1,0 +1,51 @@
+"""Delete the oldest versions, so that the newest N are left.
+
+Never deleted: a version with a label, the one that requests without a label reach, and any above `stable`.
+"""
+
+import argparse
+
+from components.errors import UserError
+from serving import apply, inventory, model_config, release
+from serving.commands import places
+from serving.inventory import Shelf
+from serving.model_config import ServedModel
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--keep", type=int, required=True, metavar="N", help="so many of the newest are kept")
+    places.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Delete and say what was deleted."""
+    if options.keep < 1:
+        raise UserError(f"At least one version is kept. Received: --keep {options.keep}")
+    shelf = Shelf.of(places.config(options))
+    inventory.require_versions(shelf)
+    doomed: list[int] = []
+
+    def change(before: ServedModel | None) -> ServedModel | None:
+        versions = inventory.require_versions(shelf)
+        after, deleted = release.prune(apply.entry_of(shelf, before, versions), versions, options.keep)
+        doomed.extend(deleted)
+        # Only a policy that names what is deleted has to be written: on a full disk nothing can be.
+        return after if before and before.policy != after.policy else None
+
+    # Within the lock, so that no label moves to a version that is being deleted; each loses its number after the file
+    # has stopped naming it.
+    model_config.update(shelf.config_path, shelf.name, change, lambda: _delete(shelf, doomed))
+    left = inventory.whole_versions(shelf.base)
+    print(f"deleted: {_listed(doomed) if doomed else 'nothing'}; left: {_listed(left)}")
+    return 0
+
+
+def _delete(shelf: Shelf, versions: list[int]) -> None:
+    inventory.remove_leftovers(shelf.base)
+    for version in versions:
+        inventory.delete(shelf.base, version)
+
+
+def _listed(versions: list[int]) -> str:
+    return ", ".join(map(str, versions))

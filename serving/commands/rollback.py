@@ -1,0 +1,21 @@
+"""Put `stable` back to the version before it and withdraw everything above, at once and for every request.
+
+Nothing is deleted. Models that are pushed afterwards wait until one is promoted.
+"""
+
+import argparse
+from functools import partial
+
+from serving import release
+from serving.commands import labelling
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--to", type=int, metavar="VERSION", help="default: the whole version below `stable`")
+    labelling.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Withdraw the versions and say what is served now."""
+    return labelling.run(options, partial(release.rollback, to=options.to))

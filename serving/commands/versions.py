@@ -1,0 +1,74 @@
+"""List the pushed versions of a model: which are served, under which label, how good they are, and their size."""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from serving import inventory, model_config
+from serving.commands import places
+from serving.inventory import Shelf, Version
+
+_UNKNOWN = "-"
+_FILE_WIDTH = 160  # characters, where no terminal says how many it has
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--json", action="store_true", help="as a JSON list, oldest first")
+    places.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the list."""
+    shelf = Shelf.of(places.config(options))
+    found = inventory.versions(shelf, model_config.find(shelf.config_path, shelf.name))
+    if options.json:
+        print(json.dumps([dataclasses.asdict(version) for version in found], indent=2, ensure_ascii=False))
+    elif found:
+        console = Console(file=sys.stdout, highlight=False)
+        if not console.is_terminal:
+            console = Console(file=sys.stdout, highlight=False, width=_FILE_WIDTH)
+        console.print(f"{shelf.name} in {shelf.base}", soft_wrap=True, markup=False)
+        console.print(_table(found))
+    else:
+        print(f"No version of the model {shelf.name} has been pushed to {shelf.base}.")
+    return 0
+
+
+def _table(found: list[Version]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title, justify in (
+        ("version", "right"),
+        ("labels", "left"),
+        ("state", "left"),
+        ("perplexity", "right"),
+        ("bits", "right"),
+        ("size", "right"),
+        ("pushed", "left"),
+        ("corpus", "left"),
+    ):
+        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for version in found:
+        table.add_row(
+            str(version.number),
+            " ".join(version.labels) or _UNKNOWN,
+            _state(version),
+            _UNKNOWN if version.perplexity is None else f"{version.perplexity:.3f}",
+            _UNKNOWN if version.bits_per_character is None else f"{version.bits_per_character:.3f}",
+            f"{version.bytes / 1e6:.1f} MB",
+            (version.pushed_at or _UNKNOWN)[:16].replace("T", " "),
+            Text(os.path.basename(version.corpus or _UNKNOWN)),
+        )
+    return table
+
+
+def _state(version: Version) -> str:
+    if not version.whole:
+        return "not whole"
+    return "served, default" if version.default else "served" if version.served else "withdrawn"

@@ -1,0 +1,187 @@
+"""What lies in a serving directory on this machine, and what the registry knows about it.
+
+The pipeline's own bookkeeping (`components.versions`, `components.registry`) also reads buckets, by TensorFlow, which
+takes seconds to import; an operator's command must not.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import UserError
+from pipeline.config import Config
+from pipeline.places import Places
+from serving import release
+from serving.model_config import All, ServedModel, path_in
+
+_SAVED_MODEL = "saved_model.pb"
+_WITHDRAWN = ".withdrawn-"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The places of one model.
+
+    Attributes:
+      name: of the model.
+      root: of its runs.
+      base: directory of its versions, `<serving-dir>/<name>`.
+      registry: directory of what is known of pushed models.
+    """
+
+    name: str
+    root: str
+    base: str
+    registry: str
+
+    @classmethod
+    def of(cls, config: Config) -> "Shelf":
+        """The places of a configuration.
+
+        Raises:
+          UserError: the serving directory is in a bucket.
+        """
+        places = Places.of(config)
+        if "://" in places.serving:
+            raise UserError(
+                "Labels and versions can be managed in a directory of this machine only. Mount the bucket, and give "
+                f"the mounted directory. Received: --serving-dir {config.serving_dir or config.root}"
+            )
+        return cls(config.model_name, places.root, places.serving, places.registry)
+
+    @property
+    def serving_dir(self) -> str:
+        """Directory of all models."""
+        return os.path.dirname(self.base)
+
+    @property
+    def config_path(self) -> str:
+        """Where `models.config` is."""
+        return path_in(self.serving_dir)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version on disk. What the registry does not know is None.
+
+    Attributes:
+      number: its name, which TF Serving takes for a number.
+      whole: whether a SavedModel lies there.
+      served: whether the policy of `models.config` lets it answer.
+      default: whether requests without a version or label reach it.
+      labels: that point to it.
+      bytes: its size.
+      perplexity: on the eval split of its corpus.
+      bits_per_character: the same in bits.
+      corpus: what it learned from.
+      pushed_at: time, ISO 8601, UTC.
+    """
+
+    number: int
+    whole: bool
+    served: bool
+    default: bool
+    labels: tuple[str, ...]
+    bytes: int
+    perplexity: float | None = None
+    bits_per_character: float | None = None
+    corpus: str | None = None
+    pushed_at: str | None = None
+
+
+def directories(base: str) -> dict[int, Path]:
+    """Directories below `base` that TF Serving takes for versions, whole or not, by ascending number."""
+    try:
+        found = [entry for entry in os.scandir(base) if entry.name.isdecimal() and entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {int(entry.name): Path(entry.path) for entry in sorted(found, key=lambda entry: int(entry.name))}
+
+
+def whole_versions(base: str) -> list[int]:
+    """Numbers of the versions below `base` in which a SavedModel lies, in ascending order."""
+    return [number for number, path in directories(base).items() if _is_whole(path)]
+
+
+def require_versions(shelf: Shelf) -> list[int]:
+    """`whole_versions`, of which there must be one.
+
+    Raises:
+      UserError: no model has been pushed there.
+    """
+    found = whole_versions(shelf.base)
+    if not found:
+        raise UserError(
+            f"No version of the model {shelf.name} has been pushed there yet. Train one with `python local_runner.py`, "
+            f"or say where it is with --model, --root or --serving-dir. Received: {shelf.base}"
+        )
+    return found
+
+
+def versions(shelf: Shelf, model: ServedModel | None) -> list[Version]:
+    """Everything that is on disk, oldest first, with what is known about it.
+
+    Args:
+      shelf: where to look.
+      model: its entry in `models.config`, None before there is one: the first one serves every version.
+    """
+    found = directories(shelf.base)
+    whole = [number for number, path in found.items() if _is_whole(path)]
+    entry = model or ServedModel(shelf.name, shelf.base, All())
+    served = set(release.allowed(entry.policy, whole))
+    return [
+        Version(
+            number=number,
+            whole=number in whole,
+            served=number in served,
+            default=number == release.reached(entry, whole),
+            labels=tuple(sorted(label for label, version in entry.labels.items() if version == number)),
+            bytes=_size(path),
+            **_known(shelf, number),
+        )
+        for number, path in found.items()
+    ]
+
+
+def delete(base: str, version: int) -> None:
+    """Delete a version: first it loses its number by one rename, so that no server meets half of it."""
+    path = directories(base)[version]
+    gone = path.with_name(f"{_WITHDRAWN}{path.name}")
+    shutil.rmtree(gone, ignore_errors=True)  # of a deletion that was killed
+    path.rename(gone)
+    shutil.rmtree(gone)
+
+
+def remove_leftovers(base: str) -> None:
+    """Delete what deletions that were killed have left."""
+    for path in Path(base).glob(f"{_WITHDRAWN}*"):
+        shutil.rmtree(path)
+
+
+def _is_whole(path: Path) -> bool:
+    return (path / _SAVED_MODEL).is_file()
+
+
+def _size(path: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except FileNotFoundError:  # deleted meanwhile
+                continue
+    return total
+
+
+def _known(shelf: Shelf, number: int) -> dict[str, Any]:
+    """What the registry knows about a version; nothing where the model was pushed from another root."""
+    try:
+        entry = json.loads((Path(shelf.registry) / f"{number}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(entry, dict):
+        return {}
+    return {name: entry.get(name) for name in ("perplexity", "bits_per_character", "corpus", "pushed_at")}

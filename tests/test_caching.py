@@ -1,0 +1,261 @@
+"""What runs again after an edit: exactly what depends on it.
+
+The project is copied and its `local_runner.py` run from there, as a user would, so that code can be edited. Two such
+projects run side by side, each one run after the other, and every edit stays for the runs after it. A run may make
+several edits at once if it still shows what each of them did: `test_edits_of_a_run_do_not_hide_each_other`.
+Upgrades of libraries are not made here: that their versions are part of the digests is seen in
+tests/pipeline/test_sources.py, and here that the digests are part of what TFX compares.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import sources
+from pipeline.sources import Code
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = ("components", "pipeline", "serving", "trainer", "transform", "local_runner.py")
+SMALL = {
+    "model.units": 16,
+    "model.embedding": 8,
+    "training.batch_size": 8,
+    "training.sequence_length": 25,
+    "training.steps": 4,
+    "training.eval_every": 4,
+    "training.warmup_steps": 1,
+    "training.sample_chars": 0,
+    # Whatever comes out of so little is blessed.
+    "evaluation.threshold": 1_000_000,
+    "evaluation.max_increase": 1_000_000,
+}
+AFTER_EVALUATOR = {"Evaluator", "Pusher"}
+AFTER_TRAINER = {"Trainer", "LastBlessed", "InfraCheck"} | AFTER_EVALUATOR
+AFTER_TRANSFORM = {"Transform"} | AFTER_TRAINER
+AFTER_SCHEMA = {"ImportSchemaGen", "ExampleValidator", "AnomalyGate"} | AFTER_TRANSFORM
+AFTER_CORPUS = {"CorpusExampleGen", "StatisticsGen", "ExampleValidator", "AnomalyGate"} | AFTER_TRANSFORM
+ALL = AFTER_SCHEMA | AFTER_CORPUS
+
+
+class Project:
+    """A copy of the program with a corpus and a root of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.program, self.root, self.corpus = directory / "program", directory / "root", directory / "play.txt"
+        self.settings: dict[str, Any] = dict(SMALL)
+        self.program.mkdir(parents=True)
+        for name in PROGRAM:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+            copy(ROOT / name, self.program / name)
+        sample = ROOT / "components" / "sample" / "the_lamp_at_harrow_quay.txt"
+        self.corpus.write_text(sample.read_text(encoding="utf-8")[:20_000], encoding="utf-8")
+        self.serving = self.root / "serving" / "char_rnn"
+        self.registry = self.root / "registry" / "char_rnn"
+
+    def run(self) -> dict[str, Any]:
+        """Run the program; returns its summary, with `served`, `registered` and `trained` read from disk."""
+        summary = self.root.parent / "summary.json"
+        summary.unlink(missing_ok=True)
+        command = [sys.executable, "local_runner.py", "--corpus", self.corpus, "--root", self.root]
+        command += ["--summary", summary, *(f"--set={key}={value}" for key, value in self.settings.items())]
+        environment = {key: value for key, value in os.environ.items() if key not in ("TF_CONFIG", "PYTHONPATH")}
+        done = subprocess.run(command, cwd=self.program, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
+        found["served"] = sorted(path.name for path in self.serving.iterdir())
+        found["registered"] = sorted(path.stem for path in self.registry.iterdir())
+        found["trained"] = sorted(path.name for path in (self.root / "checkpoints").iterdir())
+        return found
+
+    def append(self, file: str, line: str) -> None:
+        with (self.program / file).open("a", encoding="utf-8") as opened:
+            opened.write(f"\n{line}\n")
+
+    def set(self, key: str, value: Any) -> None:
+        assert self.settings.get(key) != value
+        self.settings[key] = value
+
+    def touch_corpus(self) -> None:
+        os.utime(self.corpus, (1_000_000_000, 1_000_000_000))
+
+    def change_a_character(self) -> None:
+        """Leaves size and time stamp as they are."""
+        before, text = self.corpus.stat(), self.corpus.read_text(encoding="utf-8")
+        place = text.index("the", 5_000)
+        self.corpus.write_text(text[:place] + "T" + text[place + 1 :], encoding="utf-8")
+        os.utime(self.corpus, ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = self.corpus.stat()
+        assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+    def loosen_schema(self) -> None:
+        path = self.program / "components" / "schema" / "schema.pbtxt"
+        before = path.read_text(encoding="utf-8")
+        after = before.replace("min: 16", "min: 15")
+        assert before != after
+        path.write_text(after, encoding="utf-8")
+
+
+def _line(file: str) -> Callable[[Project], None]:
+    return lambda project: project.append(file, "EDITED = True")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change, and the components that depend on it; `own` is the first of them, which no other could make run."""
+
+    make: Callable[[Project], None]
+    own: str = ""
+    reruns: set[str] = field(default_factory=set)
+
+
+EDITS = {
+    "nothing": Edit(lambda project: None),
+    "a comment in the trainer": Edit(lambda project: project.append("trainer/loop.py", "# A remark.")),
+    "the time stamp of the corpus": Edit(Project.touch_corpus),
+    "the registry entry is deleted": Edit(lambda project: (project.registry / "1.json").unlink()),
+    "the served version is deleted": Edit(lambda project: shutil.rmtree(project.serving / "1")),
+    "a line of the gate": Edit(_line("components/anomaly_gate.py"), "AnomalyGate", {"AnomalyGate"}),
+    "a line of the infra check": Edit(_line("components/infra_probe.py"), "InfraCheck", {"InfraCheck", "Pusher"}),
+    "a metric": Edit(_line("components/metrics.py"), "Evaluator", AFTER_EVALUATOR),
+    "a threshold": Edit(lambda project: project.set("evaluation.threshold", 999_999), "Evaluator", AFTER_EVALUATOR),
+    "an export value": Edit(lambda project: project.set("export.temperature", 0.5), "Trainer", AFTER_TRAINER),
+    "a trainer parameter": Edit(lambda project: project.set("training.learning_rate", 0.01), "Trainer", AFTER_TRAINER),
+    "a line of the trainer": Edit(_line("trainer/loop.py"), "Trainer", AFTER_TRAINER),
+    "the vocabulary code": Edit(_line("transform/preprocessing.py"), "Transform", AFTER_TRANSFORM),
+    "the schema": Edit(Project.loosen_schema, "ImportSchemaGen", AFTER_SCHEMA),
+    "one character of the corpus": Edit(Project.change_a_character, "CorpusExampleGen", AFTER_CORPUS),
+}
+# Two projects, and the edits before each of their runs after the first.
+HARMLESS = ("nothing", "a comment in the trainer", "the time stamp of the corpus", "the registry entry is deleted")
+LATE = (
+    HARMLESS,
+    ("a line of the gate", "the served version is deleted"),
+    ("a metric", "a line of the infra check"),
+    ("a threshold",),
+    ("an export value",),
+    ("the vocabulary code",),
+)
+EARLY = (("a line of the trainer",), ("a trainer parameter",), ("the schema",), ("one character of the corpus",))
+Runs = dict[tuple[str, ...], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("projects")
+
+
+@pytest.fixture(scope="module")
+def runs(directory: Path) -> Runs:
+    """The summary of every run by its edits; of the first runs by ("late",) and ("early",)."""
+
+    def one_after_the_other(name: str, plan: tuple[tuple[str, ...], ...]) -> Runs:
+        project = Project(directory / name)
+        made: Runs = {(name,): project.run()}
+        for edits in plan:
+            for edit in edits:
+                EDITS[edit].make(project)
+            made[edits] = project.run()
+        return made
+
+    with ThreadPoolExecutor(2) as pool:
+        late, early = pool.map(one_after_the_other, ("late", "early"), (LATE, EARLY))
+    return late | early
+
+
+def _executed(run: dict[str, Any]) -> set[str]:
+    how = {name: component["how"] for name, component in run["components"].items()}
+    assert how.keys() == ALL
+    assert set(how.values()) <= {"executed", "cached"}
+    return {name for name, word in how.items() if word == "executed"}
+
+
+@pytest.mark.parametrize("edits", [*LATE, *EARLY], ids=" + ".join)
+def test_edits_of_a_run_do_not_hide_each_other(edits: tuple[str, ...]) -> None:
+    for edit in edits:
+        others = [EDITS[other].reruns for other in edits if other != edit]
+        assert EDITS[edit].own not in set().union(*others)
+
+
+@pytest.mark.parametrize("edits", [*LATE, *EARLY], ids=" + ".join)
+def test_what_depends_on_an_edit_runs_again_and_nothing_else(runs: Runs, edits: tuple[str, ...]) -> None:
+    assert _executed(runs[edits]) == set().union(*(EDITS[edit].reruns for edit in edits))
+
+
+@pytest.mark.parametrize("project", ["late", "early"])
+def test_a_first_run_runs_everything(runs: Runs, project: str) -> None:
+    first = runs[project,]
+    assert _executed(first) == ALL
+    assert (first["served"], first["registered"]) == (["1"], ["1"])
+
+
+def test_a_deleted_registry_entry_comes_back(runs: Runs) -> None:
+    run = runs[HARMLESS]
+    assert (run["pushed_version"], run["served"], run["registered"]) == ("1", ["1"], ["1"])
+
+
+def test_a_deleted_version_is_served_again_under_a_new_number(runs: Runs) -> None:
+    run = runs["a line of the gate", "the served version is deleted"]
+    assert (run["pushed_version"], run["served"], run["registered"]) == ("2", ["2"], ["1", "2"])
+
+
+def test_what_changes_no_model_pushes_no_version(runs: Runs) -> None:
+    for edits in (("a metric", "a line of the infra check"), ("a threshold",)):
+        assert (runs[edits]["pushed_version"], runs[edits]["served"]) == ("2", ["2"])
+
+
+def test_an_export_value_exports_again_without_training(runs: Runs) -> None:
+    before, after = runs["a threshold",], runs["an export value",]
+    assert after["trained"] == before["trained"]
+    assert after["perplexity"] == before["perplexity"]
+    assert after["served"] == ["2", "3"]
+
+
+@pytest.mark.parametrize("edit", ["a line of the trainer", "a trainer parameter", "one character of the corpus"])
+def test_what_decides_the_weights_trains_again(runs: Runs, edit: str) -> None:
+    order = [("early",), *EARLY]
+    before = runs[order[order.index((edit,)) - 1]]
+    assert set(runs[edit,]["trained"]) > set(before["trained"])
+
+
+def test_a_schema_that_lets_the_same_records_pass_does_not_train_again(runs: Runs) -> None:
+    before, after = runs["a trainer parameter",], runs["the schema",]
+    assert after["trained"] == before["trained"]
+    assert after["pushed_version"] == before["pushed_version"]
+
+
+@pytest.mark.parametrize(
+    ("component", "code"),
+    [
+        ("CorpusExampleGen", sources.INGEST),
+        ("AnomalyGate", sources.GATE),
+        ("Transform", sources.TRANSFORM),
+        ("Trainer", sources.TRAINER),
+        ("Trainer", sources.EXPORT),
+        ("LastBlessed", sources.BASELINE),
+        ("Evaluator", sources.EVALUATOR),
+        ("InfraCheck", sources.INFRA),
+        ("Pusher", sources.PUSHER),
+    ],
+)
+def test_the_digest_is_one_of_the_parameters_that_tfx_compares(
+    runs: Runs, directory: Path, component: str, code: Code
+) -> None:
+    """As ML Metadata has them of the first run, in which nothing was edited yet."""
+    query = """
+        WITH Node AS (SELECT execution_id FROM Association JOIN Context ON context_id = Context.id WHERE name = ?)
+        SELECT string_value FROM ExecutionProperty
+        WHERE execution_id = (SELECT MIN(execution_id) FROM Node) AND string_value IS NOT NULL"""
+    with sqlite3.connect(directory / "late" / "root" / "metadata.db") as store:
+        parameters = [row[0] for row in store.execute(query, [f"char_rnn.{component}"])]
+    assert any(sources.digest(code) in parameter for parameter in parameters), parameters
