@@ -1,0 +1,104 @@
+"""TF Serving's REST contract, case by case, against a running server; and properties that join several requests."""
+
+from typing import Any
+
+import pytest
+
+from tests.serving.contract import exports, lookups, resources, routing, shapes, syntax, values, wire
+from tests.serving.contract.case import CONTRACT, TEXT, Case, encode, unique
+
+CASES = unique([table.CASES for table in (routing, syntax, shapes, values, lookups, resources, exports)])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_answer_conforms(server: wire.Server, case: Case) -> None:
+    complaint = case.complaint(server.send(case.method, case.target, case.body, case.headers))
+    assert not complaint, complaint
+
+
+def test_the_table_is_large_enough_to_be_a_contract() -> None:
+    assert len(CASES) >= 200
+    assert all(case.source and case.answers for case in CASES)
+
+
+def _predict(server: wire.Server, target: str, **body: Any) -> Any:
+    response = server.send("POST", f"{target}:predict", encode(body))
+    assert response.status == 200, response.text()
+    return response.json()
+
+
+def _generate(server: wire.Server, place: str = "", **changes: Any) -> str:
+    instance = exports.GOOD | changes
+    return str(_predict(server, TEXT + place, signature_name="generate", instances=[instance])["predictions"][0])
+
+
+def test_one_seed_is_one_text_and_another_seed_another(server: wire.Server) -> None:
+    assert _generate(server, num_chars=200) == _generate(server, num_chars=200)
+    assert _generate(server, num_chars=200) != _generate(server, num_chars=200, seed=8)
+
+
+def test_defaults_draw_a_new_seed_for_every_request(server: wire.Server) -> None:
+    texts = {_predict(server, TEXT, instances=["a"])["predictions"][0] for _ in range(4)}
+    assert len(texts) > 1
+
+
+def test_rows_and_columns_give_the_same_text(server: wire.Server) -> None:
+    columns = _predict(server, TEXT, signature_name="generate", inputs=exports.CONTROLS)
+    assert columns == {"outputs": [_generate(server)]}
+
+
+def test_a_row_does_not_depend_on_its_neighbours(server: wire.Server) -> None:
+    others = [exports.GOOD | {"seed": n, "prompt": "x" * n, "num_chars": 3 * n} for n in range(5)]
+    together = _predict(server, TEXT, signature_name="generate", instances=[*others, exports.GOOD])
+    assert together["predictions"][-1] == _generate(server)
+
+
+def test_versions_and_labels_are_different_models(server: wire.Server) -> None:
+    old, new = (_generate(server, place, num_chars=200) for place in ("/versions/3", "/versions/7"))
+    assert old != new
+    assert _generate(server, "/labels/stable", num_chars=200) == old
+    assert _generate(server, "/labels/canary", num_chars=200) == new
+    assert _generate(server, num_chars=200) == new
+
+
+def test_chunks_join_to_the_same_text_as_one_request(server: wire.Server) -> None:
+    whole, text, state, prompt = _generate(server, num_chars=90), "", exports.FRESH, exports.GOOD["prompt"]
+    for chunk in (1, 39, 0, 50):
+        instance = exports.GOOD | {"prompt": prompt, "state": state, "num_chars": chunk}
+        answer = _predict(server, TEXT, signature_name="generate_from_state", instances=[instance])
+        (row,) = answer["predictions"]
+        text, state, prompt = text + row["text"], row["state"], ""
+    assert text == whole
+
+
+def test_a_connection_is_kept_for_further_requests(server: wire.Server) -> None:
+    body = encode({"instances": [1.0]})
+    with server.connect() as connection:
+        for target, status in (
+            (f"{CONTRACT}:predict", 200),
+            (f"{CONTRACT}:nothing", 400),
+            (f"{CONTRACT}:predict", 200),
+        ):
+            connection.sendall(wire.request(server, "POST", target, body))
+            assert wire.read(connection).status == status
+
+
+def test_pipelined_requests_are_answered_in_order(server: wire.Server) -> None:
+    with server.connect() as connection, connection.makefile("rb") as stream:
+        requests = [
+            wire.request(server, "POST", f"{CONTRACT}:predict", encode({"instances": [float(n)]})) for n in range(5)
+        ]
+        connection.sendall(b"".join(requests))
+        for n in range(5):
+            assert b"200" in stream.readline()
+            length = 0
+            while (line := stream.readline()).strip():
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            assert b"%.1f" % (n / 2 + 3) in stream.read(length)
+
+
+def test_http_1_0_is_answered(server: wire.Server) -> None:
+    body = encode({"instances": [1.0]})
+    head = f"POST {CONTRACT}:predict HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    assert server.exchange(head + body).json() == {"predictions": [3.5]}
