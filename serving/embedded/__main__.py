@@ -63,7 +63,8 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     batching = _batching(options.batching_parameters_file)
     metrics_path = _metrics_path(options.monitoring_config_file)
     model_config.parse(_read(options.model_config_file), options.model_config_file)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised, and logged by us
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Late, for TensorFlow takes seconds to import and a mistake in the flags shall be answered before.
     import uvicorn
 
@@ -131,8 +132,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _port_taken(host: str, port: int, error: OSError | OverflowError) -> UserError:
+    reason = getattr(error, "strerror", None) or error
     return UserError(
-        f"The server cannot listen there: {getattr(error, 'strerror', None) or error}. Stop what uses the port, or give another one with "
+        f"The server cannot listen there: {reason}. Stop what uses the port, or give another one with "
         f"--rest_api_port. Received: {host} port {port}"
     )
 
