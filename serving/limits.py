@@ -46,6 +46,10 @@ def read(directory: str) -> Limits | None:
         return None
     with gfile.GFile(path) as file:
         try:
-            return Limits(**json.loads(file.read()))
-        except (TypeError, ValueError):
+            values = json.loads(file.read())
+            temperature = values.pop("temperature")
+            if not isinstance(temperature, (int, float)) or any(type(value) is not int for value in values.values()):
+                return None
+            return Limits(temperature=temperature, **values)
+        except (AttributeError, KeyError, TypeError, ValueError):
             return None

@@ -5,19 +5,23 @@ It takes the flags of `tensorflow_model_server` that mean something to it, and i
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import re
+import resource
 import signal
 import socket
 import sys
 from pathlib import Path
 
 from components.errors import UserError
+from serving import model_config
 from serving.settings import BatchingSettings, ServingSettings
 
 USER_ERROR = 2
 _DEFAULTS = ServingSettings()
+_IDLE_SECONDS = 60  # a connection without a request is kept so long; clients keep theirs for less
 
 
 def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
@@ -45,9 +49,11 @@ def main(argv: list[str] | None = None) -> int:
     logging.captureWarnings(True)
     if ignored:
         logging.info("Flags that mean nothing to the embedded server: %s", " ".join(ignored))
+    _allow_many_connections()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, _end)  # until uvicorn has handlers of its own, and after
     try:
-        listening = _listen(options.host, options.rest_api_port)
-        return _serve(options, listening)
+        return _serve(options, _listen(options.host, options.rest_api_port))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
@@ -56,11 +62,13 @@ def main(argv: list[str] | None = None) -> int:
 def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     batching = _batching(options.batching_parameters_file)
     metrics_path = _metrics_path(options.monitoring_config_file)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    model_config.parse(_read(options.model_config_file), options.model_config_file)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised, and logged by us
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Late, for TensorFlow takes seconds to import and a mistake in the flags shall be answered before.
     import uvicorn
 
-    from serving.embedded.app import Limits, Server
+    from serving.embedded import app, http
     from serving.embedded.catalogue import Catalogue
     from serving.embedded.metrics import Metrics
 
@@ -72,7 +80,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
         options.model_config_file_poll_wait_seconds,
         metrics.loaded,
     )
-    limits = Limits(
+    limits = app.Limits(
         timeout_seconds=options.rest_api_timeout_in_ms / 1000,
         body_bytes=options.max_request_bytes,
         requests=options.max_concurrent_requests,
@@ -80,19 +88,35 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
         metrics_path=metrics_path,
     )
     config = uvicorn.Config(
-        Server(catalogue, metrics, limits).application(),
-        http="httptools",
+        app.Server(catalogue, metrics, limits).application(),
+        http=http.Protocol,
         ws="none",
+        lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=options.rest_api_timeout_in_ms // 1000 + 1,
     )
-    server = uvicorn.Server(config)
     host, port = listening.getsockname()[:2]
     logging.info("REST API at %s port %d", host, port)
-    asyncio.run(server.serve([listening]))
+    try:
+        asyncio.run(http.Server(config, catalogue.end).serve([listening]))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise _port_taken(host, port, error) from error
     return 0
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets a process have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -102,13 +126,18 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listening.close()
-        raise UserError(
-            f"The server cannot listen there: {error.strerror}. Stop what uses the port, or give another one with "
-            f"--rest_api_port. Received: {host} port {port}"
-        ) from error
+        raise _port_taken(host, port, error) from error
     return listening  # not listening yet: like TF Serving, nothing is answered before the first look at the models
+
+
+def _port_taken(host: str, port: int, error: OSError | OverflowError) -> UserError:
+    reason = getattr(error, "strerror", None) or error
+    return UserError(
+        f"The server cannot listen there: {reason}. Stop what uses the port, or give another one with "
+        f"--rest_api_port. Received: {host} port {port}"
+    )
 
 
 def _batching(path: str | None) -> BatchingSettings:
@@ -117,7 +146,10 @@ def _batching(path: str | None) -> BatchingSettings:
     text = _read(path)
     names = {"max_rows": "max_batch_size", "max_waiting": "max_enqueued_batches", "threads": "num_batch_threads"}
     found = {name: re.search(rf"\b{key}\s*\{{\s*value\s*:\s*(\d+)", text) for name, key in names.items()}
-    return BatchingSettings.model_validate({name: int(match[1]) for name, match in found.items() if match})
+    values = {name: int(match[1]) for name, match in found.items() if match}
+    if 0 in values.values():
+        raise UserError(f"Batches and threads are at least one. Received: {values} in {path}")
+    return BatchingSettings.model_validate(values)
 
 
 def _metrics_path(path: str | None) -> str | None:
@@ -143,5 +175,4 @@ def _truth(word: str) -> bool:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

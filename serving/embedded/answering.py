@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from serving.embedded.generation import SIGNATURE, Generator
 from serving.embedded.loaded import Loaded
 from serving.embedded.signature import Signature, Tensors
+from serving.embedded.statuses import Refusal
 from serving.limits import Limits
 
+_MOST_CHARACTERS = 500_000  # read at once by a signature that is not batched
 _CONTROLS = {"prompt", "num_chars", "temperature", "top_k", "seed"}
 # What the signatures of the OneStep model take and give; a model of another kind runs without batching.
 _GENERATING = {
@@ -45,7 +47,7 @@ class Answering:
         """Outputs of a signature by name.
 
         Raises:
-          Refusal: the graph refuses the inputs, or too much is waiting.
+          Refusal: the graph refuses the inputs, they are too large, or too much is waiting.
         """
         generator, limits = self._generator, self.loaded.limits
         if generator is not None and limits is not None and name in _GENERATING:
@@ -54,6 +56,7 @@ class Answering:
                 texts, states = await _outcome(generator.submit(full))
                 outputs = {"text": texts, "state": states}
                 return {one: outputs[one] for one in self.loaded.signature(name).outputs}
+        _check_size(inputs)
         return await _outcome(self._alone.submit(self.loaded.run, name, inputs))
 
     def close(self) -> None:
@@ -66,6 +69,19 @@ class Answering:
 async def _outcome(future: "Future[Any]") -> Any:
     # Whoever stops waiting for it takes it back, so that nobody writes for a client that is gone.
     return await asyncio.wrap_future(future)
+
+
+def _check_size(inputs: Tensors) -> None:
+    """The graph holds some kilobytes for every character of the longest text, in every row."""
+    for array in inputs.values():
+        if array.dtype == object and array.size:
+            longest = max(map(len, array.flat))
+            if longest * array.size > _MOST_CHARACTERS:
+                raise Refusal(
+                    "RESOURCE_EXHAUSTED",
+                    f"{longest} characters in {array.size} rows need too much memory at once: at most "
+                    f"{_MOST_CHARACTERS} in all, rows filled up to the longest; send shorter texts, or fewer",
+                )
 
 
 def _is(signature: Signature | None, inputs: set[str], outputs: set[str]) -> bool:

@@ -22,6 +22,8 @@ from serving.embedded.statuses import Refusal
 _log = logging.getLogger(__name__)
 _APIS = {"predict": "Predict", "classify": "Classify", "regress": "Regress", "metadata": "GetModelMetadata"}
 _GZIP = 31  # zlib's window size that stands for a gzip header
+_LARGE = 100_000  # bytes; more is not unpacked in the event loop
+_BODIES = 16  # of the largest size may be on their way in at the same time
 _JSON = {"content-type": "application/json"}
 _PAGE = (
     "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n"
@@ -55,6 +57,7 @@ class Server:
         """Everything goes to one handler, for routes are matched on the raw path."""
         self._catalogue, self._metrics, self._limits = catalogue, metrics, limits
         self._busy = 0
+        self._arriving = 0  # bytes of bodies that are not whole yet
 
     def application(self) -> Router:
         """For uvicorn or a test client; loads models on startup, unloads them on shutdown."""
@@ -103,17 +106,18 @@ class Server:
         started = time.perf_counter()
         wanted, code = None, "INTERNAL"
         try:
-            if self._busy >= self._limits.requests:
-                raise Refusal("UNAVAILABLE", f"The server is answering {self._busy} requests already; try again")
+            wanted = route(request.method, path)
+            self._check_busy()
+            body = await self._body(request)
+            self._check_busy()
             self._busy += 1
             try:
-                wanted = route(request.method, path)
-                body = await self._body(request)
-                text = await self._within_limits(request, wanted, body)
-                code = "OK"
-                return text
+                left = self._limits.timeout_seconds - (time.perf_counter() - started)
+                text = await self._within_limits(request, wanted, body, left)
             finally:
                 self._busy -= 1
+            code = "OK"
+            return text
         except Refusal as refusal:
             code = refusal.code
             raise
@@ -126,36 +130,58 @@ class Server:
         finally:
             if wanted is not None and wanted.action in _APIS:
                 seconds = time.perf_counter() - started
-                self._metrics.request(wanted.model, _APIS[wanted.action], code, seconds)
+                # A counter for every name that somebody makes up would fill the memory.
+                model = wanted.model if self._catalogue.knows(wanted.model) else ""
+                self._metrics.request(model, _APIS[wanted.action], code, seconds)
 
-    async def _within_limits(self, request: Request, wanted: Route, body: bytes) -> bytes:
+    def _check_busy(self) -> None:
+        if self._busy >= self._limits.requests:
+            raise Refusal("UNAVAILABLE", f"The server is answering {self._busy} requests already; try again")
+
+    async def _within_limits(self, request: Request, wanted: Route, body: bytes, seconds: float) -> bytes:
         """The answer, unless it takes too long or nobody waits for it any more."""
         work = asyncio.ensure_future(api.answer(self._catalogue, wanted, body))
         gone = asyncio.ensure_future(_disconnected(request))
         try:
-            done, _ = await asyncio.wait(
-                (work, gone), timeout=self._limits.timeout_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait((work, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if work in done:
                 return work.result()
             if gone in done:
                 raise ClientDisconnect
-            raise Refusal("DEADLINE_EXCEEDED", f"No answer within {self._limits.timeout_seconds:g} s")
+            raise self._too_late()
         finally:
             work.cancel()
             gone.cancel()
 
     async def _body(self, request: Request) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for part in request.stream():
-            size += len(part)
-            if size > self._limits.body_bytes:
-                raise self._too_large()
-            parts.append(part)
-        body = b"".join(parts)
+        """The unpacked body. A slow client takes none of the places for requests, but has no more time than others."""
+        try:
+            body = await asyncio.wait_for(self._received(request), self._limits.timeout_seconds)
+        except asyncio.TimeoutError:
+            raise self._too_late() from None
         if "gzip" not in request.headers.get("content-encoding", ""):
             return body
+        if len(body) > _LARGE:
+            return await asyncio.to_thread(self._unpacked, body)
+        return self._unpacked(body)
+
+    async def _received(self, request: Request) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in request.stream():
+                size += len(part)
+                self._arriving += len(part)
+                if size > self._limits.body_bytes:
+                    raise self._too_large()
+                if self._arriving > _BODIES * self._limits.body_bytes:
+                    raise Refusal("UNAVAILABLE", "Too many large requests are on their way in; try again")
+                parts.append(part)
+        finally:
+            self._arriving -= size
+        return b"".join(parts)
+
+    def _unpacked(self, body: bytes) -> bytes:
         try:
             body = zlib.decompressobj(_GZIP).decompress(body, self._limits.body_bytes + 1)
         except zlib.error as error:
@@ -166,6 +192,9 @@ class Server:
 
     def _too_large(self) -> Refusal:
         return Refusal("PAYLOAD_TOO_LARGE", f"The request is larger than {self._limits.body_bytes} bytes")
+
+    def _too_late(self) -> Refusal:
+        return Refusal("DEADLINE_EXCEEDED", f"No answer within {self._limits.timeout_seconds:g} s")
 
 
 async def _disconnected(request: Request) -> None:

@@ -42,8 +42,7 @@ class Catalogue:
           UserError: the configuration cannot be read.
         """
         self._config_file, self._batching, self._told = config_file, batching, loaded
-        self._poll = min(poll_seconds, _LOOK_SECONDS)
-        self._config_poll = config_poll_seconds
+        self._poll, self._config_poll = min(poll_seconds, _LOOK_SECONDS), config_poll_seconds
         self._alone = ThreadPoolExecutor(batching.threads or os.cpu_count() or 1, "request")
         self._models: dict[str, Served] = {}
         self._ended = threading.Event()
@@ -56,9 +55,13 @@ class Catalogue:
         self._thread.start()
         self._looked.wait()
 
+    def end(self) -> None:
+        """Look no more and load nothing more; what is loaded goes on answering until `close`."""
+        self._ended.set()
+
     def close(self) -> None:
         """Stop looking and unload everything."""
-        self._ended.set()
+        self.end()
         if self._thread.is_alive():
             self._thread.join()
         for served in self._models.values():
@@ -75,6 +78,10 @@ class Catalogue:
         if served is None:
             raise not_found(name, None)
         return served
+
+    def knows(self, name: str) -> bool:
+        """Whether a model is in the configuration."""
+        return name in self._models
 
     def status(self, name: str, number: int | None) -> list[Version]:
         """Versions of a model, newest first; all of them or one.
@@ -94,6 +101,11 @@ class Catalogue:
         return wanted
 
     def _configure(self) -> None:
+        if not os.path.exists(self._config_file):
+            raise UserError(
+                "The list of models to serve is not there; `python -m serving up` writes one. "
+                f"Received: {self._config_file}"
+            )
         models = dict(self._models)
         wanted = {config.name: config for config in model_config.read(self._config_file)}
         for name, config in wanted.items():
@@ -106,6 +118,8 @@ class Catalogue:
             threading.Thread(target=served.close, name="unload-model").start()
 
     def _load(self, name: str, directory: str) -> Answering:
+        if self._ended.is_set():
+            raise Refusal("UNAVAILABLE", "The server is ending")
         started = time.monotonic()
         loaded = Loaded(directory)
         self._told(name, time.monotonic() - started)
@@ -114,19 +128,28 @@ class Catalogue:
         )
 
     def _watch(self) -> None:
-        looked = time.monotonic()
-        while True:
-            if self._config_poll and time.monotonic() - looked >= self._config_poll:
-                looked = time.monotonic()
-                try:
-                    self._configure()
-                except UserError as error:
-                    _log.error("models.config stays as it was: %s", error)
-            for served in list(self._models.values()):
-                try:
-                    served.reconcile()
-                except Exception:
-                    _log.exception("Looking for versions of %s failed; trying again", served.config.name)
+        """Look at the versions, and at the configuration, each in its own time."""
+        never = float("inf")
+        versions_at, config_at = 0.0, time.monotonic() + self._config_poll if self._config_poll else never
+        while not self._ended.is_set():
+            now = time.monotonic()
+            if now >= config_at:
+                self._attempt("Reading models.config", self._configure)
+                config_at = now + self._config_poll
+                versions_at = 0.0  # another policy wants other versions
+            if now >= versions_at:
+                for served in self._models.values():
+                    self._attempt(f"Looking for versions of {served.config.name}", served.reconcile)
+                versions_at = now + self._poll if self._poll else never
             self._looked.set()
-            if self._ended.wait(self._poll or None):
-                return
+            wait = min(versions_at, config_at) - time.monotonic()
+            self._ended.wait(None if wait == never else max(wait, 0.0))
+        self._looked.set()
+
+    def _attempt(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except UserError as error:
+            _log.error("%s failed, everything stays as it was: %s", what, error)
+        except Exception:
+            _log.exception("%s failed; trying again", what)

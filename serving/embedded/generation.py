@@ -5,6 +5,7 @@ by calls of `generate_from_state` with whatever rows are there. A request that c
 graph itself says no to it, alone.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.embedded.signature import Tensors
-from serving.embedded.statuses import Refusal
+from serving.embedded.statuses import Refusal, invalid
 from serving.limits import Limits
+
+_log = logging.getLogger(__name__)
 
 SIGNATURE = "generate_from_state"
 _CHUNK = 32  # characters written between two chances to join: some milliseconds
@@ -46,9 +49,16 @@ class _Row:
 @dataclass
 class _Request:
     answer: "Future[Result]"
+    inputs: Tensors
     texts: NDArray[Any]
     states: NDArray[np.float32]
-    waiting: int
+    begun: int = 0  # rows that have a place, or had one
+    finished: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Rows that have had no place yet."""
+        return 0 if self.answer.done() else len(self.texts) - self.begun
 
 
 class Generator:
@@ -63,7 +73,7 @@ class Generator:
           max_waiting: rows that may wait for a place; more are refused.
         """
         self._run, self._limits, self._max_rows, self._max_waiting = run, limits, max_rows, max_waiting
-        self._queue: deque[_Row] = deque()
+        self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="generation", daemon=True)
@@ -88,17 +98,22 @@ class Generator:
         """Queue a request that `takes` accepts; cancelling the future takes its rows out.
 
         Raises:
-          Refusal: too much is waiting already.
+          Refusal: too much is waiting already, or the request is larger than what may wait.
         """
         rows = inputs["prompt"].size
-        states = np.array(inputs.get("state", np.zeros((rows, self._limits.state_size))), np.float32)
-        request = _Request(Future(), np.full(rows, b"", object), states, rows)
-        new = [_row(request, place, inputs) for place in range(rows)]
+        if rows > max(self._max_waiting, self._max_rows):
+            raise invalid(f"Task size {rows} is larger than maximum input batch size {self._max_waiting}")
+        states = np.zeros((rows, self._limits.state_size), np.float32)
+        if "state" in inputs:
+            states[:] = inputs["state"]
+        request = _Request(Future(), inputs, np.full(rows, b"", object), states)
         with self._changed:
-            if self._stopped or len(self._queue) and len(self._queue) + rows > self._max_waiting:
+            waiting = sum(one.waiting for one in self._queue)
+            if self._stopped or waiting and waiting + rows > self._max_waiting:
                 raise Refusal("UNAVAILABLE", "The batch scheduling queue to which this task was submitted is full")
-            self._queue.extend(new)
-            self._changed.notify()
+            if rows:
+                self._queue.append(request)
+                self._changed.notify()
         if not rows:
             request.answer.set_result((request.texts, request.states))
         return request.answer
@@ -116,13 +131,23 @@ class Generator:
             with self._changed:
                 while not (active or self._queue or self._stopped):
                     self._changed.wait()
-                while self._queue and len(active) < self._max_rows:
-                    active.append(self._queue.popleft())
-            if not active:
-                return
+                active += self._joining(self._max_rows - len(active))
+                if self._stopped and not active:
+                    return
+            active = self._advance(active) if active else []
             active = [row for row in active if not row.request.answer.done()]
-            if active:
-                active = self._advance(active)
+
+    def _joining(self, places: int) -> list[_Row]:
+        """Rows for the free places, in turn from every request, so that a large one does not keep the others out."""
+        rows: list[_Row] = []
+        while self._queue and len(rows) < places:
+            request = self._queue.popleft()
+            if request.waiting:
+                rows.append(_row(request, request.begun))
+                request.begun += 1
+            if request.waiting:
+                self._queue.append(request)
+        return rows
 
     def _advance(self, rows: list[_Row]) -> list[_Row]:
         """Read a piece or write a chunk in each row; return the rows that are not at their end."""
@@ -137,13 +162,15 @@ class Generator:
         }
         try:
             outputs = self._run(SIGNATURE, inputs)
+            texts, states = outputs["text"], outputs["state"]
         except Exception as error:
             if len(rows) == 1:
+                _log.warning("A request failed while it was written: %s", error)
                 _fail(rows[0].request, error)
                 return []
             # No row may suffer from another one's fault: each for itself this time.
             return [left for row in rows for left in self._advance([row])]
-        for row, count, text, state in zip(rows, counts, outputs["text"], outputs["state"]):
+        for row, count, text, state in zip(rows, counts, texts, states):
             row.written.append(text)
             row.state, row.left = state, row.left - count
             row.piece, row.following = row.following or b"", next(row.pieces, None)
@@ -154,7 +181,8 @@ class Generator:
         return [row for row in rows if id(row) not in finished]
 
 
-def _row(request: _Request, place: int, inputs: Tensors) -> _Row:
+def _row(request: _Request, place: int) -> _Row:
+    inputs = request.inputs
     pieces = _pieces(inputs["prompt"][place])
     return _Row(
         request,
@@ -171,15 +199,10 @@ def _row(request: _Request, place: int, inputs: Tensors) -> _Row:
 
 
 def _pieces(prompt: bytes) -> Iterator[bytes]:
-    """A prompt in parts; whole if it is short or not UTF-8, for broken characters may not be cut."""
-    try:
-        text = prompt.decode()
-    except UnicodeDecodeError:
-        text = ""
-    if len(text) <= _PIECE:
-        yield prompt
-        return
-    for start in range(0, len(text), _PIECE):
+    """A prompt in parts of `_PIECE` characters; what is not UTF-8 becomes U+FFFD, as it does in the graph."""
+    text = prompt.decode("utf-8", "replace")
+    yield text[:_PIECE].encode()
+    for start in range(_PIECE, len(text), _PIECE):
         yield text[start : start + _PIECE].encode()
 
 
@@ -193,8 +216,8 @@ def _finish(row: _Row) -> None:
     request = row.request
     request.texts[row.place] = b"".join(row.written)
     request.states[row.place] = row.state
-    request.waiting -= 1
-    if not request.waiting and request.answer.set_running_or_notify_cancel():
+    request.finished += 1
+    if request.finished == len(request.texts) and request.answer.set_running_or_notify_cancel():
         request.answer.set_result((request.texts, request.states))
 
 

@@ -3,12 +3,11 @@
 python-rapidjson is TF Serving's own parser, so texts of errors and offsets are the same.
 """
 
-import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import rapidjson
 from numpy.typing import NDArray
 
@@ -18,6 +17,9 @@ from serving.embedded.statuses import Refusal, invalid
 
 ROW, COLUMN = "row", "column"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NUMBERS = rapidjson.NM_NAN | rapidjson.NM_NATIVE  # an integer of more than 64 bits is a float, as in TF Serving
+_THERE = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}  # private use
+_BACK = {there: escape for escape, there in _THERE.items()}
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -43,19 +45,32 @@ def parse(body: bytes) -> dict[str, Any]:
 
 def _load(body: bytes) -> Any:
     try:
-        return rapidjson.loads(body, number_mode=rapidjson.NM_NAN)
+        return _whole(body, _PLAIN)
     except UnicodeDecodeError:
-        # TF Serving does not look at the encoding inside of strings. The standard parser can carry such bytes along.
-        text = body.decode("utf-8", "surrogateescape")
-        try:
-            return json.JSONDecoder().raw_decode(text.lstrip(" \t\r\n"))[0]
-        except json.JSONDecodeError as error:
-            raise rapidjson.JSONDecodeError(f"Parse error at offset {error.pos}: Invalid value.") from None
+        # TF Serving does not look at the encoding inside of strings. Python's strings can carry such bytes, but not
+        # through the parser, so they travel as other characters.
+        return _whole(body.decode("utf-8", "surrogateescape").translate(_THERE).encode(), _CARRIED)
+
+
+def _whole(body: bytes, decoder: Any) -> Any:
+    try:
+        return decoder(body)
     except rapidjson.JSONDecodeError as error:
         offset, text = _split(str(error))
         if "must not be followed by other values" not in text:
             raise
-        return rapidjson.loads(body[:offset], number_mode=rapidjson.NM_NAN)
+        return decoder(body[:offset])
+
+
+class _Decoder(rapidjson.Decoder):
+    """Brings the bytes back that were no UTF-8."""
+
+    def string(self, text: str) -> str:
+        return text.translate(_BACK)
+
+
+_PLAIN = rapidjson.Decoder(number_mode=_NUMBERS)
+_CARRIED = _Decoder(number_mode=_NUMBERS)
 
 
 def _split(error: str) -> tuple[int, str]:
@@ -142,7 +157,7 @@ def _add(
         raise invalid(f"JSON object: does not have named input: {name}")
     values, shape = dense(value, inputs[name].dtype)
     first = shapes.setdefault(name, shape)
-    size = int(np.prod(first))
+    size = math.prod(first)
     if len(values) != size:
         raise invalid(f"Expecting tensor size: {size} but got: {len(values)}")
     if shape != first:

@@ -12,6 +12,8 @@ from serving.embedded.signature import NUMPY
 from serving.embedded.statuses import Refusal, invalid
 
 _QUOTED_BYTES = 256  # of a value quoted in a message
+_MOST_DIMENSIONS = 32  # of a NumPy array; no signature of a language model comes near it
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _RANGES = {
     **dict.fromkeys(("int8", "int16", "int32", "uint8"), (-(2**31), 2**31 - 1)),  # no narrower check there either
     "int64": (-(2**63), 2**63 - 1),
@@ -33,6 +35,8 @@ def dense(value: Any, dtype: str) -> tuple[list[Any], list[int]]:
         if not inner:
             break
         inner = inner[0]
+        if len(shape) >= _MOST_DIMENSIONS:
+            raise invalid(f"Encountered list at unexpected level: {len(shape)} expected < {_MOST_DIMENSIONS}")
     values: list[Any] = []
     _fill(value, 0, shape, dtype, values)
     return values, shape
@@ -138,9 +142,18 @@ def _wrong_type(value: Any, dtype: str) -> Refusal:
 
 
 def quote(value: Any) -> str:
-    """A value as it stands in a message, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False)
+    """A value as it stands in a message, cut where it is long: no more of it is written than is shown."""
+    text, size = "", 0
+    for part in _ENCODER.iterencode(_cut(value)):
+        text += part
+        size += len(part)
+        if size > _QUOTED_BYTES:
+            break
     data = text.encode("utf-8", "surrogateescape")
     if len(data) <= _QUOTED_BYTES:
         return text
     return data[:_QUOTED_BYTES].decode("utf-8", "ignore") + "..."
+
+
+def _cut(value: Any) -> Any:
+    return value[: _QUOTED_BYTES + 1] if isinstance(value, (str, list)) else value

@@ -44,6 +44,7 @@ class Served:
         self._load = load
         self._versions: dict[int, Version] = {}
         self._lock = threading.Lock()
+        self._complaint = ""
 
     def versions(self) -> list[Version]:
         """All versions seen so far, newest first."""
@@ -58,9 +59,9 @@ class Served:
           Refusal: there is none such.
         """
         if label is not None:
-            if label not in self.config.labels:
+            number = self.config.labels.get(label)
+            if number is None:
                 raise invalid(f"Unrecognized servable version label: {label}")
-            number = self.config.labels[label]
         with self._lock:
             available = [one for one in self._versions.values() if one.state == "AVAILABLE"]
             wanted = [one for one in available if number in (None, one.number)]
@@ -99,7 +100,7 @@ class Served:
         try:
             names = os.listdir(self.config.base_path)
         except OSError as error:
-            _log.error("Cannot look for versions of %s: %s", self.config.name, error)
+            self._complain(f"Cannot look for versions of {self.config.name}: {error}")
             return None
         return {int(name): os.path.join(self.config.base_path, name) for name in names if _is_number(name)}
 
@@ -117,8 +118,9 @@ class Served:
         started = time.monotonic()
         try:
             answering = self._load(self.config.name, directory)
-        except Refusal as refusal:
-            _log.error("Version %d of %s cannot be loaded: %s", number, self.config.name, refusal.message)
+        except Exception as error:
+            refusal = error if isinstance(error, Refusal) else Refusal("INTERNAL", f"{type(error).__name__}: {error}")
+            self._complain(f"Version {number} of {self.config.name} cannot be loaded: {refusal.message}")
             version.tried, version.seen = time.monotonic(), files
             version.error_code, version.error_message = refusal.code, refusal.message
             version.state = "END"
@@ -128,6 +130,12 @@ class Served:
             version.state = "AVAILABLE"
         took = time.monotonic() - started
         _log.info("Version %d of %s is available after %.2f s", number, self.config.name, took)
+
+    def _complain(self, complaint: str) -> None:
+        """Log it once and not at every look."""
+        if complaint != self._complaint:
+            self._complaint = complaint
+            _log.error("%s", complaint)
 
     def _take_down(self, number: int) -> None:
         version = self._versions[number]

@@ -1,0 +1,28 @@
+"""One tiny export for all tests of a run, with warm-up file and limits, exactly as the trainer leaves it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ALPHABET = " etaéo\nTh"
+
+
+@pytest.fixture(scope="session")
+def export_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from serving.one_step import Defaults, OneStep, Weights
+    from trainer import export
+    from transform.vocabulary import Vocabulary
+
+    random = np.random.default_rng(3)
+
+    def normal(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape).astype(np.float32)
+
+    ids, units = len(ALPHABET) + 1, 4
+    gru = [(normal(3, 3 * units), normal(units, 3 * units), normal(2, 3 * units))]
+    weights = Weights(normal(ids, 3), gru, normal(units, ids), normal(ids))
+    model = OneStep(weights, Vocabulary(tuple(map(ord, ALPHABET))), Defaults(40, 0.8, 0, 5_000), 1.5)
+    directory = tmp_path_factory.mktemp("export") / "model"
+    export.save(model, str(directory), "char_rnn")
+    return directory

@@ -1,0 +1,48 @@
+"""Codes, HTTP statuses and texts of refusals."""
+
+import json
+
+import pytest
+
+from serving.embedded import statuses
+from serving.embedded.statuses import Refusal
+
+
+@pytest.mark.parametrize(
+    ("code", "http"),
+    [
+        ("INVALID_ARGUMENT", 400),
+        ("FAILED_PRECONDITION", 400),
+        ("OUT_OF_RANGE", 400),
+        ("UNAUTHENTICATED", 401),
+        ("PERMISSION_DENIED", 403),
+        ("NOT_FOUND", 404),
+        ("ALREADY_EXISTS", 409),
+        ("ABORTED", 409),
+        ("PAYLOAD_TOO_LARGE", 413),
+        ("RESOURCE_EXHAUSTED", 429),
+        ("CANCELLED", 499),
+        ("UNIMPLEMENTED", 501),
+        ("UNAVAILABLE", 503),
+        ("DEADLINE_EXCEEDED", 504),
+        ("INTERNAL", 500),
+        ("UNKNOWN", 500),
+        ("DATA_LOSS", 500),
+    ],
+)
+def test_each_code_has_tf_servings_http_status(code: str, http: int) -> None:
+    assert Refusal(code, "why").http == http
+
+
+def test_within_a_longer_message_the_code_is_spelled_out() -> None:
+    refusal = Refusal("UNIMPLEMENTED", "no halves").inside("Element 3: ")
+    assert (refusal.code, refusal.message) == ("INVALID_ARGUMENT", "Element 3: UNIMPLEMENTED: no halves")
+
+
+@pytest.mark.parametrize("message", ['a "quoted" word', "line\nbreak", "é 😀", "", "\x00\x1f"])
+def test_a_body_is_json_that_gives_the_message_back(message: str) -> None:
+    assert json.loads(statuses.body(message)) == {"error": message}
+
+
+def test_bytes_that_are_no_utf8_are_given_back_as_they_came() -> None:
+    assert b"\xff" in statuses.body(b"name \xff".decode("utf-8", "surrogateescape"))

@@ -1,0 +1,36 @@
+"""What an export says of itself comes back; what is not understood counts as nothing said."""
+
+from pathlib import Path
+
+import pytest
+
+from serving import limits
+from serving.limits import Limits
+
+SOME = Limits(num_chars=300, temperature=0.8, top_k=0, max_chars=1000, state_size=514)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    limits.write(str(tmp_path), SOME)
+    assert limits.read(str(tmp_path)) == SOME
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.json")] == [Path(limits.PLACE)]
+
+
+def test_an_export_that_says_nothing(tmp_path: Path) -> None:
+    assert limits.read(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"num_chars": 3}', '{"unheard_of": 1}', "\xff"])
+def test_what_is_not_understood(tmp_path: Path, text: str) -> None:
+    path = tmp_path / limits.PLACE
+    path.parent.mkdir()
+    path.write_text(text, encoding="latin-1")
+    assert limits.read(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("field", ["num_chars", "temperature", "top_k", "max_chars", "state_size"])
+def test_a_value_of_another_kind_is_not_understood(tmp_path: Path, field: str) -> None:
+    limits.write(str(tmp_path), SOME)
+    path = tmp_path / limits.PLACE
+    path.write_text(path.read_text().replace(f'"{field}": {getattr(SOME, field)}', f'"{field}": "many"'))
+    assert limits.read(str(tmp_path)) is None
