@@ -44,6 +44,7 @@ TRAINER = Code(
     (
         "trainer/checkpoint.py",
         "trainer/data.py",
+        "trainer/gradients.py",
         "trainer/hardware.py",
         "trainer/loop.py",
         "trainer/model.py",
@@ -52,6 +53,7 @@ TRAINER = Code(
         "trainer/run.py",
         "trainer/windows.py",
         "transform",
+        "serving/cells.py",
     ),
     ("tensorflow", "keras"),
 )
@@ -61,6 +63,7 @@ EXPORT = Code(
         "trainer/run.py",
         "trainer/trigram.py",
         "transform",
+        "serving/cells.py",
         "serving/limits.py",
         "serving/one_step.py",
         "serving/sampling.py",

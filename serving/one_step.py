@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from serving import sampling
+from serving import cells, sampling
 from transform.vocabulary import Vocabulary
 
 _EXACT_IN_FLOAT32 = 2**24  # the state counts draws in a float32
@@ -26,14 +26,19 @@ class Weights:
 
     Attributes:
       embedding: (vocab, features).
-      layers: for each GRU layer kernel (features, 3 * units), recurrent kernel (units, 3 * units) and bias (2, 3 *
-      units). projection: (units, vocab). projection_bias: (vocab,).
+      layers: for each layer kernel (features, gates * units), recurrent kernel (units, gates * units) and bias: "rnn"
+        and "lstm" (gates * units,), "gru" (2, 3 * units) for the input's and the recurrent product, "layer_norm_lstm"
+        gains and offsets (2, 5, units).
+      projection: (units, vocab).
+      projection_bias: (vocab,).
+      cell: a name of `serving.cells.KINDS`.
     """
 
     embedding: NDArray[np.float32]
     layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
     projection: NDArray[np.float32]
     projection_bias: NDArray[np.float32]
+    cell: str = "gru"
 
 
 @dataclass(frozen=True)
@@ -57,19 +62,22 @@ class OneStep(tf.Module):
           Evaluator.
         """
         super().__init__(name="one_step")
-        first_kernel, _, first_bias = weights.layers[0]
-        self.table = tf.Variable(
-            weights.embedding @ first_kernel + first_bias[0], trainable=False
-        )  # (vocab, 3 * units)
-        self.kernels = [tf.Variable(kernel, trainable=False) for kernel, _, _ in weights.layers[1:]]
-        self.input_biases = [tf.Variable(bias[0], trainable=False) for _, _, bias in weights.layers[1:]]
+        self._cell = weights.cell
+        folded, *kernels = [
+            (kernel, np.asarray(cells.input_bias(weights.cell, bias))) for kernel, _, bias in weights.layers
+        ]
+        self.table = tf.Variable(weights.embedding @ folded[0] + folded[1], trainable=False)  # (vocab, gates * units)
+        self.kernels = [tf.Variable(kernel, trainable=False) for kernel, _ in kernels]
+        self.input_biases = [tf.Variable(bias, trainable=False, dtype=tf.float32) for _, bias in kernels]
         self.recurrent_kernels = [tf.Variable(kernel, trainable=False) for _, kernel, _ in weights.layers]
-        self.recurrent_biases = [tf.Variable(bias[1], trainable=False) for _, _, bias in weights.layers]
+        biases = [cells.recurrent_bias(weights.cell, bias) for _, _, bias in weights.layers]
+        self.recurrent_biases = [None if bias is None else tf.Variable(bias, trainable=False) for bias in biases]
         self.projection = tf.Variable(weights.projection, trainable=False)
         self.projection_bias = tf.Variable(weights.projection_bias, trainable=False)
         self.defaults = defaults
         self.units = weights.projection.shape[0]
-        self.state_size = len(weights.layers) * self.units + _BOOKKEEPING
+        self._parts = cells.KINDS[weights.cell].states  # tensors of state in a layer
+        self.state_size = len(weights.layers) * self._parts * self.units + _BOOKKEEPING
         self._vocabulary = vocabulary
         self._characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
         self._ids = tf.lookup.StaticHashTable(
@@ -181,8 +189,8 @@ class OneStep(tf.Module):
         return tf.pad(dense, [[0, 0], [0, short]]), tf.cast(code_points.row_lengths(), tf.int32)
 
     def _unpack(self, state: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        layers = len(self.recurrent_kernels)
-        hidden = [state[:, i * self.units : (i + 1) * self.units] for i in range(layers)]
+        parts = len(self.recurrent_kernels) * self._parts
+        hidden = [state[:, i * self.units : (i + 1) * self.units] for i in range(parts)]
         largest = float(self._vocabulary.size)
         last = tf.cast(tf.clip_by_value(state[:, -2], 0.0, largest), tf.int32)
         return hidden, last, tf.cast(state[:, -1], tf.int64)
@@ -191,18 +199,17 @@ class OneStep(tf.Module):
         return tf.concat([*hidden, tf.cast(last, tf.float32)[:, None], tf.cast(draws, tf.float32)[:, None]], 1)
 
     def _step(self, projected: tf.Tensor, hidden: list[tf.Tensor]) -> list[tf.Tensor]:
-        """One character through all layers; `projected` is the first layer's input (batch, 3 * units)."""
-        units, x = self.units, projected
-        after: list[tf.Tensor] = []
-        for i, h in enumerate(hidden):
+        """One character through all layers; `projected` is the first layer's input (batch, gates * units)."""
+        x, after = projected, list[tf.Tensor]()
+        for i, kernel in enumerate(self.recurrent_kernels):
+            states = hidden[i * self._parts : (i + 1) * self._parts]
             if i:
-                x = tf.matmul(after[-1], self.kernels[i - 1]) + self.input_biases[i - 1]
-            recurrent = tf.matmul(h, self.recurrent_kernels[i]) + self.recurrent_biases[i]
-            gates = tf.sigmoid(x[:, : 2 * units] + recurrent[:, : 2 * units])
-            update, reset = gates[:, :units], gates[:, units:]
-            candidate = tf.tanh(x[:, 2 * units :] + reset * recurrent[:, 2 * units :])
-            after.append(candidate + update * (h - candidate))
+                x = tf.matmul(after[-self._parts], self.kernels[i - 1]) + self.input_biases[i - 1]
+            after += cells.step(self._cell, x, tf.matmul(states[0], kernel), states, self.recurrent_biases[i]).states
         return after
+
+    def _output(self, hidden: list[tf.Tensor]) -> tf.Tensor:
+        return hidden[-self._parts]
 
     def _read(
         self, ids: tf.Tensor, lengths: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor
@@ -242,7 +249,7 @@ class OneStep(tf.Module):
 
         def step(t: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor, written: Any) -> tuple[Any, ...]:
             after = self._step(tf.gather(table, last - 1), hidden)
-            logits = tf.matmul(after[-1], kernel) + bias
+            logits = tf.matmul(self._output(after), kernel) + bias
             drawn = tf.cond(
                 any_top_k,
                 lambda: sampling.draw_top_k(logits, temperature, top_k, random[t]),
@@ -262,11 +269,12 @@ class OneStep(tf.Module):
         """Nats of each character but the first, (batch, time - 1), zero after a text's end."""
         steps = tf.shape(ids)[1] - 1
         table = self.table.read_value()
-        hidden = [tf.zeros((tf.shape(ids)[0], self.units)) for _ in self.recurrent_kernels]
+        parts = len(self.recurrent_kernels) * self._parts
+        hidden = [tf.zeros((tf.shape(ids)[0], self.units)) for _ in range(parts)]
 
         def step(t: tf.Tensor, hidden: list[tf.Tensor], outputs: Any) -> tuple[Any, ...]:
             hidden = self._step(tf.gather(table, ids[:, t]), hidden)
-            return t + 1, hidden, outputs.write(t, hidden[-1])
+            return t + 1, hidden, outputs.write(t, self._output(hidden))
 
         outputs = tf.TensorArray(tf.float32, steps, element_shape=(None, self.units))
         _, _, outputs = tf.while_loop(lambda t, *_: t < steps, step, (0, hidden, outputs))

@@ -19,8 +19,9 @@ def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any
             (layer.cell.kernel.numpy(), layer.cell.recurrent_kernel.numpy(), layer.cell.bias.numpy())
             for layer in model.recurrent
         ],
-        projection=model.projection.kernel.numpy(),
+        projection=model.projection_kernel.numpy(),
         projection_bias=model.projection.bias.numpy(),
+        cell=model.cell,
     )
     return OneStep(weights, vocabulary, Defaults(**export), yardstick_nll)
 
