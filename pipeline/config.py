@@ -106,6 +106,7 @@ class ExportConfig(_Section):
     temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 0.8
     top_k: NonNegativeInt = 0  # 0: all characters
     max_chars: Annotated[int, Field(ge=100)] = 100_000  # most characters one request may ask for
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the served products; bfloat16 pays with large batches
 
 
 class Config(_Section):

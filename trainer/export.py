@@ -1,6 +1,5 @@
 """Hand the trained weights over to the OneStep SavedModel."""
 
-import dataclasses
 from typing import Any
 
 import tensorflow as tf
@@ -33,5 +32,8 @@ def save(exported: OneStep, directory: str, model_name: str) -> None:
         tf.io.gfile.rmtree(partial)
     signatures.save(exported, partial)
     warmup.write(partial, model_name, exported.state_size)
-    limits.write(partial, limits.Limits(**dataclasses.asdict(exported.defaults), state_size=exported.state_size))
+    said = exported.defaults
+    limits.write(
+        partial, limits.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, exported.state_size)
+    )
     tf.io.gfile.rename(partial, directory)
