@@ -43,11 +43,16 @@ class VocabularyConfig(_Section):
 class ModelConfig(_Section):
     """The recurrent language model."""
 
-    cell: Literal["gru"] = "gru"
+    cell: Literal["rnn", "gru", "lstm", "layer_norm_lstm"] = "gru"
     embedding: PositiveInt = 64  # size of a character's vector
     units: PositiveInt = 512  # recurrent units in each layer
     layers: Annotated[int, Field(ge=1, le=8)] = 1
-    dropout: Fraction = 0.0  # on the embedding, between the layers and before the output; never on the recurrent path
+    tied: bool = False  # the embedding is the output's matrix as well; needs embedding = units
+    dropout: Fraction = 0.0  # on the embedding, between the layers and before the output
+    input_dropout: Fraction | None = None  # on the embedding; None: as dropout
+    layer_dropout: Fraction | None = None  # between the layers; None: as dropout
+    output_dropout: Fraction | None = None  # before the output; None: as dropout
+    recurrent_dropout: Fraction = 0.0  # on the recurrent path, the same for all characters of a window (variational)
 
 
 class TrainingConfig(_Section):
@@ -101,6 +106,7 @@ class ExportConfig(_Section):
     temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 0.8
     top_k: NonNegativeInt = 0  # 0: all characters
     max_chars: Annotated[int, Field(ge=100)] = 100_000  # most characters one request may ask for
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the served products; bfloat16 pays with large batches
 
 
 class Config(_Section):
@@ -126,6 +132,11 @@ class Config(_Section):
             raise ValueError(
                 "training.steps and training.epochs: exactly one of them must be given, the other must be none. "
                 f"Received: training.steps={training.steps}, training.epochs={training.epochs}"
+            )
+        if self.model.tied and self.model.embedding != self.model.units:
+            raise ValueError(
+                "model.tied uses the embedding as the output's matrix, so both must have the same size. "
+                f"Received: model.embedding={self.model.embedding}, model.units={self.model.units}"
             )
         if training.logical_cpus > 1 and training.strategy != "mirrored":
             raise ValueError(

@@ -44,6 +44,7 @@ TRAINER = Code(
     (
         "trainer/checkpoint.py",
         "trainer/data.py",
+        "trainer/gradients.py",
         "trainer/hardware.py",
         "trainer/loop.py",
         "trainer/model.py",
@@ -52,6 +53,7 @@ TRAINER = Code(
         "trainer/run.py",
         "trainer/windows.py",
         "transform",
+        "serving/cells.py",
     ),
     ("tensorflow", "keras"),
 )
@@ -61,9 +63,12 @@ EXPORT = Code(
         "trainer/run.py",
         "trainer/trigram.py",
         "transform",
+        "serving/cells.py",
         "serving/limits.py",
+        "serving/network.py",
         "serving/one_step.py",
         "serving/sampling.py",
+        "serving/scoring.py",
         "serving/signatures.py",
         "serving/warmup.py",
     ),

@@ -1,83 +1,48 @@
 """The OneStep model: the exported graph that turns prompts into text and text into figures.
 
-A plain `tf.Module`: whoever loads the SavedModel needs TensorFlow (or TF Serving) and nothing of this project. The
-embedding is folded into the first layer's input projection, so a step of the first layer looks its input up in a
-table.
+A plain `tf.Module`: whoever loads the SavedModel needs TensorFlow (or TF Serving) and nothing of this project.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from serving import sampling
+from serving import sampling, scoring
+from serving.network import Network, Weights
 from transform.vocabulary import Vocabulary
+
+__all__ = ["Defaults", "OneStep", "Weights"]
 
 _EXACT_IN_FLOAT32 = 2**24  # the state counts draws in a float32
 _BOOKKEEPING = 2  # state: after the recurrent values, the last character's id plus one, and the number of draws so far
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Trained weights, float32, in the layout of Keras' layers.
-
-    Attributes:
-      embedding: (vocab, features).
-      layers: for each GRU layer kernel (features, 3 * units), recurrent kernel (units, 3 * units) and bias (2, 3 *
-      units). projection: (units, vocab). projection_bias: (vocab,).
-    """
-
-    embedding: NDArray[np.float32]
-    layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
-    projection: NDArray[np.float32]
-    projection_bias: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class Defaults:
-    """What `serving_default` does, and the most one request may ask for."""
+    """What `serving_default` does, the most one request may ask for, and the precision of all products."""
 
     num_chars: int
     temperature: float
     top_k: int
     max_chars: int
+    precision: str = "float32"
 
 
-class OneStep(tf.Module):
-    """All signatures share these variables and the recurrence."""
+class OneStep(Network):
+    """The network and how it writes; all signatures share its variables."""
 
     def __init__(self, weights: Weights, vocabulary: Vocabulary, defaults: Defaults, yardstick_nll: float) -> None:
-        """Fold the embedding and make constants of the vocabulary.
+        """Take trained weights.
 
         Args:
           yardstick_nll: nats per character of the trigram model on the eval split, which `eval_nll` hands to the
           Evaluator.
         """
-        super().__init__(name="one_step")
-        first_kernel, _, first_bias = weights.layers[0]
-        self.table = tf.Variable(
-            weights.embedding @ first_kernel + first_bias[0], trainable=False
-        )  # (vocab, 3 * units)
-        self.kernels = [tf.Variable(kernel, trainable=False) for kernel, _, _ in weights.layers[1:]]
-        self.input_biases = [tf.Variable(bias[0], trainable=False) for _, _, bias in weights.layers[1:]]
-        self.recurrent_kernels = [tf.Variable(kernel, trainable=False) for _, kernel, _ in weights.layers]
-        self.recurrent_biases = [tf.Variable(bias[1], trainable=False) for _, _, bias in weights.layers]
-        self.projection = tf.Variable(weights.projection, trainable=False)
-        self.projection_bias = tf.Variable(weights.projection_bias, trainable=False)
+        super().__init__(weights, vocabulary, defaults.precision)
         self.defaults = defaults
-        self.units = weights.projection.shape[0]
-        self.state_size = len(weights.layers) * self.units + _BOOKKEEPING
-        self._vocabulary = vocabulary
+        self.state_size = self.parts * self.units + _BOOKKEEPING
         self._characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
-        self._ids = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(
-                tf.constant(vocabulary.code_points, tf.int32), tf.range(len(vocabulary.code_points), dtype=tf.int32)
-            ),
-            default_value=vocabulary.out_of_vocabulary,
-        )
         self._newline = vocabulary.encode("\n")[0]
         if self._newline == vocabulary.out_of_vocabulary:
             self._newline = 0  # no lines in this corpus: begin as after the most frequent character
@@ -112,7 +77,7 @@ class OneStep(tf.Module):
             prompt, state, num_chars, temperature, top_k = map(
                 tf.identity, (prompt, state, num_chars, temperature, top_k)
             )
-        ids, lengths = self._encode(prompt)  # (batch, time), (batch,)
+        ids, lengths = self.encode(prompt)  # (batch, time), (batch,)
         hidden, last, draws = self._unpack(state)
         last = tf.where((last == 0) & (lengths == 0), self._newline + 1, last)
         # The last character read is the next step's input: the recurrence has not seen it yet.
@@ -122,38 +87,12 @@ class OneStep(tf.Module):
         return written, self._pack(hidden, last, draws)
 
     def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """How well the model foresees each character but the first, from a fresh start.
-
-        Args:
-          text: string (batch,).
-
-        Returns:
-          `nll` float32 (batch, time), nats, zeros after a text's end; `nll_sum` float32 (batch,) and `num_chars` int32
-          (batch,), characters predicted. An out-of-vocabulary character costs log(code points that share its id) more.
-        """
-        ids, lengths = self._encode(text)
-        nll = self._nll(ids, lengths)
-        return {"nll": nll, "nll_sum": tf.reduce_sum(nll, 1), "num_chars": tf.maximum(lengths - 1, 0)}
+        """The signature `score`, see `serving.scoring.score`."""
+        return scoring.score(self, text)
 
     def eval_nll(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What the Evaluator sums up, for serialized `tf.Example`s with a `text`.
-
-        Returns:
-          float32 (batch,) each: `nll_sum`, `num_chars`, `num_unknown` (out-of-vocabulary targets) and
-          `yardstick_nll_sum` (nats of the trigram model for as many characters).
-        """
-        parsed = tf.io.parse_example(examples, {"text": tf.io.FixedLenFeature([], tf.string)})
-        ids, lengths = self._encode(parsed["text"])
-        nll = self._nll(ids, lengths)
-        chars = tf.cast(tf.maximum(lengths - 1, 0), tf.float32)
-        time = tf.range(1, tf.shape(ids)[1])
-        unknown = (ids[:, 1:] == self._vocabulary.out_of_vocabulary) & (time[None, :] < lengths[:, None])
-        return {
-            "nll_sum": tf.reduce_sum(nll, 1),
-            "num_chars": chars,
-            "num_unknown": tf.reduce_sum(tf.cast(unknown, tf.float32), 1),
-            "yardstick_nll_sum": chars * self._yardstick_nll,
-        }
+        """The signature `eval_nll`, see `serving.scoring.eval_nll`."""
+        return scoring.eval_nll(self, examples, self._yardstick_nll)
 
     def _checks(self, state: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor) -> list[Any]:
         most = self.defaults.max_chars
@@ -173,36 +112,14 @@ class OneStep(tf.Module):
             ),
         ]
 
-    def _encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        code_points = tf.strings.unicode_decode(text, "UTF-8")  # ragged (batch, time)
-        ids = tf.ragged.map_flat_values(self._ids.lookup, code_points)
-        dense = ids.to_tensor()
-        short = tf.maximum(2 - tf.shape(dense)[1], 0)  # two columns at least, so that every loop takes a step
-        return tf.pad(dense, [[0, 0], [0, short]]), tf.cast(code_points.row_lengths(), tf.int32)
-
     def _unpack(self, state: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        layers = len(self.recurrent_kernels)
-        hidden = [state[:, i * self.units : (i + 1) * self.units] for i in range(layers)]
-        largest = float(self._vocabulary.size)
+        hidden = [state[:, i * self.units : (i + 1) * self.units] for i in range(self.parts)]
+        largest = float(self.vocabulary.size)
         last = tf.cast(tf.clip_by_value(state[:, -2], 0.0, largest), tf.int32)
         return hidden, last, tf.cast(state[:, -1], tf.int64)
 
     def _pack(self, hidden: list[tf.Tensor], last: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         return tf.concat([*hidden, tf.cast(last, tf.float32)[:, None], tf.cast(draws, tf.float32)[:, None]], 1)
-
-    def _step(self, projected: tf.Tensor, hidden: list[tf.Tensor]) -> list[tf.Tensor]:
-        """One character through all layers; `projected` is the first layer's input (batch, 3 * units)."""
-        units, x = self.units, projected
-        after: list[tf.Tensor] = []
-        for i, h in enumerate(hidden):
-            if i:
-                x = tf.matmul(after[-1], self.kernels[i - 1]) + self.input_biases[i - 1]
-            recurrent = tf.matmul(h, self.recurrent_kernels[i]) + self.recurrent_biases[i]
-            gates = tf.sigmoid(x[:, : 2 * units] + recurrent[:, : 2 * units])
-            update, reset = gates[:, :units], gates[:, units:]
-            candidate = tf.tanh(x[:, 2 * units :] + reset * recurrent[:, 2 * units :])
-            after.append(candidate + update * (h - candidate))
-        return after
 
     def _read(
         self, ids: tf.Tensor, lengths: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor
@@ -214,7 +131,7 @@ class OneStep(tf.Module):
 
         def step(t: tf.Tensor, hidden: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
             now = inputs[:, t]
-            after = self._step(tf.gather(table, tf.maximum(now - 1, 0)), hidden)
+            after = self.step(tf.gather(table, tf.maximum(now - 1, 0)), hidden)
             moves = ((t < lengths) & (now > 0))[:, None]
             return t + 1, [tf.where(moves, new, old) for new, old in zip(after, hidden)]
 
@@ -236,13 +153,13 @@ class OneStep(tf.Module):
         with tf.device("/CPU:0"):
             random = sampling.uniforms(seed, draws, count)  # (count, batch)
         any_top_k = tf.reduce_any(top_k > 0)
-        known = len(self._vocabulary.code_points)
+        known = len(self.vocabulary.code_points)
         table, kernel, bias = self.table.read_value(), self.projection.read_value(), self.projection_bias.read_value()
         kernel, bias = kernel[:, :known], bias[:known]  # the out-of-vocabulary id is never written
 
         def step(t: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor, written: Any) -> tuple[Any, ...]:
-            after = self._step(tf.gather(table, last - 1), hidden)
-            logits = tf.matmul(after[-1], kernel) + bias
+            after = self.step(tf.gather(table, last - 1), hidden)
+            logits = self.product(self.output(after), kernel) + bias
             drawn = tf.cond(
                 any_top_k,
                 lambda: sampling.draw_top_k(logits, temperature, top_k, random[t]),
@@ -257,24 +174,3 @@ class OneStep(tf.Module):
         ids = tf.transpose(written.stack())  # (batch, count)
         texts = tf.where(tf.range(count)[None, :] < num_chars[:, None], tf.gather(self._characters, ids), "")
         return tf.strings.reduce_join(texts, 1), hidden, last
-
-    def _nll(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        """Nats of each character but the first, (batch, time - 1), zero after a text's end."""
-        steps = tf.shape(ids)[1] - 1
-        table = self.table.read_value()
-        hidden = [tf.zeros((tf.shape(ids)[0], self.units)) for _ in self.recurrent_kernels]
-
-        def step(t: tf.Tensor, hidden: list[tf.Tensor], outputs: Any) -> tuple[Any, ...]:
-            hidden = self._step(tf.gather(table, ids[:, t]), hidden)
-            return t + 1, hidden, outputs.write(t, hidden[-1])
-
-        outputs = tf.TensorArray(tf.float32, steps, element_shape=(None, self.units))
-        _, _, outputs = tf.while_loop(lambda t, *_: t < steps, step, (0, hidden, outputs))
-        flat = tf.reshape(outputs.stack(), (-1, self.units))  # (time * batch, units)
-        logits = tf.matmul(flat, self.projection.read_value()) + self.projection_bias.read_value()
-        targets = tf.transpose(ids[:, 1:])  # (time, batch)
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.reshape(targets, [-1]), logits)
-        unknown = tf.cast(targets == self._vocabulary.out_of_vocabulary, tf.float32)
-        nll = tf.reshape(nats, tf.shape(targets)) + unknown * float(np.log(self._vocabulary.unknown_characters))
-        exists = tf.range(1, steps + 1)[:, None] < lengths[None, :]
-        return tf.transpose(tf.where(exists, nll, 0.0))

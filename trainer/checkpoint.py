@@ -48,9 +48,9 @@ class Checkpoints:
         """Prepare variables for weights, optimizer, carried state (`batch` rows), best weights and position."""
         self._model = model
         # A list of variables: a checkpoint of the model itself leaves out the layers that stand in a list.
-        self._weights = [variable.value for variable in model.trainable_variables]
+        self._weights = [variable.value for variable in model.weights_to_train]
         self.best = [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
-        self._carried = [tf.Variable(tf.zeros((batch, model.units)), trainable=False) for _ in model.recurrent]
+        self._carried = [tf.Variable(part, trainable=False) for part in model.zero_state(batch)]
         self._position = tf.Variable("", trainable=False)
         # Every worker has to take part in saving; only the chief's files are kept.
         self._directory = directory if chief else tempfile.mkdtemp(prefix="char-rnn-worker-")

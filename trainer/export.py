@@ -1,6 +1,5 @@
 """Hand the trained weights over to the OneStep SavedModel."""
 
-import dataclasses
 from typing import Any
 
 import tensorflow as tf
@@ -19,8 +18,9 @@ def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any
             (layer.cell.kernel.numpy(), layer.cell.recurrent_kernel.numpy(), layer.cell.bias.numpy())
             for layer in model.recurrent
         ],
-        projection=model.projection.kernel.numpy(),
+        projection=model.projection_kernel.numpy(),
         projection_bias=model.projection.bias.numpy(),
+        cell=model.cell,
     )
     return OneStep(weights, vocabulary, Defaults(**export), yardstick_nll)
 
@@ -32,5 +32,8 @@ def save(exported: OneStep, directory: str, model_name: str) -> None:
         tf.io.gfile.rmtree(partial)
     signatures.save(exported, partial)
     warmup.write(partial, model_name, exported.state_size)
-    limits.write(partial, limits.Limits(**dataclasses.asdict(exported.defaults), state_size=exported.state_size))
+    said = exported.defaults
+    limits.write(
+        partial, limits.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, exported.state_size)
+    )
     tf.io.gfile.rename(partial, directory)

@@ -157,7 +157,7 @@ class Loop:
                 total, state = losses(inputs, targets, mask, keep, state, seed)
                 loss = total * scale
                 scaled = optimizer.scale_loss(loss)  # the loss itself, but for float16
-            variables = model.trainable_variables
+            variables = model.weights_to_train
             gradients = [tf.convert_to_tensor(g) for g in tape.gradient(scaled, [v.value for v in variables])]
             if replicas > 1:
                 # Clipping needs the sum over all replicas; Keras sums again, see trainer.optimizer.

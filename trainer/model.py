@@ -1,20 +1,24 @@
-"""The recurrent language model: embedding, GRU layers, a projection to logits; state goes in and comes out."""
+"""The recurrent language model: embedding, recurrent layers, a projection to logits; state goes in and comes out."""
 
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from trainer.recurrent import dense, gru
+from serving.cells import KINDS, NORMS
+from trainer import recurrent
+from trainer.recurrent import dense
 
-State = tuple[tf.Tensor, ...]  # one (batch, units) for each layer
+State = tuple[tf.Tensor, ...]  # (batch, units): for each layer its output, and for an LSTM then its cell
+_STOCK = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 
 
 class LanguageModel(keras.layers.Layer):
     """Character-level recurrent language model with explicit state.
 
     Weights live in stock Keras layers. With `stock_layer` those layers also do the work (cuDNN on a GPU); otherwise the
-    fused operation of `trainer.recurrent` runs on the same weights.
+    operation of `trainer.recurrent` runs on the same weights.
     """
 
     def __init__(
@@ -27,21 +31,29 @@ class LanguageModel(keras.layers.Layer):
         seed: int = 0,
         precision: str = "float32",
         stock_layer: bool = False,
+        *,
+        cell: str = "gru",
+        tied: bool = False,
+        input_dropout: float | None = None,
+        layer_dropout: float | None = None,
+        output_dropout: float | None = None,
+        recurrent_dropout: float = 0.0,
     ) -> None:
-        """Create the layers and their weights.
+        """Create the layers and their weights; what is not said here is said in the configuration's model section.
 
         Args:
           vocabulary_size: ids that exist, and logits per character.
-          embedding: size of a character's vector.
-          units: recurrent units in each layer.
-          layers: recurrent layers.
-          dropout: rate on the embedding, between layers and before the output.
           seed: of the weights and of dropout.
           precision: of the matrix products: "float32", "bfloat16" or "float16".
-          stock_layer: run the stock Keras layer.
+          stock_layer: run the stock Keras layer where there is one.
         """
         super().__init__(dtype="float32")
-        self.units, self.dropout, self.stock_layer = units, dropout, stock_layer
+        self.cell, self.units, self.tied = cell, units, tied
+        self.recurrent_dropout = recurrent_dropout
+        self.stock_layer = stock_layer and cell in _STOCK and not recurrent_dropout
+        between = [dropout if layer_dropout is None else layer_dropout] * (layers - 1)
+        first, last = (dropout if rate is None else rate for rate in (input_dropout, output_dropout))
+        self.dropouts = [first, *between, last]  # before each layer and after the last one
         self.base_seed = seed
         self.products = tf.as_dtype(precision)
         policy = "float32" if precision == "float32" else f"mixed_{precision}"
@@ -49,8 +61,8 @@ class LanguageModel(keras.layers.Layer):
             vocabulary_size, embedding, embeddings_initializer=keras.initializers.RandomUniform(-0.05, 0.05, seed=seed)
         )
         self.recurrent = [
-            keras.layers.GRU(
-                units,
+            _STOCK.get(self.cell, LayerNormLSTM)(
+                self.units,
                 return_sequences=True,
                 return_state=True,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=seed + 1 + i),
@@ -64,13 +76,23 @@ class LanguageModel(keras.layers.Layer):
         )
         self.embedding.build((None, None))
         for i, layer in enumerate(self.recurrent):
-            layer.build((None, None, embedding if i == 0 else units))
-        self.projection.build((None, None, units))
+            layer.build((None, None, embedding if i == 0 else self.units))
+        self.projection.build((None, None, self.units))
         self.built = True
 
+    @property
+    def weights_to_train(self) -> list[Any]:
+        """All but the kernel that tied embeddings stand in for."""
+        return [v for v in self.trainable_variables if not (self.tied and v is self.projection.kernel)]
+
+    @property
+    def projection_kernel(self) -> tf.Tensor:
+        """(units, vocabulary_size)."""
+        return tf.transpose(self.embedding.embeddings.value) if self.tied else self.projection.kernel.value
+
     def zero_state(self, batch: int) -> State:
-        """State before the first character: float32 zeros (batch, units) for each layer."""
-        return tuple(tf.zeros((batch, self.units)) for _ in self.recurrent)
+        """State before the first character: float32 zeros (batch, units) for each part of it."""
+        return tuple(tf.zeros((batch, self.units)) for _ in range(len(self.recurrent) * KINDS[self.cell].states))
 
     def call(self, ids: tf.Tensor, state: State, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, State]:
         """Predict each next character.
@@ -88,22 +110,74 @@ class LanguageModel(keras.layers.Layer):
         x = tf.gather(
             self.embedding.embeddings.value, order
         )  # (time, batch, embedding); batch first for the stock layer
-        after = []
+        after: list[tf.Tensor] = []
+        parts = KINDS[self.cell].states
         for i, layer in enumerate(self.recurrent):
-            x, last = self._layer(layer, self._drop(x, seed, i), state[i])
-            after.append(last)
-        x = self._drop(x, seed, len(self.recurrent))
-        logits = dense(x, self.projection.kernel.value, self.projection.bias.value, self.products)
+            dropped = self._drop(x, self.dropouts[i], seed, i)
+            x, last = self._layer(layer, dropped, state[i * parts : (i + 1) * parts], seed, i)
+            after += last
+        x = self._drop(x, self.dropouts[-1], seed, len(self.recurrent))
+        logits = dense(x, self.projection_kernel, self.projection.bias.value, self.products)
         return (tf.transpose(logits, (1, 0, 2)) if time_major else logits), tuple(after)
 
-    def _layer(self, layer: Any, x: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _layer(
+        self, layer: Any, x: tf.Tensor, state: State, seed: tf.Tensor | None, place: int
+    ) -> tuple[tf.Tensor, State]:
         if self.stock_layer:
-            outputs, last = layer(x, initial_state=state)
-            return tf.cast(outputs, tf.float32), tf.cast(last, tf.float32)
+            outputs, *last = layer(x, initial_state=list(state))
+            return tf.cast(outputs, tf.float32), tuple(tf.cast(part, tf.float32) for part in last)
+        mask = None
+        if seed is not None and self.recurrent_dropout:
+            mask = self._drop(tf.ones_like(state[0]), self.recurrent_dropout, seed, 32 + place)
         cell = layer.cell
-        return gru(x, state, cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value, self.products)
+        weights = (cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value)
+        return recurrent.layer(self.cell, x, state, *weights, self.products, mask)
 
-    def _drop(self, x: tf.Tensor, seed: tf.Tensor | None, place: int) -> tf.Tensor:
-        if seed is None or not self.dropout:
+    def _drop(self, x: tf.Tensor, rate: float, seed: tf.Tensor | None, place: int) -> tf.Tensor:
+        if seed is None or not rate:
             return x
-        return tf.nn.experimental.stateless_dropout(x, self.dropout, seed=seed + [self.base_seed + place, 0])
+        return tf.nn.experimental.stateless_dropout(x, rate, seed=seed + [self.base_seed + place, 0])
+
+
+class LayerNormLSTM(keras.layers.Layer):
+    """Weights of a layer-normalised LSTM, which Keras has not; `trainer.recurrent` does the work.
+
+    Attributes:
+      kernel: (features, 4 * units). recurrent_kernel: (units, 4 * units).
+      bias: gains and offsets (2, 5, units) of the norms; the forget gate's offset begins at 1.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        return_sequences: bool,
+        return_state: bool,
+        kernel_initializer: Any,
+        recurrent_initializer: Any,
+        dtype: Any,
+    ) -> None:
+        """Take what a stock layer takes."""
+        super().__init__(dtype=dtype)
+        if not (return_sequences and return_state):
+            raise ValueError("This layer always returns sequences and states.")
+        self.units = units
+        self._kernel_initializer, self._recurrent_initializer = kernel_initializer, recurrent_initializer
+
+    @property
+    def cell(self) -> "LayerNormLSTM":
+        """Itself, for stock layers keep their weights in a cell."""
+        return self
+
+    def build(self, shape: Any) -> None:
+        """Make the weights for input (..., features)."""
+        self.kernel = self.add_weight(
+            shape=(shape[-1], 4 * self.units), initializer=self._kernel_initializer, name="kernel"
+        )
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.units, 4 * self.units), initializer=self._recurrent_initializer, name="recurrent_kernel"
+        )
+        norms = np.stack([np.ones((NORMS, self.units)), np.zeros((NORMS, self.units))]).astype(np.float32)
+        norms[1, 1] = 1.0
+        # Called a bias, for like one it is kept out of weight decay.
+        self.bias = self.add_weight(shape=norms.shape, initializer=lambda *_, **__: norms, name="bias")
+        self.built = True

@@ -70,9 +70,9 @@ def one_step(directory: str, defaults: dict[str, Any]) -> tuple[OneStep, int]:
     with tf.io.gfile.GFile(path) as file:
         described = json.load(file)
     vocabulary, sizes = Vocabulary(tuple(described["code_points"])), described["model"]
-    model = LanguageModel(vocabulary.size, sizes["embedding"], sizes["units"], sizes["layers"])
-    position, weights = _read(directory, len(model.trainable_variables), described["restore_best"])
-    for variable, weight in zip(model.trainable_variables, weights):
+    model = LanguageModel(vocabulary.size, **sizes)
+    position, weights = _read(directory, len(model.weights_to_train), described["restore_best"])
+    for variable, weight in zip(model.weights_to_train, weights):
         variable.assign(weight)
     best = described["restore_best"] and position["best_step"]
     return export.one_step(model, vocabulary, defaults, 0.0), int(best or position["step"])

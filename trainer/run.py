@@ -82,10 +82,7 @@ def _train(
         tf.random.set_seed(seed)
         model = LanguageModel(
             vocabulary.size,
-            config["model"]["embedding"],
-            config["model"]["units"],
-            config["model"]["layers"],
-            config["model"]["dropout"],
+            **config["model"],
             seed=seed,
             precision=machine.precision,
             stock_layer=machine.stock_layer,
@@ -93,10 +90,10 @@ def _train(
         replicas = machine.strategy.num_replicas_in_sync
         total_steps = Loop.count_steps(training, train_windows, replicas)
         optimiser = optimizer.create(training, total_steps, replicas, machine.precision)
-        optimiser.build(model.trainable_variables)
+        optimiser.build(model.weights_to_train)
         loop = Loop(training, seed, machine.strategy, model, optimiser, train_windows, eval_windows)
 
-    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    parameters = sum(int(np.prod(variable.shape)) for variable in model.weights_to_train)
     LOGGER.info(
         "%s; %s parameters, %s characters to learn", machine.description, f"{parameters:,}", f"{train.targets:,}"
     )

@@ -43,7 +43,7 @@ def test_no_section_can_be_changed_afterwards(section: type[BaseModel]) -> None:
         (CorpusConfig, {"eval_fraction": 0.0}),
         (CorpusConfig, {"eval_fraction": 0.51}),
         (CorpusConfig, {"test_fraction": -0.1}),
-        (ModelConfig, {"cell": "lstm"}),
+        (ModelConfig, {"cell": "transformer"}),
         (ModelConfig, {"layers": 0}),
         (ModelConfig, {"layers": 9}),
         (ModelConfig, {"units": 1.5}),

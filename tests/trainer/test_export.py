@@ -58,7 +58,7 @@ def test_the_export_scores_as_the_language_model(layers: int, stock_layer: bool)
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_the_export_computes_in_float32_however_the_model_was_trained(precision: str) -> None:
     exported = export.one_step(trained(precision=precision), VOCABULARY, DEFAULTS, 1.0)
-    assert {variable.dtype for variable in exported.variables} == {tf.float32}
+    assert {variable.dtype for variable in exported.variables if variable.dtype.is_floating} == {tf.float32}
     assert_scores(exported.score(tf.constant(TEXTS)), trained())
 
 

@@ -120,10 +120,10 @@ def test_a_rate_of_zero_drops_nothing() -> None:
 
 def test_dropout_leaves_the_expected_value_and_zeros_the_rate() -> None:
     model = create(dropout=0.25)
-    after = model._drop(tf.ones((200, 200)), tf.constant([64, 0], tf.int32), 1).numpy()
+    after = model._drop(tf.ones((200, 200)), 0.25, tf.constant([64, 0], tf.int32), 1).numpy()
     assert set(np.unique(after)) == {0.0, np.float32(1 / 0.75)}
     assert (after == 0).mean() == pytest.approx(0.25, abs=0.02)
-    elsewhere = model._drop(tf.ones((200, 200)), tf.constant([64, 0], tf.int32), 2).numpy()
+    elsewhere = model._drop(tf.ones((200, 200)), 0.25, tf.constant([64, 0], tf.int32), 2).numpy()
     assert (after == elsewhere).mean() == pytest.approx(0.25**2 + 0.75**2, abs=0.02)  # independent of each other
 
 

@@ -1,0 +1,135 @@
+"""One step of each kind of recurrent cell.
+
+The same equations serve the exported graph and training; training also keeps what the way back needs. Equations, order
+of the gates and layout of the weights are those of Keras' `SimpleRNN`, `GRU(reset_after=True)` and `LSTM`. The
+layer-normalised LSTM is Ba, Kiros and Hinton's (2016, arXiv:1607.06450): every gate's sum of products and the cell are
+normalised over the units, each with a gain and an offset of its own, which take the place of the bias.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+_NORM_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What distinguishes a cell from outside.
+
+    Attributes:
+      gates: width of its products, in units.
+      states: tensors that it carries: its output, and for an LSTM the cell.
+    """
+
+    gates: int
+    states: int
+
+
+KINDS = {"rnn": Kind(1, 1), "gru": Kind(3, 1), "lstm": Kind(4, 2), "layer_norm_lstm": Kind(4, 2)}
+NORMS = 5  # of a layer-normalised LSTM: input, forget, candidate, output, cell
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step's results.
+
+    Attributes:
+      states: after the step, (batch, units) each; the first is the cell's output.
+      saved: what the gradient needs, (batch, ...) each.
+    """
+
+    states: list[tf.Tensor]
+    saved: list[tf.Tensor]
+
+
+def input_bias(cell: str, bias: Any) -> Any:
+    """The part of a layer's bias (see `serving.one_step.Weights`) that belongs to the input's product."""
+    if cell == "gru":
+        return bias[0]
+    return 0.0 if cell == "layer_norm_lstm" else bias
+
+
+def recurrent_bias(cell: str, bias: Any) -> Any:
+    """The part of a layer's bias that `step` takes; None for cells that have no such part."""
+    if cell == "gru":
+        return bias[1]
+    return bias if cell == "layer_norm_lstm" else None
+
+
+def sigmoid(x: tf.Tensor) -> tf.Tensor:
+    """The logistic function by way of tanh, which TensorFlow computes several times faster on a CPU."""
+    return 0.5 * tf.tanh(0.5 * x) + 0.5
+
+
+def step(cell: str, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any) -> Step:
+    """One character through one layer.
+
+    Args:
+      cell: a name of `KINDS`.
+      x: product of the input, with its bias, (batch, gates * units).
+      recurrent: product of the former output, (batch, gates * units).
+      states: before the step.
+      bias: what `recurrent_bias` gave.
+    """
+    return _STEPS[cell](x, recurrent, states, bias)
+
+
+def _rnn(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any) -> Step:
+    del states, bias
+    h = tf.tanh(x + recurrent)
+    return Step([h], [h])
+
+
+def _gru(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any) -> Step:
+    (h,) = states
+    units = h.shape[-1]
+    recurrent = recurrent + bias
+    gates = sigmoid(x[:, : 2 * units] + recurrent[:, : 2 * units])
+    update, reset = gates[:, :units], gates[:, units:]
+    product = recurrent[:, 2 * units :]
+    candidate = tf.tanh(x[:, 2 * units :] + reset * product)
+    return Step([candidate + update * (h - candidate)], [gates, candidate, product])
+
+
+def _lstm(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any) -> Step:
+    del bias
+    _, c = states
+    units = c.shape[-1]
+    total = x + recurrent
+    gates, candidate, output = _lstm_gates(total, units)
+    after = gates[:, units:] * c + gates[:, :units] * candidate
+    squashed = tf.tanh(after)
+    return Step([output * squashed, after], [gates, candidate, output, squashed, c])
+
+
+def _layer_norm_lstm(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any) -> Step:
+    _, c = states
+    units = c.shape[-1]
+    total = tf.reshape(x + recurrent, (-1, 4, units))
+    normal, deviation = normalise(total)  # (batch, 4, units), (batch, 4, 1)
+    scaled = tf.reshape(normal * bias[0, :4] + bias[1, :4], (-1, 4 * units))
+    gates, candidate, output = _lstm_gates(scaled, units)
+    normal_c, deviation_c = normalise(gates[:, units:] * c + gates[:, :units] * candidate)
+    after = normal_c * bias[0, 4] + bias[1, 4]
+    squashed = tf.tanh(after)
+    saved = [gates, candidate, output, squashed, c, normal, deviation, normal_c, deviation_c]
+    return Step([output * squashed, after], saved)
+
+
+def _lstm_gates(total: tf.Tensor, units: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Input and forget gate side by side, the candidate, the output gate."""
+    return sigmoid(total[:, : 2 * units]), tf.tanh(total[:, 2 * units : 3 * units]), sigmoid(total[:, 3 * units :])
+
+
+def normalise(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Zero mean and unit variance over the last axis; and one over the standard deviation."""
+    mean = tf.reduce_mean(x, -1, keepdims=True)
+    centred = x - mean
+    deviation = tf.math.rsqrt(tf.reduce_mean(centred * centred, -1, keepdims=True) + _NORM_EPSILON)
+    return centred * deviation, deviation
+
+
+_STEPS = {"rnn": _rnn, "gru": _gru, "lstm": _lstm, "layer_norm_lstm": _layer_norm_lstm}
