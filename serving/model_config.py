@@ -186,8 +186,8 @@ def _parse(text: str, where: str) -> protos.ModelServerConfig:
         text_format.Parse(text, whole)
     except text_format.ParseError as error:
         raise UserError(
-            f"The list of served models is not a TF Serving model_config_list: {error}. Mend the file, or move it away "
-            f"and let `python -m serving up` write a new one. Received: {where}"
+            f"The list of served models is not a TF Serving model_config_list: {str(error).rstrip('.')}. Mend it, "
+            f"or move it away and let `python -m serving up` write a new one. Received: {where}"
         ) from error
     if whole.WhichOneof("config") == "custom_model_config":
         raise UserError(f"Only a model_config_list can be served, not a custom_model_config. Received: {where}")
