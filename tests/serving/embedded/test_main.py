@@ -89,7 +89,8 @@ def test_flags_are_tensorflow_model_servers() -> None:
 def test_a_mistake_in_the_flags_is_one_paragraph_before_anything_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, text: str | None, expected: str
 ) -> None:
-    (tmp_path / "models.config").write_text("")
+    models = tmp_path / "models.config"
+    models.write_text("")
     (tmp_path / "other").write_text(text or "")
     if flag.endswith("_file"):
         value = str(tmp_path / ("other" if text else "nowhere"))
@@ -97,9 +98,7 @@ def test_a_mistake_in_the_flags_is_one_paragraph_before_anything_starts(
         value = {"--host": "256.0.0.1", "--rest_api_port": "70000"}[flag]
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        code = program.main(
-            ["--rest_api_port=0", f"--model_config_file={tmp_path / 'models.config'}", f"{flag}={value}"]
-        )
+        code = program.main(["--rest_api_port=0", f"--model_config_file={models}", f"{flag}={value}"])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -109,6 +108,28 @@ def test_a_mistake_in_the_flags_is_one_paragraph_before_anything_starts(
     assert expected in error
     assert "Received: " in error
     assert error.count("\n") == 1 or "config_list" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("prometheus_config { enable: true }", "/monitoring/prometheus/metrics"),
+        ('prometheus_config: {\n  enable: true,\n  path: "/metrics" # here\n}', "/metrics"),
+        ("prometheus_config { enable: false }", None),
+        ("prometheus_config {}", None),
+    ],
+)
+def test_where_metrics_are(tmp_path: Path, text: str, path: str | None) -> None:
+    (tmp_path / "monitoring.config").write_text(text)
+    assert program._metrics_path(str(tmp_path / "monitoring.config")) == path
+    assert program._metrics_path(None) is None
+
+
+def test_batching_parameters(tmp_path: Path) -> None:
+    text = "max_batch_size { value: 8 }\nmax_enqueued_batches { value: 3 }\nnum_batch_threads { value: 2 }\n"
+    (tmp_path / "batching.config").write_text(text)
+    settings = program._batching(str(tmp_path / "batching.config"))
+    assert (settings.max_rows, settings.max_waiting, settings.threads) == (8, 3, 2)
 
 
 def test_a_port_that_is_taken(served: Served) -> None:
@@ -123,7 +144,7 @@ def test_a_port_that_is_taken(served: Served) -> None:
 
 def test_a_request_under_way_is_finished_after_sigterm_and_no_other_is_taken(served: Served) -> None:
     answers: list[httpx.Response] = []
-    body = {"signature_name": "generate", "instances": [row(CHARS)] * 30}
+    body = {"signature_name": "generate", "instances": [row(CHARS)] * 64}
 
     def ask() -> None:
         answers.append(httpx.post(f"{served.url}:predict", json=body, timeout=120))
@@ -131,13 +152,13 @@ def test_a_request_under_way_is_finished_after_sigterm_and_no_other_is_taken(ser
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
-    time.sleep(0.3)
+    time.sleep(0.7)
     served.process.send_signal(signal.SIGTERM)
     code = served.process.wait(60)
     for thread in threads:
         thread.join()
     assert code == 0
-    assert [(answer.status_code, len(answer.json()["predictions"])) for answer in answers] == [(200, 30)] * 2
+    assert [(answer.status_code, len(answer.json()["predictions"])) for answer in answers] == [(200, 64)] * 2
     with pytest.raises(httpx.ConnectError):
         httpx.get(served.url)
     served.start()
