@@ -53,7 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _end)  # until uvicorn has handlers of its own, and after
     try:
-        return _serve(options, _listen(options.host, options.rest_api_port))
+        with _listen(options.host, options.rest_api_port) as listening:
+            return _serve(options, listening)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
@@ -155,11 +156,17 @@ def _batching(path: str | None) -> BatchingSettings:
 def _metrics_path(path: str | None) -> str | None:
     if path is None:
         return None
-    # The published package has not got this proto.
-    text = _read(path)
-    if not re.search(r"\benable\s*:\s*true\b", text):
+    text = re.sub(r"#.*", "", _read(path))
+    # By hand: no package has the protocol buffer.
+    found = re.fullmatch(r"\s*prometheus_config\s*:?\s*[{<]([^{}<>]*)[}>]\s*", text)
+    if not found:
+        raise UserError(
+            "Not a MonitoringConfig of TF Serving; it looks like `prometheus_config { enable: true }`. "
+            f"Received: {path}"
+        )
+    if not re.search(r"\benable\s*:\s*(true|t|1)\b", found[1], re.IGNORECASE):
         return None
-    named = re.search(r"""\bpath\s*:\s*["']([^"']+)["']""", text)
+    named = re.search(r"""\bpath\s*:\s*["']([^"']+)["']""", found[1])
     return named[1] if named else "/monitoring/prometheus/metrics"
 
 

@@ -43,10 +43,6 @@ def controls(*counts: int, **changes: Any) -> dict[str, np.ndarray]:
 
 LONG = ["the oat " * 90, "a" * 257, b"\xff\xc3" * 300]
 PROMPTS = st.text("The tea\n\u00e9x", max_size=9) | st.binary(max_size=6) | st.sampled_from(LONG)
-    st.text("The tea\n\u00e9x", max_size=9)
-    | st.binary(max_size=6)
-    | st.sampled_from(["the oat " * 90, "a" * 257, b"\xff\xc3" * 300])
-)
 REQUEST = st.lists(st.tuples(PROMPTS, st.integers(0, 70)), min_size=1, max_size=4)
 
 

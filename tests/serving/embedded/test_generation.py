@@ -91,10 +91,6 @@ class Gate:
 
 LONG = st.integers(200, 900).map(lambda length: "ab\u00e9\n" * (length // 4))
 PROMPTS = st.text(max_size=12) | st.binary(max_size=8) | LONG
-    st.text(max_size=12)
-    | st.binary(max_size=8)
-    | st.integers(200, 900).map(lambda length: "ab\u00e9\n" * (length // 4))
-)
 ROWS = st.lists(st.tuples(PROMPTS, st.integers(0, 150)), max_size=6)
 
 

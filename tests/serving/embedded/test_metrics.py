@@ -1,0 +1,84 @@
+"""The metrics page, read by Prometheus' own parser."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from serving.embedded.metrics import Metrics
+
+PREFIX = ":tensorflow:serving:"  # the parser adds `_total` to a counter's name
+
+
+def samples(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+    found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for family in text_string_to_metric_families(metrics.text()):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
+    return found
+
+
+def test_nothing_has_happened() -> None:
+    assert samples(Metrics()) == {}
+
+
+def test_requests_are_counted_by_model_and_code() -> None:
+    metrics = Metrics()
+    for code in ("OK", "OK", "INVALID_ARGUMENT"):
+        metrics.request("m", "Predict", code, 0.01)
+    assert samples(metrics)[f"{PREFIX}request_count_total"] == {
+        (("model_name", "m"), ("status", "OK")): 2,
+        (("model_name", "m"), ("status", "INVALID_ARGUMENT")): 1,
+    }
+
+
+@given(st.lists(st.floats(0, 1e7, allow_nan=False), min_size=1, max_size=20))
+def test_a_histogram_counts_what_is_at_most_a_bound(seconds: list[float]) -> None:
+    metrics = Metrics()
+    for one in seconds:
+        metrics.request("m", "Predict", "OK", one)
+    found = samples(metrics)
+    labels = (("API", "Predict"), ("entrypoint", "REST"), ("model_name", "m"))
+    assert found[f"{PREFIX}request_latency_count"] == {labels: len(seconds)}
+    assert found[f"{PREFIX}request_latency_sum"][labels] == pytest.approx(sum(seconds) * 1e6)
+    buckets = {dict(key)["le"]: value for key, value in found[f"{PREFIX}request_latency_bucket"].items()}
+    assert buckets["+Inf"] == len(seconds)
+    for bound, count in buckets.items():
+        assert count == sum(one * 1e6 <= float(bound) for one in seconds)
+
+
+def test_only_requests_that_succeeded_are_timed() -> None:
+    metrics = Metrics()
+    metrics.request("m", "Predict", "NOT_FOUND", 1.0)
+    assert f"{PREFIX}request_latency_count" not in samples(metrics)
+
+
+def test_loads_are_timed() -> None:
+    metrics = Metrics()
+    metrics.loaded("m", 1.5)
+    found = samples(metrics)[f"{PREFIX}model_warmup_latency_sum"]
+    assert found == {(("model_path", "m"), ("status", "OK")): 1.5e6}
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "é", ""])
+def test_any_name_can_be_a_label(name: str) -> None:
+    metrics = Metrics()
+    metrics.request(name, "Predict", "OK", 0.1)
+    assert {dict(key)["model_name"] for key in samples(metrics)[f"{PREFIX}request_count_total"]} == {name}
+
+
+def test_nothing_is_lost_between_threads() -> None:
+    metrics = Metrics()
+
+    def count() -> None:
+        for _ in range(500):
+            metrics.request("m", "Predict", "OK", 0.001)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(samples(metrics)[f"{PREFIX}request_count_total"].values()) == [2000]

@@ -1,0 +1,94 @@
+"""A server in a process of its own, under load, while versions come, fail and go. Times are printed, never asserted."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.reload import MODEL, Load, Served, broken
+from components.versions import publish
+from serving.model_config import All, ServedModel, merged, write_whole
+
+pytestmark = pytest.mark.e2e
+CHARS = 60
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, export_dir: Path) -> Iterator[Served]:
+    directory = tmp_path_factory.mktemp("serving")
+    publish(str(export_dir), str(directory / MODEL))
+    one = Served(directory)
+    yield one
+    assert one.stop() == 0
+
+
+def test_versions_come_and_go_under_load_without_a_failed_request(
+    served: Served, export_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut, base = broken(export_dir, tmp_path / "cut"), str(served.base)
+    idle = publish(str(export_dir), base)
+    seconds = {"idle": served.wait_for(idle)}
+    with Load(served, 4, CHARS) as load:
+        for number, export in enumerate((export_dir, export_dir, cut, export_dir)):
+            version = publish(str(export), base)
+            seconds[f"under load, {export.name}, {number}"] = served.wait_for(
+                version, "END" if export is cut else "AVAILABLE"
+            )
+            if export is cut:
+                assert served.states()[version - 1] == "AVAILABLE"  # the last good one stays
+        served.wait_for(version - 2, "END")
+    assert load.failures == []
+    assert len(load.seconds) >= 4
+    states = served.states()
+    assert {number for number, state in states.items() if state == "AVAILABLE"} == {version}
+    with capsys.disabled():
+        print(f"\n  seconds to AVAILABLE: { {name: round(one, 2) for name, one in seconds.items()} }")
+
+
+def test_a_half_copied_version_recovers_as_soon_as_it_is_whole(served: Served, export_dir: Path) -> None:
+    last = max(served.states())
+    half = served.base / str(last + 1)
+    half.mkdir()
+    shutil.copy(export_dir / "saved_model.pb", half)
+    served.wait_for(last + 1, "END")
+    with httpx.Client(timeout=60) as client:
+        assert served.generate(client, CHARS).status_code == 200
+    for part in ("assets.extra", "variables"):
+        shutil.copytree(export_dir / part, half / part)
+    served.wait_for(last + 1)
+
+
+def test_the_newest_directory_deleted_falls_back(served: Served, export_dir: Path) -> None:
+    version = publish(str(export_dir), str(served.base))
+    served.wait_for(version)
+    shutil.rmtree(served.base / str(version))
+    served.wait_for(version - 1)
+    served.wait_for(version, "END")
+    with httpx.Client(timeout=60) as client:
+        assert served.generate(client, CHARS).status_code == 200
+
+
+def test_labels_are_followed(served: Served, export_dir: Path) -> None:
+    first, second = (publish(str(export_dir), str(served.base)) for _ in range(2))
+    for stable, other in ((first, second), (second, first)):
+        labels = {"stable": stable, f"canary-{other}": other}
+        write_whole(str(served.config), merged("", ServedModel(MODEL, str(served.base), All(), labels)))
+        with httpx.Client(timeout=60) as client:
+            served.wait_for(other)
+            while served.generate(client, CHARS, f"/labels/canary-{other}").status_code != 200:
+                pass  # until the file is read
+            assert served.generate(client, CHARS, "/labels/stable").status_code == 200
+            answer = served.generate(client, CHARS, f"/labels/canary-{stable}")
+            assert (answer.status_code, "Unrecognized" in answer.text) == (400, True)
+
+
+def test_a_killed_server_starts_again_on_what_lies_there(served: Served) -> None:
+    os.kill(served.process.pid, signal.SIGKILL)
+    served.process.wait()
+    served.start()
+    with httpx.Client(timeout=60) as client:
+        assert served.generate(client, CHARS).status_code == 200
