@@ -92,11 +92,15 @@ async function generate() {
       if (!version) throw new Problem(served.trouble);
       const values = read(raw(), version.limits?.max_chars ?? MAX_CHARS);
       history.replaceState(null, "", `#${toHash(raw())}`);
-      writtenBy = place(served.about.model, version.version);
-      show([...Array(values.samples).keys()].map((i) => new Sample(i + 1, values.seed + i, values.prompt)));
+      const at = place(served.about.model, version.version);
       say("Writing…");
       const started = performance.now();
-      for await (const texts of write(writtenBy, values, signal)) {
+      for await (const texts of write(at, values, signal)) {
+        if (!count) {
+          // Only now: if the server refuses, what was there stays.
+          writtenBy = at;
+          show(texts.map((_, i) => new Sample(i + 1, values.seed + i, values.prompt)));
+        }
         texts.forEach((text, i) => samples[i].append(text));
         count += Array.from(texts[0]).length;
       }
@@ -116,7 +120,7 @@ function show(fresh) {
   for (const sample of samples) sample.listen($("readout"));
   $("samples-list").replaceChildren(...samples.map((sample) => sample.element));
   $("empty").hidden = true;
-  const below = $("output").getBoundingClientRect().top > innerHeight * 0.6;
+  const below = $("output").getBoundingClientRect().top > innerHeight * 0.4;
   if (below) $("output").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 

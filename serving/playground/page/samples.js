@@ -13,14 +13,17 @@ export class Sample {
     heading.textContent = `Sample ${number}`;
     heading.id = `sample-${number}`;
     this.element.setAttribute("aria-labelledby", heading.id);
-    this.perplexity = fact("");
+    const facts = document.createElement("div");
+    facts.className = "facts";
+    this.perplexity = document.createElement("span");
+    facts.append(`seed ${seed}`, this.perplexity);
     const copy = document.createElement("button");
     copy.type = "button";
     copy.className = "small";
     copy.textContent = "Copy";
     copy.setAttribute("aria-label", `Copy sample ${number}`);
     copy.addEventListener("click", () => copyText(this.whole, copy));
-    header.append(heading, fact(`seed ${seed}`), this.perplexity, copy);
+    header.append(heading, facts, copy);
     this.body = document.createElement("div");
     this.body.className = "text";
     this.body.setAttribute("role", "group");
@@ -102,13 +105,6 @@ export class Sample {
       this.select(next, readout);
     });
   }
-}
-
-function fact(text) {
-  const span = document.createElement("span");
-  span.className = "fact";
-  span.textContent = text;
-  return span;
 }
 
 /** Copy, and say so on the button for a moment. */

@@ -68,6 +68,10 @@ export async function ask(path, body, signal) {
     throw new Problem(`What came back is not an answer of a model server (status ${response.status}).`);
   }
   const { ok, status } = response;
-  if (!ok) throw new Problem(words(status, String(answer.error ?? "no reason given")), { status });
+  if (!ok) {
+    const message = String(answer?.error ?? "no reason given");
+    const control = /assertion failed: \[(temperature|top_k) must/.exec(message)?.[1] ?? null;
+    throw new Problem(words(status, message), { status, control });
+  }
   return answer;
 }
