@@ -1,4 +1,4 @@
-"""Start real servers for the page: the embedded one as a process, the playground in a thread."""
+"""Real servers for the page: the embedded one as a process, the playground in a thread; and what asks them."""
 
 import contextlib
 import os
@@ -8,16 +8,51 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
+from playwright.sync_api import Browser, Page, Request
 
 from serving.playground.app import application
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 90.0
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+
+
+@dataclass
+class Served:
+    """A model server, its models.config and the registry."""
+
+    url: str
+    config: Path
+    registry: Path
+
+
+@dataclass
+class Site:
+    """The page in front of it, a browser, and all that the browser asked for."""
+
+    url: str
+    served: Served
+    browser: Browser
+    requests: list[Request]
+
+    def open(self, fragment: str = "", url: str | None = None, **context: Any) -> Page:
+        page = self.browser.new_context(**context).new_page()
+        page.on("request", lambda request: self.requests.append(request))
+        page.goto((url or self.url) + fragment)
+        return page
+
+    def ask(self, signature: str, rows: list[dict[str, Any]]) -> list[Any]:
+        body = {"signature_name": signature, "instances": rows}
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            answer = client.post(f"{self.served.url}/v1/models/small:predict", json=body).raise_for_status().json()
+        predictions: list[Any] = answer["predictions"]
+        return predictions
 
 
 def write_model(directory: Path) -> None:

@@ -1,97 +1,17 @@
-"""The page in a real headless Chromium, against the embedded server with a real (small, untrained) export.
+"""Writing, stopping, shading and links, in the whole page; what is expected comes from the model server itself."""
 
-Skipped where there is no Chromium; `test_javascript.py` then still runs the page's modules.
-"""
-
-import json
+import math
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.serving.playground import running
+from tests.serving.playground.running import Site
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: apt-get install chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SECONDS = 30_000  # milliseconds; a loaded machine is slow
 PROMPT = "the é\n"
-HASH = "#prompt=the+%C3%A9%0A&temperature=0.9&top_k=12&length=150&seed=41&samples=2"
-
-
-@dataclass
-class Site:
-    url: str
-    server: str
-    config: Path
-    browser: Browser
-    requests: list[Request]
-
-    def open(self, fragment: str = "", url: str | None = None, **context: Any) -> Page:
-        page = self.browser.new_context(**context).new_page()
-        page.on("request", self.requests.append)
-        page.goto((url or self.url) + fragment)
-        return page
-
-    def ask(self, signature: str, rows: list[dict[str, Any]]) -> list[Any]:
-        body = {"signature_name": signature, "instances": rows}
-        with httpx.Client(trust_env=False, timeout=60) as client:
-            predictions: list[Any] = client.post(f"{self.server}/v1/models/small:predict", json=body).json()[
-                "predictions"
-            ]
-        return predictions
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    root = tmp_path_factory.mktemp("page")
-    model = root / "models" / "small" / "7"
-    running.write_model(model)
-    config = root / "models.config"
-    config.write_text(
-        f'model_config_list {{ config {{ name: "small" base_path: "{model.parent}" model_platform: "tensorflow" '
-        'version_labels { key: "stable" value: 7 } } }'
-    )
-    registry = root / "registry"
-    registry.mkdir()
-    entry = {"version": 7, "served": str(model), "perplexity": 5.125, "bits_per_character": 2.3575}
-    entry |= {"corpus": "/texts/noise.txt", "pushed_at": "2026-01-02T03:04:05+00:00"}
-    (registry / "7.json").write_text(json.dumps(entry))
-    with (
-        running.embedded(config, "small") as (server, _),
-        running.playground(server, "small", registry) as url,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield Site(url, server, config, browser, [])
-        browser.close()
-
-
-@pytest.fixture
-def page(site: Site) -> Iterator[Page]:
-    opened, problems = site.open(HASH), []
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    expect(opened.locator("#served strong")).to_be_visible(timeout=SECONDS)
-    yield opened
-    opened.context.close()
-    assert not problems
 
 
 def finished(page: Page, text: str = "characters") -> None:
@@ -200,11 +120,9 @@ def test_each_character_is_shaded_by_its_probability(site: Site, page: Page) -> 
     assert [character for character, *_ in found] == list(whole)  # code points: the emoji is one
     assert "😀" in whole
     assert "\n" in whole
-    from math import exp
-
     bounds = (0.9, 0.5, 0.2, 0.05, 0.01, 0.0)
     for (character, name, title), nats in zip(found[1:], scored["nll"]):
-        probability = exp(-nats)
+        probability = math.exp(-nats)
         assert f"p{next(i for i, bound in enumerate(bounds) if probability >= bound)}" in name.split()
         assert float(re.search(r"([\d.e-]+)% likely", title)[1]) == pytest.approx(probability * 100, rel=6e-3)
         assert ("line-end" in name) == (character == "\n")
