@@ -1,0 +1,131 @@
+"""Serve the playground page: `python -m serving.playground --server-url=http://127.0.0.1:8501`.
+
+The page asks for text over REST, whichever model server answers there. `python -m serving up` starts both.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+from urllib.parse import urlsplit
+
+from components.errors import UserError
+from serving.settings import ServingSettings
+
+OK, USER_ERROR, INTERRUPTED = 0, 2, 130
+_DEFAULTS = ServingSettings()
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; a mistake in it ends the program with code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.playground",
+        allow_abbrev=False,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=_DEFAULTS.playground_port, help="0: any that is free; default %(default)s")
+    add("--host", default=_DEFAULTS.host, help="address to listen on; default %(default)s, this machine only")
+    add("--server-url", default=f"http://127.0.0.1:{_DEFAULTS.rest_port}", help="model server; default %(default)s")
+    add("--model", default="char_rnn", help="its name there; default %(default)s")
+    add("--registry", metavar="DIR", help="<root>/registry/<model>: perplexity and corpus of each version")
+    add("--timeout", type=float, default=float(_DEFAULTS.request_timeout_seconds), help="seconds for one answer")
+    add(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer to this host name as well, besides addresses and localhost; repeatable",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit code."""
+    options = arguments(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        _check(options)
+        listening = _listen(options.host, options.port)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    # Afterwards uvicorn raises again the signal that ended it; to be asked to stop is no failure.
+    signal.signal(signal.SIGTERM, _ignore)
+    try:
+        _serve(options, listening)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return OK
+
+
+def _serve(options: argparse.Namespace, listening: socket.socket) -> None:
+    # Late: a mistake in the flags shall be answered at once.
+    import uvicorn
+
+    from serving.playground.app import application
+
+    app = application(
+        options.server_url, options.model, options.registry, timeout=options.timeout, names=options.allowed_host
+    )
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"Playground at http://{shown}:{port}/", flush=True)
+    asyncio.run(uvicorn.Server(config).serve([listening]))
+
+
+def _check(options: argparse.Namespace) -> None:
+    try:
+        parts = urlsplit(options.server_url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+        _ = parts.port  # raises if it is not a number in range
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UserError(
+            "--server-url must be the address of a model server's REST API, such as http://127.0.0.1:8501. "
+            f"Received: {options.server_url}"
+        )
+    if not options.timeout > 0:
+        raise UserError(f"--timeout is in seconds and must be above 0. Received: {options.timeout:g}")
+    if not 0 <= options.port <= 65_535:
+        raise UserError(f"--port must be from 0 (any that is free) to 65535. Received: {options.port}")
+    if not options.model or set(options.model) & set("/:?#% "):
+        raise UserError(f"--model must be a model's name in the routes of its server. Received: {options.model!r}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"The playground cannot listen there: {error.strerror or error}. Stop what uses the port, or give another "
+            f"one with --port. Received: {host} port {port}"
+        ) from error
+    return listening
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The playground's application: the page's files, `/about` and the model's routes."""
+
+import contextlib
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+
+import httpx
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from serving.playground.about import About
+from serving.playground.guard import Guard
+from serving.playground.relay import Relay, Upstream
+
+PAGE = Path(__file__).with_name("page")
+
+
+def application(
+    server_url: str,
+    model: str,
+    registry: str | None = None,
+    *,
+    timeout: float = 120.0,
+    names: Collection[str] = (),
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Starlette:
+    """For uvicorn or a test client.
+
+    Args:
+      server_url: of the model server, for example `http://127.0.0.1:8501`.
+      model: its name there.
+      registry: directory of the lineage's registry; None: versions are shown without their figures.
+      timeout: seconds that one answer of the model server may take.
+      names: host names to answer to, besides addresses and localhost.
+      transport: instead of the network, for tests.
+    """
+    # The environment's proxies are for the world outside; the model server is ours.
+    client = httpx.AsyncClient(trust_env=False, transport=transport)
+    upstream = Upstream(server_url.rstrip("/"), model, timeout, client)
+    about = About(upstream, registry)
+
+    async def describe(_: Request) -> Response:
+        return JSONResponse(await about.describe(), headers={"cache-control": "no-store"})
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with client:
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/about", describe),
+            Route("/v1/{rest:path}", Relay(upstream).endpoint, methods=["GET", "POST"]),
+            Mount("/", StaticFiles(directory=PAGE, html=True)),
+        ],
+        middleware=[Middleware(Guard, names=names)],
+        lifespan=lifespan,
+    )

@@ -1,0 +1,283 @@
+"""The page's modules without a browser, in the Node.js that playwright's wheel brings: JSON, chunks, shades, values.
+
+`fetch` is a function of the tests here; `test_page.py` runs the whole page against a real server.
+"""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import playwright
+import pytest
+
+from serving.playground.app import PAGE
+
+NODE = Path(playwright.__file__).parent / "driver" / "node"
+
+
+def javascript(module: str, code: str) -> Any:
+    """Run code that sees a module of the page as `m`; its value is what the code returns."""
+    url = (PAGE / module).as_uri()
+    script = f"import * as m from {json.dumps(url)}; console.log(JSON.stringify(await (async () => {{ {code} }})()))"
+    command = [str(NODE), "--no-warnings", "--input-type=module", "-e", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# JSON as TF Serving writes it
+
+
+def test_numbers_that_json_has_no_word_for_are_read_and_texts_stay() -> None:
+    answer = '{"a": [NaN, Infinity, -Infinity, -0.0, 1.5], "text": "NaN, \\"Infinity\\" \\\\", "e": "Infinity"}'
+    code = f"const p = m.parse({json.dumps(answer)}); return [p.a.map((v) => String(Number(v))), p.text, p.e]"
+    assert javascript("wire.js", code) == [
+        ["NaN", "Infinity", "-Infinity", "0", "1.5"],
+        'NaN, "Infinity" \\',
+        "Infinity",
+    ]
+
+
+def test_a_state_is_sent_back_as_it_came() -> None:
+    random = np.random.default_rng(1)
+    bits = np.concatenate(
+        [random.integers(0, 2**32, 3000, np.uint32), np.array([0, 1 << 31, 1, 0x00800000], np.uint32)]
+    )
+    values = bits.view(np.float32)
+    values = values[np.isfinite(values)]
+    # As TF Serving writes floats: six digits where they suffice, else nine; and `.0` after whole numbers.
+    short = [f"{value:.6g}" for value in values.tolist()]
+    texts = [few if np.float32(few) == value else f"{value:.9g}" for few, value in zip(short, values)]
+    written = "[" + ",".join(text if "." in text or "e" in text else f"{text}.0" for text in texts) + "]"
+    back = javascript("wire.js", f"return m.numbers(m.parse({json.dumps(written)}).map(Number))")
+    np.testing.assert_array_equal(np.array(json.loads(back), np.float32).view(np.uint32), values.view(np.uint32))
+
+
+def test_the_servers_message_is_told_without_its_graph() -> None:
+    refused = "assertion failed: [temperature must be from 0 to 100] [0.8 700]"
+    raw = f"Graph execution error:\n\n{refused}\n\t [[{{{{node Assert}}}}]]"
+    long = "x" * 400
+    code = (
+        f"return [{json.dumps(raw)}, 'Servable not found [[{{{{node a}}}}]]\\nmore', {json.dumps(long)}].map(m.plain)"
+    )
+    assert javascript("wire.js", code) == [
+        "temperature must be from 0 to 100. Received: 0.8 700.",
+        "Servable not found.",
+        "x" * 300 + "…",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (400, '{"error": "assertion failed: [top_k must be 0 or more] [-1]"}', "refused: top_k must be 0 or more"),
+        (404, '{"error": "Servable not found for request: Specific(m, 1)"}', "does not serve that version"),
+        (429, '{"error": "queue full"}', "busy, or still loading"),
+        (503, '{"error": "not now"}', "busy, or still loading"),
+        (500, '{"error": "boom"}', "failed (500): boom."),
+        (502, '{"error": "It cannot be reached."}', "It cannot be reached."),
+        (504, '{"error": "No answer within 5 s"}', "No answer within 5 s."),
+        (200, "<html>", "not an answer of a model server (status 200)"),
+        (500, "null", "failed (500): no reason given."),
+    ],
+)
+def test_each_failure_is_words(status: int, body: str, words: str) -> None:
+    code = f"""
+        globalThis.fetch = async () => new Response({json.dumps(body)}, {{ status: {status} }});
+        try {{ return await m.ask("x"); }} catch (error) {{ return [error instanceof m.Problem, error.message]; }}
+    """
+    ours, message = javascript("wire.js", code)
+    assert ours
+    assert words in message
+
+
+def test_a_playground_that_is_gone_is_words_and_an_abort_is_an_abort() -> None:
+    code = """
+        globalThis.fetch = async (_, { signal }) => {
+            throw signal?.aborted ? signal.reason : new TypeError("failed");
+        };
+        const said = [];
+        for (const signal of [undefined, AbortSignal.abort()]) {
+            try { await m.ask("x", undefined, signal); } catch (error) { said.push(error.name + ": " + error.message); }
+        }
+        return said;
+    """
+    gone, aborted = javascript("wire.js", code)
+    assert "python -m serving up" in gone
+    assert aborted.startswith("AbortError: ")
+
+
+# Writing in chunks
+
+SERVER = """
+    const asked = [];
+    globalThis.fetch = async (path, options) => {
+        if (path.endsWith("/metadata")) {
+            const dim = [{ size: "-1" }, { size: "4" }];
+            const inputs = { state: { tensor_shape: { dim } } };
+            const signature_def = { generate_from_state: { inputs } };
+            return Response.json({ metadata: { signature_def: { signature_def } } });
+        }
+        asked.push([path, options.body]);
+        const { instances } = JSON.parse(options.body.replaceAll("NaN", "null"));
+        const rows = instances.map((row) => {
+            const count = row.state[0] + row.num_chars;
+            return `{"text": "${"x".repeat(row.num_chars)}", "state": [${count}.0, -0.0, NaN, 0.1]}`;
+        });
+        return new Response(`{"predictions": [${rows.join(",")}]}`);
+    };
+    let clock = 0;
+    globalThis.performance = { now: () => (clock += 50) }; // milliseconds: every chunk takes as long
+    const values = { temperature: 0.8, topK: 5, seed: 9007199254740989, samples: 3, length: 1000 };
+    values.prompt = 'say "é😀"\\n';
+"""
+
+
+def test_chunks_carry_the_state_and_add_up() -> None:
+    code = (
+        SERVER
+        + """
+        const written = ["", "", ""];
+        const at = m.place("m", "12");
+        for await (const texts of m.write(at, values, undefined)) texts.forEach((text, i) => (written[i] += text));
+        return [asked, written.map((text) => text.length)];
+    """
+    )
+    asked, lengths = javascript("model.js", code)
+    assert lengths == [1000, 1000, 1000]
+    assert {path for path, _ in asked} == {"v1/models/m/versions/12:predict"}
+    bodies = [json.loads(body) for _, body in asked]
+    assert {body["signature_name"] for body in bodies} == {"generate_from_state"}
+    counts = [body["instances"][0]["num_chars"] for body in bodies]
+    assert counts[0] == 16
+    assert sum(counts) == 1000
+    assert counts[1:3] == [64, 256]  # four times as much, for they were quick
+    for number, body in enumerate(bodies):
+        for row, instance in enumerate(body["instances"]):
+            assert instance["prompt"] == ("" if number else 'say "é😀"\n')
+            assert instance["seed"] == 9007199254740989 + row
+            assert (instance["temperature"], instance["top_k"]) == (0.8, 5)
+            state = instance["state"]
+            if number:
+                assert state[0] == sum(counts[:number])
+                assert math.copysign(1.0, state[1]) == -1.0
+                assert math.isnan(state[2])
+                assert state[3] == 0.1
+            else:
+                assert state == [0, 0, 0, 0]
+
+
+def test_a_chunk_takes_a_fifth_of_a_second_within_bounds() -> None:
+    code = "return [[16, 1], [16, 100], [100, 200], [100, 2000], [900, 10]].map(([size, ms]) => m.nextChunk(size, ms))"
+    assert javascript("model.js", code) == [64, 32, 100, 16, 1000]
+
+
+def test_a_model_of_another_kind_is_refused_in_words() -> None:
+    code = """
+        const signature_def = { classify: {} };
+        globalThis.fetch = async () => Response.json({ metadata: { signature_def: { signature_def } } });
+        try { await m.write("a", { samples: 1, length: 1 }).next(); } catch (error) { return error.message; }
+    """
+    assert "no signature generate_from_state" in javascript("model.js", code)
+
+
+def test_scores_are_cut_to_each_text() -> None:
+    code = """
+        globalThis.fetch = async () => new Response('{"predictions": [{"nll": [0.5, Infinity], "num_chars": 2}, '
+            + '{"nll": [0.5, 0.0], "num_chars": 1}]}');
+        return (await m.score("a", ["abc", "ab"])).map((row) => row.map(String));
+    """
+    assert javascript("model.js", code) == [["0.5", "Infinity"], ["0.5"]]
+
+
+# Shades
+
+
+def test_levels_and_percentages() -> None:
+    code = "return [1, 0.9, 0.899, 0.5, 0.2, 0.05, 0.01, 0.0099, 0].map((p) => [m.level(p), m.percent(p)])"
+    assert javascript("shade.js", code) == [
+        [0, "100%"],
+        [0, "90%"],
+        [1, "89.9%"],
+        [1, "50%"],
+        [2, "20%"],
+        [3, "5%"],
+        [4, "1%"],
+        [5, "0.99%"],
+        [5, "0%"],
+    ]
+    assert javascript("shade.js", "return [m.percent(1.234e-9), m.level(Math.exp(-Infinity))]") == ["1.2e-7%", 5]
+
+
+def test_characters_that_cannot_be_seen_have_names() -> None:
+    code = r"return ['\n', ' ', '\u200b', 'é', '😀', '\u0301'].map((c) => m.sentence(c, Math.LN2))"
+    names = ["line end", "space", "U+200B", "“é”", "“😀”", "U+0301"]
+    assert javascript("shade.js", code) == [f"{name}: 50% likely, 1.00 bits" for name in names]
+    assert "given" in javascript("shade.js", "return m.sentence('a', undefined)")
+
+
+# Values and links
+
+RAW = {
+    "prompt": "a\nb",
+    "temperature": "0.8",
+    "top_k": "0",
+    "length": "300",
+    "samples": "2",
+    "seed": "7",
+    "version": "",
+}
+
+
+def read(**changed: str) -> Any:
+    code = f"""
+        try {{ return m.read({json.dumps({**RAW, **changed})}, 1000); }}
+        catch (error) {{ return [error.message, error.control]; }}
+    """
+    return javascript("values.js", code)
+
+
+def test_values_are_read() -> None:
+    expected = {"prompt": "a\nb", "temperature": 0.8, "topK": 0, "length": 300, "samples": 2, "seed": 7}
+    assert read() == expected
+    assert read(seed="-5", temperature="1e-3") == {**expected, "seed": -5, "temperature": 0.001}
+    # The bounds of the model are for the server to judge.
+    assert read(temperature="700", top_k="-1") == {
+        **expected,
+        "temperature": 700,
+        "topK": -1,
+    }
+    assert read(prompt="a\ud800b")["prompt"] == "a\ufffdb"  # half a surrogate pair is no character
+
+
+@pytest.mark.parametrize(
+    ("control", "value"),
+    [
+        ("temperature", ""),
+        ("temperature", "hot"),
+        ("top_k", "1.5"),
+        ("length", "0"),
+        ("length", "1001"),
+        ("samples", "17"),
+        ("seed", ""),
+        ("seed", "0x10"),
+        ("seed", "9007199254740991"),  # the second sample's would lose digits
+    ],
+)
+def test_what_cannot_be_written_into_a_request_names_its_control(control: str, value: str) -> None:
+    message, named = read(**{control: value})
+    assert named == control
+    assert message.endswith(f"Received: {value or 'nothing'}.")
+
+
+def test_a_link_holds_all_values() -> None:
+    raw = {**RAW, "prompt": 'ä & "=#%\n😀 +', "version": "9007199254740993"}
+    code = f"const hash = m.toHash({json.dumps(raw)}); return [hash, m.fromHash('#' + hash)]"
+    hash_, back = javascript("values.js", code)
+    assert back == raw
+    assert hash_.isascii()
+    assert javascript("values.js", "return m.fromHash('#seed=5&evil=1')") == {"seed": "5"}
+    assert javascript("values.js", "return m.fromHash('')") == {}

@@ -1,0 +1,192 @@
+"""Writing, stopping, shading and links, in the whole page; what is expected comes from the model server itself."""
+
+import math
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.serving.playground.running import Site
+
+SECONDS = 30_000  # milliseconds; a loaded machine is slow
+PROMPT = "the é\n"
+
+
+def finished(page: Page, text: str = "characters") -> None:
+    expect(page.locator("#status")).to_contain_text(text, timeout=SECONDS)
+    expect(page.locator("#stop")).to_be_disabled(timeout=SECONDS)
+
+
+def texts(page: Page) -> list[str]:
+    return page.locator(".text").all_text_contents()
+
+
+def expected(site: Site, prompt: str, rows: int, **changed: Any) -> list[str]:
+    values = {"num_chars": 150, "temperature": 0.9, "top_k": 12} | changed
+    instances = [{"prompt": prompt, "seed": 41 + row, **values} for row in range(rows)]
+    return [prompt + text for text in site.ask("generate", instances)]
+
+
+def test_what_is_served_is_shown(page: Page) -> None:
+    expect(page.locator("#served")).to_have_text(
+        "small, version 7 (stable) · perplexity 5.13 · 2.36 bits per character · learned noise.txt · pushed 2 Jan 2026"
+    )
+    assert page.locator("#version option").all_text_contents() == ["Newest", "Version 7 (stable), perplexity 5.13"]
+
+
+def test_typed_and_generated_with_the_keyboard_alone(site: Site, page: Page) -> None:
+    page.locator("#prompt").fill("")
+    page.locator("#prompt").focus()
+    page.keyboard.type("no ")
+    page.keyboard.press("Control+Enter")
+    finished(page)
+    assert texts(page) == expected(site, "no ", 2)
+    assert page.locator(".sample .facts").all_text_contents() == ["seed 41", "seed 42"]
+    assert page.locator("#prompt").evaluate("element => element === document.activeElement")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # Generate is what comes next; the same seed repeats the text
+    expect(page.locator("#status")).to_contain_text("Writing", timeout=SECONDS)
+    finished(page)
+    assert texts(page) == expected(site, "no ", 2)
+
+
+def test_the_text_comes_in_pieces_and_is_what_one_generate_gives(site: Site, page: Page) -> None:
+    page.locator("#length").fill("2000")
+    with page.expect_request(re.compile(":predict")):
+        page.locator("#generate").click()
+    lengths = set[int]()
+    while page.locator("#stop").is_enabled():
+        lengths |= {len(text) for text in texts(page)}
+    finished(page)
+    assert texts(page) == expected(site, PROMPT, 2, num_chars=2000)
+    assert len(lengths) > 2
+    asked = [request.post_data_json for request in site.requests if ":predict" in request.url]
+    counts = [body["instances"][0]["num_chars"] for body in asked][-len(asked) :]
+    assert 16 in counts
+    assert any("/versions/7:predict" in request.url for request in site.requests)
+
+
+def test_a_new_seed_is_drawn_and_shown_so_that_the_text_can_be_repeated(site: Site, page: Page) -> None:
+    page.locator("#samples").fill("1")
+    page.locator("#new-seed").check()
+    page.locator("#generate").click()
+    finished(page)
+    first, seed = texts(page), page.locator("#seed").input_value()
+    page.locator("#generate").click()
+    expect(page.locator("#seed")).not_to_have_value(seed)
+    finished(page)
+    assert texts(page) != first
+    page.locator("#seed").fill(seed)
+    expect(page.locator("#new-seed")).not_to_be_checked()
+    page.locator("#generate").click()
+    expect(page.locator(".sample .facts")).to_have_text(f"seed {seed}")
+    finished(page)
+    assert texts(page) == first
+
+
+@pytest.mark.parametrize("how", ["Escape", "click"])
+def test_stop_stops_the_page_and_the_server(site: Site, page: Page, how: str) -> None:
+    page.locator("#length").fill("50000")
+    page.locator("#samples").fill("8")
+    page.locator("#generate").click()
+    expect(page.locator(".sample")).to_have_count(8, timeout=SECONDS)
+    if how == "click":
+        page.locator("#stop").click()
+        assert page.locator("#generate").evaluate("element => element === document.activeElement")
+    else:
+        page.keyboard.press("Escape")
+    finished(page, "Stopped after")
+    stopped, asked = texts(page), len(site.requests)
+    assert 0 < len(stopped[0]) < 50_000
+    page.wait_for_timeout(500)
+    assert texts(page) == stopped
+    assert not [request for request in site.requests[asked:] if ":predict" in request.url]
+    # What is left of the work would hold up the next.
+    page.locator("#length").fill("20")
+    page.locator("#samples").fill("1")
+    page.locator("#generate").click()
+    finished(page, "20 characters")
+
+
+def test_each_character_is_shaded_by_its_probability(site: Site, page: Page) -> None:
+    page.locator("#shade").check()
+    page.locator("#generate").click()
+    finished(page)
+    (whole, *_), (scored, *_) = texts(page), site.ask("score", [{"text": text} for text in texts(page)])
+    spans = page.locator(".text").first.locator(".character")
+    found = spans.evaluate_all("all => all.map((one) => [one.textContent, one.className, one.title])")
+    assert [character for character, *_ in found] == list(whole)  # code points: the emoji is one
+    assert "😀" in whole
+    assert "\n" in whole
+    bounds = (0.9, 0.5, 0.2, 0.05, 0.01, 0.0)
+    for (character, name, title), nats in zip(found[1:], scored["nll"]):
+        probability = math.exp(-nats)
+        assert f"p{next(i for i, bound in enumerate(bounds) if probability >= bound)}" in name.split()
+        assert float(re.search(r"([\d.e-]+)% likely", title)[1]) == pytest.approx(probability * 100, rel=6e-3)
+        assert ("line-end" in name) == (character == "\n")
+    assert [("given" in name) for _, name, _ in found].count(True) == len(PROMPT)
+    page.locator("#shade").uncheck()
+    expect(page.locator(".character")).to_have_count(0)
+    assert texts(page)[0] == whole
+
+
+def test_a_text_without_a_prompt_is_shaded_from_its_first_character(site: Site, page: Page) -> None:
+    page.locator("#prompt").fill("")
+    page.locator("#generate").click()
+    finished(page)
+    page.locator("#shade").check()
+    finished(page, "Shaded")
+    (whole, *_), (scored, *_) = texts(page), site.ask("score", [{"text": "\n" + text} for text in texts(page)])
+    title = page.locator(".character").first.get_attribute("title")
+    assert f"{scored['nll'][0] / 0.693147:.2f} bits" in title
+    assert page.locator(".text").first.locator(".character").count() == len(whole) == 150
+
+
+def test_the_arrow_keys_and_a_tap_tell_a_characters_probability(page: Page) -> None:
+    page.locator("#shade").check()
+    page.locator("#generate").click()
+    finished(page)
+    readout = page.locator("#readout")
+    page.locator(".text").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(readout).to_have_text("Character 1, “t”: the first character is given")
+    page.keyboard.press("ArrowRight")
+    expect(readout).to_contain_text("Character 2, “h”: ")
+    page.keyboard.press("End")
+    expect(readout).to_contain_text("Character 156, ")
+    page.locator(".text").nth(1).locator(".character").nth(5).click()
+    expect(readout).to_contain_text("Character 6, line end: ")
+
+
+def test_a_link_opens_the_same_values(site: Site, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#link").click()
+    expect(page.locator("#link")).to_have_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link == page.url
+    other = site.open(urlsplit(link).fragment.join(["#", ""]))
+    other.locator("#generate").click()
+    finished(other)
+    assert texts(other) == expected(site, PROMPT, 2)
+    other.locator(".sample button").nth(1).click()
+    expect(other.locator(".sample button").nth(1)).to_have_text("Copied")
+    other.context.grant_permissions(["clipboard-read"])
+    assert other.evaluate("navigator.clipboard.readText()") == texts(other)[1]
+    other.context.close()
+
+
+def test_the_exports_defaults_are_filled_in_where_a_link_says_nothing(site: Site) -> None:
+    page = site.open("#temperature=0.4")
+    expect(page.locator("#length")).to_have_value("120", timeout=SECONDS)
+    expect(page.locator("#temperature")).to_have_value("0.4")
+    expect(page.locator("#temperature-slider")).to_have_value("0.4")
+    expect(page.locator("#new-seed")).to_be_checked()
+    page.context.close()
+
+
+def test_nothing_leaves_this_machine(site: Site, page: Page) -> None:
+    page.locator("#generate").click()
+    finished(page)
+    assert {urlsplit(request.url).hostname for request in site.requests} == {"127.0.0.1"}

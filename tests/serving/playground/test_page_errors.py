@@ -1,0 +1,97 @@
+"""What goes wrong is told in words on the page, and what was written stays."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.serving.playground import running
+from tests.serving.playground.running import Served, Site
+
+LINK = "#prompt=the+&length=50000&seed=1&samples=4"
+SECONDS = 30_000
+
+
+def told(page: Page) -> str:
+    expect(page.locator("#error")).to_be_visible(timeout=SECONDS)
+    text = page.locator("#error").inner_text()
+    assert not re.search(r"Traceback|\bat \w+ \(|undefined|\[object|TypeError|NaN|\{\{", text)
+    assert page.locator("#stop").is_disabled()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "words"),
+    [
+        ("temperature", "700", "The model server refused: temperature must be from 0 to 100. Received: 700."),
+        ("top_k", "-3", "The model server refused: top_k must be 0 (all characters) or more. Received: -3."),
+        ("temperature", "", "Temperature must be a number. Received: nothing."),
+        ("length", "50001", "Length must be a whole number from 1 to 50000. Received: 50001."),
+        ("seed", "seven", f"Seed must be a whole number from {-(2**53) + 1} to {2**53 - 1}. Received: seven."),
+    ],
+)
+def test_a_wrong_value_is_named_and_focused(site: Site, control: str, value: str, words: str) -> None:
+    page = site.open("#prompt=the+&length=30&seed=1")
+    expect(page.locator("#served strong")).to_be_visible(timeout=SECONDS)
+    page.locator("#generate").click()
+    expect(page.locator("#status")).to_contain_text("30 characters", timeout=SECONDS)
+    before = page.locator(".text").text_content()
+    page.locator(f"#{control}").fill(value)
+    page.keyboard.press("Control+Enter")
+    assert told(page) == words
+    wrong = page.locator("[aria-invalid]")
+    assert wrong.get_attribute("id") == control
+    assert wrong.get_attribute("aria-errormessage") == "error"
+    assert wrong.evaluate("element => element === document.activeElement")
+    assert page.locator(".text").text_content() == before
+    page.locator(f"#{control}").fill({"length": "30"}.get(control, "1"))
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#error")).to_be_hidden()
+    expect(page.locator("[aria-invalid]")).to_have_count(0)
+    page.context.close()
+
+
+def test_a_server_that_does_not_run(site: Site) -> None:
+    with running.playground("http://127.0.0.1:9", "small") as url:
+        page = site.open(LINK, url)
+        expect(page.locator("#served")).to_contain_text("http://127.0.0.1:9 cannot be reached", timeout=SECONDS)
+        page.locator("#generate").click()
+        assert "python -m serving up" in told(page)
+        page.context.close()
+
+
+def test_a_model_that_is_not_there_yet(site: Site, served: Served) -> None:
+    with running.playground(served.url, "other") as url:
+        page = site.open(LINK, url)
+        expect(page.locator("#served")).to_contain_text("has no version of “other” ready", timeout=SECONDS)
+        page.locator("#generate").click()
+        assert "still loading, or nothing has been pushed" in told(page)
+        page.context.close()
+
+
+def test_a_version_of_a_link_that_is_gone(site: Site) -> None:
+    page = site.open(LINK + "&version=3")
+    expect(page.locator("#served")).to_contain_text("Version 3 is not served any more", timeout=SECONDS)
+    page.locator("#generate").click()
+    assert told(page) == "Version 3 is not served any more. Choose another one, or Newest."
+    page.context.close()
+
+
+def test_servers_that_are_killed_while_they_write(site: Site, served: Served) -> None:
+    copy = Path(served.config).with_name("again.config")
+    copy.write_text(served.config.read_text())
+    with running.embedded(copy, "small") as (server, process):
+        with running.playground(server, "small") as url:
+            page = site.open(LINK, url)
+            page.locator("#generate").click()
+            expect(page.locator(".sample")).to_have_count(4, timeout=SECONDS)
+            process.kill()
+            said = told(page)
+            assert re.search("broke off in the middle of an answer|cannot be reached", said)
+            assert "the " in (page.locator(".text").first.text_content() or "")
+            expect(page.locator("#served")).to_contain_text("cannot be reached", timeout=SECONDS)
+        page.locator("#generate").click()  # now the playground itself is gone
+        expect(page.locator("#error")).to_contain_text("The playground does not answer any more", timeout=SECONDS)
+        told(page)
+        page.context.close()
