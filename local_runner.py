@@ -7,7 +7,6 @@ python local_runner.py --set training.steps=2000 --set model.units=768
 
 import argparse
 import contextlib
-import errno
 import os
 import shlex
 import signal
@@ -21,15 +20,10 @@ from typing import Any, NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from components.errors import UserError  # noqa: E402
-from pipeline import overrides  # noqa: E402
+from pipeline import failure, overrides  # noqa: E402
 from pipeline.config import Config  # noqa: E402
 
-OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
-_USERS_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
-_TENSORFLOWS_USERS_ERRORS = (
-    "ResourceExhaustedError",
-    "PermissionDeniedError",
-)  # by name: TensorFlow is not loaded here
+USER_ERROR, INTERRUPTED = 2, 130
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -107,8 +101,8 @@ def _run(config: Config, options: argparse.Namespace) -> int:
         log = None if options.verbose else os.path.join(places.logs, time.strftime("%Y%m%d-%H%M%S.log"))
         screen = Screen(take_over(log))
         screen.say(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
-        if corpus.note:
-            screen.say(f"NOTE: {corpus.note}", style="bold yellow")
+        for note in filter(None, (corpus.note, facts.note)):
+            screen.say(f"NOTE: {note}", style="bold yellow")
         try:
             report = local.run(config, places, screen, corpus, facts, staged)
             screen.say("")
@@ -125,25 +119,11 @@ def _run(config: Config, options: argparse.Namespace) -> int:
             screen.say("interrupted; what is finished is kept, the same command goes on from there")
             code = INTERRUPTED
         except Exception as error:
-            traceback.print_exc()
-            code = _explain(screen, error, log)
+            with contextlib.suppress(OSError):  # The log may lie on the full disk that is the reason.
+                traceback.print_exc()
+            said, code = failure.explain(error, places.root, log)
+            screen.say(said, style="red")
     _leave(screen, code)
-
-
-def _explain(screen: Any, error: Exception, log: str | None) -> int:
-    """Say what failed and where to read more; an error that only the user can mend counts as the user's."""
-    where = f" Details: {log}" if log else ""
-    of_system = isinstance(error, OSError) and error.errno in _USERS_ERRORS
-    if of_system or type(error).__name__ in _TENSORFLOWS_USERS_ERRORS:
-        said = (
-            f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error).splitlines()[0][:300]
-        )
-        advice = "Make room or mend the permissions and run again; finished components are kept."
-        screen.say(f"error: {said}. {advice}{where}", style="red")
-        return USER_ERROR
-    first = next(iter(str(error).strip().splitlines()), "")[:300]
-    screen.say(f"failed: {type(error).__name__}: {first}{where}", style="red")
-    return FAILED
 
 
 def _show_text(screen: Any, model: str, config: Config) -> None:

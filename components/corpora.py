@@ -18,6 +18,7 @@ from components.errors import UserError
 DEFAULT_CACHE = platformdirs.user_cache_path("char-rnn-tfx")
 SAMPLE = Path(__file__).parent / "sample" / "the_lamp_at_harrow_quay.txt"
 DEFAULT = "shakespeare"
+_SUFFIXES = (".txt", ".txt.gz")  # of the texts in a directory, in small or capital letters
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _directory(directory: Path) -> tuple[SourceFile, ...]:
             folders[:] = names[:] = []
         seen.add(real)
         folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        wanted = [name for name in names if name.endswith((".txt", ".txt.gz")) and not name.startswith(".")]
+        wanted = [name for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
         texts.extend(Path(parent, name) for name in wanted)
         others += len(names) - len(wanted)
     if not texts:

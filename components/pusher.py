@@ -36,32 +36,33 @@ def push(
 ) -> tuple[int, bool]:
     """Serve and register a blessed model, unless it is what is being served already.
 
-    Also mends what is missing: a registered model whose version is gone is pushed again, and a served one without
-    an entry is registered.
+    One push at a time to a serving directory, from whatever root. Also mends what is missing: a registered model whose
+    version is gone is pushed again, and a served one without an entry is registered.
 
     Returns:
       The version that holds the model, and whether it was pushed now.
     """
     digest = versions.digest(model)
-    known = registry.entries(destination.registry)
-    live = versions.served(destination.serving)
-    is_served = (
-        bool(live)
-        and live[-1] == versions.newest_name(destination.serving)
-        and versions.digest(os.path.join(destination.serving, str(live[-1]))) == digest
-    )
-    if is_served:
-        version = live[-1]
-    else:
-        after = max((entry.version for entry in known), default=0) + 1
-        version = versions.publish(model, destination.serving, at_least=after)
-    if not any(entry.version == version and entry.digest == digest for entry in known):
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        served = os.path.join(destination.serving, str(version))
-        registry.record(
-            destination.registry,
-            registry.Entry(version, digest, run_key, model, served, perplexity, bits_per_character, corpus, now),
+    with versions.locked(destination.serving):
+        known = registry.entries(destination.registry)
+        live = versions.served(destination.serving)
+        is_served = (
+            bool(live)
+            and live[-1] == versions.newest_name(destination.serving)
+            and versions.digest(os.path.join(destination.serving, str(live[-1]))) == digest
         )
+        if is_served:
+            version = live[-1]
+        else:
+            after = max((entry.version for entry in known), default=0) + 1
+            version = versions.publish(model, destination.serving, at_least=after)
+        if not any(entry.version == version and entry.digest == digest for entry in known):
+            now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+            served = os.path.join(destination.serving, str(version))
+            registry.record(
+                destination.registry,
+                registry.Entry(version, digest, run_key, model, served, perplexity, bits_per_character, corpus, now),
+            )
     return version, not is_served
 
 

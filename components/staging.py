@@ -15,22 +15,39 @@ from components import passages, text
 from components.corpora import Corpus, SourceFile
 from components.errors import UserError
 
+_NAMED = 5  # documents that a note names, at most
+
 
 @dataclass(frozen=True)
 class CorpusFacts:
     """What a checked corpus holds, after cleaning.
 
     Attributes:
-        documents: number of files.
+        documents: number of files, empty ones included.
         characters: number of characters of all documents together.
         eval_chars: number of eval targets, that is of characters that the eval split has predicted.
         distinct: number of distinct characters.
+        empty: names of the documents without a character, from which nothing can be learned.
     """
 
     documents: int
     characters: int
     eval_chars: int
     distinct: int
+    empty: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str | None:
+        """What the user should know before the run, if anything: one paragraph."""
+        if not self.empty:
+            return None
+        named = ", ".join(map(repr, self.empty[:_NAMED]))
+        if len(self.empty) > _NAMED:
+            named += f" and {len(self.empty) - _NAMED} more"
+        return (
+            f"{len(self.empty)} of {self.documents} documents are empty once byte-order marks and licences are gone, "
+            f"so nothing is learned from them: {named}. If they should hold text, mend them and run again."
+        )
 
 
 def check(
@@ -53,8 +70,10 @@ def check(
     passages.split_blocks(0, eval_fraction, test_fraction)
     characters = eval_chars = longest = 0
     distinct: set[str] = set()
+    empty: list[str] = []
     for file in corpus.files:
         length, found = _measure(file)
+        empty += [] if length else [file.name]
         characters += length
         longest = max(longest, length)
         distinct |= found
@@ -79,7 +98,7 @@ def check(
             f"part must have at least {passages.MIN_HELD_OUT} characters. To get one, {advice} eval_fraction. "
             f"Received: eval_fraction={eval_fraction}, longest document {longest} characters, {size}"
         )
-    return CorpusFacts(len(corpus.files), characters, eval_chars, len(distinct))
+    return CorpusFacts(len(corpus.files), characters, eval_chars, len(distinct), tuple(empty))
 
 
 def stage(corpus: Corpus, directory: Path) -> Path:

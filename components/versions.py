@@ -4,7 +4,11 @@ Paths may be local or of any file system that `tf.io.gfile` knows. TF Serving lo
 for a whole version, so a version is written under a name that is no number and then renamed.
 """
 
+import contextlib
+import errno
+import fcntl
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 
@@ -12,6 +16,33 @@ from tensorflow.io import gfile
 
 SAVED_MODEL = "saved_model.pb"
 _INCOMING = ".incoming-"
+# What a file system answers whose directories cannot be locked, such as NFS.
+_CANNOT_LOCK = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextlib.contextmanager
+def locked(base: str) -> Iterator[None]:
+    """Hold a serving directory alone, made where it is missing; wait while another process pushes to it.
+
+    The directory itself is locked, so nothing is left in it and a killed process lets go of it. Runs of several roots
+    may share one serving directory. Not to be nested. A bucket cannot be locked; nor can some network file systems,
+    which is logged.
+    """
+    gfile.makedirs(base)
+    if "://" in base:
+        yield
+        return
+    handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise
+            logging.warning("%s cannot be locked (%s): let no other run push to it meanwhile", base, error.strerror)
+        yield
+    finally:
+        os.close(handle)
 
 
 def served(base: str) -> list[int]:
@@ -46,7 +77,7 @@ def digest(model: str) -> str:
 
 
 def publish(model: str, base: str, at_least: int = 1) -> int:
-    """Copy a SavedModel below `base` as a new version.
+    """Copy a SavedModel below `base` as a new version; hold `locked(base)` where others may push.
 
     Args:
       at_least: lowest number allowed, so that numbers of versions that are gone are not used again.
@@ -64,8 +95,14 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
         copy(model, target)
     else:
         incoming = os.path.join(base, f"{_INCOMING}{version}")
-        copy(model, incoming)
-        gfile.rename(incoming, target)
+        try:
+            copy(model, incoming)
+            gfile.rename(incoming, target)
+        except Exception:
+            # Most likely the disk is full: half a model must not keep what little room there is.
+            with contextlib.suppress(Exception):
+                gfile.rmtree(incoming)
+            raise
     return version
 
 

@@ -59,11 +59,11 @@ def draw(logits: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor) -> tf.Te
 
 
 def draw_top_k(logits: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """Like `draw`, among the `top_k` (int32 (batch,)) most likely characters of each row; 0: among all."""
+    """Like `draw`, among the `top_k` (int32 (batch,)) most likely characters of each row; 0 or vocab: among all."""
     vocab = tf.shape(logits)[1]
     ordered, ids = tf.math.top_k(logits, vocab)  # most likely first; of equal ones the lower id
-    allowed = tf.where(top_k > 0, tf.minimum(top_k, vocab), vocab)
-    ordered = tf.where(tf.range(vocab)[None, :] < allowed[:, None], ordered, ordered.dtype.min)
+    ordered = tf.where(tf.range(vocab)[None, :] < top_k[:, None], ordered, ordered.dtype.min)
     among_top = tf.gather(ids, draw(ordered, temperature, uniform), batch_dims=1)
     # In its own order, a row that draws from all gives what it would give without a neighbour's top_k.
-    return tf.where(top_k > 0, among_top, draw(logits, temperature, uniform))
+    is_limited = (top_k > 0) & (top_k < vocab)
+    return tf.where(is_limited, among_top, draw(logits, temperature, uniform))

@@ -93,6 +93,11 @@ def test_directory_is_recursive_sorted_and_without_hidden_files(tmp_path: Path, 
     assert [file.read().decode() for file in corpus.files] == names(corpus)
 
 
+def test_directory_takes_endings_in_capital_letters(tmp_path: Path, cache: Path) -> None:
+    write(tmp_path, "A.TXT", "b.Txt", "c.TXT.GZ", "d.txt.gz", "e.TXTS")
+    assert names(resolve(str(tmp_path), None, cache)) == ["A.TXT", "b.Txt", "c.TXT.GZ", "d.txt.gz"]
+
+
 def test_directory_follows_links_but_not_in_circles(tmp_path: Path, cache: Path) -> None:
     write(tmp_path, "corpus/a.txt", "elsewhere/b.txt")
     (tmp_path / "corpus" / "linked").symlink_to(tmp_path / "elsewhere")

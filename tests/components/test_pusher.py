@@ -1,7 +1,12 @@
 """A blessed model is served and registered once, and what went missing is mended."""
 
 import datetime
+import errno
+import fcntl
+import multiprocessing
+import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +170,65 @@ def test_the_component_pushes_only_with_both_blessings(
     if times:
         assert target.get_string_custom_property("pushed_version") == "1"
         assert target.get_string_custom_property("pushed_destination") == f"{to.serving}/1"
+
+
+# Several roots, one serving directory
+
+
+def push_again_and_again(model: str, serving: str, barrier: Any, results: Any) -> None:
+    barrier.wait(60)
+    results.put((model, [pushed(model, Destination(serving, f"{model}-registry")) for _ in range(10)]))
+
+
+def test_two_processes_that_push_to_one_serving_directory_wait_for_each_other(tmp_path: Path) -> None:
+    """Each pushes its own model again and again, because the other's replaced it: every version is whole."""
+    serving = tmp_path / "serving" / "mine"
+    models = [model_at(tmp_path / name, name * 100_000) for name in "ab"]
+    for model in models:  # Enough files that an unguarded push would be met half way.
+        for number in range(20):
+            (Path(model) / f"shard-{number}").write_text(model)
+    fork = multiprocessing.get_context("fork")  # a fresh process would import TFX for half a minute
+    barrier, results = fork.Barrier(2), fork.Queue()
+    processes = [
+        fork.Process(target=push_again_and_again, args=(model, str(serving), barrier, results)) for model in models
+    ]
+    try:
+        for process in processes:
+            process.start()
+        ended = dict(results.get(timeout=120) for _ in processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+    numbers = {model: {version for version, new in ended[model] if new} for model in models}
+    assert not set.intersection(*numbers.values()), "no number twice"
+    assert set(versions.served(str(serving))) == set.union(*numbers.values())
+    assert {path.name for path in serving.iterdir()} == set(map(str, set.union(*numbers.values()))), "nothing half"
+    for model, mine in numbers.items():
+        assert mine <= {entry.version for entry in registry.entries(f"{model}-registry")}
+        assert {versions.digest(str(serving / str(number))) for number in mine} == {versions.digest(model)}
+
+
+def test_a_push_waits_for_whoever_holds_the_serving_directory(model: str, to: Destination) -> None:
+    Path(to.serving).mkdir(parents=True)
+    handle = os.open(to.serving, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    results: list[tuple[int, bool]] = []
+    other = threading.Thread(target=lambda: results.append(pushed(model, to)))
+    other.start()
+    other.join(0.3)
+    assert (results, os.listdir(to.serving)) == ([], [])
+    os.close(handle)
+    other.join(60)
+    assert results == [(1, True)]
+
+
+def test_a_file_system_without_locks_is_pushed_to_all_the_same_and_the_log_says_so(
+    model: str, to: Destination, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert pushed(model, to) == (1, True)
+    assert f"{to.serving} cannot be locked" in caplog.text

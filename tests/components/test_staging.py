@@ -39,7 +39,7 @@ def staged(directory: Path) -> dict[str, bytes]:
 def test_facts_are_those_of_the_clean_text(tmp_path: Path) -> None:
     contents = {"a.txt": b"\xef\xbb\xbf" + b"ab\r\n" * 400, "b.txt.gz": gzip.compress("é".encode() * 50), "c.txt": b""}
     # 1,200 characters, of which 120 are held out; the others are too few to hold any out.
-    assert check(corpus_of(tmp_path, contents), 1250, 10, 0.1, 0.0) == CorpusFacts(3, 1250, 119, 4)
+    assert check(corpus_of(tmp_path, contents), 1250, 10, 0.1, 0.0) == CorpusFacts(3, 1250, 119, 4, ("c.txt",))
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=5), st.sampled_from([0.0, 0.1, 0.2]), st.integers(1, 99))
@@ -56,7 +56,21 @@ def test_eval_characters_are_the_eval_targets_that_passages_cut(
         for passage in passages.cut(name, content.decode(), passage_length, 0.1, test_fraction)
         if passage.split == "eval"
     ]
-    assert facts == CorpusFacts(len(lengths), sum(lengths), sum(targets), 1)
+    empty = tuple(f"{index}.txt" for index, length in enumerate(lengths) if not length)
+    assert facts == CorpusFacts(len(lengths), sum(lengths), sum(targets), 1, empty)
+
+
+def test_empty_documents_among_others_are_told_by_name_and_no_more_than_five_of_them(tmp_path: Path) -> None:
+    whole = {"full.txt": b"x" * 1000}
+    assert check(corpus_of(tmp_path / "0", whole), 1, 10, 0.1, 0.0).note is None
+    one = check(corpus_of(tmp_path / "1", whole | {"a b.txt": b"\xef\xbb\xbf"}), 1, 10, 0.1, 0.0).note
+    assert one is not None
+    assert one.startswith("1 of 2 documents are empty ")
+    assert "nothing is learned from them: 'a b.txt'. " in one
+    many = check(corpus_of(tmp_path / "9", whole | {f"{i}.txt": b"" for i in range(9)}), 1, 10, 0.1, 0.0).note
+    assert many is not None
+    assert "9 of 10 documents" in many
+    assert "'0.txt', '1.txt', '2.txt', '3.txt', '4.txt' and 4 more. " in many
 
 
 @pytest.mark.parametrize("contents", [{"a": b""}, {"a": b" \r\n\t", "b": b"\xef\xbb\xbf"}, {}])

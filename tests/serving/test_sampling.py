@@ -165,6 +165,15 @@ def test_the_ends_of_the_unit_interval_draw_possible_characters(uniform: float) 
     assert draw(logits, 1.0, None, np.array([uniform], np.float32))[0] == expected
 
 
+@pytest.mark.parametrize("top_k", [7, 8, 1000])
+def test_as_many_as_there_are_draws_what_no_limit_draws(top_k: int) -> None:
+    random = uniforms([3], [0], 2000)[:, 0]
+    free = draw(LOGITS, 1.0, None, random)
+    np.testing.assert_array_equal(draw(LOGITS, 1.0, top_k, random), free)
+    # Not for every limit: below it the order is by likelihood, so the same random number is another character.
+    assert (draw(LOGITS, 1.0, 6, random) != free).any()
+
+
 def test_rows_with_and_without_top_k_do_not_change_each_others_draws() -> None:
     random = np.random.default_rng(4)
     logits = tf.constant(random.standard_normal((200, 7)), tf.float32)
