@@ -167,12 +167,10 @@ def _show_next(screen: Any, serving: str, model: str, version: str | None) -> No
     if version is None:
         screen.say("\nNext: train longer, for example --set training.steps=2000, or see what `why not` says.")
         return
-    screen.say("\nServe it over REST:", style="bold")
-    volume = shlex.quote(f"{serving}:/models/{model}")
-    screen.say(
-        f"docker run --rm -p 8501:8501 -v {volume} -e MODEL_NAME={model} tensorflow/serving &\n"
-        f'curl -d \'{{"instances": ["The "]}}\' http://localhost:8501/v1/models/{model}:predict'
-    )
+    screen.say("\nWrite with it, or serve it:", style="bold")
+    options = "" if model == "char_rnn" else f" --model {model}"
+    options += f" --serving-dir {shlex.quote(os.path.dirname(serving))}"
+    screen.say(f'python -m serving generate "The "{options}\npython -m serving up{options}')
 
 
 def _check_summary(path: str | None) -> None:
