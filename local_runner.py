@@ -110,7 +110,7 @@ def _run(config: Config, options: argparse.Namespace) -> int:
             if options.summary:
                 report.write(options.summary)
             _show_text(screen, report.model, config)
-            _show_next(screen, report.serving, config.model_name, report.pushed_version)
+            _show_next(screen, config, report.pushed_version)
             code = report.exit_code
         except UserError as error:
             screen.say(f"error: {error}", style="red")
@@ -142,17 +142,16 @@ def _show_text(screen: Any, model: str, config: Config) -> None:
     screen.say(text.numpy()[0].decode("utf-8"))
 
 
-def _show_next(screen: Any, serving: str, model: str, version: str | None) -> None:
+def _show_next(screen: Any, config: Config, version: str | None) -> None:
     """Print what to type next."""
     if version is None:
         screen.say("\nNext: train longer, for example --set training.steps=2000, or see what `why not` says.")
         return
-    screen.say("\nServe it over REST:", style="bold")
-    volume = shlex.quote(f"{serving}:/models/{model}")
-    screen.say(
-        f"docker run --rm -p 8501:8501 -v {volume} -e MODEL_NAME={model} tensorflow/serving &\n"
-        f'curl -d \'{{"instances": ["The "]}}\' http://localhost:8501/v1/models/{model}:predict'
-    )
+    given = {"--model": config.model_name, "--root": config.root, "--serving-dir": config.serving_dir}
+    usual = {"--model": Config().model_name, "--root": Config().root, "--serving-dir": None}
+    options = "".join(f" {name} {shlex.quote(str(given[name]))}" for name in given if given[name] != usual[name])
+    screen.say("\nWrite with it, or serve it over REST:", style="bold")
+    screen.say(f'python -m serving generate "The "{options}\npython -m serving up{options}')
 
 
 def _check_summary(path: str | None) -> None:

@@ -66,6 +66,7 @@ class TrainingConfig(_Section):
     shuffle_buffer: PositiveInt = 10_000  # windows; used by data_order "shuffled" only
     steps: PositiveInt | None = 800  # optimiser steps; give either this or epochs
     epochs: PositiveInt | None = None  # passes over the train split
+    warm_start: bool = False  # begin from the newest blessed model of other data, as far as its weights fit
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: PositiveFloat = 4e-3  # the peak
     schedule: Literal["cosine", "constant"] = "cosine"  # cosine falls to learning_rate * final_fraction

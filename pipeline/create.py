@@ -85,6 +85,7 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
             "seed": config.seed,
             "model_name": config.model_name,
             "checkpoints": places.checkpoints,
+            "registry": places.registry,
             "sources": sources.digest(sources.TRAINER),
             "export_sources": sources.digest(sources.EXPORT),
         },

@@ -100,7 +100,7 @@ def run(
         from components import registry
         from pipeline.create import Inputs, create_pipeline, run_key
         from pipeline.launch import WatchedRunner
-        from pipeline.report import collect, mend_serving
+        from pipeline.report import collect, mend_serving, with_learning_curve
         from trainer.hardware import split_cpu
 
         if config.training.logical_cpus > 1:
@@ -119,7 +119,7 @@ def run(
     runner = WatchedRunner(screen.component, screen.component_ended)
     runner.run(pipeline)
     report = collect(config, places, corpus.label, facts, runner.outcomes)
-    return mend_serving(report, places, key)
+    return with_learning_curve(mend_serving(report, places, key), places, key)
 
 
 def beam_args(config: Config) -> list[str]:

@@ -20,6 +20,7 @@ class Places:
       registry: blessed models.
       serving: TF Serving's base path of the model.
       logs: framework logs.
+      reports: pictures of training runs.
       lock: guards the root against a second run.
     """
 
@@ -32,6 +33,7 @@ class Places:
     registry: str
     serving: str
     logs: str
+    reports: str
     lock: str
 
     @classmethod
@@ -50,5 +52,6 @@ class Places:
             registry=os.path.join(root, "registry", config.model_name),
             serving=os.path.join(serving, config.model_name),
             logs=os.path.join(root, "logs"),
+            reports=os.path.join(root, "reports"),
             lock=os.path.join(root, ".lock"),
         )

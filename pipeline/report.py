@@ -15,6 +15,7 @@ from components import versions
 from components.evaluation import Figures, read_figures
 from components.pusher import Destination, push
 from components.staging import CorpusFacts
+from pipeline import learning_curve
 from pipeline.config import Config
 from pipeline.launch import Outcome
 from pipeline.places import Places
@@ -32,6 +33,7 @@ class Report:
       pushed_version: version that holds this model, read from the serving directory; None if there is none.
       pushed_now: whether this run put it there.
       reasons: why not blessed or not pushed.
+      learning_curve: a picture of the training, PNG.
     """
 
     corpus: str
@@ -47,6 +49,7 @@ class Report:
     model: str
     reasons: tuple[str, ...]
     outcomes: dict[str, Outcome]
+    learning_curve: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -82,6 +85,8 @@ class Report:
         if len(figures.by_document) > 1:
             worst = sorted(figures.by_document.items(), key=lambda item: -item[1])[:3]
             rows.append(("hardest documents", ", ".join(f"{name} {value:.2f}" for name, value in worst)))
+        if self.learning_curve:
+            rows.append(("learning curve", self.learning_curve))
         return rows
 
     def write(self, path: str) -> None:
@@ -105,6 +110,7 @@ class Report:
             else _number(figures.baseline_perplexity),
             "reasons": list(self.reasons),
             "model": self.model,
+            "learning_curve": self.learning_curve,
             "components": {
                 name: {"seconds": round(outcome.seconds, 2), "how": outcome.how}
                 for name, outcome in self.outcomes.items()
@@ -155,6 +161,18 @@ def mend_serving(report: Report, places: Places, run_key: str) -> Report:
         report.model, destination, run_key, report.corpus, figures.perplexity, figures.bits_per_character
     )
     return dataclasses.replace(report, pushed_version=str(version), pushed_now=report.pushed_now or new)
+
+
+def with_learning_curve(report: Report, places: Places, run_key: str) -> Report:
+    """Draw how training went, unless that is done or nothing was written down."""
+    path = os.path.join(places.reports, f"{run_key}.png")
+    threshold = report.figures.yardstick_perplexity if report.threshold is None else report.threshold
+    if not os.path.exists(path):
+        curves = learning_curve.read(report.outcomes["Trainer"].outputs["model_run"].uri)
+        if curves is None:
+            return report
+        learning_curve.draw(curves, path, report.corpus, threshold)
+    return dataclasses.replace(report, learning_curve=path)
 
 
 def _vocabulary_size(transform_graph: str) -> int:

@@ -116,4 +116,5 @@ class Network(tf.Module):
         self.embedding = tf.Variable(weights.embedding, trainable=False)
         self.first_kernel = tf.Variable(kernel, trainable=False)
         self.first_bias = tf.Variable(bias, trainable=False)
+        self.biases = [tf.Variable(bias, trainable=False) for _, _, bias in weights.layers[1:]]
         self.code_points = tf.Variable(vocabulary.code_points, trainable=False, dtype=tf.int32)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from serving import limits, signatures, warmup
 from serving.one_step import Defaults, OneStep, Weights
+from trainer import warm_start
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
@@ -25,8 +26,12 @@ def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any
     return OneStep(weights, vocabulary, Defaults(**export), yardstick_nll)
 
 
-def save(exported: OneStep, directory: str, model_name: str) -> None:
-    """Write SavedModel, warm-up file and limits; the directory appears whole or not at all."""
+def save(exported: OneStep, directory: str, model_name: str, learned: str = "") -> None:
+    """Write SavedModel, warm-up file and limits; the directory appears whole or not at all.
+
+    Args:
+      learned: digest of the data that the model learned from.
+    """
     partial = directory.rstrip("/") + ".partial"
     if tf.io.gfile.exists(partial):
         tf.io.gfile.rmtree(partial)
@@ -36,4 +41,5 @@ def save(exported: OneStep, directory: str, model_name: str) -> None:
     limits.write(
         partial, limits.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, exported.state_size)
     )
+    warm_start.describe(partial, learned)
     tf.io.gfile.rename(partial, directory)

@@ -11,7 +11,7 @@ import tensorflow_transform as tft
 from tfx.utils import io_utils
 
 from components.errors import UserError
-from trainer import data, export, hardware, optimizer, restore, trigram, windows
+from trainer import data, export, hardware, optimizer, restore, trigram, warm_start, windows
 from trainer.checkpoint import Checkpoints
 from trainer.loop import Loop
 from trainer.model import LanguageModel
@@ -27,9 +27,9 @@ def run_fn(fn_args: Any) -> None:
     configuration and sources. A run that was killed goes on from there, and a finished export is used again.
 
     Args:
-      fn_args: TFX's `FnArgs`. `custom_config` holds `checkpoints` (directory), `sources` and `export_sources` (digests
-        of the code that trains and that exports), `seed`, `model_name` and the sections `model`, `training` and
-        `export` of the configuration.
+      fn_args: TFX's `FnArgs`. `custom_config` holds the directories `checkpoints` and `registry`, `sources` and
+        `export_sources` (digests of the code that trains and that exports), `seed`, `model_name` and the sections
+        `model`, `training` and `export` of the configuration.
     """
     config = fn_args.custom_config
     training = config["training"]
@@ -47,13 +47,15 @@ def run_fn(fn_args: Any) -> None:
     if not evaluation.targets or not train.targets:
         raise UserError("The corpus is too small: one of its splits has no character to predict. Give a longer text.")
 
-    directory = os.path.join(config["checkpoints"], _key(config, vocabulary, train, evaluation))
+    learned = _learned(vocabulary, train, evaluation)
+    beginning = warm_start.find(config["registry"], learned) if training["warm_start"] else None
+    directory = os.path.join(config["checkpoints"], _key(config, learned, beginning))
     finished = os.path.join(directory, f"export-{_export_key(config)}")
     chief = _is_chief()
     if tf.io.gfile.exists(finished):
         LOGGER.info("the same model was trained before: its export is used again")
     else:
-        _train(config, machine, vocabulary, train, evaluation, directory, finished, chief)
+        _train(config, machine, vocabulary, train, evaluation, learned, beginning, directory, finished, chief)
     if chief:
         io_utils.copy_dir(finished, fn_args.serving_model_dir)
         logs = os.path.join(directory, "tensorboard")
@@ -67,6 +69,8 @@ def _train(
     vocabulary: Vocabulary,
     train: data.Split,
     evaluation: data.Split,
+    learned: str,
+    beginning: warm_start.Beginning | None,
     directory: str,
     finished: str,
     chief: bool,
@@ -87,6 +91,12 @@ def _train(
             precision=machine.precision,
             stock_layer=machine.stock_layer,
         )
+        if beginning:
+            misfit = warm_start.apply(model, vocabulary, beginning)
+            LOGGER.info(
+                f"no warm start from version %s: {misfit}" if misfit else "warm start from version %s",
+                beginning.version,
+            )
         replicas = machine.strategy.num_replicas_in_sync
         total_steps = Loop.count_steps(training, train_windows, replicas)
         optimiser = optimizer.create(training, total_steps, replicas, machine.precision)
@@ -118,17 +128,22 @@ def _train(
             train, evaluation, vocabulary.size, vocabulary.out_of_vocabulary, vocabulary.unknown_characters
         )
         exported = export.one_step(model, vocabulary, config["export"], yardstick)
-        export.save(exported, finished, config["model_name"])
+        export.save(exported, finished, config["model_name"], learned)
 
 
 # What the result of training does not depend on: how it is watched, kept in memory and saved.
 _HARMLESS = ("log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars")
 
 
-def _key(config: dict[str, Any], vocabulary: Vocabulary, train: data.Split, evaluation: data.Split) -> str:
+def _learned(vocabulary: Vocabulary, train: data.Split, evaluation: data.Split) -> str:
+    return _digest({"data": [train.digest(vocabulary), evaluation.digest(vocabulary)]})
+
+
+def _key(config: dict[str, Any], learned: str, beginning: warm_start.Beginning | None) -> str:
     decides = {name: config[name] for name in ("sources", "seed", "model")}
     decides["training"] = {key: value for key, value in config["training"].items() if key not in _HARMLESS}
-    decides["data"] = [train.digest(vocabulary), evaluation.digest(vocabulary)]
+    decides["data"] = learned
+    decides["beginning"] = beginning.digest if beginning else None
     return _digest(decides)
 
 

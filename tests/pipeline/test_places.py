@@ -22,6 +22,7 @@ def test_everything_but_a_serving_directory_of_ones_own_lies_below_the_root(tmp_
         "checkpoints",
         "registry/mine",
         "logs",
+        "reports",
         ".lock",
     }
 

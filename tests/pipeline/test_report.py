@@ -145,6 +145,7 @@ def test_the_summary_holds_every_promised_key_by_value(tmp_path: Path) -> None:
         "baseline_perplexity": 4.4,
         "reasons": ["because é"],
         "model": "/model",
+        "learning_curve": None,
         "components": {
             "Trainer": {"seconds": 83.26, "how": "executed"},
             "Transform": {"seconds": 0.04, "how": "cached"},

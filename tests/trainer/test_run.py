@@ -10,6 +10,7 @@ import pytest
 from trainer import run
 from trainer.data import Split
 from trainer.model import LanguageModel
+from trainer.warm_start import Beginning
 from transform.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(tuple(map(ord, "\nabc")))
@@ -30,7 +31,7 @@ def split(text: str) -> Split:
 
 
 def key(config: dict[str, Any] = CONFIG, train: str = "abcabc", evaluation: str = "abc") -> str:
-    return run._key(config, VOCABULARY, split(train), split(evaluation))
+    return run._key(config, run._learned(VOCABULARY, split(train), split(evaluation)), None)
 
 
 @pytest.mark.parametrize("place", [("seed",), ("sources",), ("model", "units"), ("training", "steps")])
@@ -41,6 +42,13 @@ def test_whatever_decides_the_model_decides_the_key(place: tuple[str, ...]) -> N
         section = section[name]
     section[place[-1]] = "another"
     assert key(changed) != key()
+
+
+def test_what_training_begins_from_decides_the_key() -> None:
+    learned = run._learned(VOCABULARY, split("abcabc"), split("abc"))
+    beginnings = [None, Beginning("here", 1, "some"), Beginning("here", 1, "other")]
+    assert len({run._key(CONFIG, learned, beginning) for beginning in beginnings}) == 3
+    assert run._key(CONFIG, learned, Beginning("elsewhere", 2, "some")) == run._key(CONFIG, learned, beginnings[1])
 
 
 def test_what_only_the_export_depends_on_trains_nothing_again() -> None:

@@ -1,0 +1,101 @@
+"""A beginning is found only where the data differ, characters keep what was learned of them, and misfits say why."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components import registry
+from components.registry import Entry
+from serving.cells import KINDS
+from trainer import export, warm_start
+from trainer.model import LanguageModel
+from trainer.warm_start import Beginning
+from transform.vocabulary import Vocabulary
+
+FORMER, GROWN = Vocabulary(tuple(map(ord, "ea\nt"))), Vocabulary(tuple(map(ord, "taeé")))
+DEFAULTS = {"num_chars": 7, "temperature": 0.5, "top_k": 3, "max_chars": 50}
+
+
+def create(vocabulary: Vocabulary, seed: int, **sizes: Any) -> LanguageModel:
+    model = LanguageModel(vocabulary.size, **{"embedding": 3, "units": 4, "layers": 2, **sizes}, seed=seed)
+    random = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(size=variable.shape))
+    return model
+
+
+def exported(model: LanguageModel, directory: Path, learned: str = "old data") -> Beginning:
+    export.save(export.one_step(model, FORMER, DEFAULTS, 1.0), str(directory), "char_rnn", learned)
+    return Beginning(str(directory), 1, "digest")
+
+
+def entry(version: int, model: Path) -> Entry:
+    return Entry(
+        version, f"digest {version}", f"key {version}", str(model), "", 4.0, 2.0, "a play", "2026-01-01T00:00:00+00:00"
+    )
+
+
+@pytest.mark.parametrize("cell", list(KINDS))
+def test_characters_are_matched_by_code_point_and_the_rest_is_taken_over(cell: str, tmp_path: Path) -> None:
+    former, model, untouched = create(FORMER, 1, cell=cell), create(GROWN, 2, cell=cell), create(GROWN, 2, cell=cell)
+    assert warm_start.apply(model, GROWN, exported(former, tmp_path / "model")) is None
+    rows = {GROWN.encode(c)[0]: FORMER.encode(c)[0] for c in "tae"} | {
+        GROWN.out_of_vocabulary: FORMER.out_of_vocabulary
+    }
+    for new, old in rows.items():
+        np.testing.assert_array_equal(model.embedding.embeddings[new], former.embedding.embeddings[old])
+        np.testing.assert_array_equal(model.projection.kernel[:, new], former.projection.kernel[:, old])
+        assert model.projection.bias[new] == former.projection.bias[old]
+    unseen = GROWN.encode("é")[0]
+    np.testing.assert_array_equal(model.embedding.embeddings[unseen], untouched.embedding.embeddings[unseen])
+    np.testing.assert_array_equal(model.projection.kernel[:, unseen], untouched.projection.kernel[:, unseen])
+    for layer, old_layer in zip(model.recurrent, former.recurrent, strict=True):
+        for variable, old_variable in zip(layer.trainable_variables, old_layer.trainable_variables, strict=True):
+            np.testing.assert_array_equal(variable, old_variable)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"layers": 1}, "more than 1 layers"),
+        ({"layers": 3}, "has 2 layers and not 3"),
+        ({"units": 5}, "has shape"),
+        ({"embedding": 2}, "has shape"),
+        ({"cell": "lstm"}, "has shape"),
+    ],
+)
+def test_another_architecture_is_told_and_leaves_the_model_as_it_was(
+    sizes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    model = create(GROWN, 2, **sizes)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    assert words in (warm_start.apply(model, GROWN, exported(create(FORMER, 1), tmp_path / "model")) or "")
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_the_newest_model_of_other_data_is_the_beginning(tmp_path: Path) -> None:
+    for version, learned in enumerate(["first", "second", "third"], 1):
+        (tmp_path / f"{version}").mkdir()
+        (tmp_path / f"{version}" / "saved_model.pb").touch()
+        warm_start.describe(str(tmp_path / f"{version}"), learned)
+        registry.record(str(tmp_path / "registry"), entry(version, tmp_path / f"{version}"))
+
+    def found(data: str) -> int:
+        beginning = warm_start.find(str(tmp_path / "registry"), data)
+        return beginning.version if beginning else 0
+
+    assert (found("fourth"), found("third"), found("second")) == (3, 2, 3)
+    assert warm_start.find(str(tmp_path / "nowhere"), "first") is None
+
+
+def test_a_model_that_does_not_say_what_it_learned_from_is_no_beginning(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").touch()
+    registry.record(str(tmp_path / "registry"), entry(1, tmp_path / "1"))
+    assert warm_start.find(str(tmp_path / "registry"), "any") is None
+    (tmp_path / "1" / warm_start.PLACE).parent.mkdir()
+    (tmp_path / "1" / warm_start.PLACE).write_text("{")
+    assert warm_start.find(str(tmp_path / "registry"), "any") is None

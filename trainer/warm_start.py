@@ -1,0 +1,116 @@
+"""Begin training with the weights of the last blessed model instead of random ones, as far as they fit.
+
+Rows of characters are matched by code point; characters that are new keep their random beginning. A model that was
+trained on the same data is no beginning: the same run again would then train again, from its own result.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from components import registry
+from trainer.model import LanguageModel
+from transform.vocabulary import Vocabulary
+
+PLACE = os.path.join("assets.extra", "trained_on.json")  # in an export: digest of the data that it learned from
+_VALUE = "{}/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A model to begin from.
+
+    Attributes:
+      path: its SavedModel.
+      version: its number in the registry.
+      digest: of its files.
+    """
+
+    path: str
+    version: int
+    digest: str
+
+
+def describe(export: str, data: str) -> None:
+    """Write into an export which data its model learned from."""
+    path = os.path.join(export, PLACE)
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps({"data": data}) + "\n")
+
+
+def find(registry_directory: str, data: str) -> Beginning | None:
+    """The newest registered model that learned from other data than these; None if there is none."""
+    for entry in reversed(registry.entries(registry_directory)):
+        path = entry.found_at()
+        if path and _data(path) not in (None, data):
+            return Beginning(path, entry.version, entry.digest)
+    return None
+
+
+def apply(model: LanguageModel, vocabulary: Vocabulary, beginning: Beginning) -> str | None:
+    """Put the weights of a former model into a new one.
+
+    Returns:
+      None, or in words why they do not fit; then nothing is changed.
+    """
+    reader = tf.train.load_checkpoint(os.path.join(beginning.path, "variables", "variables"))
+
+    def read(name: str) -> NDArray[np.float32]:
+        return reader.get_tensor(_VALUE.format(name))
+
+    if not reader.has_tensor(_VALUE.format("embedding")):
+        return "it was exported without its embedding"
+    rows = _rows(vocabulary, read("code_points").tolist())
+    layers = model.recurrent
+    pairs = [(layers[0].cell.kernel, read("first_kernel")), (layers[0].cell.bias, read("first_bias"))]
+    for i, layer in enumerate(layers):
+        if not reader.has_tensor(_VALUE.format(f"recurrent_kernels/{i}")):
+            return f"it has {i} layers and not {len(layers)}"
+        pairs.append((layer.cell.recurrent_kernel, read(f"recurrent_kernels/{i}")))
+    if reader.has_tensor(_VALUE.format(f"recurrent_kernels/{len(layers)}")):
+        return f"it has more than {len(layers)} layers"
+    for i, layer in enumerate(layers[1:]):
+        pairs.append((layer.cell.kernel, read(f"kernels/{i}")))
+        pairs.append((layer.cell.bias, read(f"biases/{i}")))
+    pairs.append((model.embedding.embeddings, _mixed(model.embedding.embeddings, read("embedding"), rows)))
+    projection = _mixed(tf.transpose(model.projection.kernel), read("projection").T, rows).T
+    pairs.append((model.projection.kernel, projection))
+    pairs.append((model.projection.bias, _mixed(model.projection.bias, read("projection_bias"), rows)))
+    for variable, value in pairs:
+        if tuple(variable.shape) != value.shape:
+            return f"its {variable.name} has shape {value.shape} and not {tuple(variable.shape)}"
+    for variable, value in pairs:
+        variable.assign(value.astype(np.float32))
+    return None
+
+
+def _rows(vocabulary: Vocabulary, former: list[int]) -> list[int | None]:
+    """For each id the id that the same character had; the out-of-vocabulary ids, the last ones, belong together."""
+    places = {code_point: i for i, code_point in enumerate(former)}
+    return [places.get(code_point) for code_point in vocabulary.code_points] + [len(former)]
+
+
+def _mixed(new: tf.Tensor, former: NDArray[np.float32], rows: list[int | None]) -> NDArray[np.float32]:
+    mixed = np.array(new, np.float32)
+    if mixed.shape[1:] != former.shape[1:]:
+        return former  # of another architecture, as the comparison of shapes will tell
+    for i, row in enumerate(rows):
+        if row is not None:
+            mixed[i] = former[row]
+    return mixed
+
+
+def _data(path: str) -> str | None:
+    place = os.path.join(path, PLACE)
+    if not tf.io.gfile.exists(place):
+        return None
+    with tf.io.gfile.GFile(place) as file:
+        try:
+            return str(json.load(file)["data"])
+        except (ValueError, KeyError, TypeError):
+            return None
