@@ -20,6 +20,7 @@ from serving import model_config
 from serving.settings import BatchingSettings, ServingSettings
 
 USER_ERROR = 2
+_NESTING = 5_000  # levels of JSON that are read, where TF Serving ends at some ten thousand by release
 _DEFAULTS = ServingSettings()
 _IDLE_SECONDS = 60  # a connection without a request is kept so long; clients keep theirs for less
 
@@ -64,6 +65,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     batching = _batching(options.batching_parameters_file)
     metrics_path = _metrics_path(options.monitoring_config_file)
     model_config.parse(_read(options.model_config_file), options.model_config_file)
+    sys.setrecursionlimit(_NESTING)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised, and logged by us
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Late, for TensorFlow takes seconds to import and a mistake in the flags shall be answered before.

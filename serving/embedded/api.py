@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from serving.embedded import json_request, json_response, json_values
+from serving.embedded.answering import Answering
 from serving.embedded.catalogue import Catalogue
 from serving.embedded.routes import Route
 from serving.embedded.served import Version
@@ -37,7 +39,7 @@ async def answer(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
 async def _predict(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
     document = await _apart(len(body), lambda: json_request.parse(body))
     name = json_request.signature_name(document)
-    with catalogue.model(route.model).use(route.version, route.label) as (_, answering):
+    with _version(catalogue, route) as (_, answering):
         signature = answering.loaded.signature(name)
         if not signature.inputs:
             raise invalid(f"Failed to get input map for signature: {name}")
@@ -49,6 +51,11 @@ async def _predict(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
 
 async def _apart(size: int, work: Callable[[], _Any]) -> _Any:
     return await asyncio.to_thread(work) if size > _LARGE else work()
+
+
+def _version(catalogue: Catalogue, route: Route) -> AbstractContextManager[tuple[int, Answering]]:
+    model = catalogue.model(route.model, route.version, route.label)
+    return model.use(route.version, route.label)
 
 
 def _examples(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
@@ -65,7 +72,7 @@ def _examples(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
         raise invalid(f"JSON Value: {json_values.quote(document)} Expecting 'examples' value to be an list/array")
     if not examples:
         raise invalid(f"JSON Value: {json_values.quote(document)} 'examples' value is an empty array")
-    with catalogue.model(route.model).use(route.version, route.label) as (_, answering):
+    with _version(catalogue, route) as (_, answering):
         signature = answering.loaded.signature(name)
     kind, method = _METHODS[route.action]
     if signature.method != method:
@@ -74,7 +81,7 @@ def _examples(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
 
 
 def _metadata(catalogue: Catalogue, route: Route) -> bytes:
-    with catalogue.model(route.model).use(route.version, route.label) as (number, answering):
+    with _version(catalogue, route) as (number, answering):
         return _text(
             {
                 "model_spec": {"name": route.model, "signature_name": "", "version": str(number)},

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -29,6 +30,13 @@ _PAGE = (
     "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n"
     "<P>The requested URL {path} was not found on this server.</P></BODY></HTML>\n"
 )
+
+
+_BAD_PAGE = (
+    "<HTML><HEAD>\n<TITLE>400 Bad Request</TITLE>\n</HEAD><BODY>\n<H1>Bad Request</H1>\n"
+    "<P>The request's path cannot be read.</P></BODY></HTML>\n"
+)
+_BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True)
@@ -79,11 +87,11 @@ class Server:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
+        path = _target(request.scope)
         if path == self._limits.metrics_path and request.method == "GET":
             return Response(self._metrics.text(), media_type="text/plain")
-        if query := request.scope["query_string"].decode("latin-1"):
-            path = f"{path}?{query}"
+        if _BROKEN_ESCAPE.search(path):
+            return Response(_BAD_PAGE, 400, media_type="text/html")
         if not is_api(path):
             return Response(_PAGE.format(path=_plain(path)), 404, media_type="text/html")
         headers = dict(_JSON)
@@ -195,6 +203,15 @@ class Server:
 
     def _too_late(self) -> Refusal:
         return Refusal("DEADLINE_EXCEEDED", f"No answer within {self._limits.timeout_seconds:g} s")
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as they came."""
+    target: bytes = scope.get("raw_target", b"")
+    if not target.startswith(b"/"):
+        target = scope.get("raw_path", scope["path"].encode()) + (b"?" if scope["query_string"] else b"")
+        target += scope["query_string"]
+    return target.decode("latin-1")
 
 
 async def _disconnected(request: Request) -> None:

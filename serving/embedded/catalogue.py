@@ -11,7 +11,7 @@ from components.errors import UserError
 from serving import model_config
 from serving.embedded.answering import Answering
 from serving.embedded.loaded import Loaded
-from serving.embedded.served import Served, Version, not_found
+from serving.embedded.served import Served, Version, not_found, unknown_label
 from serving.embedded.statuses import Refusal
 from serving.settings import BatchingSettings
 
@@ -68,15 +68,15 @@ class Catalogue:
             served.close()
         self._alone.shutdown()
 
-    def model(self, name: str) -> Served:
-        """A model by name.
+    def model(self, name: str, number: int | None = None, label: str | None = None) -> Served:
+        """A model by name; number or label are what was asked for of it, and are told when there is no such model.
 
         Raises:
           Refusal: it is not in the configuration.
         """
         served = self._models.get(name)
         if served is None:
-            raise not_found(name, None)
+            raise not_found(name, number) if label is None else unknown_label(label)
         return served
 
     def knows(self, name: str) -> bool:
@@ -91,13 +91,10 @@ class Catalogue:
         """
         served = self._models.get(name)
         versions = served.versions() if served else []
-        if not versions:
-            raise Refusal("NOT_FOUND", f"Could not find any versions of model {name}")
-        if number is None:
-            return versions
-        wanted = [version for version in versions if version.number == number]
+        wanted = [version for version in versions if number in (None, version.number)]
         if not wanted:
-            raise Refusal("NOT_FOUND", f"Could not find version {number} of model {name}")
+            which = "any versions" if number is None else f"version {number}"
+            raise Refusal("NOT_FOUND", f"Could not find {which} of model {name}")
         return wanted
 
     def _configure(self) -> None:

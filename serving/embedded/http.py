@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -51,6 +51,7 @@ class Protocol(HttpToolsProtocol):
         """The end of a head."""
         self._in_head = False
         self._stop_timer()
+        cast("dict[str, Any]", self.scope)["raw_target"] = self.url  # ASGI itself does not tell `/path?` from `/path`
         super().on_headers_complete()
 
     def _start_timer(self) -> None:

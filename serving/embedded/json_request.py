@@ -17,7 +17,7 @@ from serving.embedded.statuses import Refusal, invalid
 
 ROW, COLUMN = "row", "column"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_NUMBERS = rapidjson.NM_NAN | rapidjson.NM_NATIVE  # an integer of more than 64 bits is a float, as in TF Serving
+_HUGE = re.compile(rb"[0-9]{300}")  # digits of a number that may be too big for a double
 _THERE = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}  # private use
 _BACK = {there: escape for escape, there in _THERE.items()}
 
@@ -44,12 +44,13 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _load(body: bytes) -> Any:
+    kind = _NATIVE if _HUGE.search(body) else _EXACT
     try:
-        return _whole(body, _PLAIN)
+        return _whole(body, kind[0])
     except UnicodeDecodeError:
         # TF Serving does not look at the encoding inside of strings. Python's strings can carry such bytes, but not
         # through the parser, so they travel as other characters.
-        return _whole(body.decode("utf-8", "surrogateescape").translate(_THERE).encode(), _CARRIED)
+        return _whole(body.decode("utf-8", "surrogateescape").translate(_THERE).encode(), kind[1])
 
 
 def _whole(body: bytes, decoder: Any) -> Any:
@@ -63,14 +64,28 @@ def _whole(body: bytes, decoder: Any) -> Any:
 
 
 class _Decoder(rapidjson.Decoder):
+    """Of keys that come twice the first counts, as where RapidJSON's own objects are searched."""
+
+    def start_object(self) -> list[tuple[str, Any]]:
+        return []
+
+    def end_object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return dict(reversed(pairs))
+
+
+class _CarryingDecoder(_Decoder):
     """Brings the bytes back that were no UTF-8."""
 
     def string(self, text: str) -> str:
         return text.translate(_BACK)
 
 
-_PLAIN = rapidjson.Decoder(number_mode=_NUMBERS)
-_CARRIED = _Decoder(number_mode=_NUMBERS)
+def _decoders(mode: int) -> tuple[Any, Any]:
+    return _Decoder(number_mode=mode), _CarryingDecoder(number_mode=mode)
+
+
+_EXACT = _decoders(rapidjson.NM_NAN)  # every float to its last bit
+_NATIVE = _decoders(rapidjson.NM_NAN | rapidjson.NM_NATIVE)  # knows which numbers are too big, and says so
 
 
 def _split(error: str) -> tuple[int, str]:

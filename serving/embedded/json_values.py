@@ -73,7 +73,7 @@ def _checked(values: list[Any], dtype: str) -> list[Any]:
     if dtype in ("float", "double"):
         fits = kinds <= {int, float}
         if fits and int in kinds:
-            values = list(map(float, values))
+            values = list(map(_float, values))
     elif dtype == "bool":
         fits = kinds <= {bool}
     elif dtype in _RANGES:
@@ -84,6 +84,13 @@ def _checked(values: list[Any], dtype: str) -> list[Any]:
     if not fits:
         raise _wrong_type(next(value for value in values if not _fits(value, dtype)), dtype)
     return values
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise invalid("JSON Parse error: Number too big to be stored in double.") from None
 
 
 def _fits(value: Any, dtype: str) -> bool:
@@ -144,11 +151,14 @@ def _wrong_type(value: Any, dtype: str) -> Refusal:
 def quote(value: Any) -> str:
     """A value as it stands in a message, cut where it is long: no more of it is written than is shown."""
     text, size = "", 0
-    for part in _ENCODER.iterencode(_cut(value)):
-        text += part
-        size += len(part)
-        if size > _QUOTED_BYTES:
-            break
+    try:
+        for part in _ENCODER.iterencode(_cut(value)):
+            text += part
+            size += len(part)
+            if size > _QUOTED_BYTES:
+                break
+    except RecursionError:
+        text += "..."
     data = text.encode("utf-8", "surrogateescape")
     if len(data) <= _QUOTED_BYTES:
         return text

@@ -61,7 +61,7 @@ class Served:
         if label is not None:
             number = self.config.labels.get(label)
             if number is None:
-                raise invalid(f"Unrecognized servable version label: {label}")
+                raise unknown_label(label)
         with self._lock:
             available = [one for one in self._versions.values() if one.state == "AVAILABLE"]
             wanted = [one for one in available if number in (None, one.number)]
@@ -166,6 +166,11 @@ def choose(config: ServedModel, numbers: list[int]) -> set[int]:
         return set(policy.versions) & set(numbers)
     assert isinstance(policy, All)
     return set(numbers)
+
+
+def unknown_label(label: str) -> Refusal:
+    """TF Serving's words for a label that no version has."""
+    return invalid(f"Unrecognized servable version label: {label}")
 
 
 def not_found(model: str, number: int | None) -> Refusal:
