@@ -78,7 +78,8 @@ def test_labels_are_followed(served: Served, export_dir: Path) -> None:
         labels = {"stable": stable, f"canary-{other}": other}
         write_whole(str(served.config), merged("", ServedModel(MODEL, str(served.base), All(), labels)))
         with httpx.Client(timeout=60) as client:
-            served.wait_for(other)
+            served.wait_for(first)
+            served.wait_for(second)
             while served.generate(client, CHARS, f"/labels/canary-{other}").status_code != 200:
                 pass  # until the file is read
             assert served.generate(client, CHARS, "/labels/stable").status_code == 200
