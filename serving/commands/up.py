@@ -133,6 +133,7 @@ def _playground_command(config: Config, shelf: Shelf) -> list[str]:
     return [
         *(sys.executable, "-m", _PLAYGROUND, f"--port={settings.playground_port}", f"--model={shelf.name}"),
         *(f"--server-url={status.url_of(settings.host, settings.rest_port)}", f"--registry={shelf.registry}"),
+        f"--host={settings.host}",
     ]
 
 

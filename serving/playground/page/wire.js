@@ -29,7 +29,11 @@ export function numbers(values) {
 /** The server's message without TensorFlow's graph nodes. */
 export function plain(message) {
   const refused = /assertion failed: \[([^\]]*)\](?: \[([^\]]*)\])?/.exec(message);
-  if (refused) return refused[2] === undefined ? `${refused[1]}.` : `${refused[1]}. Received: ${refused[2]}.`;
+  if (refused?.[2]) {
+    const received = [...new Set(refused[2].split(" "))].join(" "); // one for each row, mostly the same
+    return `${refused[1]}. Received: ${received}.`;
+  }
+  if (refused) return `${refused[1]}.`;
   const first = message.replaceAll("Graph execution error:", "").trim().split("\n")[0].replace(/\s*\[\[\{\{.*$/, "");
   const short = first.length > 300 ? `${first.slice(0, 300)}…` : first;
   return /[.!?…]$/.test(short) ? short : `${short}.`;

@@ -4,6 +4,7 @@ Tests that need it are skipped where there is no Chromium; `test_javascript.py` 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -13,7 +14,12 @@ from playwright.sync_api import Page, expect, sync_playwright
 from tests.serving.playground import running
 from tests.serving.playground.running import Served, Site
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    os.environ.get("CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 LINK = "#prompt=the+%C3%A9%0A&temperature=0.9&top_k=12&length=150&seed=41&samples=2"
 FLAGS = [
     "--headless",
@@ -31,7 +37,7 @@ FLAGS = [
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The small model on the embedded server, and a registry that knows it."""
     if CHROMIUM is None:
-        pytest.skip("no Chromium on PATH: apt-get install chromium")
+        pytest.skip("no Chromium on PATH: apt-get install chromium, or name its file in CHROMIUM")
     root = tmp_path_factory.mktemp("page")
     model = root / "models" / "small" / "7"
     running.write_model(model)

@@ -4,7 +4,6 @@ Its characters take one to four bytes of UTF-8. It is no good at anything, and a
 something to stop.
 """
 
-import dataclasses
 import sys
 
 import numpy as np
@@ -30,7 +29,10 @@ def main(directory: str) -> None:
     model = OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), DEFAULTS, 2.0)
     signatures.save(model, directory)
     warmup.write(directory, "small", model.state_size)
-    limits.write(directory, limits.Limits(**dataclasses.asdict(DEFAULTS), state_size=model.state_size))
+    said = DEFAULTS
+    limits.write(
+        directory, limits.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, model.state_size)
+    )
 
 
 if __name__ == "__main__":

@@ -57,14 +57,14 @@ def test_a_state_is_sent_back_as_it_came() -> None:
 
 
 def test_the_servers_message_is_told_without_its_graph() -> None:
-    refused = "assertion failed: [temperature must be from 0 to 100] [0.8 700]"
+    refused = "assertion failed: [temperature must be from 0 to 100] [700 700]"
     raw = f"Graph execution error:\n\n{refused}\n\t [[{{{{node Assert}}}}]]"
     long = "x" * 400
     code = (
         f"return [{json.dumps(raw)}, 'Servable not found [[{{{{node a}}}}]]\\nmore', {json.dumps(long)}].map(m.plain)"
     )
     assert javascript("wire.js", code) == [
-        "temperature must be from 0 to 100. Received: 0.8 700.",
+        "temperature must be from 0 to 100. Received: 700.",
         "Servable not found.",
         "x" * 300 + "…",
     ]

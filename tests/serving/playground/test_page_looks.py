@@ -85,8 +85,8 @@ def test_every_control_has_a_name_and_a_visible_focus(page: Page) -> None:
                   const element = document.activeElement, style = getComputedStyle(element);
                   const by = (element.getAttribute("aria-labelledby") ?? "").split(" ").filter(Boolean);
                   const labelled = by.map((id) => document.getElementById(id).textContent).join(" ");
-                  const label = labelled || element.labels?.[0]?.textContent || element.textContent;
-                  const name = element.getAttribute("aria-label") || label;
+                  const own = element.labels?.[0]?.textContent || element.textContent;
+                  const name = element.getAttribute("aria-label") || labelled || own;
                   return [element.id || element.className, name.trim(), style.outlineStyle, style.outlineWidth];
                 }"""
             )
