@@ -87,6 +87,10 @@ def test_a_value_out_of_its_range_is_refused_by_name(section: type[BaseModel], v
         ({"training": {"logical_cpus": 2}}, ["training.logical_cpus=2", "training.strategy=auto"]),
         ({"training": {"sequence_length": 1_000}, "corpus": {"passage_length": 100}}, ["1000", "passage_length=100"]),
         ({"corpus": {"eval_fraction": 0.5, "test_fraction": 0.2}}, ["0.5 and 0.2"]),
+        (
+            {"model": {"tied": True, "embedding": 64, "units": 128}},
+            ["model.embedding=64", "model.units=128"],
+        ),
         ({"export": {"num_chars": 200, "max_chars": 100}}, ["export.num_chars=200", "export.max_chars=100"]),
     ],
 )

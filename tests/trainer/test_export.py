@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,7 @@ import tensorflow as tf
 from serving import warmup
 from serving.one_step import OneStep
 from trainer import export
+from trainer.checkpoint import Checkpoints, Position
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
@@ -120,3 +122,35 @@ def test_the_directory_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         saved(tmp_path / "export")
     assert not (tmp_path / "export").exists()
+
+
+def test_restored_checkpoint_loaded_export_and_stock_keras_layers_give_the_same_logits(tmp_path: Path) -> None:
+    """Log-probabilities of every id after a prefix, which are logits but for a constant."""
+    model = trained()
+    kept = Checkpoints(str(tmp_path / "checkpoints"), model, keras.optimizers.SGD(), 1, True, False)
+    kept.save(Position(), [np.zeros((1, model.units), np.float32)] * 2)
+    export.save(export.one_step(model, VOCABULARY, DEFAULTS, 1.0), str(tmp_path / "export"), "a_model")
+
+    restored = LanguageModel(VOCABULARY.size, 4, 6, 2, seed=99)
+    assert Checkpoints(str(tmp_path / "checkpoints"), restored, keras.optimizers.SGD(), 1, True, False).restore()
+    stock = keras.Sequential(
+        [
+            keras.layers.Embedding(VOCABULARY.size, 4),
+            keras.layers.GRU(6, return_sequences=True),
+            keras.layers.GRU(6, return_sequences=True),
+            keras.layers.Dense(VOCABULARY.size),
+        ]
+    )
+    prefix = "a x☃\né語"
+    ids = tf.constant([VOCABULARY.encode(prefix)], tf.int32)
+    stock.build(ids.shape)
+    stock.set_weights([variable.numpy() for variable in model.trainable_variables])
+    expected = tf.nn.log_softmax(stock(ids)[0, -1]).numpy()
+
+    logits, _ = restored(ids, restored.zero_state(1))
+    np.testing.assert_allclose(tf.nn.log_softmax(logits[0, -1]), expected, rtol=0, atol=1e-5)
+    following = [*map(chr, VOCABULARY.code_points), "☃"]  # the last one stands for the out-of-vocabulary id
+    score = tf.saved_model.load(str(tmp_path / "export")).signatures["score"]
+    nll = score(text=tf.constant([prefix + character for character in following]))["nll"].numpy()[:, -1]
+    nll[-1] -= math.log(VOCABULARY.unknown_characters)
+    np.testing.assert_allclose(-nll, expected, rtol=0, atol=1e-5)

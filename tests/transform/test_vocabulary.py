@@ -22,6 +22,12 @@ def test_all_other_characters_share_the_id_after_the_last() -> None:
     assert vocabulary.decode([0, 2, 1], unknown="[UNK]") == "a[UNK]b"
 
 
+@pytest.mark.parametrize("placeholder", [b"b", b"a copy", b""])
+def test_what_tf_transform_writes_in_place_of_no_token_is_refused(placeholder: bytes) -> None:
+    with pytest.raises(ValueError, match="The vocabulary is empty: .* vocabulary.min_count"):
+        Vocabulary.from_tokens([placeholder])
+
+
 def test_an_empty_vocabulary_knows_nothing() -> None:
     vocabulary = Vocabulary(())
     assert vocabulary.encode("ab") == [0, 0]

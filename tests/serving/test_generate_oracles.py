@@ -1,0 +1,162 @@
+"""What `generate` writes, against NumPy on the same weights: greedy text, frequencies, neighbours, odd prompts.
+
+The signatures are called in this process, as a server calls them; TF Serving itself is not touched.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from serving import signatures
+from serving.one_step import Defaults, OneStep, Weights
+from transform.vocabulary import Vocabulary
+
+CHARACTERS = "\n aeé語x"
+UNITS, FEATURES, KNOWN = 8, 5, len(CHARACTERS)
+DRAWS = 10_000
+# 0.1 % of the chi-squared distribution, by degrees of freedom.
+CRITICAL = {1: 10.83, 2: 13.82, 3: 16.27, 4: 18.47, 5: 20.52, 6: 22.46}
+
+Array = NDArray[np.float32]
+
+
+def weights() -> Weights:
+    random = np.random.default_rng(11)
+
+    def normal(*shape: int) -> Array:
+        return np.asarray(random.normal(0, 0.8, shape), np.float32)
+
+    bias = normal(KNOWN + 1)
+    bias[-1] = 6.0  # unknown characters are by far the most likely ones
+    layer = (normal(FEATURES, 3 * UNITS), normal(UNITS, 3 * UNITS), normal(2, 3 * UNITS))
+    return Weights(normal(KNOWN + 1, FEATURES), [layer], normal(UNITS, KNOWN + 1), bias)
+
+
+WEIGHTS = weights()
+
+
+@pytest.fixture(scope="module")
+def functions() -> dict[str, Any]:
+    vocabulary = Vocabulary(tuple(map(ord, CHARACTERS)))
+    return signatures.build(OneStep(WEIGHTS, vocabulary, Defaults(5, 0.8, 0, 20_000), 1.0))
+
+
+def controls(rows: int, num_chars: Any, temperature: Any = 1.0, top_k: Any = 0, seed: Any = 7) -> dict[str, tf.Tensor]:
+    values = {
+        "num_chars": (num_chars, tf.int32),
+        "temperature": (temperature, tf.float32),
+        "top_k": (top_k, tf.int32),
+        "seed": (seed, tf.int64),
+    }
+    return {name: tf.constant(np.broadcast_to(value, (rows,)), dtype) for name, (value, dtype) in values.items()}
+
+
+def generate(functions: dict[str, Any], prompts: list[Any], num_chars: Any, **others: Any) -> list[str]:
+    texts = functions["generate"](prompt=tf.constant(prompts), **controls(len(prompts), num_chars, **others))["text"]
+    return [text.decode() for text in texts.numpy()]
+
+
+def logits_after(text: str) -> NDArray[np.float64]:
+    """Logits of the known characters after a text: Keras' GRU with `reset_after`, in float64."""
+    (kernel, recurrent_kernel, bias), h = WEIGHTS.layers[0], np.zeros(UNITS)
+    for character in text or "\n":
+        x = WEIGHTS.embedding[CHARACTERS.find(character)].astype(np.float64) @ kernel + bias[0]
+        r = h @ recurrent_kernel + bias[1]
+        update, reset = (1 / (1 + np.exp(-(x + r)[part * UNITS : (part + 1) * UNITS])) for part in (0, 1))
+        h = update * h + (1 - update) * np.tanh(x[2 * UNITS :] + reset * r[2 * UNITS :])
+    return np.asarray(h @ WEIGHTS.projection + WEIGHTS.projection_bias)[:KNOWN]
+
+
+def greedy(prompt: str, count: int) -> str:
+    text = ""
+    for _ in range(count):
+        text += CHARACTERS[int(np.argmax(logits_after((prompt or "\n") + text)))]
+    return text
+
+
+@pytest.mark.parametrize("prompt", ["", "x", "語ae", "unknown ☃ at first"])
+def test_near_temperature_0_and_with_top_1_the_text_is_greedy(functions: dict[str, Any], prompt: str) -> None:
+    expected = greedy(prompt, 40)
+    for others in ({"temperature": 0.0}, {"temperature": 1e-4}, {"top_k": 1}, {"top_k": 1, "temperature": 3.0}):
+        assert generate(functions, [prompt] * 3, 40, seed=[1, 2, 3], **others) == [expected] * 3
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_k"), [(1.0, 0), (2.5, 0), (0.5, 4), (2.0, 3), (0.7, 5), (1.0, 2), (1.3, 1000)]
+)
+def test_characters_are_as_frequent_as_the_softmax_says(
+    functions: dict[str, Any], temperature: float, top_k: int
+) -> None:
+    logits = logits_after("xé ") / temperature
+    kept = np.argsort(-logits)[: top_k or KNOWN]
+    expected = np.zeros(KNOWN)
+    expected[kept] = np.exp(logits[kept]) / np.exp(logits[kept]).sum() * DRAWS
+    texts = generate(functions, ["xé "] * DRAWS, 1, temperature=temperature, top_k=top_k, seed=np.arange(DRAWS))
+    counts = np.array([texts.count(character) for character in CHARACTERS])
+    assert counts.sum() == DRAWS, "the out-of-vocabulary id is never drawn, although it is the most likely"
+    assert not counts[expected == 0].any()
+    drawn = expected > 0
+    assert expected[drawn].min() > 5  # or the statistic does not follow its distribution
+    assert np.sum((counts - expected)[drawn] ** 2 / expected[drawn]) < CRITICAL[int(drawn.sum()) - 1]
+
+
+def test_a_rows_text_is_the_same_alone_and_among_fifteen_others(functions: dict[str, Any]) -> None:
+    random = np.random.default_rng(5)
+    prompts = ["".join(random.choice(list(CHARACTERS + "☃"), random.integers(0, 30))) for _ in range(16)]
+    each = {
+        "num_chars": random.integers(0, 60, 16),
+        "temperature": random.choice([0.0, 0.5, 1.0, 3.0], 16),
+        "top_k": random.integers(0, KNOWN + 3, 16),
+        "seed": random.integers(-(2**63), 2**63 - 1, 16),
+    }
+    together = generate(functions, prompts, **each)
+    for row, prompt in enumerate(prompts):
+        assert generate(functions, [prompt], **{name: values[row] for name, values in each.items()}) == [together[row]]
+
+
+@pytest.mark.parametrize("top_k", [KNOWN, KNOWN + 1, 10**6])
+def test_as_many_as_there_are_is_the_same_text_as_no_limit(functions: dict[str, Any], top_k: int) -> None:
+    free = generate(functions, ["x"] * 5, 60, seed=np.arange(5))
+    assert generate(functions, ["x"] * 5, 60, top_k=top_k, seed=np.arange(5)) == free
+    assert generate(functions, ["x"] * 5, 60, top_k=KNOWN - 1, seed=np.arange(5)) != free
+
+
+@settings(deadline=None, max_examples=25)
+@given(cuts=st.lists(st.integers(1, 119), max_size=6), prompt=st.text(CHARACTERS + "☃", max_size=8))
+def test_chunks_of_any_size_are_one_text(functions: dict[str, Any], cuts: list[int], prompt: str) -> None:
+    (whole,) = generate(functions, [prompt], 120, top_k=4)
+    state, text = tf.zeros((1, UNITS + 2)), ""
+    ends = [*sorted(set(cuts)), 120]
+    for start, end in zip([0, *ends], ends):
+        made = functions["generate_from_state"](
+            prompt=tf.constant([prompt if start == 0 else ""]), state=state, **controls(1, end - start, top_k=4)
+        )
+        text, state = text + made["text"].numpy()[0].decode(), made["state"]
+    assert text == whole
+
+
+@pytest.mark.parametrize(
+    ("escaped", "unknown"),
+    [
+        (b"x\xed\xa0\x80", "x☃☃☃"),  # half a surrogate pair: three bytes, none of them text
+        (b"\xed\xa0\xbd\xed\xb8\x80", "☃☃☃☃☃☃"),  # both halves, each on its own
+        (b"\xed\xbf\xbfe", "☃☃☃e"),
+    ],
+)
+def test_a_surrogate_in_a_prompt_is_read_as_unknown_characters(
+    functions: dict[str, Any], escaped: bytes, unknown: str
+) -> None:
+    text, expected = generate(functions, [escaped, unknown], 50)
+    assert text == expected
+    assert set(text) <= set(CHARACTERS)
+    assert generate(functions, [escaped], 30, temperature=0.0) == [greedy(unknown, 30)]
+
+
+def test_a_prompt_of_ten_thousand_characters_counts_to_its_end(functions: dict[str, Any]) -> None:
+    prompt = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 10_000))
+    assert generate(functions, [prompt], 20, temperature=0.0) == [greedy(prompt, 20)]

@@ -1,0 +1,175 @@
+"""Bad input through the real command line is one paragraph with code 2 and nothing from before is lost.
+
+Mistakes that are told before TFX is imported meet a root whose files stand in for what former runs made; its bytes must
+be the same afterwards. What goes further is in `test_odd_input.py`; missing, empty, binary, too short, unknown keys and
+the like are in `test_local_runner.py`, word for word.
+"""
+
+import hashlib
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = "To be, or not to be, that is the question.\n" * 100
+NOBODY = 65534
+# The superuser may read and write everything, so the program becomes somebody else once it is loaded.
+AS_SOMEBODY = f"""
+import os, sys
+import local_runner, pipeline.local, pipeline.places
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
+sys.exit(local_runner.main(sys.argv[1:]))
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    error: str
+
+    def paragraph(self) -> str:
+        """The mistake's one paragraph, after which nothing is said."""
+        said = self.out + self.error
+        assert self.code == 2, said
+        assert "Traceback" not in said
+        assert said.count("error: ") == 1
+        last = said.splitlines()[-1]
+        assert last.startswith("error: ")
+        return last
+
+
+def run(*arguments: str, code: str = "", **environment: str) -> Ended:
+    command = [sys.executable, *(["-c", code] if code else ["local_runner.py"]), *arguments]
+    kept = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    kept |= {"PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1", **environment}
+    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, encoding="utf-8", check=False)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def files(*directories: Path) -> dict[str, str]:
+    """Digest of every file by path."""
+    found = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def former(root: Path) -> list[Path]:
+    """Where a root keeps what runs have made: not its lock and logs."""
+    return [root / name for name in ("serving", "registry", "checkpoints", "pipeline", "corpus")]
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user can reach, with a good corpus and a root that somebody has used."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "good.txt").write_text(TEXT)
+        for place in former(directory / "root"):
+            (place / "char_rnn" / "1").mkdir(parents=True)
+            (place / "char_rnn" / "1" / "content").write_text(place.name)
+        yield directory
+
+
+# Told before TFX is imported
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--corpus", "missing.txt"], "There is no such corpus"),
+        (["--corpus", "bad.txt"], "is not UTF-8 at byte offset 3"),
+        (["--corpus", "short.txt"], "is too short to learn from"),
+        (["--corpus", "good.txt", "--set", f"corpus.checksum={'12' * 32}"], "another SHA-256 checksum"),
+        (["--corpus", "good.txt", "--set", "model.units=0"], "model.units should be greater than or equal to 1"),
+        (["--corpus", "good.txt", "--serving-dir", "good.txt/x"], "The serving directory cannot be written"),
+    ],
+)
+def test_a_mistake_leaves_every_byte_of_former_runs(public: Path, arguments: list[str], message: str) -> None:
+    (public / "bad.txt").write_bytes(b"abc\xe9" + TEXT.encode())
+    (public / "short.txt").write_text("short")
+    before = files(*former(public / "root"))
+    arguments = [
+        str(public / word) if word.startswith(("missing", "bad", "short", "good")) else word for word in arguments
+    ]
+    assert message in run(*arguments, "--root", str(public / "root")).paragraph()
+    assert files(*former(public / "root")) == before
+
+
+def test_a_corpus_that_may_not_be_read_is_named(public: Path) -> None:
+    (public / "mine").mkdir()
+    (public / "good.txt").chmod(0)
+    (public / "mine" / "a.txt").write_text(TEXT)
+    (public / "mine").chmod(0o700 if os.geteuid() == 0 else 0)
+    (public / "place").mkdir(mode=0o777)
+    (public / "place").chmod(0o777)
+    for source in ("good.txt", "mine"):
+        ended = run("--corpus", str(public / source), "--root", str(public / "place"), code=AS_SOMEBODY)
+        message = ended.paragraph()
+        assert "The corpus cannot be read: Permission denied. Check that" in message
+        assert f"Received: '{public / source}'" in message
+    (public / "mine").chmod(0o700)
+
+
+def test_a_root_that_may_not_be_written_is_named_and_stays_as_it_is(public: Path) -> None:
+    before = files(public)
+    used, new = public / "root", public / "new"
+    directories = [public, used]
+    for directory in directories:
+        directory.chmod(0o555 if os.geteuid() else 0o755)
+    try:
+        for root in (used, new):
+            ended = run("--corpus", str(public / "good.txt"), "--root", str(root), code=AS_SOMEBODY)
+            message = ended.paragraph()
+            assert "The root cannot be written: Permission denied. Give a directory of your own with --root" in message
+            assert f"Received: --root {root}" in message
+    finally:
+        for directory in directories:
+            directory.chmod(0o755)
+    assert files(public) == before
+
+
+def test_an_address_where_nobody_answers_is_told_with_what_to_do(public: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen: nobody else can, either
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/book.txt"
+        message = run("--corpus", url, "--root", str(public / "root"), XDG_CACHE_HOME=str(public / "cache")).paragraph()
+    assert f"The corpus at {url} cannot be downloaded: Failed to establish a new connection: [Errno 111]" in message
+    assert "Check the address and the network, or download it by hand and give its path (--corpus PATH)" in message
+    assert files(public / "cache") == {}
+
+
+def test_a_download_with_another_checksum_is_refused_and_not_kept(public: Path) -> None:
+    class Book(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(TEXT)))
+            self.end_headers()
+            self.wfile.write(TEXT.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Book) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/book.txt"
+            arguments = ["--corpus", url, "--set", f"corpus.checksum={'12' * 32}", "--root", str(public / "root")]
+            message = run(*arguments, XDG_CACHE_HOME=str(public / "cache")).paragraph()
+        finally:
+            server.shutdown()
+            thread.join()
+    assert f"The corpus at {url} has another SHA-256 checksum than the {'12' * 32} expected" in message
+    assert hashlib.sha256(TEXT.encode()).hexdigest() in message
+    assert files(public / "cache") == {}

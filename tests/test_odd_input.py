@@ -1,0 +1,212 @@
+"""Input that TFX gets to see: odd corpora work, a full disk is one paragraph with code 2, two runs do the work once.
+
+The whole pipeline, as a user runs it, with a model too small to learn anything. A small tmpfs is the disk; where none
+can be mounted that test is skipped.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import string
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parents[1]
+TINY = {
+    "model.units": 16,
+    "model.embedding": 8,
+    "training.batch_size": 8,
+    "training.sequence_length": 40,
+    "training.steps": 20,
+    "training.eval_every": 10,
+    "training.sample_chars": 0,
+    "evaluation.threshold": 1e30,
+    "evaluation.max_increase": 1e30,
+    "evaluation.by_document": "false",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    error: str
+
+    def paragraph(self) -> str:
+        """The mistake's one paragraph, after which nothing is said."""
+        said = self.out + self.error
+        assert self.code == 2, said
+        assert "Traceback" not in said
+        assert said.count("error: ") == 1
+        last = said.splitlines()[-1]
+        assert last.startswith("error: ")
+        return last
+
+
+def files(*directories: Path) -> dict[str, str]:
+    """Digest of every file by path."""
+    found = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def former(root: Path) -> list[Path]:
+    """Where a root keeps what runs have made: not its lock and logs."""
+    return [root / name for name in ("serving", "registry", "checkpoints", "pipeline", "corpus")]
+
+
+def tiny(corpus: Path, root: Path, **changes: Any) -> Ended:
+    settings = TINY | {key.replace("__", "."): value for key, value in changes.items()}
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    summary = str(root.parent / f"{root.name}.json")
+    command = [sys.executable, "local_runner.py", "--corpus", str(corpus), "--root", str(root), "--summary", summary]
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    done = subprocess.run(
+        [*command, *words], cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def odd_texts() -> dict[str, str]:
+    draw = random.Random(1)
+    scripts = [chr(0x4E00 + i) for i in range(20_000)]  # CJK ideographs
+    words = ["tea", "at", "the", "harbour", "lamp", "and", "quay"]
+    line = " ".join(draw.choice(words) for _ in range(300_000))[: 1 << 20]
+    return {
+        "one": "a" * 5000,
+        "unseen": "ab c\n" * 900 + "xyz!" * 125,
+        "lines": f"{line}\n{line}",
+        "ideographs": "".join(draw.sample(scripts, 20_000) + draw.sample(scripts, 20_000)),
+    }
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of its own, in memory."""
+    directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(directory)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+        reason = mounted.stderr.strip() if mounted.returncode else ""
+    except FileNotFoundError as error:
+        reason = str(error)
+    if reason:
+        pytest.skip(f"a small disk cannot be mounted here: {reason}")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+def fill(disk: Path, room: int) -> Path:
+    """Take all of a disk but `room` bytes."""
+    filler = disk / "filler"
+    with filler.open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 4096)
+            file.flush()
+    os.truncate(filler, filler.stat().st_size - room)
+    return filler
+
+
+@dataclass(frozen=True)
+class Root:
+    path: Path
+    ended: Ended
+
+    def summary(self) -> dict[str, Any]:
+        assert self.ended.code == 0, self.ended
+        result: dict[str, Any] = json.loads((self.path.parent / f"{self.path.name}.json").read_text())
+        return result
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "Future[Root]"]]:
+    """Runs on odd corpora, two at a time because most of a run uses one core."""
+    directory = tmp_path_factory.mktemp("odd")
+
+    def learn(name: str, text: str) -> Root:
+        (directory / f"{name}.txt").write_text(text)
+        threshold = {} if name == "one" else {"evaluation__threshold": "auto"}
+        return Root(directory / name, tiny(directory / f"{name}.txt", directory / name, **threshold))
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(learn, name, text) for name, text in odd_texts().items()}
+
+
+def test_one_character_repeated_is_learned(odd: dict[str, "Future[Root]"]) -> None:
+    root = odd["one"].result()
+    summary = root.summary()
+    assert (summary["vocabulary_size"], summary["eval_chars"], summary["out_of_vocabulary_rate"]) == (1, 499, 0)
+    assert 1 <= summary["perplexity"] < 2  # of this character and the unknown ones
+    assert "a" * 300 in root.ended.out
+
+
+def test_an_eval_split_of_unseen_characters_only_is_charged_for_every_one(odd: dict[str, "Future[Root]"]) -> None:
+    summary = odd["unseen"].result().summary()
+    assert (summary["vocabulary_size"], summary["eval_chars"], summary["out_of_vocabulary_rate"]) == (5, 499, 1)
+    assert summary["perplexity"] > 0x110000 - 5  # no better than a choice among all unknown characters
+
+
+def test_lines_of_a_megabyte_are_learned_whole(odd: dict[str, "Future[Root]"]) -> None:
+    summary = odd["lines"].result().summary()
+    assert summary["characters"] == 2 * 2**20 + 1
+    assert summary["eval_chars"] == summary["characters"] - summary["characters"] * 9 // 10 - 1
+
+
+def test_twenty_thousand_characters_all_get_an_id_and_are_written(odd: dict[str, "Future[Root]"]) -> None:
+    root = odd["ideographs"].result()
+    summary = root.summary()
+    assert (summary["vocabulary_size"], summary["out_of_vocabulary_rate"]) == (20_000, 0)
+    assert any(len(line) == 300 and min(line) >= "\u4e00" for line in root.ended.out.splitlines())
+
+
+def test_two_runs_at_once_on_one_root_do_the_work_once(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("ab" * 3000)
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(lambda _: tiny(tmp_path / "one.txt", tmp_path / "root"), range(2)))
+    assert [run.code for run in ended] == [0, 0], ended
+    first, second = sorted(ended, key=lambda run: "Another run is using" in run.out)
+    assert "Another run is using" not in first.out
+    assert second.out.startswith(f"Another run is using {tmp_path / 'root'}; waiting until it has ended")
+    assert "executed" not in second.out
+    assert "1 (served already)" in second.out
+    assert [path.name for path in (tmp_path / "root" / "serving" / "char_rnn").iterdir()] == ["1"]
+
+
+def test_a_full_disk_is_told_wherever_it_strikes_and_costs_nothing_that_was_finished(tmp_path: Path) -> None:
+    """A tmpfs of 24 MB; full before the copy of the corpus, before the first record, and in the middle of Transform."""
+    draw = random.Random(2)
+    (tmp_path / "first.txt").write_text("ab" * 3000)
+    (tmp_path / "second.txt").write_text("".join(draw.choices(string.ascii_lowercase, k=20_000)))
+    with small_disk(tmp_path / "disk", 24) as disk:
+        root = disk / "root"
+        assert tiny(tmp_path / "first.txt", root).code == 0
+        (disk / "root.json").unlink()
+        before = files(*former(root))
+        for room, message in (
+            (0, "cannot be copied into"),
+            (60_000, "The disk is full"),
+            (300_000, "The disk is full"),
+        ):
+            filler = fill(disk, room)
+            said = tiny(tmp_path / "second.txt", root).paragraph()
+            filler.unlink()
+            assert message in said
+            assert "No space left on device" in said or "disk is full" in said
+            assert str(root) in said
+            after = files(*former(root))
+            assert before.items() <= after.items(), "what the first run made is the same, byte by byte"
+        ended = tiny(tmp_path / "second.txt", root)
+        assert ended.code == 0, ended
+        assert "2 (pushed)" in ended.out
+        assert before.items() <= files(*former(root)).items()
