@@ -6,6 +6,7 @@ It takes the flags of `tensorflow_model_server` that mean something to it, and i
 import argparse
 import asyncio
 import errno
+import gc
 import logging
 import os
 import re
@@ -75,6 +76,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     from serving.embedded.catalogue import Catalogue
     from serving.embedded.metrics import Metrics
 
+    gc.freeze()  # what is imported stays: looking through it at every unload would hold the requests up
     metrics = Metrics()
     catalogue = Catalogue(
         options.model_config_file,

@@ -80,7 +80,8 @@ def _checked(values: list[Any], dtype: str) -> list[Any]:
         low, high = _RANGES[dtype]
         fits = kinds <= {int} and all(low <= value <= high for value in values)
     else:
-        raise Refusal("UNIMPLEMENTED", f"Conversion of JSON Value: {quote(values[0])} to type: {dtype}")
+        first = values[0] if values else []
+        raise Refusal("UNIMPLEMENTED", f"Conversion of JSON Value: {quote(first)} to type: {dtype}")
     if not fits:
         raise _wrong_type(next(value for value in values if not _fits(value, dtype)), dtype)
     return values

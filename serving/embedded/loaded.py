@@ -1,5 +1,6 @@
 """One version of a model in memory: its graph in a session, as TF Serving itself holds it."""
 
+import gc
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -88,6 +89,9 @@ class Loaded:
     def close(self) -> None:
         """Free the weights."""
         self._session.close()
+        self._callables.clear()
+        del self._session
+        gc.collect()  # a graph refers to itself, and its weights would stay until Python happens to look
 
     @cached_property
     def metadata(self) -> dict[str, Any]:

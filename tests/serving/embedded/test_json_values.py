@@ -70,9 +70,10 @@ def test_which_values_fit_a_type(dtype: str, good: list[Any], bad: list[Any]) ->
             assert f"is not of expected type: {dtype}" in message([good[0], value], dtype)
 
 
-def test_types_without_a_place_in_json_are_not_implemented() -> None:
+@pytest.mark.parametrize("value", [1, [1], [], [[]]])
+def test_types_without_a_place_in_json_are_not_implemented(value: Any) -> None:
     with pytest.raises(Refusal) as caught:
-        dense([1], "half")
+        dense(value, "half")
     assert caught.value.http == 501
 
 
