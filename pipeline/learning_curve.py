@@ -55,7 +55,7 @@ def draw(curves: Curves, path: str, title: str, threshold: float) -> None:
             (step, loss),
             xytext=(0, 12),
             textcoords="offset points",
-            ha="center",
+            ha="right",
         )
     if math.isfinite(threshold):
         label = f"threshold, perplexity {threshold:.2f}"
