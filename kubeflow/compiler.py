@@ -29,21 +29,23 @@ def pipeline_name(model_name: str) -> str:
     return f"{name}-{hashlib.sha256(model_name.encode()).hexdigest()[:6]}"
 
 
-def compile_pipeline(config: Config, backend: str) -> str:
+def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> str:
     """The text of the YAML file: the same sources and configuration give the same bytes.
 
     Args:
       backend: "kfp" or "vertex".
+      rehearse: for this machine, where local paths stand for buckets and no image is pulled.
 
     Raises:
       UserError: the configuration has something that this back end cannot do.
     """
-    _check(config, backend)
+    if not rehearse:
+        _check(config, backend)
     compiled = _specification(config, backend)
     spec.never_cache(compiled)
     spec.use_executor(compiled, "CorpusExampleGen", STAGING_EXECUTOR)
-    places = _places(config)
-    staging = {"directory": places.corpus, "checksum": config.corpus.checksum, "min_chars": config.corpus.min_chars}
+    where = places(config)
+    staging = {"directory": where.corpus, "checksum": config.corpus.checksum, "min_chars": config.corpus.min_chars}
     spec.give_constant(compiled, "CorpusExampleGen", "staging", json.dumps(staging, sort_keys=True))
     spec.add_run_parameter(
         compiled, "corpus", config.corpus.source, "A known name, a path in the state volume, gs://... or a URL"
@@ -70,12 +72,12 @@ def _specification(config: Config, backend: str) -> dict[str, Any]:
 
     # The corpus is staged by the run itself, so nothing about its content, nor about the registry, is known here.
     inputs = Inputs(config.corpus.source, config.corpus.source, _SCHEMA, run_key="", newest_other="")
-    pipeline = create_pipeline(config, _places(config), inputs, beam_args(config))
+    pipeline = create_pipeline(config, places(config), inputs, beam_args(config))
     # Runs give the root of the artifacts; the name may not have the underscores that a model's may.
     pipeline.pipeline_info = PipelineInfo(pipeline_name(config.model_name), "")
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
-            default_image=config.cluster.image,
+            default_image=config.cluster.image or "rehearsal",
             default_commands=[*ENTRYPOINT, backend],
             use_pipeline_spec_2_1=True,
         )
@@ -84,7 +86,8 @@ def _specification(config: Config, backend: str) -> dict[str, Any]:
     return dict(runner.run(pipeline, write_out=False)["pipelineSpec"])
 
 
-def _places(config: Config) -> Places:
+def places(config: Config) -> Places:
+    """Where a run in the cluster puts things."""
     cluster = config.cluster
     return Places.of(config.model_copy(update={"root": cluster.root, "serving_dir": cluster.serving_dir}))
 

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from components.errors import UserError
@@ -45,6 +46,9 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
     given = json.loads(options.json_serialized_invocation_args)
     if options.backend == "kfp":
         invocation.adapt(given, json.loads(options.json_serialized_inputs_spec_args))
+    if os.environ.get("TF_CONFIG") and not _is_chief():
+        # TFX insists on an export from every worker, but only the chief writes one: the others get places of their own.
+        invocation.divert_outputs(given, tempfile.mkdtemp(prefix="worker-"))
     invocation.make_outputs(given)
     invocation.override_training(given)
     options.json_serialized_invocation_args = json.dumps(given)
@@ -55,6 +59,12 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
     answer = given["outputs"]["outputFile"]
     if options.backend == "kfp":
         invocation.restore(answer)
+
+
+def _is_chief() -> bool:
+    from trainer.run import _is_chief as is_chief
+
+    return is_chief()
 
 
 if __name__ == "__main__":

@@ -47,6 +47,15 @@ def make_outputs(invocation: Invocation) -> None:
             Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
 
 
+def divert_outputs(invocation: Invocation, directory: str) -> None:
+    """Give the outputs of a worker that is not the chief places of its own, with the export that TFX looks for."""
+    for name, artifact in _artifacts(invocation, "outputs"):
+        artifact["uri"] = os.path.join(directory, name)
+        # `path_utils.serving_model_dir`; stays empty.
+        Path(artifact["uri"], "Format-Serving").mkdir(parents=True)
+    invocation["outputs"]["outputFile"] = os.path.join(directory, "output_metadata.json")
+
+
 def local(uri: str) -> str:
     """Where the local copy of an artifact lies; the URI itself if TensorFlow can open it."""
     for scheme, folder in _COPIED.items():

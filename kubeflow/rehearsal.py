@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from kubeflow import spec as specification
 from kubeflow.invocation import COPIES
 
 SCHEME = "minio://"
+AT_ONCE = 2  # tasks at the same time
 
 
 @dataclass
@@ -69,19 +71,21 @@ def run(
         raise UserError(f"The pipeline has no such parameter. Known: {', '.join(declared)}. Received: {unknown}")
     run_id = f"run-{time.time_ns()}"
     outcomes: dict[str, Outcome] = {}
-    for name in _in_order(specification.tasks(spec)):
-        outcomes[name] = _Task(spec, name, backend, workspace, run_id).run(values, outcomes)
-        say(f"{name}: {outcomes[name].seconds:.1f} s")
+    waiting = {name: set(task.get("dependentTasks", [])) for name, task in specification.tasks(spec).items()}
+    running: dict[Future[Outcome], str] = {}
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        while waiting or running:
+            for name in [name for name, needs in waiting.items() if needs <= outcomes.keys()]:
+                del waiting[name]
+                running[pool.submit(_Task(spec, name, backend, workspace, run_id).run, values, dict(outcomes))] = name
+            if not running:
+                raise UserError(f"Tasks wait for each other for ever. Received: {sorted(waiting)}")
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                name = running.pop(future)
+                outcomes[name] = future.result()
+                say(f"{name}: {outcomes[name].seconds:.1f} s")
     return outcomes
-
-
-def _in_order(tasks: dict[str, Any]) -> Iterator[str]:
-    waiting = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
-    while waiting:
-        ready = sorted(name for name, needs in waiting.items() if not needs & waiting.keys())
-        yield from ready
-        for name in ready:
-            del waiting[name]
 
 
 class _Task:

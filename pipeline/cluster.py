@@ -88,6 +88,6 @@ class ClusterSettings(_Section):
     pods: Pods = Pods()
     gpu_resource: str = Field("nvidia.com/gpu", min_length=1)  # kfp: the Kubernetes resource that a GPU is
     vertex_gpu: str = Field("NVIDIA_TESLA_T4", pattern=r"^NVIDIA_[A-Z0-9_]+$")  # vertex: the accelerator type
-    workers: PositiveInt = 1  # of the Trainer; more than one: a TFJob for each training, see docs/kubeflow.md
+    workers: PositiveInt = 2  # of the TFJob that `python -m kubeflow tfjob` prints
     project: str | None = None  # vertex: Google Cloud project
     region: str = Field("us-central1", min_length=1)  # vertex
