@@ -1,8 +1,8 @@
 """A TFJob that trains with several workers on what a run's Transform has left.
 
 Every worker runs the Trainer's own command of the compiled pipeline, with the `TF_CONFIG` that the training operator
-gives it. The export ends below `<root>/checkpoints`, under the digest of all that decides it, where the Trainer of the next run finds
-it and has nothing left to train.
+gives it. The export ends below `<root>/checkpoints`, under the digest of all that decides it, where the Trainer of the
+next run finds it and has nothing left to train.
 """
 
 import hashlib
