@@ -114,7 +114,7 @@ def _rehearse(given: argparse.Namespace, config: Config) -> None:
     cluster = config.cluster.model_copy(update=places)
     rehearsed = config.model_copy(update={"cluster": cluster})
     text = _compiled(rehearsed, given.backend, rehearse=True)
-    rehearsal.run(text, given.backend, workspace, _parameters(given.parameters))
+    rehearsal.run(text, given.backend, workspace, _parameters(given.parameters), lambda line: print(line, flush=True))
     print(f"done; served versions are in {workspace / 'serving' / config.model_name}")
 
 
