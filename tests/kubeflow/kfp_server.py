@@ -23,6 +23,7 @@ class State:
       things: by collection and id.
       requests: "METHOD path" of every request, in order.
       headers: of the last request.
+      queries: of all requests.
       bodies: of the requests that wrote something.
       failures: what to answer instead: (how many times, "METHOD path" begins with, status); 0 for no answer at all.
     """
@@ -30,6 +31,7 @@ class State:
     things: dict[str, dict[str, Thing]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    queries: list[dict[str, str]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     failures: list[list[Any]] = field(default_factory=list)
     address: str = ""
@@ -105,6 +107,8 @@ class Handler(BaseHTTPRequestHandler):
         request = f"{self.command} {path}"
         self.state.requests.append(request)
         self.state.headers = dict(self.headers.items())
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.state.queries.append(query)
         for failure in self.state.failures:
             if failure[0] and request.startswith(failure[1]):
                 failure[0] -= 1
@@ -112,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
                     time.sleep(3)
                 self._answer({"error": "on demand"}, failure[2] or 200)
                 return None, {}
-        return path, {name: values[0] for name, values in parse_qs(parts.query).items()}
+        return path, query
 
     def _answer(self, body: Thing, status: int = 200) -> None:
         if self.command == "POST" and status != 200:

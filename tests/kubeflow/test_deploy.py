@@ -1,10 +1,6 @@
 """Deployment with the real `kfp.Client` against a small server of the v2beta1 API; no cluster runs anything here."""
 
-import importlib.util
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,27 +19,6 @@ components: {}
 platforms: {kubernetes: {deploymentSpec: {executors: {Trainer_executor: {}}}}}
 """
 CRON = "0 0 3 * * *"
-
-
-def _load(name: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert found
-    assert found.loader
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
-    found.loader.exec_module(module)
-    return module
-
-
-kfp_server = _load("kfp_server")
-
-
-@pytest.fixture
-def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(server, "RETRY_PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(connection, "TIMEOUTS", (1.0, 1.0))
-    with kfp_server.running() as running:
-        yield running
 
 
 @pytest.fixture
