@@ -94,7 +94,12 @@ def _invocation(config: Config, compiled: spec.Spec, examples: str, transform_gr
             )
         artifact: dict[str, Any] = {"uri": uri, "type": kinds[name]["artifactType"]}
         if name == "examples":
-            artifact["metadata"] = {"split_names": '["train", "eval"]'}
+            artifact["metadata"] = {
+                "split_names": '["train", "eval"]',
+                "payload_format": "FORMAT_TF_EXAMPLE",
+                # TFX names the folders of splits by the version that made them.
+                "tfx_version": compiled["sdkVersion"].removeprefix("tfx-"),
+            }
         inputs[name] = {"artifacts": [artifact]}
     outputs = {}
     for name, output in component["outputDefinitions"]["artifacts"].items():
