@@ -5,6 +5,7 @@ python -m kubeflow.entrypoint --backend kfp --executor_class_path ... --json_ser
 
 import argparse
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     options, beam_args = parse(argv)
     # Paths in the specification are relative to this repository, wherever the image has it.
     os.chdir(ROOT)
+    # Progress of the training, and what the frameworks have to say, into the pod's log.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     try:
