@@ -89,7 +89,7 @@ def _specification(config: Config, backend: str) -> dict[str, Any]:
 def places(config: Config) -> Places:
     """Where a run in the cluster puts things."""
     cluster = config.cluster
-    return Places.of(config.model_copy(update={"root": cluster.root, "serving_dir": cluster.serving_dir}))
+    return Places.of(config.model_copy(update={"root": cluster.root, "serving_dir": pods.serving_dir(config)}))
 
 
 def _check(config: Config, backend: str) -> None:
@@ -99,7 +99,7 @@ def _check(config: Config, backend: str) -> None:
             "A container image with this repository in it is needed: build one from the Dockerfile, push it where the "
             "cluster can pull it, and name it with --image or cluster.image. Received: none"
         )
-    for key, place in (("cluster.root", cluster.root), ("cluster.serving_dir", cluster.serving_dir)):
+    for key, place in (("cluster.root", cluster.root), ("cluster.serving_dir", pods.serving_dir(config))):
         if backend == "vertex" and not place.startswith("gs://"):
             raise UserError(
                 f"Vertex AI mounts no volumes: {key} must be a folder in a bucket, such as gs://bucket/char-rnn. "

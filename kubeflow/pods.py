@@ -11,6 +11,11 @@ NEED_STATE = ("CorpusExampleGen", "Trainer", "LastBlessed", "Pusher")
 NEED_SERVING = ("LastBlessed", "Pusher")
 
 
+def serving_dir(config: Config) -> str:
+    """Where the pods see the serving directory: at the servers' own mount path, unless it is somewhere else."""
+    return config.cluster.serving_dir or config.serving.mount_path
+
+
 def set_resources(spec: specification.Spec, config: Config, backend: str) -> None:
     """Write requests and limits of CPU, memory and accelerators into the containers."""
     cluster = config.cluster
@@ -48,7 +53,7 @@ def platform_document(spec: specification.Spec, config: Config) -> dict[str, Any
 def _mounts(task: str, config: Config) -> list[dict[str, str]]:
     wanted = (
         (NEED_STATE, config.cluster.root, config.cluster.state_claim),
-        (NEED_SERVING, config.cluster.serving_dir, config.serving.volume_claim),
+        (NEED_SERVING, serving_dir(config), config.serving.volume_claim),
     )
     return [
         {"constant": claim, "mountPath": path.rstrip("/")}

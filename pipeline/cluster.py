@@ -79,7 +79,8 @@ class ClusterSettings(_Section):
 
     image: str | None = None  # holds this repository, see Dockerfile; a tag or digest of its own for every state of it
     root: str = Field("/mnt/state", min_length=1)  # what `root` is locally: a mounted directory or gs://bucket/folder
-    serving_dir: str = Field("/mnt/serving", min_length=1)  # TF Serving reads <serving_dir>/<model_name>/<version>
+    # TF Serving reads <serving_dir>/<model_name>/<version>; None: `serving.mount_path`, where the servers mount it, too.
+    serving_dir: str | None = None
     state_claim: Claim = "char-rnn-state"  # volume mounted at `root`, unless that is a bucket
     pipeline_root: str | None = None  # where artifacts of runs go; None: what the back end has as its default
     experiment: str = Field("char-rnn", min_length=1)  # groups the runs in the user interface

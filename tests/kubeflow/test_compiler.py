@@ -88,16 +88,27 @@ def test_volumes_go_to_those_who_need_them_and_are_those_that_are_served(kfp: li
         name: {mount["constant"]: mount["mountPath"] for mount in settings.get("pvcMount", [])}
         for name, settings in executors.items()
     }
-    state, both = {"char-rnn-state": "/mnt/state"}, {"char-rnn-state": "/mnt/state", "char-rnn-serving": "/mnt/serving"}
+    state, both = {"char-rnn-state": "/mnt/state"}, {"char-rnn-state": "/mnt/state", "char-rnn-serving": "/models"}
     assert mounts == {
         "CorpusExampleGen_executor": state,
         "Trainer_executor": state,
         "LastBlessed_executor": both,
         "Pusher_executor": both,
     }
-    # The same claim that the manifests of serving/ mount, and the same folder in it.
-    assert overrides.load("quick").serving.volume_claim in both
-    assert constant(kfp[0], "Pusher", "serving") == "/mnt/serving/char_rnn"
+
+
+def test_the_pusher_writes_where_the_servers_manifests_read(kfp: list[Any]) -> None:
+    from serving.manifests import kubernetes
+
+    served = kubernetes.manifests(overrides.load("quick").serving, "char_rnn")
+    executors = kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    (claim,) = [mount for mount in executors["Pusher_executor"]["pvcMount"] if mount["mountPath"] == "/models"]
+    pod = served["deployment.yaml"]["spec"]["template"]["spec"]
+    volumes = [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+    claims = [volume["persistentVolumeClaim"]["claimName"] for volume in volumes]
+    assert claims == [claim["constant"]]
+    assert "/models" in {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert constant(kfp[0], "Pusher", "serving") == "/models/char_rnn"
 
 
 def test_node_selectors_and_tolerations_are_on_the_trainer_only(kfp: list[Any]) -> None:
