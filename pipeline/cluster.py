@@ -79,7 +79,7 @@ class ClusterSettings(_Section):
 
     image: str | None = None  # holds this repository, see Dockerfile; a tag or digest of its own for every state of it
     root: str = Field("/mnt/state", min_length=1)  # what `root` is locally: a mounted directory or gs://bucket/folder
-    # TF Serving reads <serving_dir>/<model_name>/<version>; None: `serving.mount_path`, where the servers mount it, too.
+    # TF Serving reads <serving_dir>/<model_name>/<version>; None: `serving.mount_path`, as the servers see it.
     serving_dir: str | None = None
     state_claim: Claim = "char-rnn-state"  # volume mounted at `root`, unless that is a bucket
     pipeline_root: str | None = None  # where artifacts of runs go; None: what the back end has as its default
