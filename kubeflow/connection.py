@@ -113,7 +113,7 @@ def connect(connection: Connection) -> Any:
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's signature
                 _limit(self._healthz_api.api_client)
-                return self._healthz_api.get_healthz()
+                return generated(self._healthz_api, "healthz_service", "get_healthz")()
 
         credentials = None
         if connection.service_account_token is not None:
@@ -135,6 +135,11 @@ def connect(connection: Connection) -> Any:
         )
     _limit(client._pipelines_api.api_client)
     return client
+
+
+def generated(api: Any, service: str, name: str) -> Any:
+    """A call of the generated client that `kfp.Client` wraps: newer ones put the service in front of the name."""
+    return getattr(api, f"{service}_{name}", None) or getattr(api, name)
 
 
 def _limit(api_client: Any) -> None:

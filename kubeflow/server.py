@@ -9,6 +9,7 @@ import kfp_server_api
 import urllib3
 
 from components.errors import UserError
+from kubeflow.connection import generated
 
 RETRY_PAUSES = (0.5, 2.0)  # seconds
 _PASSING = (429, 500, 502, 503, 504)
@@ -56,7 +57,9 @@ class Server:
         body = kfp_server_api.V2beta1Pipeline(display_name=name, namespace=self._namespace)
         if "name" in body.attribute_map:  # servers from 2.14 on tell the name from what is displayed
             body.name = name
-        return str(self._write(self._client.pipelines.create_pipeline, body=body).pipeline_id)
+        return str(
+            self._write(generated(self._client._pipelines_api, "pipeline_service", "create_pipeline"), body).pipeline_id
+        )
 
     def version_ids(self, pipeline_id: str) -> dict[str, str]:
         """Ids of a pipeline's versions by name."""
@@ -78,7 +81,11 @@ class Server:
     def create_experiment(self, name: str) -> str:
         """Make an experiment."""
         body = kfp_server_api.V2beta1Experiment(display_name=name, namespace=self._namespace)
-        return str(self._write(self._client._experiment_api.create_experiment, body=body).experiment_id)
+        return str(
+            self._write(
+                generated(self._client._experiment_api, "experiment_service", "create_experiment"), body
+            ).experiment_id
+        )
 
     def recurring_runs(self, experiment_id: str, name: str) -> list[Any]:
         """All recurring runs of this name in an experiment."""
