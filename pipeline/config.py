@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.cluster import ClusterSettings
 from serving.settings import ServingSettings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -125,6 +126,7 @@ class Config(_Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
     serving: ServingSettings = ServingSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
