@@ -93,6 +93,14 @@ class TrainingConfig(_Section):
     memory_limit_chars: PositiveInt = 200_000_000  # a split with more characters is kept as a file and mapped
 
 
+class TunerConfig(_Section):
+    """A search for better hyperparameters before training; the space is in `trainer/hyperparameters.py`."""
+
+    enabled: bool = False
+    trials: PositiveInt = 12  # models that are tried
+    steps: PositiveInt = 200  # optimiser steps of a trial
+
+
 class EvaluationConfig(_Section):
     """When a model is blessed."""
 
@@ -123,6 +131,7 @@ class Config(_Section):
     vocabulary: VocabularyConfig = VocabularyConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    tuner: TunerConfig = TunerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
     serving: ServingSettings = ServingSettings()
