@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
 
 
 def _is_chief() -> bool:
-    from trainer.run import _is_chief as is_chief
+    from trainer.run import is_chief
 
     return is_chief()
 
