@@ -1,0 +1,191 @@
+"""Schedules through the real google-cloud-aiplatform, over REST, against a small server of the calls used.
+
+Google's service itself is not touched; what it does with the file is not shown here.
+"""
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import UserError
+from kubeflow.deploy import Package
+from kubeflow.vertex import Vertex
+
+PARENT = "projects/p/locations/us-central1"
+PIPELINE = """
+pipelineInfo: {name: char-rnn}
+schemaVersion: 2.1.0
+sdkVersion: tfx-1.16.0
+root:
+  dag: {tasks: {A: {componentRef: {name: A}, taskInfo: {name: A}}}}
+  inputDefinitions: {parameters: {corpus: {parameterType: STRING, defaultValue: sample, isOptional: true}}}
+components: {A: {executorLabel: A_executor}}
+deploymentSpec: {executors: {A_executor: {container: {image: i}}}}
+"""
+
+
+@dataclass
+class State:
+    """What the server holds and saw."""
+
+    schedules: dict[str, Any] = field(default_factory=dict)
+    jobs: list[Any] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+    status: int = 200
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+
+class Handler(BaseHTTPRequestHandler):
+    state: State
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        name = self._name()
+        if name.endswith("/schedules"):
+            return self._answer({"schedules": list(self.state.schedules.values())})
+        if name.endswith("/pipelineJobs"):
+            return self._answer({"pipelineJobs": self.state.jobs})
+        return self._answer(self.state.schedules.get(name) or self.state.jobs[-1])
+
+    def do_POST(self) -> None:  # noqa: N802
+        name = self._name()
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+        self.state.writes.append(f"POST {name.removeprefix(PARENT + '/')}")
+        if name.endswith("/schedules"):
+            body |= {"name": f"{PARENT}/schedules/{next(self.state.numbers)}", "state": "ACTIVE"}
+            self.state.schedules[body["name"]] = body
+        elif name.endswith("/pipelineJobs"):
+            body |= {"name": f"{PARENT}/pipelineJobs/{next(self.state.numbers)}", "state": "PIPELINE_STATE_SUCCEEDED"}
+            body["createTime"] = "2026-01-01T00:00:00Z"
+            self.state.jobs.append(body)
+        else:
+            name, _, verb = name.partition(":")
+            self.state.schedules[name]["state"] = "PAUSED" if verb == "pause" else "ACTIVE"
+            body = {}
+        self._answer(body)
+
+    def do_DELETE(self) -> None:  # noqa: N802
+        name = self._name()
+        self.state.writes.append(f"DELETE {name.removeprefix(PARENT + '/')}")
+        del self.state.schedules[name]
+        empty = {"@type": "type.googleapis.com/google.protobuf.Empty"}
+        self._answer({"name": f"{name}/operations/1", "done": True, "response": empty})
+
+    def _name(self) -> str:
+        return self.path.partition("?")[0].removeprefix("/v1/")
+
+    def _answer(self, body: Any) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(self.state.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform
+
+    held = State()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"state": held}))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    init = aiplatform.init
+
+    def local(project: str, location: str) -> None:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        credentials = AnonymousCredentials()
+        init(project=project, location=location, credentials=credentials, api_endpoint=address, api_transport="rest")
+
+    monkeypatch.setattr(aiplatform, "init", local)
+    yield held
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> Package:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(text)
+    values = {"parameters": {"corpus": "gs://b/x.txt"}, "pipeline_root": "gs://b/runs"} | changes
+    return Package("char-rnn", str(file), "char-rnn", **values)
+
+
+def vertex(said: list[str]) -> Vertex:
+    return Vertex("p", "us-central1", said.append)
+
+
+def test_the_first_deployment_makes_a_schedule_and_the_second_writes_nothing(state: State, tmp_path: Path) -> None:
+    said: list[str] = []
+    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    assert state.writes == ["POST schedules"]
+    (schedule,) = state.schedules.values()
+    assert (schedule["cron"], schedule["maxConcurrentRunCount"]) == ("0 3 * * *", "1")
+    job = schedule["createPipelineJobRequest"]["pipelineJob"]
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://b/runs"
+    assert job["runtimeConfig"]["parameterValues"] == {"corpus": "gs://b/x.txt"}
+    assert "cachingOptions" not in json.dumps(job)
+    state.writes.clear()
+    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    assert state.writes == []
+    assert "there already" in said[-1]
+
+
+def test_a_change_makes_the_new_one_before_the_old_one_goes_and_keeps_the_pause(state: State, tmp_path: Path) -> None:
+    said: list[str] = []
+    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    vertex(said).pause("char-rnn")
+    state.writes.clear()
+    vertex(said).deploy(package(tmp_path), "0 4 * * *")
+    assert [write.split("/")[0] for write in state.writes] == ["POST schedules", "POST schedules", "DELETE schedules"]
+    (schedule,) = state.schedules.values()
+    assert (schedule["cron"], schedule["state"]) == ("0 4 * * *", "PAUSED")
+
+
+def test_submit_status_resume_and_delete(state: State, tmp_path: Path) -> None:
+    said: list[str] = []
+    vertex(said).submit(package(tmp_path))
+    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    vertex(said).pause("char-rnn")
+    vertex(said).pause("char-rnn")
+    assert "paused already" in said[-1]
+    vertex(said).pause("char-rnn", resume=True)
+    vertex(said).status("char-rnn")
+    assert any("active, char-rnn-" in line for line in said)
+    assert any("PIPELINE_STATE_SUCCEEDED" in line for line in said)
+    vertex(said).delete("char-rnn")
+    assert not state.schedules
+    with pytest.raises(UserError, match="no schedule of this pipeline"):
+        vertex(said).pause("char-rnn")
+
+
+def test_another_pipelines_schedule_is_left_alone(state: State, tmp_path: Path) -> None:
+    other = {
+        "name": f"{PARENT}/schedules/other",
+        "displayName": "char-rnn-poems",
+        "state": "ACTIVE",
+        "cron": "0 1 * * *",
+    }
+    state.schedules[other["name"]] = other
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    vertex([]).delete("char-rnn")
+    assert list(state.schedules) == [other["name"]]
+
+
+def test_a_refusal_is_one_paragraph(state: State) -> None:
+    state.status = 403
+    with pytest.raises(
+        UserError, match="(?s)gcloud auth application-default login.*Received: (Forbidden|PermissionDenied)"
+    ):
+        vertex([]).status("char-rnn")
