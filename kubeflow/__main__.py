@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     from kubeflow import options
 
     given = options.parser().parse_args(argv)
+    # What Google's libraries say about versions to come is nothing that a user could act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
     try:
         return _run(given, _configuration(given))
     except UserError as error:
