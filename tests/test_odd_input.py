@@ -110,10 +110,9 @@ def small_disk(directory: Path, megabytes: int) -> Iterator[Path]:
 def fill(disk: Path, room: int) -> Path:
     """Take all of a disk but `room` bytes."""
     filler = disk / "filler"
-    with filler.open("wb") as file, contextlib.suppress(OSError):
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"\0" * 4096)
-            file.flush()
     os.truncate(filler, filler.stat().st_size - room)
     return filler
 
@@ -134,13 +133,52 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "Future[
     """Runs on odd corpora, two at a time because most of a run uses one core."""
     directory = tmp_path_factory.mktemp("odd")
 
-    def learn(name: str, text: str) -> Root:
+    texts = odd_texts()
+    for name, text in texts.items():
         (directory / f"{name}.txt").write_text(text)
-        threshold = {} if name == "one" else {"evaluation__threshold": "auto"}
+
+    def learn(name: str) -> Root:
+        # A trigram model fails at these as well, so even this model beats it.
+        threshold = {"evaluation__threshold": "auto"} if name in ("unseen", "ideographs") else {}
         return Root(directory / name, tiny(directory / f"{name}.txt", directory / name, **threshold))
 
     with ThreadPoolExecutor(2) as pool:
-        yield {name: pool.submit(learn, name, text) for name, text in odd_texts().items()}
+        again = {"one, at once": pool.submit(learn, "one")}
+        yield again | {name: pool.submit(learn, name) for name in texts}
+
+
+def test_a_full_disk_is_told_wherever_it_strikes_and_costs_nothing_that_was_finished(
+    tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    """A tmpfs of 24 MB; full before the copy of the corpus, before the first record, and in the middle of Transform.
+
+    It asks for the other runs only so that they begin: this is the longest test, and they go on beside it.
+    """
+    draw = random.Random(2)
+    (tmp_path / "first.txt").write_text("ab" * 3000)
+    (tmp_path / "second.txt").write_text("".join(draw.choices(string.ascii_lowercase, k=20_000)))
+    with small_disk(tmp_path / "disk", 24) as disk:
+        root = disk / "root"
+        assert tiny(tmp_path / "first.txt", root).code == 0
+        (disk / "root.json").unlink()
+        before = files(*former(root))
+        for room, message in (
+            (0, "cannot be copied into"),
+            (60_000, "The disk is full"),
+            (300_000, "The disk is full"),
+        ):
+            filler = fill(disk, room)
+            said = tiny(tmp_path / "second.txt", root).paragraph()
+            filler.unlink()
+            assert message in said
+            assert "No space left on device" in said or "disk is full" in said
+            assert str(root) in said
+            after = files(*former(root))
+            assert before.items() <= after.items(), "what the first run made is the same, byte by byte"
+        ended = tiny(tmp_path / "second.txt", root)
+        assert ended.code == 0, ended
+        assert "2 (pushed)" in ended.out
+        assert before.items() <= files(*former(root)).items()
 
 
 def test_one_character_repeated_is_learned(odd: dict[str, "Future[Root]"]) -> None:
@@ -170,43 +208,12 @@ def test_twenty_thousand_characters_all_get_an_id_and_are_written(odd: dict[str,
     assert any(len(line) == 300 and min(line) >= "\u4e00" for line in root.ended.out.splitlines())
 
 
-def test_two_runs_at_once_on_one_root_do_the_work_once(tmp_path: Path) -> None:
-    (tmp_path / "one.txt").write_text("ab" * 3000)
-    with ThreadPoolExecutor(2) as pool:
-        ended = list(pool.map(lambda _: tiny(tmp_path / "one.txt", tmp_path / "root"), range(2)))
-    assert [run.code for run in ended] == [0, 0], ended
-    first, second = sorted(ended, key=lambda run: "Another run is using" in run.out)
+def test_two_runs_at_once_on_one_root_do_the_work_once(odd: dict[str, "Future[Root]"]) -> None:
+    roots = [odd["one"].result(), odd["one, at once"].result()]
+    assert [root.ended.code for root in roots] == [0, 0], roots
+    first, second = sorted((root.ended for root in roots), key=lambda ended: "Another run is using" in ended.out)
     assert "Another run is using" not in first.out
-    assert second.out.startswith(f"Another run is using {tmp_path / 'root'}; waiting until it has ended")
+    assert second.out.startswith(f"Another run is using {roots[0].path}; waiting until it has ended")
     assert "executed" not in second.out
     assert "1 (served already)" in second.out
-    assert [path.name for path in (tmp_path / "root" / "serving" / "char_rnn").iterdir()] == ["1"]
-
-
-def test_a_full_disk_is_told_wherever_it_strikes_and_costs_nothing_that_was_finished(tmp_path: Path) -> None:
-    """A tmpfs of 24 MB; full before the copy of the corpus, before the first record, and in the middle of Transform."""
-    draw = random.Random(2)
-    (tmp_path / "first.txt").write_text("ab" * 3000)
-    (tmp_path / "second.txt").write_text("".join(draw.choices(string.ascii_lowercase, k=20_000)))
-    with small_disk(tmp_path / "disk", 24) as disk:
-        root = disk / "root"
-        assert tiny(tmp_path / "first.txt", root).code == 0
-        (disk / "root.json").unlink()
-        before = files(*former(root))
-        for room, message in (
-            (0, "cannot be copied into"),
-            (60_000, "The disk is full"),
-            (300_000, "The disk is full"),
-        ):
-            filler = fill(disk, room)
-            said = tiny(tmp_path / "second.txt", root).paragraph()
-            filler.unlink()
-            assert message in said
-            assert "No space left on device" in said or "disk is full" in said
-            assert str(root) in said
-            after = files(*former(root))
-            assert before.items() <= after.items(), "what the first run made is the same, byte by byte"
-        ended = tiny(tmp_path / "second.txt", root)
-        assert ended.code == 0, ended
-        assert "2 (pushed)" in ended.out
-        assert before.items() <= files(*former(root)).items()
+    assert [path.name for path in (roots[0].path / "serving" / "char_rnn").iterdir()] == ["1"]
