@@ -105,7 +105,7 @@ def test_an_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, argu
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "qick"], "Unknown preset. Give one of: best, dickens, quick, tutorial. Received: --preset qick"),
+        (["--preset", "qick"], "Unknown preset. Give one of: best, char_rnn_series, dickens, quick, tutorial. Received: --preset qick"),
         (["--set", "training.step=5"], "Did you mean training.steps"),
         (["--set", "training.steps"], "written key=value"),
         (["--set", "training.steps=0"], "training.steps should be greater than or equal to 1"),

@@ -54,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     _allow_many_connections()
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _end)  # until uvicorn has handlers of its own, and after
+    logging.info("Starting: TensorFlow takes some seconds")
     try:
         with _listen(options.host, options.rest_api_port) as listening:
             return _serve(options, listening)

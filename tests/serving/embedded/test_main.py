@@ -166,14 +166,12 @@ def test_a_request_under_way_is_finished_after_sigterm_and_no_other_is_taken(ser
 
 def test_sigterm_while_it_starts(served: Served) -> None:
     command = [sys.executable, "-m", "serving.embedded", "--rest_api_port=0", f"--model_config_file={served.config}"]
-    for word in (b"", b"Waiting for application startup"):  # while TensorFlow is imported; while a version is loaded
+    for word in (b"Starting", b"Waiting for application startup"):  # TensorFlow is imported; a version is loaded
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
         assert process.stderr
-        if word:
-            while word not in process.stderr.readline():
-                assert process.poll() is None
-        else:
-            time.sleep(1.5)
+        while word not in process.stderr.readline():
+            assert process.poll() is None
+        time.sleep(0.5)
         process.terminate()
         errors = process.communicate(timeout=60)[1]
         assert process.returncode == 0, errors.decode()
