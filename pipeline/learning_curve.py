@@ -23,7 +23,7 @@ class Curves:
 def read(directory: str) -> Curves | None:
     """The curves in the event files below a directory; None if there is none."""
     from tensorboard.backend.event_processing import event_accumulator
-    from tensorboard.util.tensor_util import make_ndarray
+    from tensorflow import make_ndarray  # TensorBoard's own fails with NumPy 2
 
     found: dict[str, dict[int, float]] = {TRAIN: {}, EVALUATION: {}}
     for folder in sorted({str(path.parent) for path in Path(directory).rglob("events.out.tfevents.*")}):

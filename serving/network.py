@@ -55,7 +55,7 @@ class Network(tf.Module):
         self._cell, self._products = weights.cell, tf.as_dtype(precision)
         self._keep_unfolded(weights, vocabulary)
         folded, *kernels = [
-            (kernel, np.asarray(cells.input_bias(weights.cell, bias))) for kernel, _, bias in weights.layers
+            (kernel, np.asarray(cells.input_bias(weights.cell, bias), np.float32)) for kernel, _, bias in weights.layers
         ]
         self.table = tf.Variable(weights.embedding @ folded[0] + folded[1], trainable=False)  # (vocab, gates * units)
         self.kernels = [self._multiplied(kernel) for kernel, _ in kernels]

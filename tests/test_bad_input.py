@@ -144,7 +144,8 @@ def test_an_address_where_nobody_answers_is_told_with_what_to_do(public: Path) -
         taken.bind(("127.0.0.1", 0))  # and does not listen: nobody else can, either
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/book.txt"
         message = run("--corpus", url, "--root", str(public / "root"), XDG_CACHE_HOME=str(public / "cache")).paragraph()
-    assert f"The corpus at {url} cannot be downloaded: Failed to establish a new connection: [Errno 111]" in message
+    assert f"The corpus at {url} cannot be downloaded: " in message
+    assert "[Errno 111]" in message  # what comes before it is the HTTP library's, and changes
     assert "Check the address and the network, or download it by hand and give its path (--corpus PATH)" in message
     assert files(public / "cache") == {}
 

@@ -91,6 +91,9 @@ def test_the_script_itself_answers_from_any_directory(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: Unknown preset.")
 
 
+PRESETS = "best, char_rnn_series, dickens, quick, tutorial"
+
+
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["stray"], ["--corpus"]])
 def test_an_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, arguments: list[str]) -> None:
     ended = run(*arguments)
@@ -105,7 +108,7 @@ def test_an_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, argu
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "qick"], "Unknown preset. Give one of: best, char_rnn_series, dickens, quick, tutorial. Received: --preset qick"),
+        (["--preset", "qick"], f"Unknown preset. Give one of: {PRESETS}. Received: --preset qick"),
         (["--set", "training.step=5"], "Did you mean training.steps"),
         (["--set", "training.steps"], "written key=value"),
         (["--set", "training.steps=0"], "training.steps should be greater than or equal to 1"),

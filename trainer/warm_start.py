@@ -77,10 +77,10 @@ def apply(model: LanguageModel, vocabulary: Vocabulary, beginning: Beginning) ->
     for i, layer in enumerate(layers[1:]):
         pairs.append((layer.cell.kernel, read(f"kernels/{i}")))
         pairs.append((layer.cell.bias, read(f"biases/{i}")))
-    pairs.append((model.embedding.embeddings, _mixed(model.embedding.embeddings, read("embedding"), rows)))
-    projection = _mixed(tf.transpose(model.projection.kernel), read("projection").T, rows).T
+    pairs.append((model.embedding.embeddings, _mixed(model.embedding.embeddings.numpy(), read("embedding"), rows)))
+    projection = _mixed(model.projection.kernel.numpy().T, read("projection").T, rows).T
     pairs.append((model.projection.kernel, projection))
-    pairs.append((model.projection.bias, _mixed(model.projection.bias, read("projection_bias"), rows)))
+    pairs.append((model.projection.bias, _mixed(model.projection.bias.numpy(), read("projection_bias"), rows)))
     for variable, value in pairs:
         if tuple(variable.shape) != value.shape:
             return f"its {variable.name} has shape {value.shape} and not {tuple(variable.shape)}"
@@ -95,8 +95,8 @@ def _rows(vocabulary: Vocabulary, former: list[int]) -> list[int | None]:
     return [places.get(code_point) for code_point in vocabulary.code_points] + [len(former)]
 
 
-def _mixed(new: tf.Tensor, former: NDArray[np.float32], rows: list[int | None]) -> NDArray[np.float32]:
-    mixed = np.array(new, np.float32)
+def _mixed(new: NDArray[np.float32], former: NDArray[np.float32], rows: list[int | None]) -> NDArray[np.float32]:
+    mixed = new.copy()
     if mixed.shape[1:] != former.shape[1:]:
         return former  # of another architecture, as the comparison of shapes will tell
     for i, row in enumerate(rows):
