@@ -51,7 +51,10 @@ class Status(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         Status.answers += 1
-        states = json.loads(os.environ.get("FAKE_STATES", '{"1": "AVAILABLE"}')) if Status.answers > 1 else {}
+        if Status.answers == 1:
+            self.send_error(404)  # it has not looked for models yet
+            return
+        states = json.loads(os.environ.get("FAKE_STATES", '{"1": "AVAILABLE"}'))
         listed = [
             {"version": version, "state": state, "status": {"error_code": "OK", "error_message": ""}}
             for version, state in states.items()

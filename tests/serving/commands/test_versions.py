@@ -10,14 +10,15 @@ from serving.__main__ import main
 
 
 def test_the_table_shows_what_is_known(
-    root: Path, push: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    root: Path, push: Callable[..., Path], free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    nowhere = ["--set", f"serving.rest_port={free_port()}"]
     push(9, perplexity=4.7112)
     push(10, perplexity=3.8211)
     (root / "serving" / "char_rnn" / "11").mkdir()
-    assert main(["promote", "9", "--root", str(root), "--server-url", "http://127.0.0.1:9"]) == 0
+    assert main(["promote", "9", "--root", str(root), *nowhere]) == 0
     capsys.readouterr()
-    assert main(["versions", "--root", str(root)]) == 0
+    assert main(["versions", "--root", str(root), *nowhere]) == 0
     title, header, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
     assert title == ["char_rnn", "in", str(root / "serving" / "char_rnn")]
     assert header == ["version", "labels", "state", "perplexity", "bits", "size", "pushed", "corpus"]
