@@ -68,10 +68,6 @@ class Process:
         """Its exit code, None while it runs."""
         return self._child.poll()
 
-    def wait(self) -> int:
-        """Wait until it ends."""
-        return self._child.wait()
-
     def tail(self) -> str:
         """The last lines that it wrote to its log."""
         with open(self.log, "rb") as file:
