@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.cluster import ClusterSettings
 from serving.settings import ServingSettings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -92,6 +93,14 @@ class TrainingConfig(_Section):
     memory_limit_chars: PositiveInt = 200_000_000  # a split with more characters is kept as a file and mapped
 
 
+class TunerConfig(_Section):
+    """A search for better hyperparameters before training; the space is in `trainer/hyperparameters.py`."""
+
+    enabled: bool = False
+    trials: PositiveInt = 12  # models that are tried
+    steps: PositiveInt = 200  # optimiser steps of a trial
+
+
 class EvaluationConfig(_Section):
     """When a model is blessed."""
 
@@ -122,9 +131,11 @@ class Config(_Section):
     vocabulary: VocabularyConfig = VocabularyConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    tuner: TunerConfig = TunerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
     serving: ServingSettings = ServingSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":

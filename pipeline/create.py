@@ -9,6 +9,7 @@ from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGe
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
+from tfx.components.tuner.component import Tuner
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 
@@ -71,24 +72,43 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
         custom_config={**config.vocabulary.model_dump(), "sources": sources.digest(sources.TRANSFORM)},
     )
     transform.add_upstream_node(gate)
+    training = {
+        "model": config.model.model_dump(),
+        "training": config.training.model_dump(),
+        "seed": config.seed,
+        "checkpoints": places.checkpoints,
+        "registry": places.registry,
+        "sources": sources.digest(sources.TRAINER),
+    }
+    splits = {
+        "examples": transform.outputs["transformed_examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+        "train_args": trainer_pb2.TrainArgs(splits=["train"]),
+        "eval_args": trainer_pb2.EvalArgs(splits=["eval"]),
+    }
+    # Looks for better hyperparameters, if asked to.
+    tuner = None
+    if config.tuner.enabled:
+        tuner = Tuner(
+            tuner_fn="trainer.tuning.tuner_fn",
+            custom_config={
+                **training,
+                "tuner": config.tuner.model_dump(),
+                "tuner_sources": sources.digest(sources.TUNER),
+            },
+            **splits,
+        )
     # Trains the language model and exports it with its serving signatures.
     trainer = Trainer(
         run_fn="trainer.run.run_fn",
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
-        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config={
-            "model": config.model.model_dump(),
-            "training": config.training.model_dump(),
+            **training,
             "export": config.export.model_dump(),
-            "seed": config.seed,
             "model_name": config.model_name,
-            "checkpoints": places.checkpoints,
-            "registry": places.registry,
-            "sources": sources.digest(sources.TRAINER),
             "export_sources": sources.digest(sources.EXPORT),
         },
+        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
+        **splits,
     )
     # Finds the model that the candidate has to compare with.
     baseline = LastBlessed(
@@ -136,6 +156,7 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
             validator,
             gate,
             transform,
+            *([tuner] if tuner else []),
             trainer,
             baseline,
             evaluator,
@@ -161,6 +182,7 @@ def run_key(config: Config, corpus: str) -> str:
             "vocabulary": True,
             "model": True,
             "training": True,
+            "tuner": True,
             "export": True,
         }
     )

@@ -44,8 +44,10 @@ TRAINER = Code(
     (
         "trainer/checkpoint.py",
         "trainer/data.py",
+        "trainer/fitting.py",
         "trainer/gradients.py",
         "trainer/hardware.py",
+        "trainer/hyperparameters.py",
         "trainer/loop.py",
         "trainer/model.py",
         "trainer/optimizer.py",
@@ -58,6 +60,7 @@ TRAINER = Code(
     ),
     ("tensorflow", "keras"),
 )
+TUNER = Code(("trainer/tuning.py",), ("keras-tuner",))
 EXPORT = Code(
     (
         "trainer/export.py",

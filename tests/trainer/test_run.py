@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer import run
+from trainer import fitting, run
 from trainer.data import Split
 from trainer.model import LanguageModel
 from trainer.warm_start import Beginning
@@ -31,7 +31,7 @@ def split(text: str) -> Split:
 
 
 def key(config: dict[str, Any] = CONFIG, train: str = "abcabc", evaluation: str = "abc") -> str:
-    return run._key(config, run._learned(VOCABULARY, split(train), split(evaluation)), None)
+    return run._key(config, fitting.learned(VOCABULARY, split(train), split(evaluation)), None)
 
 
 @pytest.mark.parametrize("place", [("seed",), ("sources",), ("model", "units"), ("training", "steps")])
@@ -45,7 +45,7 @@ def test_whatever_decides_the_model_decides_the_key(place: tuple[str, ...]) -> N
 
 
 def test_what_training_begins_from_decides_the_key() -> None:
-    learned = run._learned(VOCABULARY, split("abcabc"), split("abc"))
+    learned = fitting.learned(VOCABULARY, split("abcabc"), split("abc"))
     beginnings = [None, Beginning("here", 1, "some"), Beginning("here", 1, "other")]
     assert len({run._key(CONFIG, learned, beginning) for beginning in beginnings}) == 3
     assert run._key(CONFIG, learned, Beginning("elsewhere", 2, "some")) == run._key(CONFIG, learned, beginnings[1])
@@ -85,15 +85,15 @@ def test_one_worker_writes(tf_config: dict[str, Any] | None, chief: bool, monkey
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if tf_config is not None:
         monkeypatch.setenv("TF_CONFIG", json.dumps(tf_config))
-    assert run._is_chief() is chief
+    assert run.is_chief() is chief
 
 
 def test_samples_are_text_of_the_vocabulary_and_repeat() -> None:
     model = LanguageModel(VOCABULARY.size, embedding=3, units=4)
-    sampler = run._sampler(model, VOCABULARY, 40, seed=5)
+    sampler = fitting.sampler(model, VOCABULARY, 40, seed=5)
     text = sampler(10)
     assert len(text) == 40
     assert set(text) <= set(VOCABULARY.characters)
     assert sampler(10) == text
     assert sampler(20) != text
-    assert run._sampler(model, VOCABULARY, 0, seed=5) is None
+    assert fitting.sampler(model, VOCABULARY, 0, seed=5) is None

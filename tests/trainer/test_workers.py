@@ -86,15 +86,21 @@ def _arguments(transformed: Path, out: Path, checkpoints: Path) -> str:
 
     config = load("quick", SETTINGS).model_dump(mode="json")
     custom = {name: config[name] for name in ("model", "training", "export", "seed", "model_name")}
-    custom |= {"checkpoints": str(checkpoints), "sources": "", "export_sources": ""}
+    custom |= {
+        "checkpoints": str(checkpoints),
+        "registry": str(checkpoints / "none"),
+        "sources": "",
+        "export_sources": "",
+    }
     return json.dumps(
         {
             "custom_config": custom,
-            "transform_output": str(transformed / "graph"),
+            "transform_graph_path": str(transformed / "graph"),
             "train_files": [str(transformed / "train" / "*")],
             "eval_files": [str(transformed / "eval" / "*")],
             "serving_model_dir": str(out / "model"),
             "model_run_dir": str(out / "run"),
+            "hyperparameters": None,
         }
     )
 

@@ -1,0 +1,190 @@
+"""Compile, rehearse, submit, deploy and look after the pipeline on a cluster: `python -m kubeflow --help`.
+
+python -m kubeflow compile  --image registry/char-rnn:1 --output pipeline.yaml
+python -m kubeflow deploy   --image registry/char-rnn:1 --host http://localhost:8080 --cron '0 0 3 * * *'
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from components.errors import UserError
+from pipeline import overrides
+from pipeline.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    from kubeflow import options
+
+    given = options.parser().parse_args(argv)
+    try:
+        return _run(given, _configuration(given))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from there", file=sys.stderr)
+        return 130
+
+
+def _configuration(given: argparse.Namespace) -> Config:
+    explicit: dict[str, Any] = {"model_name": given.model}
+    for option in ("image", "root", "serving_dir", "pipeline_root", "project", "region"):
+        explicit[f"cluster.{option}"] = getattr(given, option, None)
+    explicit["corpus.source"] = getattr(given, "corpus", None)
+    explicit["cluster.schedule"] = getattr(given, "cron", None)
+    return overrides.load(given.preset, given.settings, explicit)
+
+
+def _run(given: argparse.Namespace, config: Config) -> int:
+    from kubeflow.compiler import pipeline_name
+
+    name = pipeline_name(config.model_name)
+    if given.command == "compile":
+        write(given.output, _compiled(config, given.backend))
+        print(f"{given.output} written")
+    elif given.command == "rehearse":
+        _rehearse(given, config)
+    elif given.command == "tfjob":
+        from kubeflow import tfjob
+
+        print(tfjob.render(config, _compiled(config, "kfp"), given.examples, given.transform_graph), end="")
+    elif given.command in ("submit", "deploy"):
+        _send(given, config, name)
+    else:
+        _look_after(given, config, name)
+    return 0
+
+
+def _send(given: argparse.Namespace, config: Config, name: str) -> None:
+    from kubeflow import cron, deploy
+
+    # A mistake in the schedule shows before the compiler's long imports.
+    schedule = cron.check(config.cluster.schedule, given.backend) if given.command == "deploy" else ""
+    parameters = _parameters(given.parameters)
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "pipeline.yaml")
+        write(file, _compiled(config, given.backend))
+        cluster = config.cluster
+        package = deploy.Package(
+            name, file, cluster.experiment, parameters, cluster.pipeline_root, cluster.service_account
+        )
+        if given.backend == "vertex":
+            vertex = _vertex(config)
+            vertex.submit(package) if given.command == "submit" else vertex.deploy(package, schedule)
+        elif given.command == "submit":
+            deploy.submit(_server(given), package, print)
+        else:
+            deploy.deploy(_server(given), package, schedule, print)
+
+
+def _look_after(given: argparse.Namespace, config: Config, name: str) -> None:
+    from kubeflow import deploy
+
+    if given.backend == "vertex":
+        vertex = _vertex(config)
+        if given.command == "status":
+            vertex.status(name)
+        elif given.command == "delete":
+            vertex.delete(name)
+        else:
+            vertex.pause(name, resume=given.command == "resume")
+        return
+    server, experiment = _server(given), config.cluster.experiment
+    if given.command == "status":
+        deploy.status(server, experiment, name, print)
+    elif given.command == "delete":
+        deploy.delete(server, experiment, name, given.all, print)
+    else:
+        deploy.pause(server, experiment, name, print, resume=given.command == "resume")
+
+
+def _rehearse(given: argparse.Namespace, config: Config) -> None:
+    from kubeflow import rehearsal
+
+    workspace = Path(given.workspace).absolute()
+    workspace.mkdir(parents=True, exist_ok=True)
+    places = {"root": str(workspace / "state"), "serving_dir": str(workspace / "serving")}
+    cluster = config.cluster.model_copy(update=places)
+    rehearsed = config.model_copy(update={"cluster": cluster})
+    text = _compiled(rehearsed, given.backend, rehearse=True)
+    rehearsal.run(text, given.backend, workspace, _parameters(given.parameters), lambda line: print(line, flush=True))
+    print(f"done; served versions are in {workspace / 'serving' / config.model_name}")
+
+
+def _compiled(config: Config, backend: str, rehearse: bool = False) -> str:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from kubeflow.compiler import compile_pipeline
+
+        return compile_pipeline(config, backend, rehearse)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "kfp":
+            raise
+        raise UserError(f"The package kfp is needed for this: uv sync --extra kubeflow. Received: {error}") from error
+
+
+def _server(given: argparse.Namespace) -> Any:
+    from kubeflow import connection
+
+    where = connection.from_options(given)
+    client = connection.connect(where)
+    from kubeflow.server import Server
+
+    return Server(client, where.namespace)
+
+
+def _vertex(config: Config) -> Any:
+    from kubeflow.vertex import Vertex
+
+    return Vertex(config.cluster.project, config.cluster.region, print)
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    wrong = [parameter for parameter in given if parameter.partition("=")[0] not in ("corpus", "training")]
+    if wrong or any("=" not in parameter for parameter in given):
+        raise UserError(
+            "A run has the parameters corpus and training, given as --param corpus=... and --param training='{...}'; "
+            f"all else is compiled in and set with --set. Received: {' '.join(wrong or given)}"
+        )
+    return {name: value for name, _, value in (parameter.partition("=") for parameter in given)}
+
+
+def write(path: str, text: str) -> None:
+    """Write a file, whole or not at all."""
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise UserError(f"The file cannot be written: {error.strerror}. Received: --output {path}") from error
+
+
+def require_own_packages() -> None:
+    """Make sure that packages of the index with the same names do not stand in for ours."""
+    import components
+    import pipeline
+
+    for package in (components, pipeline):
+        if Path(package.__path__[0]).resolve().parent != ROOT:
+            raise UserError(
+                f"Another package called {package.__name__} hides this project's own: run from the root of the "
+                f"repository or put it first on PYTHONPATH. Received: {package.__path__[0]}"
+            )
+
+
+if __name__ == "__main__":
+    try:
+        require_own_packages()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(main())

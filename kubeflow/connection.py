@@ -1,0 +1,157 @@
+"""How to reach a Kubeflow Pipelines server: every way that `kfp.Client` knows, by option or by environment."""
+
+import argparse
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import UserError
+
+TIMEOUTS = (10.0, 60.0)  # seconds to connect, and between two reads; kfp itself would wait for ever
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What `kfp.Client` is made with; see its documentation. None leaves it to find the cluster by itself.
+
+    Attributes:
+      namespace: whose pipelines and runs, in a multi-user installation.
+      kfp_namespace: where Kubeflow Pipelines itself is installed.
+      service_account_token: path of a projected token, "" for the usual path; None: not used.
+    """
+
+    host: str | None = None
+    ui_host: str | None = None
+    namespace: str | None = None
+    kfp_namespace: str = "kubeflow"
+    token: str | None = None
+    cookies: str | None = None
+    client_id: str | None = None
+    other_client_id: str | None = None
+    other_client_secret: str | None = None
+    service_account_token: str | None = None
+    proxy: str | None = None
+    ssl_ca_cert: str | None = None
+    verify_ssl: bool = True
+    kube_context: str | None = None
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Secrets come from the environment or from files: a command line can be read by everyone on the machine."""
+    group = parser.add_argument_group(
+        "server",
+        "Without any of these: the cluster this runs in, or the current context of kubectl. Secrets: KFP_TOKEN, "
+        "KFP_COOKIES, KF_PIPELINES_APP_OAUTH2_CLIENT_SECRET.",
+    )
+    add = group.add_argument
+    add("--host", help="address of the API; also KF_PIPELINES_ENDPOINT")
+    add("--ui-host", help="address of the user interface, for links; also KF_PIPELINES_UI_ENDPOINT")
+    add("--namespace", help="your profile in a multi-user installation; also KFP_NAMESPACE")
+    add("--kfp-namespace", default="kubeflow", help="where Kubeflow Pipelines is installed; default kubeflow")
+    add("--token-file", metavar="FILE", help="bearer token; also KFP_TOKEN")
+    add("--cookies-file", metavar="FILE", help="session cookies, as the browser sends them (Dex); also KFP_COOKIES")
+    add("--client-id", help="Identity-Aware Proxy; also KF_PIPELINES_IAP_OAUTH2_CLIENT_ID")
+    add("--other-client-id", help="desktop client of the same; also KF_PIPELINES_APP_OAUTH2_CLIENT_ID")
+    add(
+        "--service-account-token",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="projected token of the pod this runs in; no FILE: KF_PIPELINES_SA_TOKEN_PATH or the usual path",
+    )
+    add("--proxy", help="HTTP proxy")
+    add("--ca-cert", metavar="FILE", help="certificate authority of the server")
+    add("--insecure", action="store_true", help="do not verify the server's certificate")
+    add("--kube-context", help="context of kubectl; default: the current one")
+
+
+def from_options(options: argparse.Namespace) -> Connection:
+    """Options win over the environment."""
+    return Connection(
+        host=options.host or os.environ.get("KF_PIPELINES_ENDPOINT"),
+        ui_host=options.ui_host or os.environ.get("KF_PIPELINES_UI_ENDPOINT"),
+        namespace=options.namespace or os.environ.get("KFP_NAMESPACE"),
+        kfp_namespace=options.kfp_namespace,
+        token=_secret(options.token_file, "KFP_TOKEN"),
+        cookies=_secret(options.cookies_file, "KFP_COOKIES"),
+        client_id=options.client_id,
+        other_client_id=options.other_client_id,
+        service_account_token=options.service_account_token,
+        proxy=options.proxy,
+        ssl_ca_cert=options.ca_cert,
+        verify_ssl=not options.insecure,
+        kube_context=options.kube_context,
+    )
+
+
+def _secret(path: str | None, variable: str) -> str | None:
+    if path is None:
+        return os.environ.get(variable)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UserError(f"The file with the secret cannot be read: {error.strerror}. Received: {path}") from error
+
+
+def connect(connection: Connection) -> Any:
+    """A `kfp.Client` that gives up on a server that does not answer."""
+    with warnings.catch_warnings():
+        # About Python 3.10, and that servers before 2.0 are not supported.
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            import kfp.client
+        except ImportError as error:
+            raise UserError(
+                "The package kfp is needed for this: uv sync --extra kubeflow. " + f"Received: {error}"
+            ) from error
+        from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+
+        class Client(kfp.client.Client):
+            """Asks for the server's health once, instead of five times with a traceback each."""
+
+            def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's signature
+                _limit(self._healthz_api.api_client)
+                return generated(self._healthz_api, "healthz_service", "get_healthz")()
+
+        credentials = None
+        if connection.service_account_token is not None:
+            credentials = ServiceAccountTokenVolumeCredentials(connection.service_account_token or None)
+        client = Client(
+            host=connection.host,
+            ui_host=connection.ui_host,
+            namespace=connection.kfp_namespace,
+            existing_token=connection.token,
+            cookies=connection.cookies,
+            client_id=connection.client_id,
+            other_client_id=connection.other_client_id,
+            other_client_secret=connection.other_client_secret,
+            credentials=credentials,
+            proxy=connection.proxy,
+            ssl_ca_cert=connection.ssl_ca_cert,
+            verify_ssl=None if connection.verify_ssl else False,
+            kube_context=connection.kube_context,
+        )
+    _limit(client._pipelines_api.api_client)
+    return client
+
+
+def generated(api: Any, service: str, name: str) -> Any:
+    """A call of the generated client that `kfp.Client` wraps: newer ones put the service in front of the name."""
+    return getattr(api, f"{service}_{name}", None) or getattr(api, name)
+
+
+def _limit(api_client: Any) -> None:
+    """Give every request time limits: kfp passes none on."""
+    rest = api_client.rest_client
+    if getattr(rest, "is_limited", False):
+        return
+    unlimited = rest.request
+    rest.pool_manager.connection_pool_kw["retries"] = False
+
+    def request(*args: Any, **kwargs: Any) -> Any:
+        kwargs["_request_timeout"] = kwargs.get("_request_timeout") or TIMEOUTS
+        return unlimited(*args, **kwargs)
+
+    rest.request, rest.is_limited = request, True

@@ -1,0 +1,74 @@
+"""What every container of the pipeline runs: TFX's own entrypoint, with the gaps towards the back end closed.
+
+python -m kubeflow.entrypoint --backend kfp --executor_class_path ... --json_serialized_invocation_args '{{$}}' ...
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from components.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """TFX's arguments and our own; what is left over goes to Beam."""
+    parser = argparse.ArgumentParser(prog="python -m kubeflow.entrypoint", allow_abbrev=False)
+    parser.add_argument("--backend", choices=("kfp", "vertex"), required=True)
+    parser.add_argument("--executor_class_path", required=True)
+    parser.add_argument("--json_serialized_invocation_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
+    return parser.parse_known_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one task; a mistake of the user's is one paragraph and exit code 2."""
+    options, beam_args = parse(argv)
+    # Paths in the specification are relative to this repository, wherever the image has it.
+    os.chdir(ROOT)
+    # Progress of the training, and what the frameworks have to say, into the pod's log.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    try:
+        _run(options, beam_args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
+    from kubeflow import invocation
+
+    given = json.loads(options.json_serialized_invocation_args)
+    if options.backend == "kfp":
+        invocation.adapt(given, json.loads(options.json_serialized_inputs_spec_args))
+    if os.environ.get("TF_CONFIG") and not _is_chief():
+        # TFX insists on an export from every worker, but only the chief writes one: the others get places of their own.
+        invocation.divert_outputs(given, tempfile.mkdtemp(prefix="worker-"))
+    invocation.make_outputs(given)
+    invocation.override_training(given)
+    options.json_serialized_invocation_args = json.dumps(given)
+
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+    kubeflow_v2_run_executor.main((options, beam_args))
+    answer = given["outputs"]["outputFile"]
+    if options.backend == "kfp":
+        invocation.restore(answer)
+
+
+def _is_chief() -> bool:
+    from trainer.run import is_chief
+
+    return is_chief()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""A small server with the calls of KFP's v2beta1 API that we use: two things a page, failures on demand."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+PREFIX = "/apis/v2beta1/"
+PAGE = 2
+Thing = dict[str, Any]
+
+
+@dataclass
+class State:
+    """What the server holds and saw.
+
+    Attributes:
+      things: by collection and id.
+      requests: "METHOD path" of every request, in order.
+      headers: of the last request.
+      queries: of all requests.
+      bodies: of the requests that wrote something.
+      failures: what to answer instead: (how many times, "METHOD path" begins with, status); 0 for no answer at all.
+    """
+
+    things: dict[str, dict[str, Thing]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    queries: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    failures: list[list[Any]] = field(default_factory=list)
+    address: str = ""
+
+    def writes(self) -> list[str]:
+        return [request for request in self.requests if not request.startswith("GET")]
+
+    def add(self, collection: str, kind: str, thing: Thing) -> Thing:
+        held = self.things.setdefault(collection, {})
+        thing[f"{kind}_id"] = f"{kind}-{len(self.requests)}"
+        thing["created_at"] = "2026-01-01T00:00:00Z"
+        held[thing[f"{kind}_id"]] = thing
+        return thing
+
+
+class Handler(BaseHTTPRequestHandler):
+    state: State
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        path, query = self._begin()
+        if path is None:
+            return None
+        if path == "healthz":
+            return self._answer({"multi_user": False})
+        parts = path.split("/")
+        collection = "pipeline_versions" if parts[-1] == "versions" else parts[0]
+        things = list(self.state.things.get(collection, {}).values())
+        if collection == "pipeline_versions":
+            things = [thing for thing in things if thing["pipeline_id"] == parts[1]]
+        if "experiment_id" in query:
+            things = [thing for thing in things if thing["experiment_id"] == query["experiment_id"]]
+        start = int(query.get("page_token") or 0)
+        page: Thing = {_plural(collection): things[start : start + PAGE], "total_size": len(things)}
+        if start + PAGE < len(things):
+            page["next_page_token"] = str(start + PAGE)
+        return self._answer(page)
+
+    def do_POST(self) -> None:  # noqa: N802
+        path, query = self._begin()
+        if path is None:
+            return None
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if path == "pipelines/upload_version":
+            assert b"pipelineInfo" in body
+            thing = {"display_name": query["name"], "pipeline_id": query["pipelineid"]}
+            return self._answer(self.state.add("pipeline_versions", "pipeline_version", thing))
+        collection, _, rest = path.partition("/")
+        if ":" in rest:
+            identifier, _, verb = rest.partition(":")
+            thing = self.state.things["recurringruns"][identifier]
+            thing["status"], thing["mode"] = f"{verb.upper()}D", verb.upper()
+            return self._answer({})
+        thing = json.loads(body)
+        self.state.bodies.append(json.loads(body))
+        if collection == "recurringruns":
+            thing["status"] = f"{thing['mode']}D"
+            thing.setdefault("service_account", "pipeline-runner")
+        kind = {"recurringruns": "recurring_run"}.get(collection, collection.rstrip("s"))
+        return self._answer(self.state.add(collection, kind, thing))
+
+    def do_DELETE(self) -> None:  # noqa: N802
+        path, _ = self._begin()
+        if path is None:
+            return
+        parts = path.split("/")
+        collection = "pipeline_versions" if "versions" in parts else parts[0]
+        del self.state.things[collection][parts[-1]]
+        self._answer({})
+
+    def _begin(self) -> tuple[str | None, dict[str, str]]:
+        parts = urlsplit(self.path)
+        path = parts.path.removeprefix(PREFIX)
+        request = f"{self.command} {path}"
+        self.state.requests.append(request)
+        self.state.headers = dict(self.headers.items())
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.state.queries.append(query)
+        for failure in self.state.failures:
+            if failure[0] and request.startswith(failure[1]):
+                failure[0] -= 1
+                if not failure[2]:
+                    time.sleep(3)
+                self._answer({"error": "on demand"}, failure[2] or 200)
+                return None, {}
+        return path, query
+
+    def _answer(self, body: Thing, status: int = 200) -> None:
+        if self.command == "POST" and status != 200:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        try:
+            self.wfile.write(text)
+        except BrokenPipeError:
+            pass  # a client that did not wait
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def _plural(collection: str) -> str:
+    return {"recurringruns": "recurringRuns"}.get(collection, collection)
+
+
+@contextmanager
+def running() -> Iterator[State]:
+    """The server on a free port of this machine."""
+    state = State()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"state": state}))
+    state.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

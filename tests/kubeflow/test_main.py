@@ -1,0 +1,91 @@
+"""The command line as a user types it; what TFX compiles is looked at in test_compiler."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeflow import __main__ as program
+
+ROOT = Path(__file__).resolve().parents[2]
+PIPELINE = "pipelineInfo: {name: char-rnn}\nschemaVersion: 2.1.0\nroot: {dag: {tasks: {}}}\n"
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "_compiled", lambda *_: PIPELINE)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    host = ["--host", state.address]
+    assert program.main(["deploy", "--image", "i:1", "--cron", "0 0 3 * * *", "--param", "corpus=sample", *host]) == 0
+    first = list(state.writes())
+    assert program.main(["deploy", "--image", "i:1", "--cron", "0 0 3 * * *", "--param", "corpus=sample", *host]) == 0
+    assert state.writes() == first
+    for command in ("pause", "status", "resume", "delete"):
+        assert program.main([command, *host]) == 0
+    assert program.main(["submit", "--image", "i:1", *host]) == 0
+    said = capsys.readouterr().out
+    for word in ("uploaded", "there already", "paused", "resumed", "deleted", "started"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["deploy", "--image", "i:1", "--cron", "0 3 * * *"], "six fields"),
+        (["deploy", "--image", "i:1"], "A schedule is needed"),
+        (["deploy", "--backend", "vertex", "--image", "i:1", "--cron", "0 0 3 * * *"], "five fields"),
+        (["submit", "--image", "i:1", "--param", "steps=3"], "parameters corpus and training"),
+        (["compile", "--output", "x.yaml"], "container image"),
+        (["compile", "--image", "i:1", "--output", "x.yaml", "--set", "cluster.rot=/x"], "Did you mean cluster.root"),
+    ],
+)
+def test_mistakes_are_one_paragraph_and_code_2(
+    command: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(command) == 2
+    said = capsys.readouterr().err
+    assert reason in said
+    assert said.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_is_explained(
+    compiled: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert program.main(["compile", "--image", "i:1", "--output", str(tmp_path / "no" / "x.yaml")]) == 2
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_help_and_mistakes_answer_without_the_frameworks() -> None:
+    code = "import sys; from kubeflow.__main__ import main; code = main(['deploy', '--image', 'i', '--cron', '* *'])\n"
+    code += "assert code == 2; loaded = {'tensorflow', 'tfx', 'kfp'} & sys.modules.keys(); assert not loaded, loaded"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_our_packages_win_over_those_of_the_index(tmp_path: Path) -> None:
+    """An environment in which the index's `kubeflow` and `tests` are installed, as the image would have it."""
+    site = tmp_path / "site-packages"
+    for package in ("kubeflow", "kubeflow/trainer", "tests"):
+        (site / package).mkdir(parents=True)
+        (site / package / "__init__.py").write_text("raise SystemExit('the package of the index was imported')\n")
+    (site / "kubeflow" / "entrypoint.py").touch()
+    # A .pth file is how site-packages gets more places; this one adds ours' rivals before the environment's own.
+    code = f"import site, sys; site.addsitedir({str(site)!r}); import runpy; sys.argv = ['x', '--help']; "
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for module in ("kubeflow", "kubeflow.entrypoint"):
+        command = [sys.executable, "-c", code + f"runpy.run_module({module!r}, run_name='__main__')"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert f"python -m {module}" in done.stdout
+    # Without our root in front, the rivals are what is found: the setting above is what decides.
+    environment["PYTHONPATH"] = str(site)
+    done = subprocess.run(
+        [sys.executable, "-m", "kubeflow"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "the package of the index was imported" in done.stderr

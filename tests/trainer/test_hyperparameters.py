@@ -1,0 +1,57 @@
+"""What the Tuner may choose, and where its choice goes."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.config import Config
+from trainer import hyperparameters
+
+
+def sections(**changes: Any) -> dict[str, Any]:
+    config = Config().model_dump(mode="json")
+    for name, value in changes.items():
+        section, key = name.split("__")
+        config[section][key] = value
+    return config
+
+
+def test_the_first_trial_is_what_is_configured() -> None:
+    chosen = hyperparameters.space(sections(model__units=512, training__learning_rate=4e-3)).values
+    assert chosen["model.units"] == 512
+    assert chosen["training.learning_rate"] == pytest.approx(4e-3)
+    assert chosen["model.dropout"] == 0.0
+
+
+def test_values_outside_of_the_space_begin_at_its_nearest_place() -> None:
+    far = sections(model__units=3_000, model__embedding=50, model__dropout=0.93, training__learning_rate=1.0)
+    chosen = hyperparameters.space(far).values
+    assert (chosen["model.units"], chosen["model.embedding"], chosen["model.dropout"]) == (1024, 64, 0.5)
+    assert chosen["training.learning_rate"] == hyperparameters.LEARNING_RATE[1]
+
+
+def test_every_name_is_a_value_of_the_configuration() -> None:
+    config = sections()
+    for name in hyperparameters.space(config).values:
+        section, key = name.split(".")
+        assert key in config[section]
+
+
+def test_found_values_take_their_places_and_nothing_else_changes() -> None:
+    config = sections()
+    found = {"values": {"model.units": 768, "training.learning_rate": 0.002, "tuner/epochs": 3, "unknown.key": 1}}
+    changed = hyperparameters.put_in(config, found)
+    assert changed == sections(model__units=768, training__learning_rate=0.002)
+    assert config == sections()
+
+
+def test_without_a_tuner_the_configuration_stands() -> None:
+    config = sections()
+    assert hyperparameters.put_in(config, None) is config
+
+
+def test_a_tied_model_keeps_embedding_and_units_equal() -> None:
+    changed = hyperparameters.put_in(
+        sections(model__tied=True), {"values": {"model.units": 256, "model.embedding": 16}}
+    )
+    assert changed["model"]["embedding"] == 256

@@ -1,0 +1,75 @@
+"""A search over real short trainings: every trial counts once, and a search that was killed goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.overrides import load
+from trainer import fitting, hardware, tuning
+from trainer.data import Split
+from transform.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(tuple(map(ord, "\nabc")))
+
+
+class Killed(BaseException):
+    """Raised in the middle of a search; not an Exception, which KerasTuner would take for a failed trial."""
+
+
+@pytest.fixture(autouse=True)
+def _small_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer import hyperparameters
+
+    monkeypatch.setattr(hyperparameters, "UNITS", (4, 8, 4))
+    monkeypatch.setattr(hyperparameters, "EMBEDDING", (2, 4))
+
+
+def config() -> dict[str, Any]:
+    settings = ["model.units=4", "model.embedding=2", "training.batch_size=4", "training.sequence_length=10"]
+    settings += ["training.eval_every=none", "training.precision=float32", "tuner.trials=3", "tuner.steps=6"]
+    return load("quick", settings).model_dump(mode="json")
+
+
+def text() -> fitting.Data:
+    def split(length: int) -> Split:
+        ids = np.random.default_rng(length).integers(4, size=length).astype(np.uint8)
+        return Split(("one",), np.array([length]), ids)
+
+    train, evaluation = split(400), split(60)
+    return fitting.Data(VOCABULARY, train, evaluation, fitting.learned(VOCABULARY, train, evaluation))
+
+
+def search(directory: Path) -> tuning.Search:
+    return tuning.Search(config(), hardware.choose("auto", "float32", 1), text(), str(directory))
+
+
+def test_the_best_trial_is_the_one_of_lowest_eval_loss(tmp_path: Path) -> None:
+    tuner = search(tmp_path)
+    tuner.search()
+    trials = list(tuner.oracle.trials.values())
+    assert len(trials) == 3
+    assert trials[0].hyperparameters.values["model.units"] == 4  # what is configured
+    best = tuner.get_best_hyperparameters()[0]
+    assert best.values == min(trials, key=lambda trial: trial.score).hyperparameters.values
+    assert all(0.5 < trial.score < 3.0 for trial in trials)
+
+
+def test_a_killed_search_goes_on_and_repeats_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tried = fitting.fit, list[str]()
+
+    def fit(*arguments: Any, **more: Any) -> Any:
+        tried.append(arguments[3])
+        if len(tried) == 2:
+            raise Killed
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(fitting, "fit", fit)
+    with pytest.raises(Killed):
+        search(tmp_path).search()
+    again = search(tmp_path)
+    again.search()
+    assert len(again.oracle.trials) == 3
+    assert tried[1] == tried[2]  # the one that was under way, from its own checkpoints
+    assert len(set(tried)) == 3
