@@ -111,7 +111,7 @@ class Catalogue:
         wanted = model_config.read(self._config_file)
         if self._models and not wanted:
             # A file that somebody is writing, or that was cut off: whoever wants to serve nothing ends the server.
-            raise UserError(f"It lists no model, so what is served stays. Received: {self._config_file}")
+            raise UserError(f"It lists no model. To serve nothing, end the server. Received: {self._config_file}")
         models: dict[str, Served] = {}
         coming: dict[str, Served] = {}
         for config in wanted:
