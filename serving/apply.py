@@ -1,13 +1,14 @@
 """Carry out a change of labels or policy on `models.config`, in an order that every server can follow."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from components.errors import UserError
 from serving import inventory, model_config, release, status
 from serving.inventory import Shelf
-from serving.model_config import ServedModel
+from serving.model_config import Policy, ServedModel
 from serving.settings import ServingSettings
 
 Change = Callable[[ServedModel, Sequence[int]], ServedModel]  # entry and whole versions to the entry as it shall be
@@ -18,6 +19,25 @@ def entry_of(shelf: Shelf, model: ServedModel | None, versions: Sequence[int]) -
     return model or release.fresh(shelf.name, shelf.base, versions)
 
 
+def is_elsewhere(shelf: Shelf, model: ServedModel) -> bool:
+    """Whether the entry names another directory of this machine: then `models.config` was copied with its models."""
+    return os.path.isdir(model.base_path) and not os.path.samefile(model.base_path, shelf.base)
+
+
+def require_here(shelf: Shelf, model: ServedModel | None) -> None:
+    """Make sure that what an entry says is about the shelf's own versions; None, no entry, says nothing else.
+
+    Raises:
+      UserError: servers that read the entry answer with the versions of another directory.
+    """
+    if model is not None and is_elsewhere(shelf, model):
+        raise UserError(
+            f"This is a copy: {shelf.config_path} serves the versions in {model.base_path}. Name the original with "
+            "--root or --serving-dir; or, if the copy shall be served, start it with `python -m serving up`, or mend "
+            f"base_path in the file. Received: versions in {shelf.base}"
+        )
+
+
 def apply(
     shelf: Shelf,
     change: Change,
@@ -25,78 +45,135 @@ def apply(
     url: str,
     say: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
+    must_answer: bool = False,
 ) -> ServedModel:
     """Change the entry; labels move only to versions that the server at `url` can answer with, if one is there.
 
     Args:
       shelf: where the model lies.
-      change: what to do; asked again before it is written, because others may have changed the file meanwhile.
+      change: what to do; asked again before it is written, because others may have changed the file meanwhile, or
+        pushed. If it then moves a label to another version, that one is waited for as well.
       settings: how often servers look at the file, and how long a version may load.
       url: base address of a server.
       say: told, in words, what is waited for.
       sleep: waits some seconds.
+      must_answer: refuse to do anything without a server that knows the model.
 
     Returns:
       The entry as it is now.
 
     Raises:
-      UserError: there is no version, the change cannot be made, or the server cannot load a labelled version; the
-        file is then as it was.
+      UserError: there is no version, the change cannot be made, no server answers that must, or the server cannot load
+        a labelled version; the file is then as it was.
     """
-    versions = inventory.require_versions(shelf)
-    before = entry_of(shelf, model_config.find(shelf.config_path, shelf.name), versions)
-    after = change(before, versions)
-    first = release.step(before, after, versions)
+    server = _Server(url, shelf.name, settings, say, sleep)
+    asked: bool | None = None
+    awaited: set[int] = set()
+    withdrawn: Policy | None = None  # before anything was loaded for this
     try:
-        if first != after:
-            model_config.update(shelf.config_path, shelf.name, lambda _: first)
-            say("a withdrawn version has to be loaded first; waiting until the servers have seen it")
-            sleep(2.0 * settings.config_poll_seconds + settings.poll_seconds)
-        _await(shelf.name, release.moved(before, after), settings, url, say, sleep)
+        while True:
+            versions = inventory.require_versions(shelf)
+            found = model_config.find(shelf.config_path, shelf.name)
+            require_here(shelf, found)
+            before = entry_of(shelf, found, versions)
+            after = change(before, versions)
+            first = release.step(before, after, versions)
+            if asked is None:
+                asked = server.is_there(must_answer)
+            if first != after:
+                withdrawn = withdrawn or before.policy
+                model_config.update(shelf.config_path, shelf.name, lambda _, first=first: first)  # type: ignore[misc]
+                say("a withdrawn version has to be loaded first; waiting until the servers have seen it")
+                sleep(2.0 * settings.config_poll_seconds + settings.poll_seconds)
+            awaited |= release.moved(before, after)
+            if asked:
+                server.wait_for(awaited)
+            written = _write(shelf, change, awaited)
+            if written is not None:
+                return written
     except BaseException:
-        if first != after:
-            model_config.update(shelf.config_path, shelf.name, lambda now: now and replace(now, policy=before.policy))
+        if withdrawn is not None:
+            policy = withdrawn
+            model_config.update(shelf.config_path, shelf.name, lambda now: now and replace(now, policy=policy))
         raise
 
-    def last_step(entry: ServedModel | None) -> ServedModel:
+
+def _write(shelf: Shelf, change: Change, awaited: set[int]) -> ServedModel | None:
+    """Write what the change makes of the file as it is now; None if that needs a version that was not waited for."""
+    done = False
+
+    def last_step(entry: ServedModel | None) -> ServedModel | None:
+        nonlocal done
         now = inventory.require_versions(shelf)
-        return change(entry_of(shelf, entry, now), now)
+        before = entry_of(shelf, entry, now)
+        after = change(before, now)
+        done = release.moved(before, after) <= awaited and release.step(before, after, now) == after
+        return after if done else None
 
     written = model_config.update(shelf.config_path, shelf.name, last_step)
-    assert written is not None
-    return written
+    return written if done else None
 
 
-def _await(
-    model: str,
-    wanted: set[int],
-    settings: ServingSettings,
-    url: str,
-    say: Callable[[str], None],
-    sleep: Callable[[float], None],
-) -> None:
-    """Wait until a server, if one answers for the model, has loaded the versions."""
-    waited = 0.0
-    while True:
-        known = status.states(url, model)
-        if not known:
-            return
-        missing = {version for version in wanted if known.get(version, _UNKNOWN).state != status.AVAILABLE}
-        if not missing:
-            return
-        failed = {version for version in missing if known.get(version, _UNKNOWN).failed}
-        if failed or waited >= settings.start_seconds:
-            version = min(failed or missing)
-            state = known.get(version, _UNKNOWN)
+@dataclass(frozen=True)
+class _Server:
+    """The server that is asked before a label moves."""
+
+    url: str
+    model: str
+    settings: ServingSettings
+    say: Callable[[str], None]
+    sleep: Callable[[float], None]
+
+    def is_there(self, must_answer: bool) -> bool:
+        """Whether there is a server to wait for; says so if not, or raises `UserError` if there must be."""
+        try:
+            known = status.states(self.url, self.model)
+        except status.Unclear:
+            return True
+        if known:
+            return True
+        reason = f"No server answers at {self.url}" if known is None else f"{self.url} does not serve {self.model}"
+        if must_answer:
             raise UserError(
-                f"The server cannot answer with version {version} of {model}, so no label was moved to it: its state "
-                f"is {state.state}{f' ({state.error})' if state.error else ''}. Choose another version, or push the "
-                f"model again. Received: {url} after {waited:.0f} s"
+                f"{reason}, so no label was moved. Give the server's address as http://HOST:PORT, the port being that "
+                "of the REST API, or leave --server-url out where no server has to be asked. Received: --server-url "
+                f"{self.url}"
             )
-        if not waited:
-            say(f"waiting until {url} has loaded version {_listed(missing)}")
-        sleep(0.5)
-        waited += 0.5
+        self.say(f"{reason[0].lower()}{reason[1:]}: the labels are moved without asking")
+        return False
+
+    def wait_for(self, wanted: set[int]) -> None:
+        """Wait until it has loaded the versions; it may be too busy to say, or be started again meanwhile."""
+        began, slept, told = time.monotonic(), 0.0, False
+        while True:
+            known, unclear = self._states()
+            waited = max(slept, time.monotonic() - began)  # an answer may be long in coming
+            missing = {version for version in wanted if known.get(version, _UNKNOWN).state != status.AVAILABLE}
+            if not missing:
+                return
+            failed = {version for version in missing if known.get(version, _UNKNOWN).failed}
+            if failed or waited >= self.settings.start_seconds:
+                version = min(failed or missing)
+                state = known.get(version, _UNKNOWN)
+                said = unclear or f"its state is {state.state}{f' ({state.error})' if state.error else ''}"
+                raise UserError(
+                    f"The server cannot answer with version {version} of {self.model}, so no label was moved to it: "
+                    f"{said}. Choose another version, push the model again, or name the right server with "
+                    f"--server-url. Received: {self.url} after {waited:.0f} s"
+                )
+            if not told:
+                told = True
+                self.say(f"waiting until {self.url} has loaded version {_listed(missing)}")
+            self.sleep(0.5)
+            slept += 0.5
+
+    def _states(self) -> tuple[dict[int, status.VersionState], str]:
+        """What is known of the versions and, where nothing is, why."""
+        try:
+            known = status.states(self.url, self.model)
+        except status.Unclear as error:
+            return {}, str(error)
+        return known or {}, "" if known else "it answers no more" if known is None else "it does not know the model"
 
 
 _UNKNOWN = status.VersionState("not loaded")

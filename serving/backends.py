@@ -38,22 +38,24 @@ class Backend:
     note: str = ""
 
 
-def choose(wanted: str, settings: ServingSettings, directory: str) -> Backend:
+def choose(wanted: str, settings: ServingSettings, directory: str, fixed: str | None = None) -> Backend:
     """Find the server to run.
 
     Args:
       wanted: one of `KINDS`, or `auto` for the first of them that can be had here.
       settings: how to serve.
       directory: the serving directory, an absolute path.
+      fixed: where the other files are that flags name, None: there, too.
 
     Raises:
       UserError: the wanted one cannot be had here.
     """
+    fixed = directory if fixed is None else fixed
     if wanted == "embedded":
-        return _embedded(settings, directory, "asked for")
+        return _embedded(settings, directory, fixed, "asked for")
     binary = shutil.which(BINARY)
     if binary and wanted in ("auto", BINARY):
-        return _local(binary, settings, directory, f"found at {binary}")
+        return _local(binary, settings, directory, fixed, f"found at {binary}")
     if wanted == BINARY:
         raise UserError(
             f"There is no {BINARY} on PATH. Install TensorFlow Serving, or take --server docker or --server embedded. "
@@ -62,10 +64,10 @@ def choose(wanted: str, settings: ServingSettings, directory: str) -> Backend:
     missing = docker_missing(settings.image)
     if not missing:
         reason = "asked for" if wanted == "docker" else f"no {BINARY} on PATH, a Docker daemon answers"
-        return _docker(settings, directory, reason)
+        return _docker(settings, directory, fixed, reason)
     if wanted == "docker":
         raise UserError(f"Docker cannot run the server: {missing}. Received: --server docker")
-    return _embedded(settings, directory, f"no {BINARY} on PATH; {missing}")
+    return _embedded(settings, directory, fixed, f"no {BINARY} on PATH; {missing}")
 
 
 def docker_missing(image: str) -> str:
@@ -93,13 +95,13 @@ def _docker_cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def _local(binary: str, settings: ServingSettings, directory: str, why: str) -> Backend:
-    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=False))
+def _local(binary: str, settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:
+    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=False), fixed=fixed)
     note = "" if settings.host in ("0.0.0.0", "::") else f"{BINARY} listens on all addresses of this machine"
     return Backend("tensorflow_model_server", why, (binary, *arguments), note=note)
 
 
-def _docker(settings: ServingSettings, directory: str, why: str) -> Backend:
+def _docker(settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:
     name = f"char-rnn-serving-{settings.rest_port}-{os.getpid()}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     ports = [f"--publish={host}:{port}:{port}" for port in (settings.rest_port, settings.grpc_port)]
@@ -107,17 +109,18 @@ def _docker(settings: ServingSettings, directory: str, why: str) -> Backend:
         *("docker", "run", "--rm", f"--name={name}"),
         # A first process of a container ignores SIGTERM unless it asks for it; --init gives it a parent that does not.
         *("--init", f"--user={os.getuid()}:{os.getgid()}", "--read-only", "--cap-drop=ALL"),
-        *("--security-opt=no-new-privileges", f"--mount=type=bind,source={directory},target={directory},readonly"),
+        "--security-opt=no-new-privileges",
+        *(f"--mount=type=bind,source={place},target={place},readonly" for place in dict.fromkeys((directory, fixed))),
         *ports,
         *(f"--entrypoint={BINARY}", settings.image),
     ]
-    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=False))
+    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=False), fixed=fixed)
     stop = ("docker", "stop", f"--time={settings.stop_seconds}", name)
     return Backend("docker", why, (*run, *arguments), stop, ("docker", "rm", "--force", name))
 
 
-def _embedded(settings: ServingSettings, directory: str, why: str) -> Backend:
-    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=True))
+def _embedded(settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:
+    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=True), fixed=fixed)
     own = (
         f"--host={settings.host}",
         f"--max_request_bytes={settings.max_request_bytes}",

@@ -30,6 +30,11 @@ class ServerError(ClientError):
     def __init__(self, status: int, message: str, url: str) -> None:
         super().__init__(f"The server answered {status}: {message} Received from: {url}")
         self.status, self.message = status, message
+        self._url = url
+
+    def __reduce__(self) -> tuple[type["ServerError"], tuple[int, str, str]]:
+        """What copies and pickles are made of."""
+        return type(self), (self.status, self.message, self._url)
 
 
 class ModelUnavailable(ServerError):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from serving.client_errors import ServerError
 from serving.client_protocol import Protocol, Steps, fresh_state
-from serving.client_values import Controls
+from serving.client_values import Controls, whole
 
 FIRST_CHUNK = 16  # characters: the first ones are there at once
 GROWTH = 4  # each chunk over the one before
@@ -20,7 +20,7 @@ class Progress:
     """
 
     def __init__(self, protocol: Protocol, prompt: str, controls: Controls, chunk_chars: int) -> None:
-        if chunk_chars < 1:
+        if whole("chunk_chars", chunk_chars) < 1:
             raise ValueError(f"chunk_chars must be at least 1. Received: chunk_chars={chunk_chars}")
         self._protocol, self._controls = protocol, controls
         self._prompt, self._unread = prompt, prompt

@@ -7,11 +7,14 @@ from typing import Any
 import httpx
 
 from serving.client_protocol import Answer, Lost, Protocol
+from serving.client_values import number, whole
 
 DEFAULT_URL = "http://127.0.0.1:8501"
 TIMEOUT = 120.0  # seconds; a hundred thousand characters take a minute
 RETRIES = 5  # about three seconds in all: a server that is started again is back by then
 _CONNECT_SECONDS = 5.0
+_NO_NAMES = ("", ".", "..")  # the last two would be taken out of the path on the way
+_LONGEST_TIMEOUT = 1_000_000.0  # seconds: the system counts nanoseconds, and not without end
 
 
 def protocol(url: str, model: str, version: int | None, label: str | None, retries: int) -> Protocol:
@@ -24,23 +27,27 @@ def protocol(url: str, model: str, version: int | None, label: str | None, retri
         raise ValueError(f"The server's address must begin with http:// or https://. Received: url={url!r}")
     if parsed.query or parsed.fragment:
         raise ValueError(f"The server's address may have no query and no fragment. Received: url={url!r}")
-    if not model:
-        raise ValueError("The model's name may not be empty. Received: model=''")
+    if parsed.port is not None and not 0 < parsed.port < 2**16:
+        raise ValueError(f"A port is a number from 1 to 65535. Received: url={url!r}")
+    if model in _NO_NAMES:
+        raise ValueError(f"The model's name may be neither empty nor one or two dots. Received: model={model!r}")
     if version is not None and label is not None:
         raise ValueError(f"Give a version or a label, not both. Received: version={version}, label={label!r}")
-    if version is not None and not 0 <= version < 2**63:
+    if version is not None and not 0 <= whole("version", version) < 2**63:
         raise ValueError(f"A version is a number from 0 up. Received: version={version}")
-    if label == "":
-        raise ValueError("The label may not be empty. Received: label=''")
-    if retries < 0:
+    if label in _NO_NAMES:
+        raise ValueError(f"The label may be neither empty nor one or two dots. Received: label={label!r}")
+    if whole("retries", retries) < 0:
         raise ValueError(f"retries must be 0 or more. Received: retries={retries}")
     return Protocol(url.rstrip("/"), model, version, label, retries)
 
 
 def options(protocol: Protocol, timeout: float, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    """Arguments for `httpx.Client` and `httpx.AsyncClient`."""
-    if not timeout > 0:
-        raise ValueError(f"timeout must be above 0 seconds. Received: timeout={timeout}")
+    """Arguments for `httpx.Client` and `httpx.AsyncClient`; raises `ValueError` for a bad time-out."""
+    if not 0 < number("timeout", timeout) <= _LONGEST_TIMEOUT:
+        raise ValueError(
+            f"timeout must be above 0 and at most {_LONGEST_TIMEOUT:.0f} seconds. Received: timeout={timeout}"
+        )
     return {
         "timeout": httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
         "headers": {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})},

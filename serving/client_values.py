@@ -3,7 +3,7 @@
 import math
 import operator
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +22,10 @@ class Generated(str):
         generated = super().__new__(cls, text)
         generated.seed = seed
         return generated
+
+    def __getnewargs__(self) -> tuple[str, int]:  # type: ignore[override]  # str's has no seed
+        """What copies and pickles are made of."""
+        return str(self), self.seed
 
 
 class Continuation(NamedTuple):
@@ -108,19 +112,19 @@ class Controls:
         Raises:
           ValueError: a value that no server would take; the message names it.
         """
-        num_chars, top_k = _whole("num_chars", num_chars), _whole("top_k", top_k)
+        num_chars, top_k = whole("num_chars", num_chars), whole("top_k", top_k)
         if not 0 <= num_chars < _INT32:
             raise ValueError(f"num_chars must be from 0 to {_INT32 - 1}. Received: num_chars={num_chars}")
         if not 0 <= top_k < _INT32:
             raise ValueError(f"top_k must be 0 (all characters) or more. Received: top_k={top_k}")
-        if not 0 <= temperature <= 100:
+        if not 0 <= number("temperature", temperature) <= 100:
             raise ValueError(f"temperature must be from 0 to 100. Received: temperature={temperature}")
         if seed is None:
             seed = secrets.randbelow(_DRAWN_SEEDS)
         if isinstance(seed, Sequence):
-            seeds = tuple(_whole("seed", one) for one in seed)
+            seeds = tuple(whole("seed", one) for one in seed)
         else:
-            seeds = tuple(_whole("seed", seed) + row for row in range(rows))
+            seeds = tuple(whole("seed", seed) + row for row in range(rows))
         if len(seeds) != rows:
             raise ValueError(f"There must be one seed for each of the {rows} prompts. Received: {len(seeds)} seeds")
         if not all(-_INT64 <= one < _INT64 for one in seeds):
@@ -140,6 +144,8 @@ class Controls:
 
 def texts_of(values: str | Sequence[str], what: str) -> list[str]:
     """The texts as a list; raises `ValueError` for one that is not Unicode text."""
+    if not isinstance(values, Iterable):
+        raise ValueError(f"A {what} must be text. Received: {values!r}")
     texts = [values] if isinstance(values, str) else list(values)
     for text in texts:
         if not isinstance(text, str):
@@ -154,7 +160,18 @@ def texts_of(values: str | Sequence[str], what: str) -> list[str]:
     return texts
 
 
-def _whole(name: str, value: Any) -> int:
+def number(name: str, value: Any) -> float:
+    """The value as a number; raises `ValueError` with its name if it is none."""
+    try:
+        if not isinstance(value, (str, bytes)):
+            return float(value)
+    except (TypeError, OverflowError):
+        pass
+    raise ValueError(f"{name} must be a number. Received: {name}={value!r}")
+
+
+def whole(name: str, value: Any) -> int:
+    """The value as a whole number; raises `ValueError` with its name if it is none."""
     try:
         return operator.index(value)
     except TypeError:

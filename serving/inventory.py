@@ -16,9 +16,12 @@ from pipeline.config import Config
 from pipeline.places import Places
 from serving import release
 from serving.model_config import All, ServedModel, path_in
+from serving.status import AVAILABLE, VersionState
 
 _SAVED_MODEL = "saved_model.pb"
 _WITHDRAWN = ".withdrawn-"
+_HIGHEST = 2**63 - 1  # TF Serving takes no higher number for a version
+_NOT_LOADED = VersionState("not loaded")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Version:
       whole: whether a SavedModel lies there.
       served: whether the policy of `models.config` lets it answer.
       default: whether requests without a version or label reach it.
+      state: in the words of the server that was asked, None where none was.
+      error: why it could not load it, or empty.
       labels: that point to it.
       bytes: its size.
       perplexity: on the eval split of its corpus.
@@ -84,6 +89,8 @@ class Version:
     whole: bool
     served: bool
     default: bool
+    state: str | None
+    error: str
     labels: tuple[str, ...]
     bytes: int
     perplexity: float | None = None
@@ -93,12 +100,16 @@ class Version:
 
 
 def directories(base: str) -> dict[int, Path]:
-    """Directories below `base` that TF Serving takes for versions, whole or not, by ascending number."""
+    """Directories below `base` that TF Serving takes for versions, whole or not, by ascending number.
+
+    Their names may begin with zeros; of two names of one number, the one without is taken.
+    """
     try:
-        found = [entry for entry in os.scandir(base) if entry.name.isdecimal() and entry.is_dir()]
+        found = [entry for entry in os.scandir(base) if _is_number(entry.name) and entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    return {int(entry.name): Path(entry.path) for entry in sorted(found, key=lambda entry: int(entry.name))}
+    found.sort(key=lambda entry: (int(entry.name), -len(entry.name)))
+    return {int(entry.name): Path(entry.path) for entry in found}
 
 
 def whole_versions(base: str) -> list[int]:
@@ -121,23 +132,28 @@ def require_versions(shelf: Shelf) -> list[int]:
     return found
 
 
-def versions(shelf: Shelf, model: ServedModel | None) -> list[Version]:
+def versions(shelf: Shelf, model: ServedModel | None, states: dict[int, VersionState] | None = None) -> list[Version]:
     """Everything that is on disk, oldest first, with what is known about it.
 
     Args:
       shelf: where to look.
       model: its entry in `models.config`, None before there is one: the first one serves every version.
+      states: what a server that serves them says about them, None where none was asked.
     """
     found = directories(shelf.base)
     whole = [number for number, path in found.items() if _is_whole(path)]
     entry = model or ServedModel(shelf.name, shelf.base, All())
     served = set(release.allowed(entry.policy, whole))
+    loaded = None if states is None else [number for number, one in states.items() if one.state == AVAILABLE]
+    default = release.reached(entry, whole) if loaded is None else max(loaded, default=None)
     return [
         Version(
             number=number,
             whole=number in whole,
             served=number in served,
-            default=number == release.reached(entry, whole),
+            default=number == default,
+            state=None if states is None else states.get(number, _NOT_LOADED).state,
+            error="" if states is None else states.get(number, _NOT_LOADED).error,
             labels=tuple(sorted(label for label, version in entry.labels.items() if version == number)),
             bytes=_size(path),
             **_known(shelf, number),
@@ -147,18 +163,39 @@ def versions(shelf: Shelf, model: ServedModel | None) -> list[Version]:
 
 
 def delete(base: str, version: int) -> None:
-    """Delete a version: first it loses its number by one rename, so that no server meets half of it."""
+    """Delete a version: first it loses its number by one rename, so that no server meets half of it.
+
+    Raises:
+      OSError: it could not be renamed, and is still there, or else not all of its files could be deleted.
+    """
     path = directories(base)[version]
     gone = path.with_name(f"{_WITHDRAWN}{path.name}")
-    shutil.rmtree(gone, ignore_errors=True)  # of a deletion that was killed
+    if os.path.lexists(gone):  # of a deletion that was killed
+        _remove(gone)
     path.rename(gone)
-    shutil.rmtree(gone)
+    _remove(gone)
 
 
-def remove_leftovers(base: str) -> None:
-    """Delete what deletions that were killed have left."""
-    for path in Path(base).glob(f"{_WITHDRAWN}*"):
+def remove_leftovers(base: str) -> list[OSError]:
+    """Delete what deletions that were killed have left; returns why something is still there."""
+    failures = []
+    for path in sorted(Path(base).glob(f"{_WITHDRAWN}*")):
+        try:
+            _remove(path)
+        except OSError as error:
+            failures.append(error)
+    return failures
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:
+        path.unlink()  # of a link, not what it leads to
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and int(name) <= _HIGHEST
 
 
 def _is_whole(path: Path) -> bool:

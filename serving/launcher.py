@@ -68,10 +68,6 @@ class Process:
         """Its exit code, None while it runs."""
         return self._child.poll()
 
-    def wait(self) -> int:
-        """Wait until it ends."""
-        return self._child.wait()
-
     def tail(self) -> str:
         """The last lines that it wrote to its log."""
         with open(self.log, "rb") as file:
@@ -123,16 +119,23 @@ def await_available(
     while (took := time.monotonic() - started) < seconds:
         if process.code is not None:
             raise ServerFailed(f"The server ended with exit code {process.code}:\n{process.tail()}")
-        known = status.states(url, model)
+        known, unclear = _states(url, model)
         states = known or {}
         wanted = states.get(version, status.VersionState(""))
         ready = [number for number, one in states.items() if one.state == status.AVAILABLE]
         if wanted.state == status.AVAILABLE or (ready and wanted.state not in status.COMING):
             return states
-        doing = "starting" if known is None else f"version {version} is {wanted.state or 'not known yet'}"
+        doing = "starting" if known is None else f"version {version} is {wanted.state or 'not known yet'}{unclear}"
         say(f"{doing}, {took:.0f} s")
         time.sleep(0.1)
     raise ServerFailed(f"The model {model} was not available after {seconds:.0f} s:\n{process.tail()}")
+
+
+def _states(url: str, model: str) -> tuple[dict[int, status.VersionState] | None, str]:
+    try:
+        return status.states(url, model), ""
+    except status.Unclear as error:
+        return {}, f" ({error})"
 
 
 def check_ports(host: str, ports: dict[str, int]) -> None:
@@ -143,9 +146,15 @@ def check_ports(host: str, ports: dict[str, int]) -> None:
       ports: by the name of the setting that says which.
 
     Raises:
-      UserError: one is taken, is not allowed, or the address is not this machine's.
+      UserError: one is taken, is not allowed, is given twice, or the address is not this machine's.
     """
     for setting, port in ports.items():
+        same = [other for other in ports if ports[other] == port]
+        if len(same) > 1:
+            raise UserError(
+                f"Each of {', '.join(same)} needs a port of its own. Give another one with --set {same[-1]}=PORT. "
+                f"Received: {' and '.join(f'{name}={port}' for name in same)}"
+            )
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, kind, protocol) as probe:
@@ -160,8 +169,9 @@ def check_ports(host: str, ports: dict[str, int]) -> None:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, unless they are ignored, as `nohup` asks."""
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in heard}
     try:
         yield
     finally:

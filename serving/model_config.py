@@ -7,6 +7,7 @@ written in place. TensorFlow is not imported.
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,7 +125,7 @@ def update(
       path: of the file, made if it is not there.
       name: of the model.
       change: gets the entry as it is, None if there is none, and returns it as it shall be; None changes nothing.
-      afterwards: done when the file is written, before anybody else may change it.
+      afterwards: done when the file is written, before anybody else may change it; what it raises is passed on.
 
     Returns:
       The entry as it is now.
@@ -132,34 +133,53 @@ def update(
     Raises:
       UserError: the file cannot be read, understood or written.
     """
-    try:
-        with _locked(path):
+    with contextlib.ExitStack() as lock:
+        try:
+            lock.enter_context(_locked(path))
             text = _read(path)
             before = next((model for model in parse(text, path) if model.name == name), None)
             after = change(before)
             if after is not None and after != before:
                 write_whole(path, merged(text, after, path))
-            afterwards()
-            return after or before
-    except OSError as error:
-        raise UserError(
-            f"The list of served models cannot be written: {error.strerror}. It is as it was. Make room, for example "
-            f"with `python -m serving prune --keep 2`, or mend the permissions of its directory. Received: {path}"
-        ) from error
+        except OSError as error:
+            raise UserError(
+                f"The list of served models cannot be written: {error.strerror}. It is as it was. Make room, for "
+                "example with `python -m serving prune --keep 2`, or mend the permissions of its directory. Received: "
+                f"{path}"
+            ) from error
+        afterwards()
+        return after or before
 
 
 def write_whole(path: str, text: str) -> None:
-    """Replace a file by rename, so that no reader meets half of it; raises OSError and then leaves nothing behind."""
+    """Replace a file by rename, so that no reader meets half of it; raises OSError and then leaves nothing behind.
+
+    A file that was there keeps its mode, and its owner where that is allowed. A new one can be read by everybody, for
+    a server may run as another user than who writes it.
+    """
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
+            _keep_access(target, file.fileno())
             os.fsync(file.fileno())
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _keep_access(target: Path, handle: int) -> None:
+    """Give an open file the owner and mode of the one that it will replace."""
+    try:
+        before = target.stat()
+    except FileNotFoundError:
+        os.fchmod(handle, 0o644)
+        return
+    with contextlib.suppress(PermissionError):  # only the superuser gives files away
+        os.fchown(handle, before.st_uid, before.st_gid)
+    os.fchmod(handle, stat.S_IMODE(before.st_mode))
 
 
 @contextlib.contextmanager

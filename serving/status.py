@@ -9,6 +9,10 @@ COMING = ("START", "LOADING")
 _SECONDS = 5.0  # for one answer
 
 
+class Unclear(Exception):
+    """Something answers there, but does not say what it serves; the message says what it does instead."""
+
+
 @dataclass(frozen=True)
 class VersionState:
     """One version's state, in TF Serving's words; `error` is empty unless it could not be loaded."""
@@ -37,16 +41,28 @@ def states(url: str, model: str) -> dict[int, VersionState] | None:
 
     Returns:
       States by version number; empty if the server does not know the model, None if no server answers there.
+
+    Raises:
+      Unclear: a server is there, but is too busy to say, fails, or is no model server.
     """
     try:
         # A proxy of the environment cannot reach this machine's ports.
         answer = httpx.get(f"{url}/v1/models/{model}", timeout=_SECONDS, trust_env=False)
-        listed = answer.json().get("model_version_status", []) if answer.status_code == httpx.codes.OK else []
-        return {
-            int(one["version"]): VersionState(one["state"], one.get("status", {}).get("error_message", ""))
-            for one in listed
-        }
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL):
         return None
+    except httpx.HTTPError as error:
+        raise Unclear(f"it does not answer: {str(error) or type(error).__name__}") from None
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return {}
+    if answer.status_code != httpx.codes.OK:
+        raise Unclear(f"it answers with HTTP status {answer.status_code}")
+    try:
+        found = {
+            int(one["version"]): VersionState(one["state"], one.get("status", {}).get("error_message", ""))
+            for one in answer.json()["model_version_status"]
+        }
     except (ValueError, KeyError, TypeError, AttributeError):
-        return {}  # something answers there, but no model server
+        found = {}
+    if not found:
+        raise Unclear("what it answers is not the status of a model")
+    return found

@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server-url",
         metavar="URL",
-        help="a server that must have loaded a version before it gets a label, if it answers; "
-        "default: serving.host and serving.rest_port on this machine",
+        help="the server that must have loaded a version before it gets a label; "
+        "default: serving.host and serving.rest_port on this machine, if one answers there",
     )
     places.add_arguments(parser)
 
@@ -23,8 +23,11 @@ def run(options: argparse.Namespace, change: apply.Change) -> int:
     """Apply a change and print what is served now."""
     config = places.config(options)
     shelf = Shelf.of(config)
-    url = (options.server_url or status.url_of(config.serving.host, config.serving.rest_port)).rstrip("/")
-    entry = apply.apply(shelf, change, config.serving, url, lambda text: print(text, flush=True))
+    explicit = options.server_url is not None
+    url = options.server_url if explicit else status.url_of(config.serving.host, config.serving.rest_port)
+    entry = apply.apply(
+        shelf, change, config.serving, url.rstrip("/"), lambda text: print(text, flush=True), must_answer=explicit
+    )
     print(summary(entry, shelf))
     return 0
 

@@ -1,19 +1,21 @@
-"""Which model a command asks: a server's, the newest pushed one in this process, or a checkpoint of training."""
+"""Which model a command asks: a server's, a pushed version in this process, or a checkpoint of training."""
 
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 from components.errors import UserError
 from pipeline.config import Config
 from pipeline.places import Places
+from serving import inventory, model_config, release
 from serving.client import Client
 from serving.client_errors import BadAnswer, NotReachable, ServerError, TimedOut, refusal
 from serving.client_transport import RETRIES, TIMEOUT
 from serving.client_values import Generated, Score
+from serving.model_config import All, ServedModel
 
 _PROBE_SECONDS = 2.0
 
@@ -45,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that choose the model, beside those of `serving.commands.places`."""
     group = parser.add_argument_group(
         "where the model runs",
-        "Without any of these: the server at the default address if it serves the model, else the newest pushed "
-        "version in this process.",
+        "Without any of these: the server at the default address if it serves the model, else the version that a "
+        "server would answer with, in this process; the latter at once where --root or --serving-dir say which.",
     )
     add = group.add_argument
     add("--url", metavar="URL", help="a TF Serving's REST port, for example http://127.0.0.1:8501")
-    add("--label", metavar="LABEL", help="the version with this label, for example stable; servers only")
+    add("--label", metavar="LABEL", help="the version with this label, for example stable")
     add("--version", type=int, metavar="N", help="this version; default the newest")
     add("--timeout", type=float, default=TIMEOUT, metavar="SECONDS", help="longest wait; default %(default)g")
     add(
@@ -90,17 +92,14 @@ def _choose(options: argparse.Namespace, config: Config, stack: contextlib.ExitS
             )
         return _checkpoint(options.checkpoint or Places.of(config).checkpoints, config)
     url = options.url or _default_url(config)
-    if options.url or _serves(url, options, config):
+    # Whoever names a directory means what lies in it, and not what some server has from another one.
+    here = options.url is None and (options.root is not None or options.serving_dir is not None)
+    if options.url or (not here and _serves(url, options, config)):
         which = f"version {options.version}" if options.version is not None else "newest version"
         which = f"label {options.label}" if options.label else which
         client = stack.enter_context(_client(url, options, config, options.timeout, RETRIES))
         return client, f"{config.model_name} ({which}) at {url}"
-    if options.label is not None:
-        raise UserError(
-            f"Only a server knows labels, and none serves {config.model_name} with this one at {url}. Start one "
-            f"(python -m serving up), name it with --url, or use --version. Received: --label {options.label}"
-        )
-    return _pushed(options.version, config, url)
+    return _pushed(options, config, "" if here else f"nothing serves {config.model_name} at {url}, and ")
 
 
 def _client(url: str, options: argparse.Namespace, config: Config, timeout: float, retries: int) -> Client:
@@ -127,28 +126,59 @@ def _serves(url: str, options: argparse.Namespace, config: Config) -> bool:
     return True
 
 
-def _pushed(version: int | None, config: Config, url: str) -> tuple[Model, str]:
+def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Model, str]:
+    """The version that a server of this directory would answer with, by what `models.config` says if there is one."""
     base = Places.of(config).serving
-    nothing = UserError(
-        f"There is no model to ask: nothing serves {config.model_name} at {url}, and no version is in {base}. Train "
-        "one (python local_runner.py), or say where it is with --url, --root, --serving-dir or --model."
-    )
-    if "://" not in base and not os.path.isdir(base):
-        raise nothing  # before TensorFlow is loaded
+    found, entry = (_in_bucket(base), None) if "://" in base else _on_disk(base, config.model_name)
+    if not found:
+        raise UserError(
+            f"There is no model to ask: {asked}no version of {config.model_name} is in {base}. Train one (python "
+            f"local_runner.py), or say where it is with --url, --root, --serving-dir or --model. Received: {base}"
+        )
+    entry = entry or ServedModel(config.model_name, base, All())
+    number = _number(options, entry, found)
+    if number not in found:
+        which = f"--version {number}" if options.version is not None else f"version {number} in models.config"
+        raise UserError(
+            f"There is no such version in {base}; there are: {', '.join(map(str, found))}. Received: {which}"
+        )
     _quiet()
-    from components import versions
     from serving.local_model import LocalModel
 
-    found = versions.served(base)
-    if not found:
-        raise nothing
-    if version is not None and version not in found:
+    return LocalModel.load(found[number]), f"{config.model_name} (version {number}) in this process"
+
+
+def _number(options: argparse.Namespace, entry: ServedModel, found: Mapping[int, str]) -> int:
+    if options.version is not None:
+        return int(options.version)
+    if options.label is not None:
+        if options.label not in entry.labels:
+            raise UserError(
+                f"No version of {entry.name} has this label; there are: {', '.join(entry.labels) or 'none'}. Set one "
+                f"(python -m serving promote), or use --version. Received: --label {options.label}"
+            )
+        return entry.labels[options.label]
+    reached = release.reached(entry, list(found))
+    if reached is None:
         raise UserError(
-            f"There is no such version in {base}; there are: {', '.join(map(str, found))}. Received: --version "
-            f"{version}"
+            f"No version of {entry.name} is served: models.config names none that is there. Serve one (python -m "
+            f"serving promote), or use --version. Received: {entry.policy}; there are: {', '.join(map(str, found))}"
         )
-    number = found[-1] if version is None else version
-    return LocalModel.load(os.path.join(base, str(number))), f"{config.model_name} (version {number}) in this process"
+    return reached
+
+
+def _on_disk(base: str, name: str) -> tuple[dict[int, str], ServedModel | None]:
+    """Directories of the whole versions, in ascending order, and the entry in `models.config`."""
+    whole = inventory.whole_versions(base)
+    found = {number: str(path) for number, path in inventory.directories(base).items() if number in whole}
+    return found, model_config.find(model_config.path_in(os.path.dirname(base)), name)
+
+
+def _in_bucket(base: str) -> dict[int, str]:
+    _quiet()
+    from components import versions  # TensorFlow, which reads buckets
+
+    return {number: os.path.join(base, str(number)) for number in versions.served(base)}
 
 
 def _checkpoint(place: str, config: Config) -> tuple[Model, str]:

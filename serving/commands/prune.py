@@ -25,8 +25,10 @@ def run(options: argparse.Namespace) -> int:
     shelf = Shelf.of(places.config(options))
     inventory.require_versions(shelf)
     doomed: list[int] = []
+    failures: list[OSError] = []
 
     def change(before: ServedModel | None) -> ServedModel | None:
+        apply.require_here(shelf, before)
         versions = inventory.require_versions(shelf)
         after, deleted = release.prune(apply.entry_of(shelf, before, versions), versions, options.keep)
         doomed.extend(deleted)
@@ -35,16 +37,27 @@ def run(options: argparse.Namespace) -> int:
 
     # Within the lock, so that no label moves to a version that is being deleted; each loses its number after the file
     # has stopped naming it.
-    model_config.update(shelf.config_path, shelf.name, change, lambda: _delete(shelf, doomed))
+    model_config.update(shelf.config_path, shelf.name, change, lambda: failures.extend(_delete(shelf, doomed)))
     left = inventory.whole_versions(shelf.base)
-    print(f"deleted: {_listed(doomed) if doomed else 'nothing'}; left: {_listed(left)}")
+    deleted = [version for version in doomed if version not in left]
+    print(f"deleted: {_listed(deleted) if deleted else 'nothing'}; left: {_listed(left)}", flush=True)
+    if failures:
+        raise UserError(
+            "Not all files could be deleted; no server looks at those of a deleted version, but they take room. Mend "
+            "their permissions or delete them as their owner, and prune again. Received: "
+            + "; ".join(f"{error.filename}: {error.strerror}" for error in failures)
+        )
     return 0
 
 
-def _delete(shelf: Shelf, versions: list[int]) -> None:
-    inventory.remove_leftovers(shelf.base)
+def _delete(shelf: Shelf, versions: list[int]) -> list[OSError]:
+    failures = inventory.remove_leftovers(shelf.base)
     for version in versions:
-        inventory.delete(shelf.base, version)
+        try:
+            inventory.delete(shelf.base, version)
+        except OSError as error:
+            failures.append(error)
+    return failures
 
 
 def _listed(versions: list[int]) -> str:

@@ -11,21 +11,19 @@ import os
 import shlex
 import sys
 import time
-from dataclasses import replace
 
 from rich.console import Console
 
-from components.errors import UserError
 from pipeline.config import Config
-from serving import apply, backends, flags, inventory, launcher, model_config, release, status
+from serving import apply, backends, configure, inventory, launcher, model_config, release, status
 from serving.commands import places
+from serving.deaths import TOO_MANY, Deaths
 from serving.inventory import Shelf
 from serving.launcher import Process, ServerFailed
-from serving.model_config import ServedModel
+from serving.page import Page
 
 _PLAYGROUND = "serving.playground"
-# A server that dies is started again, unless it dies so many times in so many seconds.
-_RESTARTS, _RESTART_SECONDS = 5, 300.0
+_LOOK_SECONDS = 0.2  # between looks at the processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", metavar="ADDRESS", help="to listen on; default 127.0.0.1; 0.0.0.0: reachable from other machines")
     add("--port", type=int, metavar="PORT", help="of the REST API; default 8501")
     add("--no-playground", action="store_true", help="without the page to try the model on")
+    add(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which the page may be called, besides addresses and localhost; repeatable",
+    )
     places.add_arguments(parser)
 
 
@@ -47,8 +52,13 @@ def run(options: argparse.Namespace) -> int:
     shelf = Shelf.of(config)
     inventory.require_versions(shelf)
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    _configure(config, shelf, console)
-    backend = backends.choose(options.server, config.serving, shelf.serving_dir)
+
+    def note(text: str) -> None:
+        console.print(f"NOTE: {text}", markup=False, style="bold yellow")
+
+    is_new = configure.write_entry(shelf, note)
+    fixed = configure.write_flag_files(config.serving, shelf)
+    backend = backends.choose(options.server, config.serving, shelf.serving_dir, fixed)
     ports = {"serving.rest_port": config.serving.rest_port}
     if backend.kind != "embedded":
         ports["serving.grpc_port"] = config.serving.grpc_port
@@ -58,26 +68,33 @@ def run(options: argparse.Namespace) -> int:
     launcher.check_ports(config.serving.host, ports)
     console.print(f"server: {backend.kind} ({backend.why})", markup=False)
     if backend.note:
-        console.print(f"NOTE: {backend.note}", markup=False, style="bold yellow")
+        note(backend.note)
 
     log = os.path.join(shelf.root, "logs", "serving.log")
+    page: Page | None = None
+    ready, deaths = False, Deaths()
     with launcher.interrupts(), contextlib.ExitStack() as running:
         try:
-            ended: list[float] = []
             while True:
                 server = Process(backend.command, log, backend.stop, backend.kill, config.serving.stop_seconds)
                 running.callback(server.stop)
-                _await(server, config, shelf, console)
-                if not ended:
-                    if with_page:
-                        page = Process(_playground_command(config, shelf), f"{shelf.root}/logs/playground.log")
-                        running.callback(page.stop)
-                    _say_ready(config, shelf, log, with_page, console)
-                code = server.wait()
-                ended = [*ended[1 - _RESTARTS :], time.monotonic()]
-                console.print(f"The server ended with exit code {code}:\n{server.tail()}\nLog: {log}", markup=False)
-                if len(ended) == _RESTARTS and ended[-1] - ended[0] < _RESTART_SECONDS:
-                    console.print(f"It ended {_RESTARTS} times in {_RESTART_SECONDS / 60:.0f} minutes: giving up.")
+                try:
+                    states = _await(server, config, shelf, console)
+                    if not ready:
+                        ready = True
+                        if is_new:
+                            configure.label_loaded(shelf, states, note)
+                        if with_page:
+                            page = _page(config, shelf, options.allowed_host, console)
+                            running.callback(page.stop)
+                        _say_ready(config, shelf, log, page, console)
+                    _watch(server, page)
+                except ServerFailed as error:
+                    if not ready:
+                        raise
+                    console.print(f"{error}\nLog: {log}", markup=False)
+                if deaths.another():
+                    console.print(TOO_MANY)
                     return 1
                 console.print("starting it again ...")
                 server.stop()
@@ -89,31 +106,16 @@ def run(options: argparse.Namespace) -> int:
             return 0
 
 
-def _configure(config: Config, shelf: Shelf, console: Console) -> None:
-    """Make `models.config` say what can be served from here, and write the other files of the server beside it."""
-
-    def change(before: ServedModel | None) -> ServedModel:
-        versions = inventory.require_versions(shelf)
-        entry = release.mended(apply.entry_of(shelf, before, versions), versions)
-        # Of a directory that was moved, not of one that another machine sees under another path as well.
-        return entry if os.path.isdir(entry.base_path) else replace(entry, base_path=shelf.base)
-
-    before = model_config.find(shelf.config_path, shelf.name)
-    entry = model_config.update(shelf.config_path, shelf.name, change)
-    assert entry is not None
-    if before and before.base_path != entry.base_path:
-        text = f"NOTE: {shelf.config_path} said {before.base_path}, which is not there: now {entry.base_path}"
-        console.print(text, markup=False, style="bold yellow")
-    try:
-        flags.write_files(config.serving, shelf.serving_dir)
-    except OSError as error:
-        raise UserError(
-            f"The server's configuration cannot be written: {error.strerror}. Make room or mend the permissions. "
-            f"Received: {shelf.serving_dir}"
-        ) from error
+def _watch(server: Process, page: Page | None) -> None:
+    """Wait until the server ends, which raises `ServerFailed`; the page is kept running meanwhile."""
+    while server.code is None:
+        if page is not None:
+            page.look()
+        time.sleep(_LOOK_SECONDS)
+    raise ServerFailed(f"The server ended with exit code {server.code}:\n{server.tail()}")
 
 
-def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> None:
+def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> dict[int, status.VersionState]:
     versions = inventory.require_versions(shelf)
     entry = apply.entry_of(shelf, model_config.find(shelf.config_path, shelf.name), versions)
     version = release.reached(entry, versions) or versions[-1]
@@ -126,22 +128,25 @@ def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> N
         )
     for number, one in sorted(states.items(), reverse=True):
         console.print(f"version {number}: {one.state}{f' ({one.error})' if one.failed else ''}", markup=False)
+    return states
 
 
-def _playground_command(config: Config, shelf: Shelf) -> list[str]:
+def _page(config: Config, shelf: Shelf, names: list[str], console: Console) -> Page:
     settings = config.serving
-    return [
+    command = [
         *(sys.executable, "-m", _PLAYGROUND, f"--port={settings.playground_port}", f"--model={shelf.name}"),
         *(f"--server-url={status.url_of(settings.host, settings.rest_port)}", f"--registry={shelf.registry}"),
-        f"--host={settings.host}",
+        *(f"--host={settings.host}", *(f"--allowed-host={name}" for name in names)),
     ]
+    url = status.url_of(settings.host, settings.playground_port)
+    log = os.path.join(shelf.root, "logs", "playground.log")
+    return Page(command, url, log, lambda text: console.print(text, markup=False))
 
 
-def _say_ready(config: Config, shelf: Shelf, log: str, with_page: bool, console: Console) -> None:
-    settings = config.serving
-    url = status.url_of(settings.host, settings.rest_port)
+def _say_ready(config: Config, shelf: Shelf, log: str, page: Page | None, console: Console) -> None:
+    url = status.url_of(config.serving.host, config.serving.rest_port)
     body = shlex.quote('{"instances": ["The "]}')
     console.print(f"\ncurl -d {body} {url}/v1/models/{shelf.name}:predict\n", markup=False, style="bold")
-    if with_page:
-        console.print(f"playground: {status.url_of(settings.host, settings.playground_port)}", markup=False)
+    if page is not None:
+        page.announce()
     console.print(f"log: {log}\nCtrl-C stops the server.", markup=False)

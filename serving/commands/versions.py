@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from serving import inventory, model_config
+from serving import apply, inventory, model_config, status
 from serving.commands import places
 from serving.inventory import Shelf, Version
 
 _UNKNOWN = "-"
+_ERROR_WIDTH = 40
 _FILE_WIDTH = 160  # characters, where no terminal says how many it has
 
 
@@ -26,8 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the list."""
-    shelf = Shelf.of(places.config(options))
-    found = inventory.versions(shelf, model_config.find(shelf.config_path, shelf.name))
+    config = places.config(options)
+    shelf = Shelf.of(config)
+    entry = model_config.find(shelf.config_path, shelf.name)
+    url = status.url_of(config.serving.host, config.serving.rest_port)
+    copied = entry is not None and apply.is_elsewhere(shelf, entry)
+    states = None if copied else _asked(url, shelf.name)
+    found = inventory.versions(shelf, entry, states)
     if options.json:
         print(json.dumps([dataclasses.asdict(version) for version in found], indent=2, ensure_ascii=False))
     elif found:
@@ -35,6 +41,11 @@ def run(options: argparse.Namespace) -> int:
         if not console.is_terminal:
             console = Console(file=sys.stdout, highlight=False, width=_FILE_WIDTH)
         console.print(f"{shelf.name} in {shelf.base}", soft_wrap=True, markup=False)
+        if states is not None:
+            console.print(f"states as told by {url}", soft_wrap=True, markup=False)
+        if entry and copied:
+            note = f"NOTE: a copy; {shelf.config_path} serves the versions in {entry.base_path}"
+            console.print(note, soft_wrap=True, markup=False, style="bold yellow")
         console.print(_table(found))
     else:
         print(f"No version of the model {shelf.name} has been pushed to {shelf.base}.")
@@ -71,4 +82,18 @@ def _table(found: list[Version]) -> Table:
 def _state(version: Version) -> str:
     if not version.whole:
         return "not whole"
-    return "served, default" if version.default else "served" if version.served else "withdrawn"
+    if not version.served and version.state not in (status.AVAILABLE, *status.COMING):
+        return "withdrawn"
+    if version.error:
+        return f"failed: {version.error.splitlines()[0][:_ERROR_WIDTH]}"
+    if version.state not in (None, status.AVAILABLE):
+        return version.state.lower()
+    return "served, default" if version.default else "served"
+
+
+def _asked(url: str, model: str) -> dict[int, status.VersionState] | None:
+    """What the server says; None where there is none that knows the model."""
+    try:
+        return status.states(url, model) or None
+    except status.Unclear:
+        return None

@@ -84,7 +84,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
         batching,
         options.file_system_poll_wait_seconds,
         options.model_config_file_poll_wait_seconds,
-        metrics.loaded,
+        metrics,
     )
     limits = app.Limits(
         timeout_seconds=options.rest_api_timeout_in_ms / 1000,

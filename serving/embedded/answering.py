@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+import time
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from serving.embedded.generation import SIGNATURE, Generator
 from serving.embedded.loaded import Loaded
 from serving.embedded.signature import Signature, Tensors
-from serving.embedded.statuses import Refusal
+from serving.embedded.statuses import invalid
 from serving.limits import Limits
 
 _MOST_CHARACTERS = 500_000  # read at once by a signature that is not batched
@@ -27,15 +29,24 @@ _GENERATING = {
 class Answering:
     """Answers requests to one version."""
 
-    def __init__(self, loaded: Loaded, alone: Executor, max_rows: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        alone: Executor,
+        max_rows: int,
+        max_waiting: int,
+        ran: Callable[[float], None] | None = None,
+    ) -> None:
         """Start generating.
 
         Args:
           alone: runs the requests that are not batched.
           max_rows: rows that write together.
           max_waiting: rows that may wait for a place.
+          ran: is told how many seconds each request waited for the graph and used it.
         """
         self.loaded = loaded
+        self._ran = ran
         self._alone = alone
         self._generator = None
         if loaded.limits is not None and all(
@@ -43,12 +54,24 @@ class Answering:
         ):
             self._generator = Generator(loaded.run, loaded.limits, max_rows, max_waiting)
 
+    @property
+    def batched(self) -> bool:
+        """Whether rows of several requests write together; not for a model that does not say how it generates."""
+        return self._generator is not None
+
     async def run(self, name: str, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Outputs of a signature by name.
 
         Raises:
           Refusal: the graph refuses the inputs, they are too large, or too much is waiting.
         """
+        started = time.perf_counter()
+        outputs = await self._run(name, inputs)
+        if self._ran is not None:
+            self._ran(time.perf_counter() - started)
+        return outputs
+
+    async def _run(self, name: str, inputs: Tensors) -> dict[str, NDArray[Any]]:
         generator, limits = self._generator, self.loaded.limits
         if generator is not None and limits is not None and name in _GENERATING:
             full = _with_defaults(inputs, limits) if name == "serving_default" else inputs
@@ -77,10 +100,9 @@ def _check_size(inputs: Tensors) -> None:
         if array.dtype == object and array.size:
             longest = max(map(len, array.flat))
             if longest * array.size > _MOST_CHARACTERS:
-                raise Refusal(
-                    "RESOURCE_EXHAUSTED",
+                raise invalid(  # not RESOURCE_EXHAUSTED: sent again, it would be as large
                     f"{longest} characters in {array.size} rows need too much memory at once: at most "
-                    f"{_MOST_CHARACTERS} in all, rows filled up to the longest; send shorter texts, or fewer",
+                    f"{_MOST_CHARACTERS} in all, rows filled up to the longest; send shorter texts, or fewer"
                 )
 
 

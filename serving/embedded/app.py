@@ -21,6 +21,7 @@ from serving.embedded.routes import Route, is_api, route
 from serving.embedded.statuses import Refusal
 
 _log = logging.getLogger(__name__)
+_ASIDE = ("status", "metadata")  # answered from memory: probes and labels must not depend on how much is asked
 _APIS = {"predict": "Predict", "classify": "Classify", "regress": "Regress", "metadata": "GetModelMetadata"}
 _GZIP = 31  # zlib's window size that stands for a gzip header
 _LARGE = 100_000  # bytes; more is not unpacked in the event loop
@@ -46,7 +47,7 @@ class Limits:
     Attributes:
       timeout_seconds: a request that takes longer is given up.
       body_bytes: largest body, after decompression as well.
-      requests: answered at the same time.
+      requests: answered at the same time; status and metadata are not among them.
       cross_origin: whether pages of other origins may ask.
       metrics_path: of Prometheus' metrics; None: none.
     """
@@ -115,15 +116,10 @@ class Server:
         wanted, code = None, "INTERNAL"
         try:
             wanted = route(request.method, path)
-            self._check_busy()
-            body = await self._body(request)
-            self._check_busy()
-            self._busy += 1
-            try:
-                left = self._limits.timeout_seconds - (time.perf_counter() - started)
-                text = await self._within_limits(request, wanted, body, left)
-            finally:
-                self._busy -= 1
+            if wanted.action in _ASIDE:
+                text = await api.answer(self._catalogue, wanted, b"")
+            else:
+                text = await self._in_turn(request, wanted, started)
             code = "OK"
             return text
         except Refusal as refusal:
@@ -141,6 +137,18 @@ class Server:
                 # A counter for every name that somebody makes up would fill the memory.
                 model = wanted.model if self._catalogue.knows(wanted.model) else ""
                 self._metrics.request(model, _APIS[wanted.action], code, seconds)
+
+    async def _in_turn(self, request: Request, wanted: Route, started: float) -> bytes:
+        """The answer, if there is a place for the request both before and after its body has come."""
+        self._check_busy()
+        body = await self._body(request)
+        self._check_busy()
+        self._busy += 1
+        try:
+            left = self._limits.timeout_seconds - (time.perf_counter() - started)
+            return await self._within_limits(request, wanted, body, left)
+        finally:
+            self._busy -= 1
 
     def _check_busy(self) -> None:
         if self._busy >= self._limits.requests:

@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from components.errors import UserError
 from serving import model_config
 from serving.embedded.answering import Answering
 from serving.embedded.loaded import Loaded
+from serving.embedded.metrics import Metrics
 from serving.embedded.served import Served, Version, not_found, unknown_label
 from serving.embedded.statuses import Refusal
+from serving.model_config import ServedModel
 from serving.settings import BatchingSettings
 
 _log = logging.getLogger(__name__)
@@ -28,7 +31,7 @@ class Catalogue:
         batching: BatchingSettings,
         poll_seconds: float,
         config_poll_seconds: float,
-        loaded: Callable[[str, float], None],
+        metrics: Metrics,
     ) -> None:
         """Read the configuration; nothing is loaded before `start`.
 
@@ -36,15 +39,17 @@ class Catalogue:
           config_file: TF Serving's `models.config`.
           poll_seconds: between looks for new versions; 0: only once.
           config_poll_seconds: between looks at the configuration; 0: only once.
-          loaded: is told of every load, model and seconds.
+          metrics: gets the times of warm-ups and of the graphs.
 
         Raises:
           UserError: the configuration cannot be read.
         """
-        self._config_file, self._batching, self._told = config_file, batching, loaded
+        self._config_file, self._batching, self._metrics = config_file, batching, metrics
         self._poll, self._config_poll = min(poll_seconds, _LOOK_SECONDS), config_poll_seconds
         self._alone = ThreadPoolExecutor(batching.threads or os.cpu_count() or 1, "request")
         self._models: dict[str, Served] = {}
+        self._coming: dict[str, Served] = {}  # from another directory, as soon as a version of it can answer
+        self._complaints: dict[str, str] = {}
         self._ended = threading.Event()
         self._looked = threading.Event()
         self._configure()
@@ -64,7 +69,7 @@ class Catalogue:
         self.end()
         if self._thread.is_alive():
             self._thread.join()
-        for served in self._models.values():
+        for served in (*self._models.values(), *self._coming.values()):
             served.close()
         self._alone.shutdown()
 
@@ -103,26 +108,44 @@ class Catalogue:
                 "The list of models to serve is not there; `python -m serving up` writes one. "
                 f"Received: {self._config_file}"
             )
-        models = dict(self._models)
-        wanted = {config.name: config for config in model_config.read(self._config_file)}
-        for name, config in wanted.items():
-            if name not in models or models[name].config.base_path != config.base_path:
-                models[name] = Served(config, self._load)
-            models[name].config = config
-        gone = [served for name, served in self._models.items() if models.get(name) is not served or name not in wanted]
-        self._models = {name: models[name] for name in wanted}
-        for served in gone:
-            threading.Thread(target=served.close, name="unload-model").start()
+        wanted = model_config.read(self._config_file)
+        if self._models and not wanted:
+            # A file that somebody is writing, or that was cut off: whoever wants to serve nothing ends the server.
+            raise UserError(f"It lists no model. To serve nothing, end the server. Received: {self._config_file}")
+        models: dict[str, Served] = {}
+        coming: dict[str, Served] = {}
+        for config in wanted:
+            now = self._models.get(config.name)
+            known = [one for one in (now, self._coming.get(config.name)) if one and _same_place(one.config, config)]
+            served = known[0] if known else Served(config, self._load)
+            served.config = config
+            models[config.name] = served
+            if now is not None and now is not served and now.available():
+                models[config.name], coming[config.name] = now, served
+        before = {*self._models.values(), *self._coming.values()}
+        self._models, self._coming = models, coming
+        _unload(before - {*models.values(), *coming.values()})
+
+    def _look(self) -> None:
+        """Look for versions of every model, and change over to those that have come from another directory."""
+        for served in (*self._models.values(), *self._coming.values()):
+            what = f"Looking for versions of {served.config.name} in {served.config.base_path}"
+            self._attempt(what, served.reconcile)
+        arrived = {name: served for name, served in self._coming.items() if served.available()}
+        replaced = {self._models[name] for name in arrived}
+        self._models = {**self._models, **arrived}
+        self._coming = {name: served for name, served in self._coming.items() if name not in arrived}
+        _unload(replaced)
 
     def _load(self, name: str, directory: str) -> Answering:
         if self._ended.is_set():
             raise Refusal("UNAVAILABLE", "The server is ending")
-        started = time.monotonic()
         loaded = Loaded(directory)
-        self._told(name, time.monotonic() - started)
-        return Answering(
-            loaded, self._alone, self._batching.max_rows, self._batching.max_waiting * self._batching.max_rows
-        )
+        if loaded.warm_up_seconds is not None:
+            self._metrics.warmed_up(directory, loaded.warm_up_seconds)
+        rows = self._batching.max_rows
+        ran = partial(self._metrics.ran, name)
+        return Answering(loaded, self._alone, rows, self._batching.max_waiting * rows, ran)
 
     def _watch(self) -> None:
         """Look at the versions, and at the configuration, each in its own time."""
@@ -135,8 +158,7 @@ class Catalogue:
                 config_at = now + self._config_poll
                 versions_at = 0.0  # another policy wants other versions
             if now >= versions_at:
-                for served in self._models.values():
-                    self._attempt(f"Looking for versions of {served.config.name}", served.reconcile)
+                self._look()
                 versions_at = now + self._poll if self._poll else never
             self._looked.set()
             wait = min(versions_at, config_at) - time.monotonic()
@@ -144,9 +166,28 @@ class Catalogue:
         self._looked.set()
 
     def _attempt(self, what: str, work: Callable[[], None]) -> None:
+        """Do it; what goes wrong is told once and not at every attempt."""
         try:
             work()
         except UserError as error:
-            _log.error("%s failed, everything stays as it was: %s", what, error)
-        except Exception:
-            _log.exception("%s failed; trying again", what)
+            if self._is_news(what, error):
+                _log.error("%s failed, everything stays as it was: %s", what, error)
+        except Exception as error:
+            if self._is_news(what, error):
+                _log.exception("%s failed; trying again", what)
+        else:
+            self._complaints.pop(what, None)
+
+    def _is_news(self, what: str, error: Exception) -> bool:
+        before, self._complaints[what] = self._complaints.get(what), repr(error)
+        return before != repr(error)
+
+
+def _same_place(one: ServedModel, other: ServedModel) -> bool:
+    return one.base_path == other.base_path
+
+
+def _unload(gone: set[Served]) -> None:
+    """Requests under way may take long, and nothing else shall wait for them."""
+    for served in gone:
+        threading.Thread(target=served.close, name="unload-model").start()

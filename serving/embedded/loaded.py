@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,7 @@ class Loaded:
     Attributes:
       signatures: by name.
       limits: what the export says of itself, if it does.
+      warm_up_seconds: what replaying its warm-up requests took; None without such requests.
     """
 
     def __init__(self, directory: str) -> None:
@@ -43,7 +45,7 @@ class Loaded:
                 meta = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], directory)
             self.signatures = {name: _signature(proto) for name, proto in meta.signature_def.items()}
             self.limits = limits.read(directory)
-            self._warm_up(directory)
+            self.warm_up_seconds = self._warm_up(directory)
         except Refusal:
             self.close()
             raise
@@ -98,14 +100,16 @@ class Loaded:
         """The signatures as TF Serving's metadata route shows them."""
         return {name: _described(signature) for name, signature in sorted(self.signatures.items())}
 
-    def _warm_up(self, directory: str) -> None:
+    def _warm_up(self, directory: str) -> float | None:
         if not os.path.exists(os.path.join(directory, warmup.PLACE)):
-            return
+            return None
+        started = time.perf_counter()
         requests = warmup.read(directory)
         if len(requests) > _MOST_WARMUP_RECORDS:
             raise invalid(f"Number of warmup records exceeds the maximum ({_MOST_WARMUP_RECORDS}) supported")
         for name, inputs in requests:
             self.run(name or "serving_default", inputs)
+        return time.perf_counter() - started
 
 
 def _signature(proto: Any) -> Signature:

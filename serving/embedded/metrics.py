@@ -9,7 +9,8 @@ _BUCKETS = [10.0 * 1.8**i for i in range(33)]  # microseconds: TF Serving's expo
 _HELP = {
     "request_count": ("counter", "The total number of requests"),
     "request_latency": ("histogram", "Latency of the requests that succeeded, in microseconds"),
-    "model_warmup_latency": ("histogram", "Time to load a version and to replay its warm-up requests, in microseconds"),
+    "runtime_latency": ("histogram", "Time in which such a request waited for the graph and used it, in microseconds"),
+    "model_warmup_latency": ("histogram", "Time to replay a version's warm-up requests, in microseconds"),
 }
 
 
@@ -30,9 +31,13 @@ class Metrics:
         if code == "OK":
             self._time("request_latency", f'model_name="{_escaped(model)}",API="{api}",entrypoint="REST"', seconds)
 
-    def loaded(self, model: str, seconds: float) -> None:
-        """Time the loading of a version."""
-        self._time("model_warmup_latency", f'model_path="{_escaped(model)}",status="OK"', seconds)
+    def ran(self, model: str, seconds: float) -> None:
+        """Time a request's way through the graph, waiting for a place in a batch included, as in TF Serving."""
+        self._time("runtime_latency", f'model_name="{_escaped(model)}",API="Predict",runtime="TF1"', seconds)
+
+    def warmed_up(self, directory: str, seconds: float) -> None:
+        """Time the warm-up of a version; `directory` is its SavedModel's."""
+        self._time("model_warmup_latency", f'model_path="{_escaped(directory)}",status="OK"', seconds)
 
     def text(self) -> str:
         """Everything so far, as Prometheus reads it."""
@@ -41,7 +46,7 @@ class Metrics:
             for (model, code), count in sorted(self._requests.items()):
                 labels = f'{{model_name="{_escaped(model)}",status="{code}"}}'
                 lines.append(f":tensorflow:serving:request_count{labels} {count}")
-            for name in ("request_latency", "model_warmup_latency"):
+            for name in ("request_latency", "runtime_latency", "model_warmup_latency"):
                 lines += _head(name)
                 for (of, labels), counts in sorted(self._times.items()):
                     if of == name:

@@ -17,6 +17,7 @@ from serving.model_config import All, Latest, ServedModel, Specific
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 60.0  # for a version that could not be loaded; at once if its files change
+_LARGEST = 2**63 - 1  # TF Serving's versions are 64 bits wide
 
 Load = Callable[[str, str], Answering]  # model name, directory
 
@@ -32,7 +33,7 @@ class Version:
     answering: Answering | None = None
     users: int = 0
     tried: float = 0.0  # monotonic time of the last failure
-    seen: tuple[object, ...] = ()  # the files at the last failure
+    seen: tuple[object, ...] = ()  # the files when it was last loaded, or could not be
 
 
 class Served:
@@ -50,6 +51,10 @@ class Served:
         """All versions seen so far, newest first."""
         with self._lock:
             return [self._versions[number] for number in sorted(self._versions, reverse=True)]
+
+    def available(self) -> bool:
+        """Whether some version answers."""
+        return any(version.state == "AVAILABLE" for version in self.versions())
 
     @contextmanager
     def use(self, number: int | None = None, label: str | None = None) -> Iterator[tuple[int, Answering]]:
@@ -88,7 +93,7 @@ class Served:
             available = {number for number, one in self._versions.items() if one.state == "AVAILABLE"}
         if not wanted or available & wanted:
             for number in available - wanted:
-                self._take_down(number)
+                self._take_down(self._versions[number])
 
     def close(self) -> None:
         """Unload everything; answers only after requests are finished."""
@@ -109,19 +114,21 @@ class Served:
             version = self._versions.get(number)
             if version is None or (version.state == "END" and version.error_code == "OK"):
                 version = self._versions[number] = Version(number)
+        if version.state == "AVAILABLE":
+            self._complete(version, directory)
         if version.state in ("LOADING", "AVAILABLE", "UNLOADING"):
             return
         files = _files(directory)
         if version.state == "END" and files == version.seen and time.monotonic() - version.tried < _RETRY_SECONDS:
             return
-        version.state = "LOADING"
+        version.state, version.seen = "LOADING", files
         started = time.monotonic()
         try:
             answering = self._load(self.config.name, directory)
         except Exception as error:
             refusal = error if isinstance(error, Refusal) else Refusal("INTERNAL", f"{type(error).__name__}: {error}")
             self._complain(f"Version {number} of {self.config.name} cannot be loaded: {refusal.message}")
-            version.tried, version.seen = time.monotonic(), files
+            version.tried = time.monotonic()
             version.error_code, version.error_message = refusal.code, refusal.message
             version.state = "END"
             return
@@ -131,18 +138,38 @@ class Served:
         took = time.monotonic() - started
         _log.info("Version %d of %s is available after %.2f s", number, self.config.name, took)
 
+    def _complete(self, version: Version, directory: str) -> None:
+        """Load a version again whose files were not all there yet, so that it could not be batched.
+
+        The graph's own files were, so it answers well but slowly, and would do so until the server ends.
+        """
+        if version.answering is None or version.answering.batched:
+            return
+        files = _files(directory)
+        if files == version.seen:
+            return
+        version.seen = files
+        try:
+            answering = self._load(self.config.name, directory)
+        except Exception as error:
+            self._complain(f"Version {version.number} of {self.config.name} stays as it was loaded: {error}")
+            return
+        with self._lock:
+            self._versions[version.number] = Version(version.number, "AVAILABLE", answering=answering, seen=files)
+        self._take_down(version)
+        _log.info("Version %d of %s is loaded again, for its files have changed", version.number, self.config.name)
+
     def _complain(self, complaint: str) -> None:
         """Log it once and not at every look."""
         if complaint != self._complaint:
             self._complaint = complaint
             _log.error("%s", complaint)
 
-    def _take_down(self, number: int) -> None:
-        version = self._versions[number]
+    def _take_down(self, version: Version) -> None:
         with self._lock:
             version.state = "UNLOADING"
         # Requests under way may take long, and the next version shall not wait for them.
-        threading.Thread(target=self._drain, args=(version,), name=f"unload-{number}").start()
+        threading.Thread(target=self._drain, args=(version,), name=f"unload-{version.number}").start()
 
     def _drain(self, version: Version) -> None:
         with self._lock:
@@ -180,7 +207,7 @@ def not_found(model: str, number: int | None) -> Refusal:
 
 
 def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal()
+    return name.isascii() and name.isdecimal() and int(name) <= _LARGEST
 
 
 def _files(directory: str) -> tuple[object, ...]:

@@ -4,7 +4,8 @@ Usage: fake_programs.py CALLS ARGUMENT ...
 
 Each call adds its arguments to the file CALLS as a line of JSON. As a server it answers the status route: the versions
 that $FAKE_STATES says, a JSON object of version to state; the second answer on, so that there is something to wait for.
-With $FAKE_DIES it ends at once. As docker, `info` and `image` answer unless $FAKE_DOCKER says `down`, and `run` serves.
+With $FAKE_DIES it ends at once, and once where the file $FAKE_DIES_ONCE is, which it then removes; $FAKE_ERROR is why
+a version is at its END. As docker, `info` and `image` answer unless $FAKE_DOCKER says `down`, and `run` serves.
 """
 
 import http.server
@@ -21,7 +22,9 @@ def main(calls: str, arguments: list[str]) -> int:
     if arguments[0] in ("info", "image", "pull", "stop", "rm"):
         return docker(calls, arguments)
     print("fake server starts", flush=True)
-    if os.environ.get("FAKE_DIES"):
+    if os.environ.get("FAKE_DIES") or os.path.exists(once := os.environ.get("FAKE_DIES_ONCE", "")):
+        if not os.environ.get("FAKE_DIES"):
+            os.remove(once)
         print("fake server cannot go on", flush=True)
         return 3
     with open(f"{calls}.pid", "w", encoding="utf-8") as file:
@@ -51,9 +54,12 @@ class Status(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         Status.answers += 1
-        states = json.loads(os.environ.get("FAKE_STATES", '{"1": "AVAILABLE"}')) if Status.answers > 1 else {}
+        if Status.answers == 1:
+            self.send_error(404)  # it has not looked for models yet
+            return
+        states = json.loads(os.environ.get("FAKE_STATES", '{"1": "AVAILABLE"}'))
         listed = [
-            {"version": version, "state": state, "status": {"error_code": "OK", "error_message": ""}}
+            {"version": version, "state": state, "status": {"error_code": "OK", "error_message": failure(state)}}
             for version, state in states.items()
         ]
         body = json.dumps({"model_version_status": listed}).encode()
@@ -63,6 +69,10 @@ class Status(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def failure(state: str) -> str:
+    return os.environ.get("FAKE_ERROR", "") if state == "END" else ""
 
 
 if __name__ == "__main__":

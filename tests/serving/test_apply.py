@@ -46,8 +46,9 @@ def shelf(root: Path, push: Callable[..., Path]) -> Shelf:
     return Shelf.of(Config(root=str(root)))
 
 
-def run(shelf: Shelf, change: apply.Change, sleeps: Sleeps | None = None) -> ServedModel:
-    return apply.apply(shelf, change, SETTINGS, "http://server", lambda _: None, Sleeps() if sleeps is None else sleeps)
+def run(shelf: Shelf, change: apply.Change, sleeps: Sleeps | None = None, **options: bool) -> ServedModel:
+    sleep = Sleeps() if sleeps is None else sleeps
+    return apply.apply(shelf, change, SETTINGS, "http://server", lambda _: None, sleep, **options)
 
 
 def test_without_a_server_the_file_is_written_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,7 @@ def test_a_withdrawn_version_is_loaded_before_its_label_moves(shelf: Shelf, monk
     monkeypatch.setattr(status, "states", server.states)
     after = run(shelf, release.promote, sleeps)
     assert after == ServedModel("char_rnn", shelf.base, All(), {"stable": 3, "canary": 3})
-    assert server.seen == [ServedModel("char_rnn", shelf.base, All(), {"stable": 2, "canary": 2})] * 4
+    assert server.seen[1:] == [ServedModel("char_rnn", shelf.base, All(), {"stable": 2, "canary": 2})] * 3
     assert sleeps[0] >= 2 * SETTINGS.config_poll_seconds  # servers that cannot be asked have seen it, too
 
 
@@ -98,3 +99,85 @@ def test_a_server_that_does_not_know_the_model_is_not_asked_further(
 ) -> None:
     monkeypatch.setattr(status, "states", lambda *_: {})
     assert run(shelf, release.promote).labels == {"stable": 3, "canary": 3}
+
+
+@pytest.mark.parametrize("answer", [None, {}])
+def test_a_server_that_was_named_must_know_the_model(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, answer: dict[int, VersionState] | None
+) -> None:
+    monkeypatch.setattr(status, "states", lambda *_: answer)
+    with pytest.raises(UserError, match="Received: --server-url http://server"):
+        run(shelf, release.promote, must_answer=True)
+    assert not Path(shelf.config_path).exists()
+
+
+def test_who_is_not_asked_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(status, "states", lambda *_: None)
+    apply.apply(shelf, release.promote, SETTINGS, "http://server", said.append, Sleeps())
+    assert said == ["no server answers at http://server: the labels are moved without asking"]
+
+
+class Busy:
+    """Answers with what is in the list, the last of it for ever."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+
+    def __call__(self, *_: str) -> dict[int, VersionState] | None:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("later", [status.Unclear("it answers with HTTP status 503"), None, {}])
+def test_no_label_moves_while_a_server_cannot_say(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, later: object) -> None:
+    monkeypatch.setattr(status, "states", Busy(status.Unclear("busy"), later))
+    with pytest.raises(UserError, match=r"version 2 .*(503|answers no more|does not know).* after 2 s"):
+        run(shelf, partial(release.promote, version=2))
+    assert not Path(shelf.config_path).exists()
+
+
+def test_a_busy_server_is_waited_for(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = {2: VersionState("AVAILABLE")}
+    monkeypatch.setattr(status, "states", Busy(status.Unclear("busy"), None, status.Unclear("busy"), loaded))
+    assert run(shelf, partial(release.promote, version=2)).labels["stable"] == 2
+
+
+def test_a_version_that_is_pushed_meanwhile_is_waited_for_as_well(
+    shelf: Shelf, push: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = {version: VersionState("AVAILABLE") for version in (1, 2, 3)}
+    asked: list[str] = []
+
+    def states(url: str, _: str) -> dict[int, VersionState]:
+        asked.append(url)
+        if len(asked) == 2:
+            push(4)
+        return loaded if len(asked) < 4 else loaded | {4: VersionState("END", "no graph")}
+
+    labels = {"stable": 1, "canary": 1}
+    model_config.update(shelf.config_path, "char_rnn", lambda _: ServedModel("char_rnn", shelf.base, All(), labels))
+    monkeypatch.setattr(status, "states", states)
+    with pytest.raises(UserError, match="version 4 .*no graph"):
+        run(shelf, release.promote)
+    assert model_config.read(shelf.config_path)[0].labels == labels
+
+
+def test_a_copy_is_not_labelled_in_the_place_of_its_original(shelf: Shelf, tmp_path: Path) -> None:
+    entry = ServedModel("char_rnn", str(tmp_path), All(), {"stable": 1, "canary": 1})
+    model_config.update(shelf.config_path, "char_rnn", lambda _: entry)
+    with pytest.raises(UserError, match=f"serves the versions in {tmp_path}.*Received: versions in {shelf.base}"):
+        run(shelf, release.promote)
+    assert model_config.read(shelf.config_path) == [entry]
+
+
+def test_another_name_of_the_same_directory_is_no_copy(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "states", lambda *_: None)
+    (tmp_path / "link").symlink_to(shelf.base)
+    entry = ServedModel("char_rnn", str(tmp_path / "link"), All(), {"stable": 1, "canary": 1})
+    model_config.update(shelf.config_path, "char_rnn", lambda _: entry)
+    assert run(shelf, release.promote).labels["stable"] == 3

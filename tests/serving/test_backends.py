@@ -88,3 +88,14 @@ def test_tf_serving_joins_requests_only_if_asked_for(program: Program) -> None:
     on = SETTINGS.model_copy(update={"batching": BatchingSettings(mode="on")})
     assert "--enable_batching=true" in backends.choose("auto", on, "/serving").command
     assert "--enable_batching=true" not in backends.choose("auto", SETTINGS, "/serving").command
+
+
+def test_other_files_may_lie_elsewhere(program: Program) -> None:
+    program("docker")
+    command = backends.choose("docker", SETTINGS, "/serving", "/fixed").command
+    mounts = [option for option in command if option.startswith("--mount=")]
+    assert mounts == [f"--mount=type=bind,source={place},target={place},readonly" for place in ("/serving", "/fixed")]
+    embedded = backends.choose("embedded", SETTINGS, "/serving", "/fixed").command
+    for chosen in (command, embedded):
+        assert "--monitoring_config_file=/fixed/monitoring.config" in chosen
+        assert "--model_config_file=/serving/models.config" in chosen

@@ -1,5 +1,8 @@
 """What an error says."""
 
+import copy
+import pickle
+
 import pytest
 
 from serving.client_errors import ClientError, ModelUnavailable, refusal
@@ -25,3 +28,14 @@ def test_a_refusal_can_be_told_from_other_failures() -> None:
     assert isinstance(error, ClientError)
     assert (error.status, error.message) == (404, "not here.")
     assert str(error) == "The server answered 404: not here. Received from: http://x"
+
+
+def test_a_refusal_can_be_copied_and_pickled() -> None:
+    error = ModelUnavailable(404, "not here.", "http://x")
+    for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (type(again), str(again), again.status, again.message) == (
+            ModelUnavailable,
+            str(error),
+            404,
+            "not here.",
+        )

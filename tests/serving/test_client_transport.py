@@ -1,5 +1,7 @@
 """Addresses, time-outs and what httpx's errors mean; a real connection is used in test_client.py."""
 
+import socketserver
+import threading
 from typing import Any
 
 import httpx
@@ -11,6 +13,12 @@ from serving.client_protocol import Answer, Lost
 GOOD: dict[str, Any] = {"url": "http://x", "model": "m", "version": None, "label": None, "retries": 1}
 
 
+class Greeting(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        self.rfile.readline()
+        self.wfile.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -19,8 +27,15 @@ GOOD: dict[str, Any] = {"url": "http://x", "model": "m", "version": None, "label
         ("url", "http://"),
         ("url", "http://x:port"),
         ("url", "http://x/?a=b"),
+        ("url", "http://x:99999"),
+        ("url", "http://x:0"),
         ("model", ""),
+        ("model", "."),
+        ("model", ".."),
         ("label", ""),
+        ("label", ".."),
+        ("version", "newest"),
+        ("retries", None),
         ("version", -1),
         ("version", 2**63),
         ("retries", -1),
@@ -36,10 +51,20 @@ def test_version_and_label_exclude_each_other() -> None:
         transport.protocol("http://x", "m", 1, "stable", 1)
 
 
-@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan")])
-def test_a_time_out_is_above_zero(timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf"), 1e10, "5", None])
+def test_a_time_out_is_above_zero_and_has_an_end(timeout: Any) -> None:
     with pytest.raises(ValueError, match="timeout"):
         transport.options(transport.protocol(**GOOD), timeout, None)
+
+
+def test_the_longest_time_out_can_be_waited_for() -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), Greeting) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        protocol = transport.protocol(**{**GOOD, "url": f"http://127.0.0.1:{server.server_address[1]}"})
+        with httpx.Client(**transport.options(protocol, 1e6, None)) as client:
+            assert client.get(protocol.base).status_code == 204
+        thread.join()
 
 
 @pytest.mark.parametrize(

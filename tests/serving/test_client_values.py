@@ -1,6 +1,9 @@
 """What the client refuses before anything is sent, and how values are derived."""
 
+import copy
 import math
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +22,9 @@ GOOD: dict[str, Any] = {"rows": 2, "num_chars": 5, "temperature": 1, "top_k": 0,
         ("temperature", -0.1),
         ("temperature", math.nan),
         ("temperature", 101),
+        ("temperature", "a"),
+        ("temperature", None),
+        ("temperature", 10**400),
         ("top_k", -1),
         ("top_k", 2**31),
         ("seed", 2**63 - 1),  # the second row's would be too large
@@ -47,7 +53,7 @@ def test_a_row_is_what_the_signature_takes() -> None:
     assert isinstance(row["temperature"], float)
 
 
-@pytest.mark.parametrize("bad", ["a\ud800", ["fine", "\udcff"], [b"bytes"], [None]])
+@pytest.mark.parametrize("bad", ["a\ud800", ["fine", "\udcff"], [b"bytes"], [None], None, 7])
 def test_texts_must_be_unicode(bad: Any) -> None:
     with pytest.raises(ValueError, match="prompt"):
         texts_of(bad, "prompt")
@@ -56,6 +62,12 @@ def test_texts_must_be_unicode(bad: Any) -> None:
 def test_text_is_text_with_a_seed() -> None:
     text = Generated("abc", 4)
     assert (text, text.seed, text + "d") == ("abc", 4, "abcd")
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda text: pickle.loads(pickle.dumps(text))])
+def test_text_can_be_copied_and_pickled(again: Callable[[Generated], Generated]) -> None:
+    text = again(Generated("abc", 4))
+    assert (type(text), text, text.seed) == (Generated, "abc", 4)
 
 
 def test_figures_of_a_score() -> None:

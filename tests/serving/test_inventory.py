@@ -11,6 +11,7 @@ from pipeline.config import Config
 from serving import inventory
 from serving.inventory import Shelf
 from serving.model_config import ServedModel, Specific
+from serving.status import VersionState
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_a_version_loses_its_number_before_it_loses_a_file(
     push(1)
     rmtree = shutil.rmtree
 
-    def killed(path: Path, ignore_errors: bool = False) -> None:
+    def killed(path: Path) -> None:
         if Path(path).exists():
             raise KeyboardInterrupt
 
@@ -95,3 +96,57 @@ def test_a_version_loses_its_number_before_it_loses_a_file(
     monkeypatch.setattr(shutil, "rmtree", rmtree)
     inventory.remove_leftovers(shelf.base)
     assert list(Path(shelf.base).iterdir()) == []
+
+
+def test_what_tf_serving_takes_for_no_number_is_no_version(push: Callable[..., Path], shelf: Shelf) -> None:
+    push(2**63 - 1)
+    for name in (str(2**63), "9" * 30, "\u0663", "-1"):
+        push(1).rename(Path(shelf.base) / name)
+    assert inventory.whole_versions(shelf.base) == [2**63 - 1]
+
+
+def test_numbers_may_begin_with_zeros(push: Callable[..., Path], shelf: Shelf) -> None:
+    push(2).rename(Path(shelf.base) / "0002")
+    assert inventory.directories(shelf.base) == {2: Path(shelf.base) / "0002"}
+    push(2)
+    assert inventory.directories(shelf.base) == {2: Path(shelf.base) / "2"}
+
+
+def test_of_a_link_only_the_link_is_deleted(push: Callable[..., Path], shelf: Shelf, tmp_path: Path) -> None:
+    push(1).rename(tmp_path / "elsewhere")
+    (Path(shelf.base) / "1").symlink_to(tmp_path / "elsewhere")
+    inventory.delete(shelf.base, 1)
+    assert list(Path(shelf.base).iterdir()) == []
+    assert (tmp_path / "elsewhere" / "saved_model.pb").exists()
+
+
+def test_a_leftover_that_cannot_be_deleted_does_not_keep_the_others(
+    push: Callable[..., Path], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is forbidden really: deleting the first one raises the error of a directory of another user."""
+    for version in (1, 2):
+        push(version).rename(Path(shelf.base) / f".withdrawn-{version}")
+    (Path(shelf.base) / ".withdrawn-3").symlink_to("nowhere")
+    rmtree = shutil.rmtree
+
+    def foreign(path: Path) -> None:
+        if path.name == ".withdrawn-1":
+            raise PermissionError(13, "Permission denied", str(path))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", foreign)
+    (failure,) = inventory.remove_leftovers(shelf.base)
+    assert failure.filename == f"{shelf.base}/.withdrawn-1"
+    assert [path.name for path in Path(shelf.base).iterdir()] == [".withdrawn-1"]
+
+
+def test_the_default_is_what_the_server_has_loaded(push: Callable[..., Path], shelf: Shelf) -> None:
+    for version in (1, 2, 3):
+        push(version)
+    states = {1: VersionState("AVAILABLE"), 2: VersionState("END", "no graph")}
+    listed = inventory.versions(shelf, None, states)
+    assert [(one.number, one.served, one.default, one.state, one.error) for one in listed] == [
+        (1, True, True, "AVAILABLE", ""),
+        (2, True, False, "END", "no graph"),
+        (3, True, False, "not loaded", ""),
+    ]

@@ -141,6 +141,23 @@ def test_being_asked_to_end_is_an_interrupt(number: signal.Signals) -> None:
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with launcher.interrupts():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_port_is_given_once(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with pytest.raises(UserError, match=rf"Received: serving\.rest_port={port} and serving\.playground_port={port}"):
+        launcher.check_ports("127.0.0.1", {"serving.rest_port": port, "serving.playground_port": port})
+
+
 def test_a_taken_port_is_one_paragraph(free_port: Callable[[], int]) -> None:
     launcher.check_ports("127.0.0.1", {"serving.rest_port": free_port()})
     with socket.socket() as taken:

@@ -126,6 +126,39 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".models.config.lock", "models.config"]
 
 
+def test_what_fails_afterwards_is_not_taken_for_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "models.config")
+
+    def fail() -> None:
+        raise PermissionError(13, "of something else")
+
+    with pytest.raises(PermissionError, match="of something else"):
+        model_config.update(path, "char_rnn", lambda _: MODEL, fail)
+    assert model_config.read(path) == [MODEL]
+
+
+def test_a_server_of_another_user_can_read_what_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    before = os.umask(0o077)
+    try:
+        model_config.write_whole(str(path), "new")
+        assert path.stat().st_mode & 0o777 == 0o644
+        path.chmod(0o640)
+        model_config.write_whole(str(path), "changed")
+        assert path.stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only the superuser gives files away")
+def test_the_owner_stays(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    path.touch()
+    os.chown(path, 1000, 1001)
+    model_config.write_whole(str(path), "changed")
+    assert (path.stat().st_uid, path.stat().st_gid) == (1000, 1001)
+
+
 def _add_labels(path: str, prefix: str) -> None:
     for number in range(20):
 

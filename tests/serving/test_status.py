@@ -1,13 +1,14 @@
 """The status route is read as TF Serving answers it; whatever else answers there is no model server."""
 
 import http.server
+import socket
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from serving import status
-from serving.status import VersionState
+from serving.status import Unclear, VersionState
 
 ANSWER: dict[str, object] = {}
 
@@ -45,19 +46,38 @@ def test_states_come_with_their_errors(url: str) -> None:
     assert ANSWER["path"] == "/v1/models/char_rnn"
 
 
+@pytest.mark.parametrize("body", ['{"error": "Could not find any versions of model char_rnn"}', "<html>", ""])
+def test_a_server_that_does_not_know_the_model_has_no_states(url: str, body: str) -> None:
+    ANSWER.update(code=404, body=body)
+    assert status.states(url, "char_rnn") == {}
+
+
 @pytest.mark.parametrize(
     ("code", "body"),
     [
-        (404, '{"error": "Could not find"}'),
+        (503, '{"error": "busy"}'),
+        (500, ""),
+        (400, '{"error": "Malformed request"}'),
         (200, "<html>"),
         (200, "[]"),
         (200, "{}"),
         (200, '{"model_version_status": [3]}'),
+        (200, '{"model_version_status": []}'),
     ],
 )
-def test_what_does_not_know_the_model_has_no_states(url: str, code: int, body: str) -> None:
+def test_a_server_that_cannot_say_is_not_one_without_the_model(url: str, code: int, body: str) -> None:
     ANSWER.update(code=code, body=body)
-    assert status.states(url, "char_rnn") == {}
+    with pytest.raises(Unclear, match=str(code) if code != 200 else "not the status of a model"):
+        status.states(url, "char_rnn")
+
+
+def test_a_server_too_busy_to_answer_is_there_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "_SECONDS", 0.1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(Unclear, match="does not answer"):
+            status.states(f"http://127.0.0.1:{silent.getsockname()[1]}", "m")
 
 
 def test_where_nothing_listens_there_is_no_answer(
@@ -65,7 +85,8 @@ def test_where_nothing_listens_there_is_no_answer(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # not used
     assert status.states(f"http://127.0.0.1:{free_port()}", "m") is None
-    assert status.states("nonsense", "m") is None
+    for mistyped in ("nonsense", "127.0.0.1:8501", "http:/127.0.0.1", ""):
+        assert status.states(mistyped, "m") is None
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,12 @@ def labels(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[int, tuple[list
 
 def test_promote_and_roll_back(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("promote", "2") == 0
-    assert capsys.readouterr().out == "char_rnn: stable is 2, canary is 3; requests without a label reach 3\n"
+    asked, said = capsys.readouterr().out.splitlines()
+    assert asked.endswith(": the labels are moved without asking")
+    assert said == "char_rnn: stable is 2, canary is 3; requests without a label reach 3"
     assert run("rollback", "--to", "2") == 0
-    said = "char_rnn: stable is 2, canary is 2; requests without a label reach 2; not served: 3\n"
-    assert capsys.readouterr().out == said
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == "char_rnn: stable is 2, canary is 2; requests without a label reach 2; not served: 3"
     assert run("rollback") == 0
     assert labels(run, capsys) == {1: (["canary", "stable"], True), 2: ([], False), 3: ([], False)}
 
@@ -46,4 +48,14 @@ def test_a_mistake_is_one_paragraph_and_code_2(run: Run, root: Path, capsys: pyt
     error = capsys.readouterr().err
     assert error.startswith("error: No version of the model poems has been pushed")
     assert error.count("\n") == 1
+    assert not (root / "serving" / "models.config").exists()
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:{port}", "http://127.0.0.1:{port}", "http://127.0.0.1:{port}/wrong"])
+def test_a_mistyped_address_moves_no_label(
+    run: Run, root: Path, url: str, free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = url.format(port=free_port())
+    assert run("promote", "1", "--server-url", url) == 2
+    assert f"Received: --server-url {url}\n" in capsys.readouterr().err
     assert not (root / "serving" / "models.config").exists()

@@ -1,6 +1,9 @@
 """Which model answers: a named server, the default address, the newest pushed version, or a checkpoint."""
 
 import argparse
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,11 @@ import pytest
 
 from components.errors import UserError
 from pipeline.config import Config
+from serving import model_config
 from serving.client import Client
 from serving.commands import model_source, places
 from serving.local_model import LocalModel
+from serving.model_config import ServedModel, Specific
 
 
 def parsed(*arguments: str) -> tuple[argparse.Namespace, Config]:
@@ -35,21 +40,68 @@ def test_the_default_address_if_it_serves_the_model(served: Any) -> None:
         assert where == f"tiny (newest version) at {served.url}"
 
 
-def test_else_the_newest_pushed_version(served: Any) -> None:
+def test_else_the_newest_pushed_version(served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     how: Any = {"num_chars": 40, "seed": 4}
     with Client(served.url, served.model) as client:
         expected = client.generate(["A"], **how)
-    arguments = ["--model", "tiny", "--root", served.root, "--set"]
-    with model_source.chosen(*parsed(*arguments, NOBODY)) as (model, where):
+    monkeypatch.chdir(tmp_path)
+    Path("output").symlink_to(served.root)  # the default root
+    with model_source.chosen(*parsed("--model", "tiny", "--set", NOBODY)) as (model, where):
         assert isinstance(model, LocalModel)
         assert where == "tiny (version 3) in this process"
         assert model.generate(["A"], **how) == expected
     # A server that serves other models only is no help.
     with (
         pytest.raises(UserError, match="nothing serves char_rnn"),
-        model_source.chosen(*parsed("--root", served.root, "--set", port(served.url))),
+        model_source.chosen(*parsed("--set", port(served.url))),
     ):
         pass
+
+
+@pytest.mark.parametrize("option", ["--root", "--serving-dir"])
+def test_a_directory_that_is_named_goes_before_the_default_server(option: str, served: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "serving" if option == "--root" else tmp_path
+    shutil.copytree(Path(served.root) / "serving" / "tiny" / "3", folder / "tiny" / "0008")
+    arguments = ["--model", "tiny", option, str(tmp_path), "--set", port(served.url)]
+    with model_source.chosen(*parsed(*arguments)) as (model, where):
+        assert isinstance(model, LocalModel)
+        assert where == "tiny (version 8) in this process"
+    with model_source.chosen(*parsed(*arguments, "--url", served.url)) as (model, where):
+        assert isinstance(model, Client)
+
+
+@pytest.fixture
+def chosen_directory(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The directory that would be loaded."""
+    loaded: list[str] = []
+    monkeypatch.setattr(LocalModel, "load", loaded.append)
+
+    def choose(*arguments: str) -> str:
+        with model_source.chosen(*parsed(*arguments)):
+            return Path(loaded[-1]).name
+
+    return choose
+
+
+def test_a_withdrawn_version_is_not_asked(
+    root: Path, push: Callable[..., Path], chosen_directory: Callable[..., str]
+) -> None:
+    for version in (1, 2, 3):
+        push(version)
+    where = ("--root", str(root))
+    assert chosen_directory(*where) == "3"
+    entry = ServedModel("char_rnn", str(root / "serving" / "char_rnn"), Specific((1, 2)), {"stable": 1, "lost": 9})
+    config = root / "serving" / "models.config"
+    config.write_text(model_config.merged("", entry))
+    assert chosen_directory(*where) == "2"
+    assert chosen_directory(*where, "--label", "stable") == "1"
+    assert chosen_directory(*where, "--version", "3") == "3"
+    for label, words in (("beta", "there are: lost, stable. Set one"), ("lost", "Received: version 9 in models")):
+        with pytest.raises(UserError, match=words):
+            chosen_directory(*where, "--label", label)
+    config.write_text(model_config.merged("", replace(entry, policy=Specific((9,)))))
+    with pytest.raises(UserError, match="No version of char_rnn is served"):
+        chosen_directory(*where)
 
 
 def test_a_version_that_was_not_pushed(pushed: str) -> None:
@@ -61,7 +113,7 @@ def test_a_version_that_was_not_pushed(pushed: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--label", "stable", "--set", NOBODY], "Received: --label stable"),
+        (["--label", "stable", "--root", "/nowhere"], "Received: /nowhere/serving/char_rnn"),
         (["--checkpoint", "--url", "http://x", "--version", "1"], "--url and --version"),
         (["--set", NOBODY, "--root", "/nowhere"], "/nowhere/serving/char_rnn"),
         (["--checkpoint", "/nowhere"], "no checkpoint"),

@@ -1,5 +1,6 @@
 """`prune` deletes directories, and a full disk cannot keep it from it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,4 +75,37 @@ def test_on_a_full_disk_room_can_be_made(base: Path, monkeypatch: pytest.MonkeyP
 def test_something_is_always_kept(base: Path, keep: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(base, keep) == 2
     assert f"Received: --keep {keep}" in capsys.readouterr().err
+    assert len(names(base)) == 5
+
+
+def test_what_cannot_be_deleted_is_named_and_keeps_nothing_else(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is forbidden really: deleting version 2 raises the error of a directory of another user."""
+    rmtree = shutil.rmtree
+
+    def foreign(path: Path) -> None:
+        if path.name == ".withdrawn-2":
+            raise PermissionError(13, "Permission denied", str(path / "variables"))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", foreign)
+    for keep, deleted, left in ((2, "1, 2, 3", "4, 10"), (1, "4", "10")):
+        assert run(base, keep) == 2
+        said = capsys.readouterr()
+        assert said.out == f"deleted: {deleted}; left: {left}\n"
+        assert said.err.endswith(f"Received: {base}/.withdrawn-2/variables: Permission denied\n")
+        assert "models.config" not in said.err
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    assert run(base, 1) == 0
+    assert names(base) == ["10"]
+
+
+def test_nothing_of_a_copy_is_deleted_while_the_original_is_served(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = model_config.path_in(str(base.parent))
+    model_config.update(path, "char_rnn", lambda _: ServedModel("char_rnn", str(tmp_path), All(), {"stable": 10}))
+    assert run(base, 1) == 2
+    assert f"Received: versions in {base}\n" in capsys.readouterr().err
     assert len(names(base)) == 5

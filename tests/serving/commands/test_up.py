@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from serving import model_config
@@ -23,15 +24,15 @@ Up = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def ports(free_port: Callable[[], int]) -> list[str]:
-    return ["--port", str(free_port()), "--set", f"serving.grpc_port={free_port()}", "--no-playground"]
+    return ["--port", str(free_port()), "--set", f"serving.grpc_port={free_port()}"]
 
 
 @pytest.fixture
 def up(root: Path, ports: list[str]) -> Iterator[Up]:
     with contextlib.ExitStack() as started:
 
-        def start(*arguments: str) -> "subprocess.Popen[str]":
-            command = [sys.executable, "-u", "-m", "serving", "up", "--root", str(root), *ports, *arguments]
+        def start(*arguments: str, page: tuple[str, ...] = ("--no-playground",)) -> "subprocess.Popen[str]":
+            command = [sys.executable, "-u", "-m", "serving", "up", "--root", str(root), *ports, *page, *arguments]
             process = subprocess.Popen(
                 command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
@@ -141,8 +142,79 @@ def test_a_server_that_dies_is_started_again_until_it_dies_too_often(
     assert "It ended 5 times in 5 minutes: giving up." in said
 
 
+def test_a_death_while_it_loads_is_one_of_the_five(
+    up: Up, push: Callable[..., Path], program: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(1)
+    pid = Path(f"{program('tensorflow_model_server')}.pid")
+    monkeypatch.setenv("FAKE_DIES_ONCE", str(tmp_path / "dies"))
+    process = up()
+    read_until(process, "Ctrl-C stops")
+    (tmp_path / "dies").touch()
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    said = read_until(process, "version 1: AVAILABLE")
+    assert said.index("ended with exit code -9") < said.index("ended with exit code 3")
+    assert said.count("starting it again") == 2
+
+
+def test_the_page_is_kept_running(
+    up: Up, push: Callable[..., Path], program: Callable[[str], Path], free_port: Callable[[], int], root: Path
+) -> None:
+    push(1)
+    program("tensorflow_model_server")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = up(page=("--set", f"serving.playground_port={port}", "--allowed-host", "gpu-7"))
+    said = read_until(process, "Ctrl-C stops")
+    assert f"playground: {url}\nits log: {root}/logs/playground.log\n" in said
+    status = {
+        name: httpx.get(url, headers={"Host": f"{name}:{port}"}, trust_env=False).status_code
+        for name in ("gpu-7", "gpu-8")
+    }
+    assert status["gpu-7"] == 200
+    assert status["gpu-8"] >= 400
+    os.kill(child_of(process.pid, "serving.playground"), signal.SIGKILL)
+    assert "The playground ended with exit code -9" in read_until(process, f"playground: {url}")
+    assert httpx.get(url, trust_env=False).status_code == 200
+
+
+def child_of(parent: int, words: str) -> int:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    (child,) = (int(child) for child in children if words in Path(f"/proc/{child}/cmdline").read_text())
+    return child
+
+
+def test_nohup_keeps_it_running(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
+    push(1)
+    program("tensorflow_model_server")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits it, as nohup's does
+    try:
+        process = up()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    read_until(process, "Ctrl-C stops")
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.0)
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+def test_a_first_entry_labels_what_could_be_loaded(
+    up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (1, 2):
+        push(version)
+    program("tensorflow_model_server")
+    monkeypatch.setenv("FAKE_STATES", '{"2": "END", "1": "AVAILABLE"}')
+    monkeypatch.setenv("FAKE_ERROR", "no graph")
+    process = up()
+    assert "version 2: END (no graph)" in read_until(process, "Ctrl-C stops")
+    assert model_config.read(str(root / "serving" / "models.config"))[0].labels == {"stable": 1, "canary": 1}
+
+
 def test_nothing_was_pushed_yet(root: Path, ports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["up", "--root", str(root), *ports]) == 2
+    assert main(["up", "--root", str(root), *ports, "--no-playground"]) == 2
     assert "python local_runner.py" in capsys.readouterr().err
     assert not root.exists()
 

@@ -3,21 +3,25 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from serving import model_config
 from serving.__main__ import main
+from serving.model_config import ServedModel
 
 
 def test_the_table_shows_what_is_known(
-    root: Path, push: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    root: Path, push: Callable[..., Path], free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    nowhere = ["--set", f"serving.rest_port={free_port()}"]
     push(9, perplexity=4.7112)
     push(10, perplexity=3.8211)
     (root / "serving" / "char_rnn" / "11").mkdir()
-    assert main(["promote", "9", "--root", str(root), "--server-url", "http://127.0.0.1:9"]) == 0
+    assert main(["promote", "9", "--root", str(root), *nowhere]) == 0
     capsys.readouterr()
-    assert main(["versions", "--root", str(root)]) == 0
+    assert main(["versions", "--root", str(root), *nowhere]) == 0
     title, header, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
     assert title == ["char_rnn", "in", str(root / "serving" / "char_rnn")]
     assert header == ["version", "labels", "state", "perplexity", "bits", "size", "pushed", "corpus"]
@@ -29,15 +33,52 @@ def test_the_table_shows_what_is_known(
     ]
 
 
-def test_json_is_what_a_script_reads(root: Path, push: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_answers_says_what_is_loaded(
+    root: Path, push: Callable[..., Path], script: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server is a stand-in that plays a script."""
+    for version in (1, 2, 3):
+        push(version)
+    listed = [
+        {"version": "2", "state": "END", "status": {"error_code": "UNKNOWN", "error_message": "no graph"}},
+        {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}},
+    ]
+    command = ["versions", "--root", str(root), "--set", f"serving.rest_port={script.url.rpartition(':')[2]}"]
+    script.then(200, {"model_version_status": listed})
+    assert main(command) == 0
+    _, told, _, first, second, third = capsys.readouterr().out.splitlines()
+    assert told == f"states as told by {script.url}"
+    assert "served, default" in first
+    assert "failed: no graph" in second
+    assert "not loaded" in third
+    script.then(503, {"error": "busy"})
+    assert main(command) == 0
+    assert "states as told" not in capsys.readouterr().out
+
+
+def test_a_copy_is_called_one(
+    root: Path, push: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     push(1)
-    assert main(["versions", "--json", "--root", str(root)]) == 0
+    path = str(root / "serving" / "models.config")
+    model_config.update(path, "char_rnn", lambda _: ServedModel("char_rnn", str(tmp_path)))
+    assert main(["versions", "--root", str(root)]) == 0
+    assert f"serves the versions in {tmp_path}" in capsys.readouterr().out
+
+
+def test_json_is_what_a_script_reads(
+    root: Path, push: Callable[..., Path], free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    push(1)
+    assert main(["versions", "--json", "--root", str(root), "--set", f"serving.rest_port={free_port()}"]) == 0
     assert json.loads(capsys.readouterr().out) == [
         {
             "number": 1,
             "whole": True,
             "served": True,
             "default": True,
+            "state": None,
+            "error": "",
             "labels": [],
             "bytes": 10,
             "perplexity": 4.5,

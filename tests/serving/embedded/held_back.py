@@ -15,7 +15,8 @@ from serving.embedded.signature import Signature, TensorInfo
 from serving.embedded.statuses import Refusal, invalid
 
 TEXT = TensorInfo("string", "DT_STRING", "x:0", (-1,))
-URL = "/v1/models/m:predict"
+MODEL = "/v1/models/m"
+URL = f"{MODEL}:predict"
 BODY = b'{"instances": ["a"]}'
 LIMITS = Limits(timeout_seconds=5.0, body_bytes=10_000, requests=3)
 

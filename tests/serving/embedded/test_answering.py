@@ -104,15 +104,19 @@ def test_a_text_that_would_fill_the_memory_is_refused(answering: Answering) -> N
     for large in (texts("a" * 600_000), texts("a" * 30_000, *[""] * 100)):
         with pytest.raises(Refusal, match="characters in") as caught:
             asyncio.run(answering.run("score", {"text": large}))
-        assert caught.value.http == 429
+        assert caught.value.http == 400  # for good: nobody shall send it again
 
 
 def test_a_model_of_another_kind_is_answered_without_batching(export_dir: Path) -> None:
     loaded = Loaded(str(export_dir))
     loaded.limits = None
     with ThreadPoolExecutor(1) as alone:
-        answering = Answering(loaded, alone, 8, 100)
+        seconds: list[float] = []
+        answering = Answering(loaded, alone, 8, 100, seconds.append)
+        assert not answering.batched
         inputs = {"prompt": texts("The"), **controls(9)}
         outputs = asyncio.run(answering.run("generate", inputs))
         np.testing.assert_array_equal(outputs["text"], loaded.run("generate", inputs)["text"])
+        assert len(seconds) == 1
+        assert seconds[0] > 0
         answering.close()

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from serving.embedded.app import Limits
-from tests.serving.embedded.held_back import BODY, URL, Served, run
+from tests.serving.embedded.held_back import BODY, MODEL, URL, Served, run
 
 
 def error(response: httpx.Response, status: int) -> str:
@@ -141,6 +141,9 @@ def test_too_many_at_the_same_time() -> None:
         busy = [asyncio.ensure_future(served.post()) for _ in range(3)]
         await served.until_running(3)
         assert "answering 3 requests already" in error(await served.post(), 503)
+        # Whoever probes the server or moves a label is answered as if it were idle.
+        for url, status in ((MODEL, 200), (f"{MODEL}/metadata", 200), ("/v1/models/x", 404)):
+            assert (await served.client.get(url)).status_code == status
         served.model.may_go.set()
         assert {(await one).status_code for one in busy} == {200}
         assert (await served.post()).status_code == 200

@@ -36,6 +36,8 @@ def test_signatures_and_limits_are_the_exports(loaded: Loaded) -> None:
     assert set(loaded.signatures) == promised | initial
     assert loaded.limits is not None
     assert (loaded.limits.num_chars, loaded.limits.max_chars) == (40, 5_000)
+    assert loaded.warm_up_seconds is not None
+    assert loaded.warm_up_seconds > 0
     state = loaded.signature("generate_from_state").inputs["state"]
     assert (state.dtype, state.enum, state.shape) == ("float", "DT_FLOAT", (-1, loaded.limits.state_size))
     with pytest.raises(Refusal, match='Serving signature name: "x" not found in signature def'):
@@ -133,6 +135,6 @@ def test_a_model_without_warm_up_and_limits_is_served_all_the_same(copy: Path) -
     (copy / warmup.PLACE).unlink()
     (copy / limits.PLACE).unlink()
     one = Loaded(str(copy))
-    assert one.limits is None
+    assert (one.limits, one.warm_up_seconds) == (None, None)
     assert len(one.run("serving_default", prompts(b"a", b"b"))["text"]) == 2
     one.close()

@@ -55,11 +55,14 @@ def test_only_requests_that_succeeded_are_timed() -> None:
     assert f"{PREFIX}request_latency_count" not in samples(metrics)
 
 
-def test_loads_are_timed() -> None:
+def test_warm_ups_and_graphs_are_timed() -> None:
     metrics = Metrics()
-    metrics.loaded("m", 1.5)
-    found = samples(metrics)[f"{PREFIX}model_warmup_latency_sum"]
-    assert found == {(("model_path", "m"), ("status", "OK")): 1.5e6}
+    metrics.warmed_up("/models/m/1", 1.5)
+    metrics.ran("m", 0.25)
+    found = samples(metrics)
+    assert found[f"{PREFIX}model_warmup_latency_sum"] == {(("model_path", "/models/m/1"), ("status", "OK")): 1.5e6}
+    labels = (("API", "Predict"), ("model_name", "m"), ("runtime", "TF1"))
+    assert found[f"{PREFIX}runtime_latency_sum"] == {labels: 0.25e6}
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "é", ""])

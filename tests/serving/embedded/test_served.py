@@ -23,6 +23,7 @@ class Loader:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.broken: dict[int, Exception] = {}
+        self.batched = True
 
     def __call__(self, name: str, directory: str) -> Any:
         number = int(Path(directory).name)
@@ -30,12 +31,12 @@ class Loader:
         if number in self.broken:
             raise self.broken[number]
         self.events.append(f"load {number}")
-        return Loaded(self.events, number)
+        return Loaded(self.events, number, self.batched)
 
 
 class Loaded:
-    def __init__(self, events: list[str], number: int) -> None:
-        self.events, self.number = events, number
+    def __init__(self, events: list[str], number: int, batched: bool) -> None:
+        self.events, self.number, self.batched = events, number, batched
 
     def close(self) -> None:
         self.events.append(f"close {self.number}")
@@ -93,9 +94,10 @@ def test_the_newest_is_served_and_the_old_one_goes_after_it_has_come(model: Mode
 
 
 def test_names_that_are_no_numbers_are_no_versions(model: Model) -> None:
-    for name in (".incoming-7", "8.tmp", "-9", "١", "x"):
+    for name in (".incoming-7", "8.tmp", "-9", "١", "x", str(2**63), "9" * 200):
         (model.base / name).mkdir()
     assert model.push(1).look() == {1: "AVAILABLE"}
+    assert model.push(2**63 - 1).look() == {2**63 - 1: "AVAILABLE", 1: "END"}
 
 
 def test_leading_zeros_mean_nothing(model: Model) -> None:
@@ -141,6 +143,29 @@ def test_a_failed_version_is_tried_again_after_a_while(model: Model, monkeypatch
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.0)
     del model.loader.broken[1]
     assert model.look() == {1: "AVAILABLE"}
+
+
+def test_a_version_whose_last_files_come_late_is_loaded_again_without_a_gap(model: Model) -> None:
+    model.loader.batched = False
+    model.push(1).look()
+    assert model.look() == {1: "AVAILABLE"}
+    assert model.loader.events == ["try 1", "load 1"]  # nothing has changed
+    model.loader.broken[1] = Refusal("INVALID_ARGUMENT", "half a warm-up")
+    (model.base / "1" / "late").write_text("half")
+    assert [model.look(), model.look()] == [{1: "AVAILABLE"}] * 2
+    assert model.loader.events == ["try 1", "load 1", "try 1"]
+    del model.loader.broken[1]
+    model.loader.batched = True
+    (model.base / "1" / "late").write_text("whole now")
+    with model.served.use() as (_, before):
+        assert model.look() == {1: "AVAILABLE"}
+        with model.served.use(1) as (_, after):
+            assert (before.batched, after.batched) == (False, True)
+        assert "close 1" not in model.loader.events
+    until(lambda: model.loader.events[2:] == ["try 1", "try 1", "load 1", "close 1"])
+    (model.base / "1" / "late").write_text("and more")
+    assert model.look() == {1: "AVAILABLE"}
+    assert model.loader.events[-1] == "close 1"  # what is batched is not looked at again
 
 
 def test_a_complaint_is_made_once(model: Model, caplog: pytest.LogCaptureFixture) -> None:
