@@ -62,6 +62,7 @@ class Pods(_Section):
     ExampleValidator: PodSettings = PodSettings()
     AnomalyGate: PodSettings = PodSettings()
     Transform: PodSettings = PodSettings()
+    Tuner: TrainerPod = TrainerPod()
     Trainer: TrainerPod = TrainerPod()
     LastBlessed: PodSettings = PodSettings()
     Evaluator: PodSettings = PodSettings()
