@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,28 @@ class Curves:
 
 def read(directory: str) -> Curves | None:
     """The curves in the event files below a directory; None if there is none."""
-    from tensorboard.backend.event_processing import event_accumulator
-    from tensorflow import make_ndarray  # TensorBoard's own fails with NumPy 2
-
     found: dict[str, dict[int, float]] = {TRAIN: {}, EVALUATION: {}}
-    for folder in sorted({str(path.parent) for path in Path(directory).rglob("events.out.tfevents.*")}):
-        events = event_accumulator.EventAccumulator(folder, size_guidance={event_accumulator.TENSORS: 0})
-        events.Reload()
-        for tag in set(found) & set(events.Tags()["tensors"]):
-            for event in events.Tensors(tag):
-                found[tag][event.step] = float(make_ndarray(event.tensor_proto))
+    for path in sorted(Path(directory).rglob("events.out.tfevents.*"), key=lambda path: path.name):
+        for tag, step, value in _scalars(str(path)):
+            if tag in found:
+                found[tag][step] = value
     curves = Curves(*(sorted(points.items()) for points in found.values()))
     return curves if curves.train or curves.evaluation else None
+
+
+def _scalars(path: str) -> Iterator[tuple[str, int, float]]:
+    """Tag, step and value of each scalar in an event file; a file that a kill cut off is read as far as it goes."""
+    import tensorflow as tf
+    from tensorflow.core.util import event_pb2
+
+    try:
+        for record in tf.data.TFRecordDataset(path):
+            event = event_pb2.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    yield value.tag, event.step, float(tf.make_ndarray(value.tensor))
+    except tf.errors.DataLossError:
+        return
 
 
 def draw(curves: Curves, path: str, title: str, threshold: float) -> None:

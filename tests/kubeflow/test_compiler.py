@@ -130,9 +130,7 @@ def test_resources_are_set_for_every_component_the_ingest_included(kfp: list[Any
 
 def test_every_component_has_settings_of_its_pod(kfp: list[Any]) -> None:
     tuned = {"default", "Tuner"}  # the Tuner is off unless asked for
-    assert spec.tasks(kfp[0]).keys() | tuned == Pods.model_fields.keys(), (
-        "add the component to pipeline.cluster.Pods"
-    )
+    assert spec.tasks(kfp[0]).keys() | tuned == Pods.model_fields.keys(), "add the component to pipeline.cluster.Pods"
 
 
 def test_nothing_is_cached_and_there_is_no_driver_resolver_or_condition(kfp: list[Any], vertex: list[Any]) -> None:

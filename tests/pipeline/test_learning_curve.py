@@ -24,6 +24,13 @@ def test_scalars_of_all_files_are_read_and_a_step_done_again_counts_once(tmp_pat
     assert curves == Curves([(1, 4.0), (20, 3.0), (40, 2.25), (60, 2.0)], [(40, 2.75)])
 
 
+def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    write(tmp_path, learning_curve.TRAIN, [(1, 4.0), (20, 3.0)])
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-5])
+    assert learning_curve.read(str(tmp_path)) == Curves([(1, 4.0)], [])
+
+
 def test_without_event_files_there_are_no_curves(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("no events")
     assert learning_curve.read(str(tmp_path)) is None
