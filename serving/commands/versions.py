@@ -15,7 +15,6 @@ from serving.commands import places
 from serving.inventory import Shelf, Version
 
 _UNKNOWN = "-"
-_ERROR_WIDTH = 40
 _FILE_WIDTH = 160  # characters, where no terminal says how many it has
 
 
@@ -47,6 +46,9 @@ def run(options: argparse.Namespace) -> int:
             note = f"NOTE: a copy; {shelf.config_path} serves the versions in {entry.base_path}"
             console.print(note, soft_wrap=True, markup=False, style="bold yellow")
         console.print(_table(found))
+        for version in found:
+            if version.error:
+                console.print(f"version {version.number}: {version.error}", soft_wrap=True, markup=False)
     else:
         print(f"No version of the model {shelf.name} has been pushed to {shelf.base}.")
     return 0
@@ -85,7 +87,7 @@ def _state(version: Version) -> str:
     if not version.served and version.state not in (status.AVAILABLE, *status.COMING):
         return "withdrawn"
     if version.error:
-        return f"failed: {version.error.splitlines()[0][:_ERROR_WIDTH]}"
+        return "failed"
     if version.state not in (None, status.AVAILABLE):
         return version.state.lower()
     return "served, default" if version.default else "served"

@@ -46,10 +46,11 @@ def test_a_server_that_answers_says_what_is_loaded(
     command = ["versions", "--root", str(root), "--set", f"serving.rest_port={script.url.rpartition(':')[2]}"]
     script.then(200, {"model_version_status": listed})
     assert main(command) == 0
-    _, told, _, first, second, third = capsys.readouterr().out.splitlines()
+    _, told, _, first, second, third, why = capsys.readouterr().out.splitlines()
     assert told == f"states as told by {script.url}"
     assert "served, default" in first
-    assert "failed: no graph" in second
+    assert "failed" in second
+    assert why == "version 2: no graph"
     assert "not loaded" in third
     script.then(503, {"error": "busy"})
     assert main(command) == 0
