@@ -176,3 +176,11 @@ def test_any_difference_in_names_or_contents_gives_another_digest(
     before = versions.digest(model)
     edit(tmp_path / "model")
     assert versions.digest(model) != before
+
+
+def test_names_that_tf_serving_takes_for_no_version_do_not_count(tmp_path: Path) -> None:
+    for name in ("99999999999999999999", "\u0663", "4a"):
+        model_at(tmp_path / "base" / name)
+    assert versions.served(str(tmp_path / "base")) == []
+    assert versions.newest_name(str(tmp_path / "base")) is None
+    assert versions.publish(model_at(tmp_path / "model"), str(tmp_path / "base")) == 1
