@@ -225,7 +225,7 @@ def show(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
             f"{one['characters_per_second'] / rate[LOOP, rows]:.2f}",
             f"{one['characters_per_second'] / rate['generate in process', rows]:.2f}",
         )
-    console = Console()
+    console = Console(width=120)
     console.print(table)
     console.print(
         "Milliseconds are of a call; of the first characters for REST stream; of a character for the last row."
