@@ -1,0 +1,31 @@
+"""A corpus as the Trainer gets it, without the components before it: cleaned, split and encoded by the same functions."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from components import passages, text
+from trainer import data, fitting
+from transform.vocabulary import Vocabulary
+
+
+def load(path: str, repeat: int = 1) -> fitting.Data:
+    """Read one document.
+
+    Args:
+      path: file in UTF-8.
+      repeat: how often the train split is repeated, for measurements on longer texts.
+    """
+    whole = text.read_document(Path(path).read_bytes(), path)
+    blocks = {split: whole[begin:end] for split, begin, end in passages.split_blocks(len(whole), 0.1)}
+    counted = Counter(blocks["train"])
+    ordered = sorted(counted, key=lambda character: (-counted[character], character))
+    known = Vocabulary(tuple(map(ord, ordered)))
+    train, evaluation = _split(blocks["train"] * repeat, known), _split(blocks["eval"], known)
+    return fitting.Data(known, train, evaluation, fitting.learned(known, train, evaluation))
+
+
+def _split(block: str, known: Vocabulary) -> data.Split:
+    ids = np.array(known.encode(block), np.min_scalar_type(known.size - 1))
+    return data.Split(("corpus",), np.array([len(ids)], np.int64), ids)
