@@ -1,4 +1,4 @@
-"""A corpus as the Trainer gets it, without the components before it: cleaned, split and encoded by the same functions."""
+"""A corpus as the Trainer gets it, by the same functions but without the components before it."""
 
 from collections import Counter
 from pathlib import Path

@@ -59,6 +59,11 @@ def recurrent_bias(cell: str, bias: Any) -> Any:
     return bias if cell == "layer_norm_lstm" else None
 
 
+def columns(x: tf.Tensor, first: int, count: int) -> tf.Tensor:
+    """Columns of a matrix, by the operation that copies whole rows; Python's brackets are several times slower."""
+    return tf.slice(x, (0, first), (-1, count))
+
+
 def sigmoid(x: tf.Tensor) -> tf.Tensor:
     """The logistic function by way of tanh, which TensorFlow computes several times faster on a CPU."""
     return 0.5 * tf.tanh(0.5 * x) + 0.5
@@ -87,11 +92,11 @@ def _gru(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: 
     (h,) = states
     units = h.shape[-1]
     recurrent = recurrent + bias
-    gates = sigmoid(x[:, : 2 * units] + recurrent[:, : 2 * units])
-    update, reset = gates[:, :units], gates[:, units:]
-    product = recurrent[:, 2 * units :]
-    candidate = tf.tanh(x[:, 2 * units :] + reset * product)
-    return Step([candidate + update * (h - candidate)], [gates, candidate, product])
+    gates = sigmoid(columns(x, 0, 2 * units) + columns(recurrent, 0, 2 * units))
+    update, reset = columns(gates, 0, units), columns(gates, units, units)
+    product = columns(recurrent, 2 * units, units)
+    candidate = tf.tanh(columns(x, 2 * units, units) + reset * product)
+    return Step([candidate + update * (h - candidate)], [update, reset, candidate, product])
 
 
 def _lstm(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any) -> Step:

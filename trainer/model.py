@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from serving.cells import KINDS, NORMS
+from serving.cells import KINDS, NORMS, input_bias, recurrent_bias
 from trainer import recurrent
 from trainer.recurrent import dense
 
@@ -54,6 +54,9 @@ class LanguageModel(keras.layers.Layer):
         between = [dropout if layer_dropout is None else layer_dropout] * (layers - 1)
         first, last = (dropout if rate is None else rate for rate in (input_dropout, output_dropout))
         self.dropouts = [first, *between, last]  # before each layer and after the last one
+        # The first layer's input projection depends on nothing but the character. Its gradient through a table costs
+        # one product as wide as the vocabulary, in place of three as wide as the embedding.
+        self._pays_to_look_up = not self.stock_layer and vocabulary_size <= 3 * embedding
         self.base_seed = seed
         self.products = tf.as_dtype(precision)
         policy = "float32" if precision == "float32" else f"mixed_{precision}"
@@ -107,13 +110,13 @@ class LanguageModel(keras.layers.Layer):
         """
         time_major = not self.stock_layer
         order = tf.transpose(ids) if time_major else ids
-        x = tf.gather(
-            self.embedding.embeddings.value, order
-        )  # (time, batch, embedding); batch first for the stock layer
         after: list[tf.Tensor] = []
         parts = KINDS[self.cell].states
+        looked_up = self._pays_to_look_up and (seed is None or not self.dropouts[0])
+        # (time, batch, embedding); batch first for the stock layer
+        x = order if looked_up else tf.gather(self.embedding.embeddings.value, order)
         for i, layer in enumerate(self.recurrent):
-            dropped = self._drop(x, self.dropouts[i], seed, i)
+            dropped = x if looked_up and i == 0 else self._drop(x, self.dropouts[i], seed, i)
             x, last = self._layer(layer, dropped, state[i * parts : (i + 1) * parts], seed, i)
             after += last
         x = self._drop(x, self.dropouts[-1], seed, len(self.recurrent))
@@ -129,9 +132,14 @@ class LanguageModel(keras.layers.Layer):
         mask = None
         if seed is not None and self.recurrent_dropout:
             mask = self._drop(tf.ones_like(state[0]), self.recurrent_dropout, seed, 32 + place)
-        cell = layer.cell
-        weights = (cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value)
-        return recurrent.layer(self.cell, x, state, *weights, self.products, mask)
+        kernel, recurrent_kernel, bias = (
+            w.value for w in (layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias)
+        )
+        if x.dtype.is_floating:
+            return recurrent.layer(self.cell, x, state, kernel, recurrent_kernel, bias, self.products, mask)
+        table = dense(self.embedding.embeddings.value, kernel, input_bias(self.cell, bias), self.products)
+        rest = recurrent_bias(self.cell, bias)
+        return recurrent.layer_of_ids(self.cell, x, table, state, recurrent_kernel, rest, self.products, mask)
 
     def _drop(self, x: tf.Tensor, rate: float, seed: tf.Tensor | None, place: int) -> tf.Tensor:
         if seed is None or not rate:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving import cells
 from serving.cells import KINDS, NORMS
 from trainer import recurrent
 
@@ -138,3 +139,36 @@ def test_a_window_in_two_parts_is_the_window_in_one(cell: str) -> None:
     np.testing.assert_allclose(tf.concat([first, second], 0), whole, atol=1e-6)
     for one, other in zip(end, last, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("cell", list(KINDS))
+def test_a_projection_that_is_looked_up_is_the_one_that_is_computed(cell: str, masked: bool) -> None:
+    """Outputs, states and gradients by embedding, kernels, bias and first states; some ids never occur."""
+    random = np.random.default_rng(7)
+    ids = tf.constant(random.integers(0, 6, (TIME, BATCH)), tf.int32)
+    embedding = tf.constant(random.standard_normal((8, FEATURES)), tf.float32)
+    states = [tf.constant(random.standard_normal((BATCH, UNITS)), tf.float32) for _ in range(KINDS[cell].states)]
+    weights = weights_of(cell, random)
+    mask = tf.constant([[0.0, 2.0] * (UNITS // 2)] * BATCH) if masked else None
+    pull = tf.constant(random.standard_normal((TIME, BATCH, UNITS)), tf.float32)
+
+    def computed() -> Any:
+        return fused(cell, mask=mask)(tf.gather(embedding, ids), states, weights)
+
+    def looked_up() -> Any:
+        kernel, recurrent_kernel, bias = weights
+        table = embedding @ kernel + cells.input_bias(cell, bias)
+        rest = cells.recurrent_bias(cell, bias)
+        return recurrent.layer_of_ids(cell, ids, table, states, recurrent_kernel, rest, recurrent_mask=mask)
+
+    def all_of(run: Callable[[], Any]) -> list[tf.Tensor]:
+        sources = [embedding, *states, *weights]
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            outputs, last = run()
+            total = tf.reduce_sum(outputs * pull) + tf.add_n([tf.reduce_sum(part**2) for part in last])
+        return [outputs, *last, *map(tf.convert_to_tensor, tape.gradient(total, sources))]
+
+    for expected, actual in zip(all_of(computed), all_of(looked_up), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=1e-5)
