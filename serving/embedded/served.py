@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from components.version_number import is_version_number
+from serving import release
 from serving.embedded.answering import Answering
 from serving.embedded.statuses import Refusal, invalid
-from serving.model_config import All, Latest, ServedModel, Specific
+from serving.model_config import ServedModel
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 60.0  # for a version that could not be loaded; at once if its files change
@@ -86,7 +87,7 @@ class Served:
         directories = self._directories()
         if directories is None:
             return
-        wanted = choose(self.config, sorted(directories))
+        wanted = set(release.allowed(self.config.policy, sorted(directories)))
         for number in sorted(wanted, reverse=True):
             self._bring_up(number, directories[number])
         with self._lock:
@@ -182,17 +183,6 @@ class Served:
             version.answering = None
             version.state = "END"
         _log.info("Version %d of %s is unloaded", version.number, self.config.name)
-
-
-def choose(config: ServedModel, numbers: list[int]) -> set[int]:
-    """The versions that a model's policy wants, of those that are there, in ascending order."""
-    policy = config.policy
-    if isinstance(policy, Latest):
-        return set(numbers[-policy.count :])
-    if isinstance(policy, Specific):
-        return set(policy.versions) & set(numbers)
-    assert isinstance(policy, All)
-    return set(numbers)
 
 
 def unknown_label(label: str) -> Refusal:
