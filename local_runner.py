@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 # The scripts' folder comes first on the path, so that `kubeflow` and `tests` are ours and not packages of the index.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
 
+import components  # noqa: E402
+import pipeline  # noqa: E402
+from components import own_packages  # noqa: E402
 from components.errors import UserError  # noqa: E402
 from pipeline import failure, overrides  # noqa: E402
 from pipeline.config import Config  # noqa: E402
@@ -61,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         "serving_dir": options.serving_dir,
     }
     try:
-        _require_own_packages()
+        own_packages.require(ROOT, components, pipeline)
         config = overrides.load(options.preset, options.settings, explicit)
         return _run(config, options)
     except UserError as error:
@@ -70,19 +74,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-
-
-def _require_own_packages() -> None:
-    """Make sure that packages of the index with the same names do not stand in for ours."""
-    import components
-    import pipeline
-
-    for package in (components, pipeline):
-        if Path(package.__path__[0]).resolve().parent != Path(__file__).resolve().parent:
-            raise UserError(
-                f"Another package called {package.__name__} hides this project's own. Uninstall it, or run in the "
-                f"project's own environment. Received: {package.__path__[0]}"
-            )
 
 
 def _run(config: Config, options: argparse.Namespace) -> int:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 from tensorflow.io import gfile
 
+from components.version_number import is_version_number
+
 SAVED_MODEL = "saved_model.pb"
 _INCOMING = ".incoming-"
 # What a file system answers whose directories cannot be locked, such as NFS.
@@ -50,13 +52,13 @@ def served(base: str) -> list[int]:
     if not gfile.isdir(base):
         return []
     names = [name.rstrip("/") for name in gfile.listdir(base)]
-    return sorted(int(name) for name in names if _is_number(name) and is_whole(os.path.join(base, name)))
+    return sorted(int(name) for name in names if is_version_number(name) and is_whole(os.path.join(base, name)))
 
 
 def newest_name(base: str) -> int | None:
     """The highest number below `base`, whole or not: TF Serving takes no other."""
     names = [name.rstrip("/") for name in gfile.listdir(base)] if gfile.isdir(base) else []
-    return max((int(name) for name in names if _is_number(name)), default=None)
+    return max((int(name) for name in names if is_version_number(name)), default=None)
 
 
 def is_whole(model: str) -> bool:
@@ -87,7 +89,7 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
     """
     gfile.makedirs(base)
     _remove_leftovers(base)
-    taken = [int(name.rstrip("/")) for name in gfile.listdir(base) if _is_number(name.rstrip("/"))]
+    taken = [int(name.rstrip("/")) for name in gfile.listdir(base) if is_version_number(name.rstrip("/"))]
     version = max([at_least, *(number + 1 for number in taken)])
     target = os.path.join(base, str(version))
     if "://" in base:
@@ -112,11 +114,6 @@ def copy(model: str, target: str) -> None:
         to = os.path.join(target, name)
         gfile.makedirs(os.path.dirname(to))
         gfile.copy(os.path.join(model, name), to, overwrite=True)
-
-
-def _is_number(name: str) -> bool:
-    """Whether TF Serving takes the name for a version: digits within 64 bits."""
-    return name.isascii() and name.isdecimal() and int(name) < 2**63
 
 
 def _files(model: str) -> Iterator[str]:

@@ -12,6 +12,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import components
+import pipeline
+from components import own_packages
 from components.errors import UserError
 from pipeline import overrides
 from pipeline.config import Config
@@ -171,22 +174,9 @@ def write(path: str, text: str) -> None:
         raise UserError(f"The file cannot be written: {error.strerror}. Received: --output {path}") from error
 
 
-def require_own_packages() -> None:
-    """Make sure that packages of the index with the same names do not stand in for ours."""
-    import components
-    import pipeline
-
-    for package in (components, pipeline):
-        if Path(package.__path__[0]).resolve().parent != ROOT:
-            raise UserError(
-                f"Another package called {package.__name__} hides this project's own: run from the root of the "
-                f"repository or put it first on PYTHONPATH. Received: {package.__path__[0]}"
-            )
-
-
 if __name__ == "__main__":
     try:
-        require_own_packages()
+        own_packages.require(ROOT, components, pipeline)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -49,9 +49,12 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
     given = json.loads(options.json_serialized_invocation_args)
     if options.backend == "kfp":
         invocation.adapt(given, json.loads(options.json_serialized_inputs_spec_args))
-    if os.environ.get("TF_CONFIG") and not _is_chief():
-        # TFX insists on an export from every worker, but only the chief writes one: the others get places of their own.
-        invocation.divert_outputs(given, tempfile.mkdtemp(prefix="worker-"))
+    if os.environ.get("TF_CONFIG"):
+        from trainer import run  # late: it brings TensorFlow, and most tasks are alone
+
+        if not run.is_chief():
+            # TFX insists on an export from every worker, but only the chief writes one: places of their own for others.
+            invocation.divert_outputs(given, tempfile.mkdtemp(prefix="worker-"))
     invocation.make_outputs(given)
     invocation.override_training(given)
     options.json_serialized_invocation_args = json.dumps(given)
@@ -62,12 +65,6 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
     answer = given["outputs"]["outputFile"]
     if options.backend == "kfp":
         invocation.restore(answer)
-
-
-def _is_chief() -> bool:
-    from trainer.run import is_chief
-
-    return is_chief()
 
 
 if __name__ == "__main__":

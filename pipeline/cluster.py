@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from components.section import Section
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9./_-]*=[A-Za-z0-9._-]*$")]
 Claim = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -12,11 +14,7 @@ Gigabytes = Annotated[float, Field(gt=0.0)]
 Gpus = Annotated[int, Field(ge=0, le=16)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Toleration(_Section):
+class Toleration(Section):
     """A taint that a pod may be scheduled in spite of, in Kubernetes' own words."""
 
     key: str = ""  # empty: every taint; only with operator Exists
@@ -25,7 +23,7 @@ class Toleration(_Section):
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""  # empty: every effect
 
 
-class PodSettings(_Section):
+class PodSettings(Section):
     """What the pod of a component asks for and where it may run; None: what `pods.default` says."""
 
     cpu: Cores | None = None  # cores, as request and as limit
@@ -52,7 +50,7 @@ class TrainerPod(PodSettings):
     memory_gb: Gigabytes | None = 8.0
 
 
-class Pods(_Section):
+class Pods(Section):
     """Settings of every component's pod, by the component's name."""
 
     default: DefaultPod = DefaultPod()
@@ -75,7 +73,7 @@ class Pods(_Section):
         return DefaultPod.model_validate(self.default.model_dump() | own.model_dump(exclude_none=True))
 
 
-class ClusterSettings(_Section):
+class ClusterSettings(Section):
     """Kubeflow Pipelines or Vertex AI Pipelines."""
 
     image: str | None = None  # holds this repository, see Dockerfile; a tag or digest of its own for every state of it

@@ -6,9 +6,11 @@ last; `pipeline.overrides` joins the three. All values are frozen, typed and che
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from components.section import Section
 from pipeline.cluster import ClusterSettings
+from serving.limits import LARGEST_TEMPERATURE
 from serving.settings import ServingSettings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -17,11 +19,7 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class CorpusConfig(_Section):
+class CorpusConfig(Section):
     """What is read and how it is cut."""
 
     source: str = Field("shakespeare", min_length=1)  # a known name, a path, a directory, a glob or a URL
@@ -34,14 +32,14 @@ class CorpusConfig(_Section):
     test_fraction: Annotated[float, Field(ge=0.0, le=0.4)] = 0.0  # of every document, the very end; 0: no such split
 
 
-class VocabularyConfig(_Section):
+class VocabularyConfig(Section):
     """Which characters get an id of their own; all others share the out-of-vocabulary id."""
 
     max_size: PositiveInt | None = None  # the most frequent characters only; None: all
     min_count: PositiveInt = 1  # occurrences in the train split
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The recurrent language model."""
 
     cell: Literal["rnn", "gru", "lstm", "layer_norm_lstm"] = "gru"
@@ -56,7 +54,7 @@ class ModelConfig(_Section):
     recurrent_dropout: Fraction = 0.0  # on the recurrent path, the same for all characters of a window (variational)
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How the model is fitted."""
 
     data_order: Literal["contiguous", "shuffled"] = (
@@ -93,7 +91,7 @@ class TrainingConfig(_Section):
     memory_limit_chars: PositiveInt = 200_000_000  # a split with more characters is kept as a file and mapped
 
 
-class TunerConfig(_Section):
+class TunerConfig(Section):
     """A search for better hyperparameters before training; the space is in `trainer/hyperparameters.py`."""
 
     enabled: bool = False
@@ -101,7 +99,7 @@ class TunerConfig(_Section):
     steps: PositiveInt = 200  # optimiser steps of a trial
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """When a model is blessed."""
 
     threshold: Literal["auto"] | PositiveFloat = "auto"  # highest perplexity; auto: that of a character trigram model
@@ -109,17 +107,17 @@ class EvaluationConfig(_Section):
     by_document: bool = True  # report each document on its own as well
 
 
-class ExportConfig(_Section):
+class ExportConfig(Section):
     """What the exported OneStep SavedModel does when a request says nothing (signature `serving_default`)."""
 
     num_chars: Annotated[int, Field(ge=1, le=100_000)] = 300
-    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 0.8
+    temperature: Annotated[float, Field(gt=0.0, le=LARGEST_TEMPERATURE)] = 0.8
     top_k: NonNegativeInt = 0  # 0: all characters
     max_chars: Annotated[int, Field(ge=100)] = 100_000  # most characters one request may ask for
     precision: Literal["float32", "bfloat16"] = "float32"  # of the served products; bfloat16 pays with large batches
 
 
-class Config(_Section):
+class Config(Section):
     """One run of the pipeline."""
 
     model_name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")] = "char_rnn"  # a lineage of its own

@@ -79,9 +79,10 @@ EXPORT = Code(
     ),
     ("tensorflow",),
 )
-BASELINE = Code(("components/last_blessed.py", "components/versions.py", "components/registry.py"))
+_VERSIONS = ("components/versions.py", "components/version_number.py")
+BASELINE = Code(("components/last_blessed.py", "components/registry.py", *_VERSIONS))
 EVALUATOR = Code(
-    ("components/metrics.py", "components/evaluator.py", "components/versions.py"),
+    ("components/metrics.py", "components/evaluator.py", *_VERSIONS),
     ("tensorflow", "tensorflow-model-analysis"),
 )
 INFRA = Code(
@@ -94,7 +95,7 @@ INFRA = Code(
     ),
     ("tensorflow",),
 )
-PUSHER = Code(("components/pusher.py", "components/evaluation.py", "components/versions.py", "components/registry.py"))
+PUSHER = Code(("components/pusher.py", "components/evaluation.py", "components/registry.py", *_VERSIONS))
 
 
 def digest(*codes: Code) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from serving.limits import LARGEST_TEMPERATURE
+
 NUM_CHARS, TEMPERATURE, TOP_K = 300, 0.8, 0  # the pipeline's defaults of `serving_default`
 _INT32, _INT64 = 2**31, 2**63
 _DRAWN_SEEDS = 2**31  # short enough to be typed again
@@ -117,8 +119,10 @@ class Controls:
             raise ValueError(f"num_chars must be from 0 to {_INT32 - 1}. Received: num_chars={num_chars}")
         if not 0 <= top_k < _INT32:
             raise ValueError(f"top_k must be 0 (all characters) or more. Received: top_k={top_k}")
-        if not 0 <= number("temperature", temperature) <= 100:
-            raise ValueError(f"temperature must be from 0 to 100. Received: temperature={temperature}")
+        if not 0 <= number("temperature", temperature) <= LARGEST_TEMPERATURE:
+            raise ValueError(
+                f"temperature must be from 0 to {LARGEST_TEMPERATURE:g}. Received: temperature={temperature}"
+            )
         if seed is None:
             seed = secrets.randbelow(_DRAWN_SEEDS)
         if isinstance(seed, Sequence):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import UserError
+from components.version_number import is_version_number
 from pipeline.config import Config
 from pipeline.places import Places
 from serving import release
@@ -20,7 +21,6 @@ from serving.status import AVAILABLE, VersionState
 
 _SAVED_MODEL = "saved_model.pb"
 _WITHDRAWN = ".withdrawn-"
-_HIGHEST = 2**63 - 1  # TF Serving takes no higher number for a version
 _NOT_LOADED = VersionState("not loaded")
 
 
@@ -105,7 +105,7 @@ def directories(base: str) -> dict[int, Path]:
     Their names may begin with zeros; of two names of one number, the one without is taken.
     """
     try:
-        found = [entry for entry in os.scandir(base) if _is_number(entry.name) and entry.is_dir()]
+        found = [entry for entry in os.scandir(base) if is_version_number(entry.name) and entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return {}
     found.sort(key=lambda entry: (int(entry.name), -len(entry.name)))
@@ -192,10 +192,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()  # of a link, not what it leads to
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal() and int(name) <= _HIGHEST
 
 
 def _is_whole(path: Path) -> bool:

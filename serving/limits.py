@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 PLACE = os.path.join("assets.extra", "generation.json")
+LARGEST_TEMPERATURE = 100.0  # of every export: above it a text is noise all the same
 
 
 @dataclass(frozen=True)

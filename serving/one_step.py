@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from serving import sampling, scoring
+from serving.limits import LARGEST_TEMPERATURE
 from serving.network import Network, Weights
 from transform.vocabulary import Vocabulary
 
@@ -102,8 +103,8 @@ class OneStep(Network):
                 [f"num_chars must be from 0 to {most}", num_chars],
             ),
             tf.debugging.Assert(
-                tf.reduce_all((temperature >= 0.0) & (temperature <= 100.0)),
-                ["temperature must be from 0 to 100", temperature],
+                tf.reduce_all((temperature >= 0.0) & (temperature <= LARGEST_TEMPERATURE)),
+                [f"temperature must be from 0 to {LARGEST_TEMPERATURE:g}", temperature],
             ),
             tf.debugging.Assert(tf.reduce_all(top_k >= 0), ["top_k must be 0 (all characters) or more", top_k]),
             tf.debugging.Assert(

@@ -2,17 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from components.section import Section
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 PositiveInt = Annotated[int, Field(ge=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class BatchingSettings(_Section):
+class BatchingSettings(Section):
     """How requests that wait at the same time are joined."""
 
     # TF Serving joins requests unseen, so that one with a bad value fails all that it was joined with, and all wait for
@@ -24,7 +22,7 @@ class BatchingSettings(_Section):
     threads: PositiveInt | None = None  # batches that run at the same time; None: one for each core
 
 
-class ResourceSettings(_Section):
+class ResourceSettings(Section):
     """What one server takes in a cluster, in Kubernetes' notation, and how many there are."""
 
     cpu: str = Field("2", pattern=r"^\d+(\.\d+)?m?$")
@@ -35,7 +33,7 @@ class ResourceSettings(_Section):
     target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = 70  # the autoscaler adds a replica above this
 
 
-class ServingSettings(_Section):
+class ServingSettings(Section):
     """Where and how to serve."""
 
     host: str = Field("127.0.0.1", min_length=1)  # address to listen on; 0.0.0.0: every machine that reaches this one

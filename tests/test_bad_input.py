@@ -9,17 +9,15 @@ import hashlib
 import http.server
 import os
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.ended import files, former, run
+
 TEXT = "To be, or not to be, that is the question.\n" * 100
 NOBODY = 65534
 # The superuser may read and write everything, so the program becomes somebody else once it is loaded.
@@ -30,42 +28,6 @@ if os.geteuid() == 0:
     os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 sys.exit(local_runner.main(sys.argv[1:]))
 """
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    error: str
-
-    def paragraph(self) -> str:
-        """The mistake's one paragraph, after which nothing is said."""
-        said = self.out + self.error
-        assert self.code == 2, said
-        assert "Traceback" not in said
-        assert said.count("error: ") == 1
-        last = said.splitlines()[-1]
-        assert last.startswith("error: ")
-        return last
-
-
-def run(*arguments: str, code: str = "", **environment: str) -> Ended:
-    command = [sys.executable, *(["-c", code] if code else ["local_runner.py"]), *arguments]
-    kept = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
-    kept |= {"PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1", **environment}
-    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, encoding="utf-8", check=False)
-    return Ended(done.returncode, done.stdout, done.stderr)
-
-
-def files(*directories: Path) -> dict[str, str]:
-    """Digest of every file by path."""
-    found = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-
-
-def former(root: Path) -> list[Path]:
-    """Where a root keeps what runs have made: not its lock and logs."""
-    return [root / name for name in ("serving", "registry", "checkpoints", "pipeline", "corpus")]
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ can be mounted that test is skipped.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import random
 import string
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,8 +18,9 @@ from typing import Any
 
 import pytest
 
+from tests.ended import Ended, files, former, run
+
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).resolve().parents[1]
 TINY = {
     "model.units": 16,
     "model.embedding": 8,
@@ -36,44 +35,11 @@ TINY = {
 }
 
 
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    error: str
-
-    def paragraph(self) -> str:
-        """The mistake's one paragraph, after which nothing is said."""
-        said = self.out + self.error
-        assert self.code == 2, said
-        assert "Traceback" not in said
-        assert said.count("error: ") == 1
-        last = said.splitlines()[-1]
-        assert last.startswith("error: ")
-        return last
-
-
-def files(*directories: Path) -> dict[str, str]:
-    """Digest of every file by path."""
-    found = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-
-
-def former(root: Path) -> list[Path]:
-    """Where a root keeps what runs have made: not its lock and logs."""
-    return [root / name for name in ("serving", "registry", "checkpoints", "pipeline", "corpus")]
-
-
 def tiny(corpus: Path, root: Path, **changes: Any) -> Ended:
     settings = TINY | {key.replace("__", "."): value for key, value in changes.items()}
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     summary = str(root.parent / f"{root.name}.json")
-    command = [sys.executable, "local_runner.py", "--corpus", str(corpus), "--root", str(root), "--summary", summary]
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
-    done = subprocess.run(
-        [*command, *words], cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return run("--corpus", str(corpus), "--root", str(root), "--summary", summary, *words)
 
 
 def odd_texts() -> dict[str, str]:

@@ -16,6 +16,7 @@ from serving.client_errors import BadAnswer, NotReachable, ServerError, TimedOut
 from serving.client_transport import RETRIES, TIMEOUT
 from serving.client_values import Generated, Score
 from serving.model_config import All, ServedModel
+from serving.status import url_of
 
 _PROBE_SECONDS = 2.0
 
@@ -91,7 +92,7 @@ def _choose(options: argparse.Namespace, config: Config, stack: contextlib.ExitS
                 f"Received: --checkpoint with {' and '.join(given)}"
             )
         return _checkpoint(options.checkpoint or Places.of(config).checkpoints, config)
-    url = options.url or _default_url(config)
+    url = options.url or url_of(config.serving.host, config.serving.rest_port)
     # Whoever names a directory means what lies in it, and not what some server has from another one.
     here = options.url is None and (options.root is not None or options.serving_dir is not None)
     if options.url or (not here and _serves(url, options, config)):
@@ -109,12 +110,6 @@ def _client(url: str, options: argparse.Namespace, config: Config, timeout: floa
         )
     except ValueError as error:
         raise UserError(str(error)) from None
-
-
-def _default_url(config: Config) -> str:
-    host = config.serving.host
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.serving.rest_port}"
 
 
 def _serves(url: str, options: argparse.Namespace, config: Config) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from components.errors import UserError
 from serving import model_config
+from serving.flags import METRICS_PATH
 from serving.settings import BatchingSettings, ServingSettings
 
 USER_ERROR = 2
@@ -172,7 +173,7 @@ def _metrics_path(path: str | None) -> str | None:
     if not re.search(r"\benable\s*:\s*(true|t|1)\b", found[1], re.IGNORECASE):
         return None
     named = re.search(r"""\bpath\s*:\s*["']([^"']+)["']""", found[1])
-    return named[1] if named else "/monitoring/prometheus/metrics"
+    return named[1] if named else METRICS_PATH
 
 
 def _read(path: str) -> str:

@@ -16,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 from serving.embedded import api, statuses
 from serving.embedded.catalogue import Catalogue
-from serving.embedded.metrics import PATH, Metrics
+from serving.embedded.metrics import Metrics
 from serving.embedded.routes import Route, is_api, route
 from serving.embedded.statuses import Refusal
+from serving.flags import METRICS_PATH
 
 _log = logging.getLogger(__name__)
 _ASIDE = ("status", "metadata")  # answered from memory: probes and labels must not depend on how much is asked
@@ -31,8 +32,6 @@ _PAGE = (
     "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n"
     "<P>The requested URL {path} was not found on this server.</P></BODY></HTML>\n"
 )
-
-
 _BAD_PAGE = (
     "<HTML><HEAD>\n<TITLE>400 Bad Request</TITLE>\n</HEAD><BODY>\n<H1>Bad Request</H1>\n"
     "<P>The request's path cannot be read.</P></BODY></HTML>\n"
@@ -56,7 +55,7 @@ class Limits:
     body_bytes: int
     requests: int
     cross_origin: bool = False
-    metrics_path: str | None = PATH
+    metrics_path: str | None = METRICS_PATH
 
 
 class Server:

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from serving.embedded.signature import Tensors
 from serving.embedded.statuses import Refusal, invalid
-from serving.limits import Limits
+from serving.limits import LARGEST_TEMPERATURE, Limits
 
 _log = logging.getLogger(__name__)
 
 SIGNATURE = "generate_from_state"
 _CHUNK = 32  # characters written between two chances to join: some milliseconds
 _PIECE = 256  # characters of a prompt read at a time
-_LARGEST_TEMPERATURE = 100.0
 
 Run = Callable[[str, Tensors], dict[str, NDArray[Any]]]
 Result = tuple[NDArray[Any], NDArray[np.float32]]  # texts (rows,) as bytes, states (rows, state_size)
@@ -90,7 +89,7 @@ class Generator:
             and (inputs["num_chars"] >= 0).all()
             and (inputs["num_chars"] <= self._limits.max_chars).all()
             and (inputs["temperature"] >= 0.0).all()
-            and (inputs["temperature"] <= _LARGEST_TEMPERATURE).all()
+            and (inputs["temperature"] <= LARGEST_TEMPERATURE).all()
             and (inputs["top_k"] >= 0).all()
         )
 

@@ -4,7 +4,6 @@ import bisect
 import threading
 from collections import defaultdict
 
-PATH = "/monitoring/prometheus/metrics"
 _BUCKETS = [10.0 * 1.8**i for i in range(33)]  # microseconds: TF Serving's exponential buckets
 _HELP = {
     "request_count": ("counter", "The total number of requests"),

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from components import version_number
 from serving.embedded.statuses import invalid
 
-_LARGEST_VERSION = 2**63 - 1
 _PLACE = r"(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
 _POST = re.compile(rf"/v1/models/([^/:]+){_PLACE}:(classify|regress|predict)", re.IGNORECASE | re.DOTALL)
 _GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_PLACE}(?:/(metadata))?", re.IGNORECASE | re.DOTALL)
@@ -55,8 +55,8 @@ def route(method: str, path: str) -> Route:
         raise invalid("Missing model name in request.")
     version = None
     if number is not None:
-        version = int(number) if len(number) < 25 else _LARGEST_VERSION + 1
-        if version > _LARGEST_VERSION:
+        version = int(number) if len(number) < 25 else version_number.LARGEST + 1
+        if version > version_number.LARGEST:
             raise invalid(f"Failed to convert version: {number} to numeric.")
     if method == "GET":
         action = "metadata" if action == "metadata" else "status"  # the comparison takes no /METADATA either

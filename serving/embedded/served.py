@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from components.version_number import is_version_number
+from serving import release
 from serving.embedded.answering import Answering
 from serving.embedded.statuses import Refusal, invalid
-from serving.model_config import All, Latest, ServedModel, Specific
+from serving.model_config import ServedModel
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 60.0  # for a version that could not be loaded; at once if its files change
-_LARGEST = 2**63 - 1  # TF Serving's versions are 64 bits wide
 
 Load = Callable[[str, str], Answering]  # model name, directory
 
@@ -86,7 +87,7 @@ class Served:
         directories = self._directories()
         if directories is None:
             return
-        wanted = choose(self.config, sorted(directories))
+        wanted = set(release.allowed(self.config.policy, sorted(directories)))
         for number in sorted(wanted, reverse=True):
             self._bring_up(number, directories[number])
         with self._lock:
@@ -107,7 +108,7 @@ class Served:
         except OSError as error:
             self._complain(f"Cannot look for versions of {self.config.name}: {error}")
             return None
-        return {int(name): os.path.join(self.config.base_path, name) for name in names if _is_number(name)}
+        return {int(name): os.path.join(self.config.base_path, name) for name in names if is_version_number(name)}
 
     def _bring_up(self, number: int, directory: str) -> None:
         with self._lock:
@@ -184,17 +185,6 @@ class Served:
         _log.info("Version %d of %s is unloaded", version.number, self.config.name)
 
 
-def choose(config: ServedModel, numbers: list[int]) -> set[int]:
-    """The versions that a model's policy wants, of those that are there, in ascending order."""
-    policy = config.policy
-    if isinstance(policy, Latest):
-        return set(numbers[-policy.count :])
-    if isinstance(policy, Specific):
-        return set(policy.versions) & set(numbers)
-    assert isinstance(policy, All)
-    return set(numbers)
-
-
 def unknown_label(label: str) -> Refusal:
     """TF Serving's words for a label that no version has."""
     return invalid(f"Unrecognized servable version label: {label}")
@@ -204,10 +194,6 @@ def not_found(model: str, number: int | None) -> Refusal:
     """TF Serving's words for a model or version that is not there."""
     which = f"Latest({model})" if number is None else f"Specific({model}, {number})"
     return Refusal("NOT_FOUND", f"Servable not found for request: {which}")
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal() and int(name) <= _LARGEST
 
 
 def _files(directory: str) -> tuple[object, ...]:

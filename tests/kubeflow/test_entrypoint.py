@@ -1,14 +1,16 @@
 """The entrypoint's own part; what it calls of TFX is run for real by test_rehearsal."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kubeflow import entrypoint
+from kubeflow import entrypoint, invocation
 
 ARGUMENTS = ["--backend", "kfp", "--executor_class_path", "x.Y", "--json_serialized_invocation_args"]
+MISTAKE = '{"inputs": {"parameterValues": {"training_overrides": "steps=3"}}, "outputs": {}}'
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +23,7 @@ def unchanged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_mistake_of_the_user_is_one_paragraph_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    parameters = '{"inputs": {"parameterValues": {"training_overrides": "steps=3"}}, "outputs": {}}'
-    assert entrypoint.main([*ARGUMENTS, parameters]) == 2
+    assert entrypoint.main([*ARGUMENTS, MISTAKE]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: The run's parameter `training` cannot be used")
     assert "Traceback" not in said
@@ -35,10 +36,16 @@ def test_what_it_does_not_know_goes_to_beam() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "index", "chief"),
-    [('{"worker": ["a:1", "b:1"]}', 0, True), ('{"worker": ["a:1", "b:1"]}', 1, False)],
+    ("task", "diverted"),
+    [(None, False), ({"type": "worker", "index": 0}, False), ({"type": "worker", "index": 1}, True)],
 )
-def test_one_worker_is_the_chief(cluster: str, index: int, chief: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = f'{{"type": "worker", "index": {index}}}'
-    monkeypatch.setenv("TF_CONFIG", f'{{"cluster": {cluster}, "task": {task}}}')
-    assert entrypoint._is_chief() == chief
+def test_only_workers_that_are_not_the_chief_write_elsewhere(
+    task: dict[str, object] | None, diverted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[str] = []
+    monkeypatch.setattr(invocation, "divert_outputs", lambda given, place: places.append(place))
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if task:
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": task}))
+    assert entrypoint.main([*ARGUMENTS, MISTAKE]) == 2  # ends before TFX begins
+    assert bool(places) == diverted

@@ -37,6 +37,14 @@ def test_what_a_policy_serves(policy: All | Latest | Specific, served: list[int]
     assert release.allowed(policy, [1, 2, 3]) == served
 
 
+@given(on_disk, st.integers(1, 5), st.sets(st.integers(0, 12)))
+def test_a_policy_serves_of_what_is_there_in_ascending_order(versions: list[int], count: int, some: set[int]) -> None:
+    assert release.allowed(Latest(count), versions) == sorted(versions, reverse=True)[:count][::-1]
+    assert release.allowed(All(), versions) == versions
+    assert release.allowed(Specific(tuple(some)), versions) == sorted(some & set(versions))
+    assert release.allowed(Latest(count), []) == release.allowed(Specific(tuple(some)), []) == []
+
+
 def test_a_walk_through_canary_rollback_and_return() -> None:
     versions = [1, 2]
     model = release.fresh("m", "/m", versions)

@@ -124,19 +124,6 @@ def test_where_there_is_no_model(arguments: list[str], words: str) -> None:
         pass
 
 
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:8501"),
-        ("0.0.0.0", "http://127.0.0.1:8501"),
-        ("::", "http://[::1]:8501"),
-        ("serving.example", "http://serving.example:8501"),
-    ],
-)
-def test_the_default_address(host: str, url: str) -> None:
-    assert model_source._default_url(parsed("--set", f"serving.host={host}")[1]) == url
-
-
 def test_a_checkpoint_below_the_root(tmp_path: Path) -> None:
     import tensorflow as tf
 

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from serving.embedded import served as module
-from serving.embedded.served import Served, choose
+from serving.embedded.served import Served
 from serving.embedded.statuses import Refusal
 from serving.model_config import All, Latest, Policy, ServedModel, Specific
 
@@ -74,15 +72,11 @@ def model(tmp_path: Path) -> Model:
     return Model(tmp_path)
 
 
-NUMBERS = st.sets(st.integers(1, 20)).map(sorted)
-
-
-@given(NUMBERS, st.integers(1, 5), st.sets(st.integers(1, 20)))
-def test_policies(numbers: list[int], count: int, some: set[int]) -> None:
-    base = "/nowhere"
-    assert choose(ServedModel("m", base, Latest(count)), numbers) == set(sorted(numbers, reverse=True)[:count])
-    assert choose(ServedModel("m", base, All()), numbers) == set(numbers)
-    assert choose(ServedModel("m", base, Specific(tuple(some))), numbers) == set(numbers) & some
+@pytest.mark.parametrize(
+    ("policy", "loaded"), [(Latest(1), {10}), (Latest(2), {9, 10}), (All(), {2, 9, 10}), (Specific((2, 9, 11)), {2, 9})]
+)
+def test_what_the_policy_serves_is_loaded(tmp_path: Path, policy: Policy, loaded: set[int]) -> None:
+    assert Model(tmp_path, policy).push(10, 2, 9).look() == dict.fromkeys(loaded, "AVAILABLE")
 
 
 def test_the_newest_is_served_and_the_old_one_goes_after_it_has_come(model: Model) -> None:
