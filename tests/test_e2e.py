@@ -55,10 +55,11 @@ class Run:
         return {name: component["how"] for name, component in self.summary["components"].items()}
 
 
-def run(root: Path, **changes: Any) -> Run:
+def run(root: Path, corpus: str | Path = "sample", **changes: Any) -> Run:
     settings = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
     summary = root / "summary.json"
-    command = [sys.executable, "local_runner.py", "--corpus", "sample", "--root", str(root), "--summary", str(summary)]
+    command = [sys.executable, "local_runner.py", "--corpus", str(corpus), "--root", str(root)]
+    command += ["--summary", str(summary)]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
     summary.unlink(missing_ok=True)
