@@ -101,32 +101,30 @@ def _gru(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: 
 
 def _lstm(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any) -> Step:
     del bias
-    _, c = states
-    units = c.shape[-1]
-    total = x + recurrent
-    gates, candidate, output = _lstm_gates(total, units)
-    after = gates[:, units:] * c + gates[:, :units] * candidate
-    squashed = tf.tanh(after)
-    return Step([output * squashed, after], [gates, candidate, output, squashed, c])
+    total, units = x + recurrent, states[0].shape[-1]
+    entry, forget, candidate, output = _lstm_gates([columns(total, gate * units, units) for gate in range(4)])
+    c = forget * states[1] + entry * candidate
+    squashed = tf.tanh(c)
+    return Step([output * squashed, c], [entry, forget, candidate, output, squashed, states[1]])
 
 
 def _layer_norm_lstm(x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any) -> Step:
-    _, c = states
-    units = c.shape[-1]
-    total = tf.reshape(x + recurrent, (-1, 4, units))
-    normal, deviation = normalise(total)  # (batch, 4, units), (batch, 4, 1)
-    scaled = tf.reshape(normal * bias[0, :4] + bias[1, :4], (-1, 4 * units))
-    gates, candidate, output = _lstm_gates(scaled, units)
-    normal_c, deviation_c = normalise(gates[:, units:] * c + gates[:, :units] * candidate)
-    after = normal_c * bias[0, 4] + bias[1, 4]
-    squashed = tf.tanh(after)
-    saved = [gates, candidate, output, squashed, c, normal, deviation, normal_c, deviation_c]
-    return Step([output * squashed, after], saved)
+    total, units = x + recurrent, states[0].shape[-1]
+    gains, offsets = tf.unstack(bias[0]), tf.unstack(bias[1])
+    normals, deviations = zip(*(normalise(columns(total, gate * units, units)) for gate in range(4)))
+    scaled = [normal * gain + offset for normal, gain, offset in zip(normals, gains, offsets)]
+    entry, forget, candidate, output = _lstm_gates(scaled)
+    normal, deviation = normalise(forget * states[1] + entry * candidate)
+    c = normal * gains[4] + offsets[4]
+    squashed = tf.tanh(c)
+    saved = [entry, forget, candidate, output, squashed, states[1], *normals, normal, *deviations, deviation]
+    return Step([output * squashed, c], saved)
 
 
-def _lstm_gates(total: tf.Tensor, units: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Input and forget gate side by side, the candidate, the output gate."""
-    return sigmoid(total[:, : 2 * units]), tf.tanh(total[:, 2 * units : 3 * units]), sigmoid(total[:, 3 * units :])
+def _lstm_gates(parts: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Input gate, forget gate, candidate, output gate."""
+    entry, forget, candidate, output = parts
+    return sigmoid(entry), sigmoid(forget), tf.tanh(candidate), sigmoid(output)
 
 
 def normalise(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

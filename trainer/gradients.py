@@ -55,48 +55,40 @@ def _gru(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Ten
 
 def _lstm(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any) -> Back:
     del before, bias
-    gates, candidate, output, squashed, c = saved
+    output, squashed = saved[3], saved[4]
     d_h, d_c = states
-    d_c = d_c + _tanh(squashed, d_h * output)
-    return _through_gates(d_h, d_c, gates, candidate, output, squashed, c)
+    d_gates, d_before = _through_gates(d_h, d_c + _tanh(squashed, d_h * output), saved)
+    return Back(d_gates, [], [tf.zeros_like(d_h), d_before])
 
 
 def _layer_norm_lstm(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any) -> Back:
     del before
-    gates, candidate, output, squashed, c, normal, deviation, normal_c, deviation_c = saved
-    units = c.shape[-1]
+    output, squashed = saved[3], saved[4]
+    normals, deviations = saved[6:11], saved[11:16]
+    gains = tf.unstack(bias[0])
     d_h, d_c = states
     d_after = d_c + _tanh(squashed, d_h * output)
-    d_sum = _through_norm(d_after * bias[0, 4], normal_c, deviation_c)
-    inner = _through_gates(d_h, d_sum, gates, candidate, output, squashed, c)
-    d_scaled = tf.reshape(inner.recurrent[0], (-1, 4, units))
-    d_total = _through_norm(d_scaled * bias[0, :4], normal, deviation)
-    gain = tf.concat([tf.reduce_sum(d_scaled * normal, 0), tf.reduce_sum(d_after * normal_c, 0)[None]], 0)
-    offset = tf.concat([tf.reduce_sum(d_scaled, 0), tf.reduce_sum(d_after, 0)[None]], 0)
-    return Back([tf.reshape(d_total, (-1, 4 * units))], [], inner.states, tf.stack([gain, offset]))
+    d_gates, d_before = _through_gates(d_h, _through_norm(d_after * gains[4], normals[4], deviations[4]), saved)
+    scaled = [*d_gates, d_after]
+    products = [
+        _through_norm(d_gate * gain, normal, deviation)
+        for d_gate, gain, normal, deviation in zip(d_gates, gains, normals, deviations)
+    ]
+    d_gains = tf.stack([tf.reduce_sum(d * normal, 0) for d, normal in zip(scaled, normals)])
+    d_offsets = tf.stack([tf.reduce_sum(d, 0) for d in scaled])
+    return Back(products, [], [tf.zeros_like(d_h), d_before], tf.stack([d_gains, d_offsets]))
 
 
-def _through_gates(
-    d_h: tf.Tensor,
-    d_c: tf.Tensor,
-    gates: tf.Tensor,
-    candidate: tf.Tensor,
-    output: tf.Tensor,
-    squashed: tf.Tensor,
-    c: tf.Tensor,
-) -> Back:
-    units = c.shape[-1]
-    entry, forget = gates[:, :units], gates[:, units:]
-    recurrent = tf.concat(
-        [
-            _sigmoid(entry, d_c * candidate),
-            _sigmoid(forget, d_c * c),
-            _tanh(candidate, d_c * entry),
-            _sigmoid(output, d_h * squashed),
-        ],
-        1,
-    )
-    return Back([recurrent], [], [tf.zeros_like(d_h), d_c * forget])
+def _through_gates(d_h: tf.Tensor, d_c: tf.Tensor, saved: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Gradients of what the four gates squash, and of the cell before the step; `d_c` is that of the cell after it."""
+    entry, forget, candidate, output, squashed, c = saved[:6]
+    gates = [
+        _sigmoid(entry, d_c * candidate),
+        _sigmoid(forget, d_c * c),
+        _tanh(candidate, d_c * entry),
+        _sigmoid(output, d_h * squashed),
+    ]
+    return gates, d_c * forget
 
 
 def _sigmoid(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:

@@ -220,12 +220,11 @@ def _backward(
         )
 
     batch, units = d_last[0].shape
-    widths = [units] * 3 if cell == "gru" else [kernel.shape[1]]
     start = (
         0,
         d_last,
         tf.zeros_like(bias) if own_bias else 0.0,
-        [_array(steps, (batch, width), kernel.dtype) for width in widths],
+        [_array(steps, (batch, units), kernel.dtype) for _ in range(cells.KINDS[cell].gates)],
         [_array(steps, (batch, units), kernel.dtype)] if cell == "gru" else [],
     )
     _, d_states, d_bias, recurrents, apart = tf.while_loop(
