@@ -63,7 +63,7 @@ class TrainingConfig(Section):
     batch_size: PositiveInt = 64  # windows in one step over all devices; shrinks for a small corpus
     sequence_length: Annotated[int, Field(ge=2)] = 100  # characters in a window
     shuffle_buffer: PositiveInt = 10_000  # windows; used by data_order "shuffled" only
-    steps: PositiveInt | None = 800  # optimiser steps; give either this or epochs
+    steps: PositiveInt | None = 1_000  # optimiser steps; give either this or epochs
     epochs: PositiveInt | None = None  # passes over the train split
     warm_start: bool = False  # begin from the newest blessed model of other data, as far as its weights fit
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -75,7 +75,7 @@ class TrainingConfig(Section):
     beta_2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.99  # decay of the second moment
     epsilon: PositiveFloat = 1e-8  # added to the root of the second moment
     clip_norm: Annotated[float, Field(ge=0.0)] = 1.0  # global norm of the gradient; 0: no clipping
-    eval_every: PositiveInt | None = 200  # steps between evaluations; None: once an epoch
+    eval_every: PositiveInt | None = 250  # steps between evaluations; None: once an epoch
     early_stopping: NonNegativeInt = 5  # evaluations without a better loss before training stops; 0: never
     restore_best: bool = True  # export the weights of the best eval loss instead of the last ones
     checkpoint_seconds: PositiveInt = 30  # at most this much work is lost to a kill; also one at every evaluation
