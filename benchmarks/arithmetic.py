@@ -29,7 +29,9 @@ def operations(model: Mapping[str, Any], vocabulary_size: int, batch: int, lengt
         3 * 2 * batch * length * (G U (E + U) + (L - 1) G U (U + U) + U V)
 
     A multiplication and an addition are two operations, and the way back through a product is two products of the same
-    size, one for each factor: three in all. What is done element by element is not counted, nor is the optimizer.
+    size, one for each factor: three in all. What is done element by element is not counted, nor is the optimizer. It is
+    what the plain network asks for: who comes to the same result with fewer (a table of the input's products, say) is
+    credited with all of them.
     """
     return 3 * sum(
         2 * rows * inner * columns for rows, inner, columns in products(model, vocabulary_size, batch, length)
