@@ -1,0 +1,95 @@
+"""The same network as a stock Keras 3 model, trained with `fit`.
+
+The job is that of `benchmarks.contenders.ours`, with `policy`, a Keras dtype policy. Time is taken from the first
+batch's beginning to the last one's end, so that what `fit` does before and after, once an epoch, does not count.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from benchmarks.contenders import job as jobs
+from benchmarks.contenders.ours import set_threads
+from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from trainer import optimizer
+
+_LAYERS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+
+
+class Watch(keras.callbacks.Callback):
+    """Takes the time of the batches of one `fit`."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if batch == 0:
+            self._watch = Stopwatch()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.taken = self._watch.read()
+
+
+def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
+    """Build and compile the model."""
+    set_threads(job["threads"])
+    training = job["training"]
+    arrays = jobs.read(job["arrays"])
+    carries = training["data_order"] == "contiguous"
+    keras.utils.set_random_seed(job["seed"])
+    model, layers = build(job, arrays.inputs.shape[1:], carries)
+    model.compile(
+        optimizer=optimizer.create(training, job["total_steps"], 1, "float32"),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    done = 0
+
+    def fit(first: int, last: int) -> tuple[dict[str, float], float]:
+        watch = Watch()
+        # As `fit` is used with text: a dataset whose elements are batches.
+        batches = tf.data.Dataset.from_tensor_slices((arrays.inputs[first:last], arrays.targets[first:last]))
+        history = model.fit(batches, verbose=0, callbacks=[watch])
+        return watch.taken, history.history["loss"][0] * (last - first)
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal done
+        wall, cpu, loss, end = 0.0, 0.0, 0.0, done + request["steps"]
+        while done < end:
+            if carries and not arrays.keep[done].any():
+                for layer in layers:
+                    layer.reset_state()
+            forgets = [at for at in range(done + 1, end) if carries and not arrays.keep[at].any()]
+            last = min([end, *forgets])
+            taken, total = fit(done, last)
+            wall, cpu, loss, done = wall + taken["wall"], cpu + taken["cpu"], loss + total, last
+        return {"wall": wall, "cpu": cpu, "steps": request["steps"], "loss": loss / request["steps"]}
+
+    precision = "float32" if job["policy"] == "float32" else "bfloat16"
+    return {"precision": precision, "jit_compile": bool(model.jit_compile)}, answer
+
+
+def build(job: dict[str, Any], shape: tuple[int, int], carries: bool) -> tuple[keras.Model, list[Any]]:
+    """The model for batches of a shape, and its recurrent layers; those keep their state if it is carried."""
+    shown, policy = job["model"], job["policy"]
+    dropout = shown["dropout"]
+    layers = [
+        _LAYERS[shown["cell"]](shown["units"], return_sequences=True, stateful=carries, dtype=policy)
+        for _ in range(shown["layers"])
+    ]
+    spread = keras.initializers.RandomUniform(-0.05, 0.05, seed=job["seed"])
+    stack: list[Any] = [
+        keras.layers.Embedding(job["vocabulary_size"], shown["embedding"], embeddings_initializer=spread, dtype=policy)
+    ]
+    for layer in layers:
+        stack += [keras.layers.Dropout(dropout, dtype=policy)] * bool(dropout) + [layer]
+    stack += [keras.layers.Dropout(dropout, dtype=policy)] * bool(dropout)
+    stack.append(keras.layers.Dense(job["vocabulary_size"], dtype=policy))
+    # The loss needs float32, as Keras' guide to mixed precision says.
+    stack.append(keras.layers.Activation("linear", dtype="float32"))
+    ids = keras.Input(batch_shape=shape, dtype="int32")
+    x = ids
+    for one in stack:
+        x = one(x)
+    return keras.Model(ids, x), layers
+
+
+if __name__ == "__main__":
+    serve(start)

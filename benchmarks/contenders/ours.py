@@ -1,0 +1,69 @@
+"""This project's trainer, step by step: its model, its optimizer and its loop's own step.
+
+The job: `seed`, `model` and `training` of a configuration, `arrays` (see `benchmarks.contenders.job`),
+`vocabulary_size`, `total_steps`, `threads`, and optionally `precision` in place of the training section's. A request
+`{"steps": n}` is answered with wall and CPU seconds and the mean loss of the next n batches.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.contenders import job as jobs
+from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from trainer import hardware, optimizer, windows
+from trainer.loop import Loop
+from trainer.model import LanguageModel
+
+
+def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
+    """Build what `trainer.fitting.fit` builds."""
+    set_threads(job["threads"])
+    training = job["training"]
+    if training["logical_cpus"] > 1:
+        hardware.split_cpu(training["logical_cpus"])
+    precision = job.get("precision", training["precision"])
+    machine = hardware.choose(training["strategy"], precision, training["logical_cpus"])
+    arrays = jobs.read(job["arrays"])
+    lengths = np.array([len(arrays.ids)], np.int64)
+    cut = windows.contiguous if training["data_order"] == "contiguous" else windows.independent
+    cut_text = cut(arrays.ids, lengths, training["sequence_length"])
+    replicas = machine.strategy.num_replicas_in_sync
+    with machine.strategy.scope():
+        tf.random.set_seed(job["seed"])
+        model = LanguageModel(
+            job["vocabulary_size"],
+            **job["model"],
+            seed=job["seed"],
+            precision=machine.precision,
+            stock_layer=machine.stock_layer,
+        )
+        optimiser = optimizer.create(training, job["total_steps"], replicas, machine.precision)
+        optimiser.build(model.weights_to_train)
+        loop = Loop(training, job["seed"], machine.strategy, model, optimiser, cut_text, cut_text)
+    rows = arrays.inputs.shape[1]
+    state: Any = tuple(loop._spread(part.numpy()) for part in model.zero_state(rows))
+    done = 0
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal state, done
+        losses, watch = [], Stopwatch()
+        for step in range(done, done + request["steps"]):
+            batch = windows.Batch(arrays.inputs[step], arrays.targets[step], arrays.mask[step], arrays.keep[step])
+            loss, state = loop._one_step(step, batch, state)
+            losses.append(loss)
+        done += request["steps"]
+        return {**watch.read(), "steps": request["steps"], "loss": float(np.mean(losses))}
+
+    return {"precision": machine.precision, "description": machine.description}, answer
+
+
+def set_threads(count: int) -> None:
+    """As many threads for operations inside TensorFlow; before it has computed anything."""
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(count)
+
+
+if __name__ == "__main__":
+    serve(start)

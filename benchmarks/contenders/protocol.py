@@ -1,0 +1,52 @@
+"""The worker's side of the conversation: JSON lines on standard input and output.
+
+The first line is the job; `{"ready": ...}` answers it. Every later line is a request, answered by what the contender
+returns for it. A failure is answered by `{"error": ...}`. The end of the input ends the worker.
+
+Nothing here needs more than the standard library, for a peer's interpreter has not what the project needs.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def serve(start: Callable[[dict[str, Any]], tuple[dict[str, Any], Answer]]) -> None:
+    """Answer until the input ends.
+
+    Args:
+      start: gets the job, returns what "ready" tells and the function that answers requests.
+    """
+    # What libraries print must not come between the lines.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as out:
+        os.dup2(2, 1)
+        answer: Answer | None = None
+        for line in sys.stdin:
+            message = json.loads(line)
+            try:
+                if answer is None:
+                    told, answer = start(message)
+                    reply: dict[str, Any] = {"ready": told}
+                else:
+                    reply = answer(message)
+            except Exception as error:  # the parent decides what a failed contender means
+                traceback.print_exc()
+                reply = {"error": f"{type(error).__name__}: {error}"}
+            print(json.dumps(reply), file=out)
+
+
+class Stopwatch:
+    """Wall seconds, and CPU seconds (user and system) of all threads of this process, from its making on."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        """So far."""
+        return {"wall": time.perf_counter() - self._wall, "cpu": time.process_time() - self._cpu}

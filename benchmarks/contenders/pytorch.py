@@ -1,0 +1,109 @@
+"""The same network in PyTorch: `nn.Embedding`, `nn.GRU` or `nn.LSTM`, `nn.Linear`, the same optimizer and clipping.
+
+The job is that of `benchmarks.contenders.ours`, with `autocast` (bfloat16 where PyTorch's autocast chooses it) and
+`compile` (`torch.compile` of the model). Needs torch and NumPy only.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.contenders import job as jobs
+from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+
+_LAYERS = {"gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class Network(nn.Module):
+    """Character-level recurrent network; weights begin in the distributions of Keras' layers."""
+
+    def __init__(self, model: dict[str, Any], vocabulary_size: int) -> None:
+        super().__init__()
+        units, rate = model["units"], model["dropout"]
+        self.embedding = nn.Embedding(vocabulary_size, model["embedding"])
+        self.drop = nn.Dropout(rate)
+        between = rate if model["layers"] > 1 else 0.0
+        self.recurrent = _LAYERS[model["cell"]](
+            model["embedding"], units, model["layers"], batch_first=True, dropout=between
+        )
+        self.projection = nn.Linear(units, vocabulary_size)
+        nn.init.uniform_(self.embedding.weight, -0.05, 0.05)
+        nn.init.xavier_uniform_(self.projection.weight)
+        nn.init.zeros_(self.projection.bias)
+        for name, weight in self.recurrent.named_parameters():
+            if "bias" in name:
+                nn.init.zeros_(weight)
+            elif "weight_hh" in name:
+                nn.init.orthogonal_(weight)
+            else:
+                nn.init.xavier_uniform_(weight)
+
+    def forward(self, ids: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        """Logits (batch, time, vocabulary_size), and the state after the last character."""
+        outputs, state = self.recurrent(self.drop(self.embedding(ids)), state)
+        return self.projection(self.drop(outputs)), state
+
+
+def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
+    """Build the model and its optimizer."""
+    torch.set_num_threads(job["threads"])
+    torch.manual_seed(job["seed"])
+    training, shown = job["training"], job["model"]
+    arrays = jobs.read(job["arrays"])
+    network = Network(shown, job["vocabulary_size"])
+    run: Any = torch.compile(network) if job["compile"] else network
+    optimiser = _optimizer(network, training)
+    inputs, targets = torch.from_numpy(arrays.inputs).long(), torch.from_numpy(arrays.targets).long()
+    keep = torch.from_numpy(arrays.keep)[:, None]  # (steps, 1, batch, 1)
+    zeros = torch.zeros(shown["layers"], inputs.shape[1], shown["units"])
+    state: Any = (zeros, zeros) if shown["cell"] == "lstm" else zeros
+    done = 0
+
+    def one_step(step: int) -> float:
+        nonlocal state
+        for group in optimiser.param_groups:
+            group["lr"] = float(arrays.rates[step])
+        with torch.autocast("cpu", torch.bfloat16, enabled=job["autocast"]):
+            logits, after = run(inputs[step], state)
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets[step].flatten())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if training["clip_norm"]:
+            nn.utils.clip_grad_norm_(network.parameters(), training["clip_norm"])
+        optimiser.step()
+        # The keep of the next batch forgets; the last one of all has no next.
+        kept = keep[min(step + 1, len(keep) - 1)]
+        state = tuple(_carry(part, kept) for part in after) if isinstance(after, tuple) else _carry(after, kept)
+        return float(loss.detach())
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal done
+        watch = Stopwatch()
+        losses = [one_step(step) for step in range(done, done + request["steps"])]
+        done += request["steps"]
+        return {**watch.read(), "steps": request["steps"], "loss": float(np.mean(losses))}
+
+    return {"precision": "bfloat16" if job["autocast"] else "float32"}, answer
+
+
+def _carry(part: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+    return part.detach().float() * keep
+
+
+def _optimizer(network: nn.Module, training: dict[str, Any]) -> torch.optim.Optimizer:
+    """Fused, which is PyTorch's fastest; weight decay on matrices only."""
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[training["optimizer"]]
+    decay = training["weight_decay"] if training["optimizer"] == "adamw" else 0.0
+    parameters = list(network.parameters())
+    groups = [
+        {"params": [one for one in parameters if one.dim() >= 2], "weight_decay": decay},
+        {"params": [one for one in parameters if one.dim() < 2], "weight_decay": 0.0},
+    ]
+    settings = {"betas": (0.9, training["beta_2"]), "eps": training["epsilon"], "fused": True}
+    return kind(groups, lr=training["learning_rate"], **settings)
+
+
+if __name__ == "__main__":
+    serve(start)

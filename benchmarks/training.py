@@ -1,0 +1,172 @@
+"""Speed of training, against stock Keras and PyTorch, and against what the machine can multiply.
+
+    uv run --group peers python benchmarks/training.py CORPUS [--sizes tutorial quick best] [--json FILE]
+    python benchmarks/training.py CORPUS --torch-python OTHER_ENVIRONMENT/bin/python
+
+CORPUS is a text in UTF-8. Every contender is a process of its own that trains the same network on the same batches with
+the same optimizer, clipping and number of threads; they take turns of `--steps` steps for `--rounds` rounds, so that a
+slow minute of the machine meets all of them, and the median of a contender's turns counts. Before that each has two
+turns by itself, in which it traces, compiles and touches its memory. CPU seconds are user and system time of the
+contender's process; the last column is the mean loss of the turns, which shows that all learn alike.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from benchmarks import batches, corpus, machine
+from benchmarks.arithmetic import medians, operations, ratio
+from benchmarks.workers import Failed, Worker
+from pipeline import overrides
+from serving.cells import KINDS
+from trainer import fitting
+
+OURS, OURS_FLOAT32 = "ours, auto", "ours, float32"
+KERAS_FLOAT32, KERAS_BFLOAT16 = "Keras fit, float32", "Keras fit, bfloat16"
+TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED = "torch, float32", "torch, autocast", "torch.compile"
+SQUARE = 2048  # rows and columns of the large product
+WARM_UP = 3  # steps of each of the two turns that do not count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("--sizes", nargs="+", default=["tutorial", "quick", "best"], help="presets")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as the runner takes it")
+    parser.add_argument("--steps", type=int, default=5, help="in a turn")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--torch-python", metavar="PATH", help="interpreter that can import torch; default: this one")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    torch_python = machine.find_torch(options.torch_python)
+    about = machine.describe(torch_python)
+    print(machine.line(about))
+    if torch_python is None:
+        print("PyTorch is left out: no torch in this environment. Give --torch-python, or run with --group peers.")
+    text = corpus.load(options.corpus)
+    sizes = {}
+    for preset in options.sizes:
+        sizes[preset] = measure(preset, options, text, torch_python)
+        print("\n" + "\n".join(table(preset, sizes[preset])), flush=True)
+    if options.json:
+        shown = {**vars(options), "json": str(options.json)}
+        options.json.write_text(json.dumps({"machine": about, "options": shown, "sizes": sizes}, indent=2) + "\n")
+
+
+def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_python: str | None) -> dict[str, Any]:
+    """All contenders at one size."""
+    config = overrides.load(preset, options.set).model_dump()
+    count = 2 * WARM_UP + options.rounds * options.steps
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="training-benchmark-"))
+        job = batches.make(config, text, count, Path(directory, "batches"))
+        told = job.told(config, threads=options.threads, total_steps=job.total_steps)
+        found = ceilings(config["model"], job.rows, options.threads, torch_python)
+        workers: dict[str, Worker] = {}
+        left_out: dict[str, str] = {}
+
+        def enter(name: str, module: str, python: str = sys.executable, **more: Any) -> float:
+            """Start a contender; returns seconds of its second turn, infinite if it fails."""
+            try:
+                worker = stack.enter_context(Worker(module, {**told, **more}, python))
+                seconds = [worker.ask({"steps": WARM_UP})["wall"] for _ in range(2)]
+            except Failed as failure:
+                left_out[name] = str(failure)
+                return math.inf
+            workers[name] = worker
+            return float(seconds[-1])
+
+        enter(OURS, "ours", precision="auto")
+        enter(OURS_FLOAT32, "ours", precision="float32")
+        enter(KERAS_FLOAT32, "keras_fit", policy="float32")
+        enter(KERAS_BFLOAT16, "keras_fit", policy="mixed_bfloat16")
+        if torch_python:
+            plain = enter(TORCH_FLOAT32, "pytorch", torch_python, autocast=False, compile=False)
+            autocast = enter(TORCH_BFLOAT16, "pytorch", torch_python, autocast=True, compile=False)
+            # The faster of the two is compiled as well.
+            enter(TORCH_COMPILED, "pytorch", torch_python, autocast=autocast < plain, compile=True)
+        turns: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
+        for _ in range(options.rounds):
+            for name, worker in workers.items():
+                turns[name].append(worker.ask({"steps": options.steps}))
+        ready = {name: worker.ready for name, worker in workers.items()}
+    if OURS not in turns:
+        raise SystemExit(f"Our own contender failed: {left_out[OURS]}")
+    return {
+        "model": config["model"],
+        "batch": job.rows,
+        "length": job.length,
+        "operations": operations(config["model"], job.vocabulary_size, job.rows, job.length),
+        "ceilings": found,
+        "contenders": {name: medians(taken) for name, taken in turns.items()},
+        "turns": turns,
+        "ready": ready,
+        "left_out": left_out,
+    }
+
+
+def ceilings(model: dict[str, Any], rows: int, threads: int, torch_python: str | None) -> dict[str, dict[str, float]]:
+    """Operations per second of a large square product and of the recurrent one, by type: the best of the libraries."""
+    shapes = {
+        "square": (SQUARE, SQUARE, SQUARE),
+        "recurrent": (rows, model["units"], KINDS[model["cell"]].gates * model["units"]),
+    }
+    best: dict[str, dict[str, float]] = {name: {} for name in shapes}
+    for library, python in _libraries(torch_python):
+        with Worker("products", {"library": library, "threads": threads}, python) as worker:
+            for name, shape in shapes.items():
+                for dtype in ("float32", "bfloat16"):
+                    request = {"shape": shape, "dtype": dtype, "seconds": 0.3}
+                    # The best of three: a ceiling is what can be reached.
+                    speed = max(worker.ask(request)["per_second"] for _ in range(3))
+                    best[name][dtype] = max(best[name].get(dtype, 0.0), speed)
+    return best
+
+
+def _libraries(torch_python: str | None) -> Iterator[tuple[str, str]]:
+    yield "tensorflow", sys.executable
+    if torch_python:
+        yield "torch", torch_python
+
+
+def table(preset: str, size: dict[str, Any]) -> list[str]:
+    """Lines for people."""
+    model, ceiling, found = size["model"], size["ceilings"], size["contenders"]
+    characters = size["batch"] * size["length"]
+    lines = [
+        f"{preset}: {model['cell']} {model['units']} x {model['layers']}, embedding {model['embedding']}, batch "
+        f"{size['batch']}, length {size['length']}; {size['operations'] / 1e9:.1f} G operations a step",
+        "machine, G operations/s: "
+        + "; ".join(
+            f"{name} {speeds['float32'] / 1e9:,.0f} float32, {speeds['bfloat16'] / 1e9:,.0f} bfloat16"
+            for name, speeds in ceiling.items()
+        ),
+        f"{'':20}   s/step CPU s/step     char/s  x wall   x CPU  x wall/f32  x CPU/f32  of square  of rec.   loss",
+    ]
+    for name, one in found.items():
+        dtype = size["ready"][name]["precision"]  # the ceiling of the type that it multiplies in
+        speed = size["operations"] / one["wall"]
+        base = found.get(OURS_FLOAT32, one)
+        lines.append(
+            f"{name:20}{one['wall']:9.3f}{one['cpu']:11.3f}{characters / one['wall']:11,.0f}"
+            f"{ratio(one, found[OURS], 'wall'):8.2f}{ratio(one, found[OURS], 'cpu'):8.2f}"
+            f"{ratio(one, base, 'wall'):12.2f}{ratio(one, base, 'cpu'):11.2f}"
+            f"{speed / ceiling['square'][dtype]:11.0%}{speed / ceiling['recurrent'][dtype]:9.0%}{one['loss']:7.3f}"
+        )
+    lines += [f"{name} is left out: {reason}" for name, reason in size["left_out"].items()]
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The parent's side of the conversation with contenders; see `benchmarks.contenders.protocol`."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Failed(Exception):
+    """A contender that cannot start or go on, with its reason in one line."""
+
+
+class Worker:
+    """A long-lived contender in a process of its own."""
+
+    def __init__(self, module: str, job: dict[str, Any], python: str = sys.executable) -> None:
+        """Start the program and hand it the job.
+
+        Args:
+          module: in `benchmarks.contenders`.
+          job: what the module says it wants.
+          python: interpreter to run it with.
+
+        Raises:
+          Failed: it does not become ready.
+        """
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [python, "-m", f"benchmarks.contenders.{module}"],
+            cwd=ROOT,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        try:
+            self.ready: dict[str, Any] = self.ask(job)["ready"]
+        except Failed:
+            self.close()
+            raise
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and wait for its answer."""
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self._log.seek(0)
+            last = self._log.read().strip().splitlines()[-1:] or ["no word"]
+            raise Failed(f"ended with code {self._process.wait()}: {last[0]}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise Failed(" ".join(answer["error"].split())[:300])
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

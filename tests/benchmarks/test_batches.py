@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import batches, corpus
+from benchmarks.contenders import job
+from pipeline import overrides
+from trainer import fitting
+
+SMALL = ["training.batch_size=3", "training.sequence_length=7", "training.steps=9"]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> fitting.Data:
+    path = tmp_path_factory.mktemp("corpus") / "text.txt"
+    path.write_text("abcdefghij" * 300)
+    return corpus.load(str(path))
+
+
+@pytest.mark.parametrize(("preset", "carries"), [("quick", True), ("tutorial", False)])
+def test_targets_are_the_next_characters_and_the_state_is_kept_as_training_keeps_it(
+    text: fitting.Data, tmp_path: Path, preset: str, carries: bool
+) -> None:
+    config = overrides.load(preset, SMALL).model_dump()
+    made = batches.make(config, text, 4, tmp_path / "batches")
+    arrays = job.read(made.path)
+    assert arrays.inputs.shape == arrays.targets.shape == (4, made.rows, made.length) == (4, 3, 7)
+    np.testing.assert_array_equal(arrays.inputs[:, :, 1:], arrays.targets[:, :, :-1])
+    if carries:
+        np.testing.assert_array_equal(arrays.targets[0, :, -1], arrays.inputs[1, :, 0])
+    assert [bool(keep.any()) for keep in arrays.keep] == [False] + [carries] * 3
+
+
+def test_a_pass_is_followed_by_the_next_and_all_windows_are_whole(text: fitting.Data, tmp_path: Path) -> None:
+    config = overrides.load("quick", SMALL).model_dump()
+    in_a_pass = text.train.targets // 7 // 3
+    arrays = job.read(batches.make(config, text, 2 * in_a_pass, tmp_path / "batches").path)
+    assert arrays.mask.all()
+    assert np.sum(~arrays.keep.any(axis=(1, 2))) == 2
+
+
+def test_rates_are_those_of_the_schedule(text: fitting.Data, tmp_path: Path) -> None:
+    config = overrides.load("quick", [*SMALL, "training.warmup_steps=2"]).model_dump()
+    rates = job.read(batches.make(config, text, 4, tmp_path / "batches").path).rates
+    assert rates[0] == 0.0
+    assert rates[2] == pytest.approx(config["training"]["learning_rate"])
+    assert rates[1] == pytest.approx(rates[2] / 2)

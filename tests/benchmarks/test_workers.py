@@ -1,0 +1,68 @@
+"""Contenders in processes of their own, at a size that takes seconds."""
+
+import math
+from typing import Any
+
+import pytest
+
+from benchmarks import batches, corpus, machine
+from benchmarks.workers import Failed, Worker
+from pipeline import overrides
+
+SMALL = ["model.units=8", "model.embedding=4", "training.batch_size=4", "training.sequence_length=10"]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    directory = tmp_path_factory.mktemp("job")
+    (directory / "text.txt").write_text("abcdefghij" * 300)
+    config = overrides.load("quick", [*SMALL, "training.learning_rate=0.05"]).model_dump()
+    config["training"]["warmup_steps"] = 0
+    made = batches.make(config, corpus.load(str(directory / "text.txt")), 45, directory / "batches")
+    return made.told(config, threads=1, total_steps=made.total_steps)
+
+
+def learns(worker: Worker) -> None:
+    first = worker.ask({"steps": 2})
+    assert first["steps"] == 2
+    assert first["loss"] == pytest.approx(math.log(11), abs=0.3)
+    assert first["wall"] > 0.0
+    assert first["cpu"] > 0.0
+    worker.ask({"steps": 38})
+    assert worker.ask({"steps": 2})["loss"] < first["loss"] - 0.5
+
+
+def test_our_trainer_and_stock_keras_learn_the_same(job: dict[str, Any]) -> None:
+    with Worker("ours", {**job, "precision": "float32"}) as ours:
+        assert ours.ready["precision"] == "float32"
+        learns(ours)
+        last = ours.ask({"steps": 3})["loss"]
+    with Worker("keras_fit", {**job, "policy": "float32"}) as keras:
+        learns(keras)
+        # Other first weights, yet the same batches, optimizer and carried state.
+        assert keras.ask({"steps": 3})["loss"] == pytest.approx(last, abs=0.2)
+
+
+def test_pytorch_learns(job: dict[str, Any]) -> None:
+    python = machine.find_torch(None)
+    if python is None:
+        pytest.skip("torch is not installed: uv run --group peers pytest")
+    with Worker("pytorch", {**job, "autocast": False, "compile": False}, python) as worker:
+        learns(worker)
+
+
+def test_products_have_a_speed() -> None:
+    with Worker("products", {"library": "tensorflow", "threads": 1}) as worker:
+        speed = worker.ask({"shape": [64, 64, 64], "dtype": "float32", "seconds": 0.05})
+    assert speed["per_second"] > 1e6
+    assert speed["per_cpu_second"] > 1e6
+
+
+def test_a_contender_that_fails_says_why() -> None:
+    with pytest.raises(Failed, match="KeyError: 'abacus'"):
+        Worker("products", {"library": "abacus", "threads": 1})
+
+
+def test_a_contender_that_cannot_even_start_says_so() -> None:
+    with pytest.raises(Failed, match="ended with code 1: .*No module named"):
+        Worker("nobody", {})
