@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# Of the last minute. Beside other work even CPU seconds are wrong: a library's threads that wait for one another do so
+# in a loop, PyTorch's above all.
+BUSY = 0.5
+
 
 def describe(torch_python: str | None) -> dict[str, Any]:
     """Cores that this process may use, processor, and versions of what is compared."""
@@ -23,7 +27,8 @@ def describe(torch_python: str | None) -> dict[str, Any]:
 def line(machine: dict[str, Any]) -> str:
     """One line for people; a busy machine is told as such, for it makes every figure worse."""
     versions = ", ".join(f"{name} {machine[name] or 'not installed'}" for name in ("tensorflow", "keras", "torch"))
-    return f"{machine['cores']} cores, {machine['cpu']}; {versions}; load before {machine['load_before']:.1f}"
+    busy = " BUSY, no figure is the machine's own" if machine["load_before"] > BUSY else ""
+    return f"{machine['cores']} cores, {machine['cpu']}; {versions}; load before {machine['load_before']:.1f}{busy}"
 
 
 def cpu_model() -> str:

@@ -34,6 +34,7 @@ from trainer import fitting
 OURS, OURS_FLOAT32 = "ours, auto", "ours, float32"
 KERAS_FLOAT32, KERAS_BFLOAT16 = "Keras fit, float32", "Keras fit, bfloat16"
 TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED = "torch, float32", "torch, autocast", "torch.compile"
+CONTENDERS = (OURS, OURS_FLOAT32, KERAS_FLOAT32, KERAS_BFLOAT16, TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED)
 SQUARE = 2048  # rows and columns of the large product
 WARM_UP = 3  # steps of each of the two turns that do not count
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--sizes", nargs="+", default=["tutorial", "quick", "best"], help="presets")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as the runner takes it")
+    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=CONTENDERS, metavar="NAME")
     parser.add_argument("--steps", type=int, default=5, help="in a turn")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -77,7 +79,9 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
         left_out: dict[str, str] = {}
 
         def enter(name: str, module: str, python: str = sys.executable, **more: Any) -> float:
-            """Start a contender; returns seconds of its second turn, infinite if it fails."""
+            """Start a contender if it is wanted; returns seconds of its second turn, infinite if there is none."""
+            if name not in options.contenders:
+                return math.inf
             try:
                 worker = stack.enter_context(Worker(module, {**told, **more}, python))
                 seconds = [worker.ask({"steps": WARM_UP})["wall"] for _ in range(2)]
@@ -101,8 +105,8 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
             for name, worker in workers.items():
                 turns[name].append(worker.ask({"steps": options.steps}))
         ready = {name: worker.ready for name, worker in workers.items()}
-    if OURS not in turns:
-        raise SystemExit(f"Our own contender failed: {left_out[OURS]}")
+    if not turns:
+        raise SystemExit(f"No contender could be measured: {left_out}")
     return {
         "model": config["model"],
         "batch": job.rows,
@@ -154,14 +158,16 @@ def table(preset: str, size: dict[str, Any]) -> list[str]:
         ),
         f"{'':20}   s/step CPU s/step     char/s  x wall   x CPU  x wall/f32  x CPU/f32  of square  of rec.   loss",
     ]
+    # The first of those that are wanted is what the others are measured by; beside it, our float32.
+    first = next(iter(found.values()))
+    float32 = found.get(OURS_FLOAT32, first)
     for name, one in found.items():
         dtype = size["ready"][name]["precision"]  # the ceiling of the type that it multiplies in
         speed = size["operations"] / one["wall"]
-        base = found.get(OURS_FLOAT32, one)
         lines.append(
             f"{name:20}{one['wall']:9.3f}{one['cpu']:11.3f}{characters / one['wall']:11,.0f}"
-            f"{ratio(one, found[OURS], 'wall'):8.2f}{ratio(one, found[OURS], 'cpu'):8.2f}"
-            f"{ratio(one, base, 'wall'):12.2f}{ratio(one, base, 'cpu'):11.2f}"
+            f"{ratio(one, first, 'wall'):8.2f}{ratio(one, first, 'cpu'):8.2f}"
+            f"{ratio(one, float32, 'wall'):12.2f}{ratio(one, float32, 'cpu'):11.2f}"
             f"{speed / ceiling['square'][dtype]:11.0%}{speed / ceiling['recurrent'][dtype]:9.0%}{one['loss']:7.3f}"
         )
     lines += [f"{name} is left out: {reason}" for name, reason in size["left_out"].items()]

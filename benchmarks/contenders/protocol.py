@@ -6,12 +6,13 @@ returns for it. A failure is answered by `{"error": ...}`. The end of the input 
 Nothing here needs more than the standard library, for a peer's interpreter has not what the project needs.
 """
 
+import contextlib
 import json
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
@@ -50,3 +51,14 @@ class Stopwatch:
     def read(self) -> dict[str, float]:
         """So far."""
         return {"wall": time.perf_counter() - self._wall, "cpu": time.process_time() - self._cpu}
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done inside does not count."""
+        before = self.read()
+        try:
+            yield
+        finally:
+            after = self.read()
+            self._wall += after["wall"] - before["wall"]
+            self._cpu += after["cpu"] - before["cpu"]

@@ -1,12 +1,14 @@
 """The whole of it at a size that takes seconds, without PyTorch."""
 
 import json
-import os
+import math
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.training import OURS, OURS_FLOAT32, table
+import pytest
+
+from benchmarks.training import KERAS_FLOAT32, OURS, OURS_FLOAT32, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,24 +47,25 @@ def test_a_contender_is_measured_against_ours_and_against_the_ceiling_of_its_typ
     assert left_out == "torch.compile is left out: no compiler"
 
 
-def test_the_program_measures_prints_and_writes(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text("abcdefghij" * 200)
+def test_ours_and_stock_keras_are_measured_and_learn_the_same(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("abcdefghij" * 300)
     small = ["model.units=8", "model.embedding=4", "training.batch_size=4", "training.sequence_length=10"]
+    small += ["training.learning_rate=0.05", "training.warmup_steps=0"]
     command = [sys.executable, "benchmarks/training.py", str(tmp_path / "text.txt"), "--sizes", "quick"]
-    command += ["--steps", "1", "--rounds", "1", "--json", str(tmp_path / "out.json")]
-    command += [word for setting in small for word in ("--set", setting)]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command += ["--contenders", OURS_FLOAT32, KERAS_FLOAT32, "--steps", "18", "--rounds", "2"]
+    command += ["--json", str(tmp_path / "out.json"), *(word for setting in small for word in ("--set", setting))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     first, *lines = done.stdout.splitlines()
     assert " cores, " in first
     assert [line for line in lines if line.startswith("Keras fit, float32")]
-    written = json.loads((tmp_path / "out.json").read_text())
-    assert {OURS, OURS_FLOAT32} <= set(written["sizes"]["quick"]["contenders"])
-    assert written["sizes"]["quick"]["ready"][OURS_FLOAT32]["precision"] == "float32"
+    measured = json.loads((tmp_path / "out.json").read_text())["sizes"]["quick"]
+    assert set(measured["contenders"]) == {OURS_FLOAT32, KERAS_FLOAT32}
+    ours, keras = (measured["turns"][name] for name in (OURS_FLOAT32, KERAS_FLOAT32))
+    # Other first weights, yet the same batches, optimizer and carried state.
+    assert ours[0]["loss"] == pytest.approx(keras[0]["loss"], abs=0.3)
+    assert ours[1]["loss"] == pytest.approx(keras[1]["loss"], abs=0.3)
+    for turns in (ours, keras):
+        assert turns[1]["loss"] < turns[0]["loss"] < math.log(10)
+        assert all(turn["wall"] > 0.0 and turn["cpu"] > 0.0 for turn in turns)
+    assert measured["ready"][KERAS_FLOAT32]["precision"] == "float32"

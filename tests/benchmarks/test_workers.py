@@ -32,17 +32,6 @@ def learns(worker: Worker) -> None:
     assert worker.ask({"steps": 2})["loss"] < first["loss"] - 0.5
 
 
-def test_our_trainer_and_stock_keras_learn_the_same(job: dict[str, Any]) -> None:
-    with Worker("ours", {**job, "precision": "float32"}) as ours:
-        assert ours.ready["precision"] == "float32"
-        learns(ours)
-        last = ours.ask({"steps": 3})["loss"]
-    with Worker("keras_fit", {**job, "policy": "float32"}) as keras:
-        learns(keras)
-        # Other first weights, yet the same batches, optimizer and carried state.
-        assert keras.ask({"steps": 3})["loss"] == pytest.approx(last, abs=0.2)
-
-
 def test_pytorch_learns(job: dict[str, Any]) -> None:
     python = machine.find_torch(None)
     if python is None:

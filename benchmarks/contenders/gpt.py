@@ -1,0 +1,148 @@
+"""A character-level GPT of nanoGPT's published configuration for a CPU, written from its published hyperparameters.
+
+The configuration is that of the README of github.com/karpathy/nanoGPT under "I only have a macbook", over
+`config/train_shakespeare_char.py` and the defaults of its `train.py`: a GPT-2 without biases, whose output layer is the
+embedding of its characters. Needs torch and NumPy only.
+
+The job: `arrays`, a file with the ids `train` and `evaluation`; `vocabulary_size`, `seed`, `threads`, `compile`. The
+request: `iterations`, to which the schedule is stretched. The answer is that of `benchmarks.contenders.our_fit`.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.contenders import contexts
+from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+
+BLOCK, BATCH = 64, 12  # characters of context, and windows in an iteration
+LAYERS, HEADS, WIDTH = 4, 4, 128
+RATE, LEAST_RATE, WARM_UP = 1e-3, 1e-4, 100  # cosine from the first to the second, after a linear warm-up
+BETAS, DECAY, CLIP = (0.9, 0.99), 0.1, 1.0  # weight decay on matrices and embeddings only
+ITERATIONS = 2000  # as published
+EVERY = 250  # iterations between evaluations
+DEVIATION = 0.02  # of the first weights; GPT-2 divides that of the two products that end a block by sqrt(2 * LAYERS)
+
+
+class Block(nn.Module):
+    """Attention and a two-layer perceptron, each after a normalisation and beside a path around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH, bias=False) for _ in range(2))
+        self.attend = nn.Linear(WIDTH, 3 * WIDTH, bias=False)
+        self.attended = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.widen = nn.Linear(WIDTH, 4 * WIDTH, bias=False)
+        self.narrow = nn.Linear(4 * WIDTH, WIDTH, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, time, WIDTH) to the same."""
+        batch, time, _ = x.shape
+        parts = self.attend(self.norms[0](x)).view(batch, time, 3, HEADS, WIDTH // HEADS)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (batch, HEADS, time, WIDTH / HEADS) each
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.attended(mixed.transpose(1, 2).reshape(batch, time, WIDTH))
+        return x + self.narrow(functional.gelu(self.widen(self.norms[1](x))))
+
+
+class Gpt(nn.Module):
+    """The language model."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        super().__init__()
+        self.characters = nn.Embedding(vocabulary_size, WIDTH)
+        self.places = nn.Embedding(BLOCK, WIDTH)
+        self.blocks = nn.ModuleList(Block() for _ in range(LAYERS))
+        self.norm = nn.LayerNorm(WIDTH, bias=False)
+        for name, weight in self.named_parameters():
+            if weight.dim() >= 2:
+                ends = name.endswith(("attended.weight", "narrow.weight"))
+                nn.init.normal_(weight, 0.0, DEVIATION / (math.sqrt(2 * LAYERS) if ends else 1.0))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits (batch, time, vocabulary_size) of ids (batch, time)."""
+        x = self.characters(ids) + self.places.weight[: ids.shape[1]]
+        for block in self.blocks:
+            x = block(x)
+        return functional.linear(self.norm(x), self.characters.weight)
+
+
+def rate(iteration: int, iterations: int) -> float:
+    """The learning rate of an iteration out of so many."""
+    if iteration < WARM_UP:
+        return RATE * (iteration + 1) / (WARM_UP + 1)
+    part = (iteration - WARM_UP) / max(1, iterations - WARM_UP)
+    return LEAST_RATE + 0.5 * (1.0 + math.cos(math.pi * part)) * (RATE - LEAST_RATE)
+
+
+def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
+    """Read the ids."""
+    torch.set_num_threads(job["threads"])
+    with np.load(job["arrays"]) as file:
+        train, evaluation = torch.from_numpy(file["train"].astype(np.int64)), file["evaluation"]
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        torch.manual_seed(job["seed"])
+        watch, curve = Stopwatch(), list[dict[str, float]]()
+        model = Gpt(job["vocabulary_size"])
+        run: Any = torch.compile(model) if job["compile"] else model
+        optimiser = _optimizer(model)
+        for iteration in range(request["iterations"]):
+            if iteration and iteration % EVERY == 0:
+                with watch.paused():
+                    loss = nats(model, evaluation, BLOCK)
+                curve.append({**watch.read(), "loss": loss})
+            for group in optimiser.param_groups:
+                group["lr"] = rate(iteration, request["iterations"])
+            _one_step(run, optimiser, train)
+        taken = watch.read()
+        side_by_side = nats(model, evaluation, BLOCK)
+        return {
+            **taken,
+            "steps": request["iterations"],
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "curve": [*curve, {**taken, "loss": side_by_side}],
+            "nats": {f"windows of {BLOCK}": side_by_side, f"sliding {BLOCK}": nats(model, evaluation, BLOCK // 2)},
+        }
+
+    return {"torch": torch.__version__}, answer
+
+
+def _one_step(run: Any, optimiser: torch.optim.Optimizer, train: torch.Tensor) -> None:
+    begins = torch.randint(len(train) - BLOCK, (BATCH, 1))
+    ids = train[begins + torch.arange(BLOCK + 1)]  # (BATCH, BLOCK + 1)
+    logits = run(ids[:, :-1])
+    loss = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_([one for group in optimiser.param_groups for one in group["params"]], CLIP)
+    optimiser.step()
+
+
+def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [one for one in parameters if one.dim() >= 2], "weight_decay": DECAY},
+        {"params": [one for one in parameters if one.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=RATE, betas=BETAS, fused=True)
+
+
+@torch.no_grad()
+def nats(model: nn.Module, ids: Any, stride: int, rows: int = 256) -> float:
+    """Nats per character of windows of BLOCK characters, `stride` apart; see `benchmarks.contenders.contexts`."""
+    cut = contexts.windows(ids, BLOCK, stride)
+    total = 0.0
+    for at in range(0, len(cut.inputs), rows):
+        inputs, targets, counts = (torch.from_numpy(part[at : at + rows]) for part in cut)
+        losses = functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten(), reduction="none")
+        total += float((losses * counts.flatten()).sum())
+    return total / float(cut.counts.sum())
+
+
+if __name__ == "__main__":
+    serve(start)

@@ -1,0 +1,100 @@
+"""A whole training by this project's `trainer.fitting.fit`, and what the model then knows.
+
+The job: `corpus`, a path, and `threads`. The request: `seed`, `model` and `training` of a configuration and an empty
+`directory`. The answer: CPU and wall seconds of the training, from the call of `fit` to its end with tracing and
+checkpoints but without evaluations; the evaluations on the way; and final nats per character by kind of context.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import corpus
+from benchmarks.contenders import contexts
+from benchmarks.contenders.ours import set_threads
+from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from trainer import fitting, hardware, windows
+from trainer.loop import Loop
+from trainer.model import LanguageModel
+
+_ROWS = 64  # windows at a time
+_STRETCH = 500  # characters at a time where the state is carried
+
+
+def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
+    """Read the corpus."""
+    set_threads(job["threads"])
+    text = corpus.load(job["corpus"])
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        training = request["training"]
+        machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
+        watch, curve = Stopwatch(), list[dict[str, float]]()
+        # `fit` makes its loop by this name.
+        fitting.Loop = _watched(watch, curve)  # type: ignore[attr-defined]
+        model, position = fitting.fit(request, machine, text, request["directory"], True)
+        taken = watch.read()
+        ids = text.evaluation.ids
+        return {
+            **taken,
+            "steps": position.step,
+            "parameters": sum(int(np.prod(weight.shape)) for weight in model.weights_to_train),
+            "curve": curve,
+            "nats": {
+                "carried": carried(model, ids, _STRETCH),
+                "windows of 100": apart(model, ids, 100),
+                "windows of 256": apart(model, ids, 256),
+            },
+        }
+
+    return {"characters": text.train.targets, "eval_characters": text.evaluation.targets}, answer
+
+
+def _watched(watch: Stopwatch, curve: list[dict[str, float]]) -> type[Loop]:
+    class Watched(Loop):
+        def evaluate(self) -> float:
+            with watch.paused():
+                loss = super().evaluate()
+            curve.append({**watch.read(), "loss": loss})
+            return loss
+
+    return Watched
+
+
+def carried(model: LanguageModel, ids: Any, stretch: int) -> float:
+    """Nats per character, read in one go from the first character to the last."""
+    text = windows.contiguous(ids, np.array([len(ids)], np.int64), stretch)
+    step_of, state, total = _step(model), model.zero_state(1), 0.0
+    for batch in windows.contiguous_batches(text, 1):
+        loss, state = step_of(tf.constant(batch.inputs), tf.constant(batch.targets), tf.constant(batch.mask), state)
+        total += float(loss)
+    return total / text.targets
+
+
+def apart(model: LanguageModel, ids: Any, size: int, rows: int = _ROWS) -> float:
+    """Nats per character of windows side by side, each from the zero state; every target in them counts."""
+    cut = contexts.windows(ids, size, size)
+    step_of, total = _step(model), 0.0
+    for at in range(0, len(cut.inputs), rows):
+        some = [part[at : at + rows] for part in cut]
+        short = rows - len(some[0])
+        inputs, targets, counts = (np.pad(part, ((0, short), (0, 0))) for part in some)
+        loss, _ = step_of(
+            tf.constant(inputs, tf.int32), tf.constant(targets, tf.int32), tf.constant(counts), model.zero_state(rows)
+        )
+        total += float(loss)
+    return total / float(cut.counts.sum())
+
+
+def _step(model: LanguageModel) -> Any:
+    def step(inputs: Any, targets: Any, counts: Any, state: Any) -> tuple[Any, Any]:
+        logits, state = model(inputs, state)
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.reduce_sum(nats * counts), state
+
+    return tf.function(step, autograph=False)
+
+
+if __name__ == "__main__":
+    serve(start)

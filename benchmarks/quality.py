@@ -1,0 +1,186 @@
+"""Quality against cost: eval nats per character against CPU seconds of training, and a small GPT on the same machine.
+
+    uv run --group peers python benchmarks/quality.py CORPUS --presets quick [--seeds 1 2 3] [--json FILE] [--plot FILE]
+    python benchmarks/quality.py CORPUS --torch-python OTHER_ENVIRONMENT/bin/python --presets quick best --match quick
+
+Every training is a process of its own, one after the other. CPU seconds are user and system time of that process over
+the training alone: evaluations do not count, nor does starting up. The GPT is nanoGPT's published configuration for a
+CPU (see `benchmarks/contenders/gpt.py`), trained for its published iterations, and for each preset of `--match` once
+more with its schedule stretched to the CPU seconds that the preset took (the mean of its seeds).
+
+A figure means little without what a model may look back at, so each is named: `carried` reads the whole eval text in
+one go; `windows of N` are side by side, each from nothing, and every character in them counts; `sliding N` reads N
+characters and counts the last half of them, so that every character has at least N / 2 before it.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from benchmarks import corpus, machine
+from benchmarks.workers import Worker
+from pipeline import overrides
+
+CONTEXTS = ("carried", "windows of 100", "windows of 256", "windows of 64", "sliding 64")
+PUBLISHED = 2000  # iterations of the GPT's published configuration
+TRIAL = 50  # iterations that tell what an iteration costs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("--presets", nargs="*", default=["quick"], help="for example quick tutorial best")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as the runner takes it")
+    parser.add_argument("--gpt-iterations", type=int, default=PUBLISHED, help="0: no GPT")
+    parser.add_argument(
+        "--match", nargs="*", default=[], metavar="PRESET", help="a GPT of the same CPU seconds as well"
+    )
+    parser.add_argument("--gpt-compile", action="store_true", help="torch.compile it, which the publication does not")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--torch-python", metavar="PATH", help="interpreter that can import torch; default: this one")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of the curves, PNG")
+    options = parser.parse_args()
+    if unknown := [preset for preset in options.match if preset not in options.presets]:
+        parser.error(f"--match names presets that are not trained: {', '.join(unknown)}")
+    torch_python = machine.find_torch(options.torch_python) if options.gpt_iterations else None
+    about = machine.describe(torch_python)
+    print(machine.line(about))
+    if options.gpt_iterations and torch_python is None:
+        print("The GPT is left out: no torch in this environment. Give --torch-python, or run with --group peers.")
+    print(head(), flush=True)
+    runs: list[dict[str, Any]] = []
+
+    def note(run: dict[str, Any]) -> None:
+        runs.append(run)
+        print(row(run), flush=True)
+
+    for preset in options.presets:
+        for seed in options.seeds:
+            note(ours(preset, seed, options))
+    if torch_python:
+        for run in gpts(options, torch_python, runs):
+            note(run)
+    for line in summary(runs):
+        print(line)
+    if options.json:
+        shown = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+        options.json.write_text(json.dumps({"machine": about, "options": shown, "runs": runs}, indent=2) + "\n")
+    if options.plot:
+        plot(runs, options.plot)
+
+
+def ours(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One training of a preset."""
+    settings = ["training.sample_chars=0", *options.set, f"seed={seed}"]
+    config = overrides.load(preset, settings).model_dump()
+    job = {"corpus": options.corpus, "threads": options.threads}
+    with tempfile.TemporaryDirectory(prefix="quality-benchmark-") as directory, Worker("our_fit", job) as worker:
+        sections = {name: config[name] for name in ("seed", "model", "training")}
+        return {"name": preset, "seed": seed, **worker.ask({**sections, "directory": directory})}
+
+
+def gpts(options: argparse.Namespace, python: str, runs: list[dict[str, Any]]) -> Any:
+    """The GPT's trainings, one after the other: as published, and stretched to the cost of ours."""
+    text = corpus.load(options.corpus)
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="quality-benchmark-"))
+        arrays = os.path.join(directory, "ids.npz")
+        np.savez(arrays, train=text.train.ids, evaluation=text.evaluation.ids)
+        job = {"arrays": arrays, "vocabulary_size": text.vocabulary.size, "compile": options.gpt_compile}
+
+        def train(seed: int, threads: int, iterations: int) -> dict[str, Any]:
+            with Worker("gpt", {**job, "seed": seed, "threads": threads}, python) as worker:
+                return worker.ask({"iterations": iterations})
+
+        # So small a model may cost more on two threads than on one: it gets what costs it least.
+        costs = {threads: train(0, threads, TRIAL)["cpu"] for threads in sorted({1, options.threads})}
+        threads = min(costs, key=lambda count: costs[count])
+        published = [{"seed": seed, **train(seed, threads, options.gpt_iterations)} for seed in options.seeds]
+        for run in published:
+            yield {"name": f"GPT, {run['steps']:,} iterations", "threads": threads, **run}
+        each = statistics.fmean(run["cpu"] / run["steps"] for run in published)
+        for preset in options.match:
+            wanted = statistics.fmean(run["cpu"] for run in runs if run["name"] == preset)
+            iterations = max(1, round(wanted / each))
+            for seed in options.seeds:
+                run = train(seed, threads, iterations)
+                yield {"name": f"GPT, CPU seconds of {preset}", "threads": threads, "seed": seed, **run}
+
+
+def head() -> str:
+    """Names of the columns of `row`."""
+    return f"{'eval nats per character':30}{'seed':>6}{'weights':>11}{'CPU s':>8}{'wall s':>8}" + "".join(
+        f"{context:>16}" for context in CONTEXTS
+    )
+
+
+def row(run: dict[str, Any]) -> str:
+    """One training."""
+    return f"{run['name']:30}{run['seed']:6}{run['parameters']:11,}{run['cpu']:8.0f}{run['wall']:8.0f}" + "".join(
+        f"{run['nats'][context]:16.4f}" if context in run["nats"] else f"{'':16}" for context in CONTEXTS
+    )
+
+
+def summary(runs: list[dict[str, Any]]) -> list[str]:
+    """Over seeds, and how far the GPT at a preset's CPU seconds is behind."""
+    lines, by_name = [], dict[str, list[dict[str, Any]]]()
+    for run in runs:
+        by_name.setdefault(run["name"], []).append(run)
+    for name, several in by_name.items():
+        if len(several) > 1:
+            for context in several[0]["nats"]:
+                found = [run["nats"][context] for run in several]
+                spread = f"mean {statistics.fmean(found):.4f}, from {min(found):.4f} to {max(found):.4f}"
+                lines.append(f"{name}, {context}, {len(found)} seeds: {spread}")
+        rivals = by_name.get(f"GPT, CPU seconds of {name}")
+        if rivals:
+            gpt = {context: _mean(rivals, context) for context in rivals[0]["nats"]}
+            best = min(gpt, key=lambda context: gpt[context])
+            gaps = ", ".join(
+                f"{gpt[best] - _mean(several, context):.3f} in {context}" for context in several[0]["nats"]
+            )
+            lines.append(f"{name} is better than the GPT of its CPU seconds ({best}: {gpt[best]:.4f}) by {gaps}")
+    return lines
+
+
+def _mean(runs: list[dict[str, Any]], context: str) -> float:
+    return statistics.fmean(run["nats"][context] for run in runs)
+
+
+def plot(runs: list[dict[str, Any]], path: Path) -> None:
+    """Every evaluation on the way: ours with state carried along parallel streams, the GPT's in its own windows."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5))
+    names = list(dict.fromkeys(run["name"] for run in runs))
+    for run in runs:
+        colour = f"C{names.index(run['name']) % 10}"
+        first = next(one for one in runs if one["name"] == run["name"])
+        label = run["name"] if run is first else None
+        axes.plot([at["cpu"] for at in run["curve"]], [at["loss"] for at in run["curve"]], colour, label=label)
+    axes.set(xlabel="CPU seconds of training", ylabel="eval nats per character", xscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()
