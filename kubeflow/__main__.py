@@ -5,6 +5,7 @@ python -m kubeflow deploy   --image registry/char-rnn:1 --host http://localhost:
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -33,6 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         return _run(given, _configuration(given))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("kfp", "kfp_server_api"):
+            raise
+        print(
+            f"error: The package kfp is needed for this: uv sync --extra kubeflow. Received: {error}", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from there", file=sys.stderr)
@@ -73,7 +81,7 @@ def _send(given: argparse.Namespace, config: Config, name: str) -> None:
 
     # A mistake in the schedule shows before the compiler's long imports.
     schedule = cron.check(config.cluster.schedule, given.backend) if given.command == "deploy" else ""
-    parameters = _parameters(given.parameters)
+    parameters = _parameters(given.parameters, config)
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "pipeline.yaml")
         write(file, _compiled(config, given.backend))
@@ -115,36 +123,34 @@ def _rehearse(given: argparse.Namespace, config: Config) -> None:
     from kubeflow import rehearsal
 
     workspace = Path(given.workspace).absolute()
-    workspace.mkdir(parents=True, exist_ok=True)
+    parameters = _parameters(given.parameters, config)
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The directory of the rehearsal cannot be made: {error.strerror}. Received: --workspace {given.workspace}"
+        ) from error
     places = {"root": str(workspace / "state"), "serving_dir": str(workspace / "serving")}
     cluster = config.cluster.model_copy(update=places)
     rehearsed = config.model_copy(update={"cluster": cluster})
     text = _compiled(rehearsed, given.backend, rehearse=True)
-    rehearsal.run(text, given.backend, workspace, _parameters(given.parameters), lambda line: print(line, flush=True))
+    rehearsal.run(text, given.backend, workspace, parameters, lambda line: print(line, flush=True))
     print(f"done; served versions are in {workspace / 'serving' / config.model_name}")
 
 
 def _compiled(config: Config, backend: str, rehearse: bool = False) -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        from kubeflow.compiler import compile_pipeline
+    from kubeflow.compiler import compile_pipeline
 
-        return compile_pipeline(config, backend, rehearse)
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "kfp":
-            raise
-        raise UserError(f"The package kfp is needed for this: uv sync --extra kubeflow. Received: {error}") from error
+    return compile_pipeline(config, backend, rehearse)
 
 
 def _server(given: argparse.Namespace) -> Any:
     from kubeflow import connection
+    from kubeflow.server import Server, translated
 
-    where = connection.from_options(given)
-    client = connection.connect(where)
-    from kubeflow.server import Server
-
-    return Server(client, where.namespace)
+    return Server(translated(connection.connect, connection.from_options(given)))
 
 
 def _vertex(config: Config) -> Any:
@@ -153,24 +159,32 @@ def _vertex(config: Config) -> Any:
     return Vertex(config.cluster.project, config.cluster.region, print)
 
 
-def _parameters(given: list[str]) -> dict[str, str]:
+def _parameters(given: list[str], config: Config) -> dict[str, str]:
+    from kubeflow import invocation
+
     wrong = [parameter for parameter in given if parameter.partition("=")[0] not in ("corpus", "training")]
     if wrong or any("=" not in parameter for parameter in given):
         raise UserError(
             "A run has the parameters corpus and training, given as --param corpus=... and --param training='{...}'; "
             f"all else is compiled in and set with --set. Received: {' '.join(wrong or given)}"
         )
-    return {name: value for name, _, value in (parameter.partition("=") for parameter in given)}
+    parameters = {name: value for name, _, value in (parameter.partition("=") for parameter in given)}
+    invocation.check_parameters(parameters, config.training)
+    return parameters
 
 
 def write(path: str, text: str) -> None:
     """Write a file, whole or not at all."""
     target = Path(path)
+    if target.suffix not in (".yaml", ".yml"):
+        raise UserError(f"Kubeflow Pipelines takes a file whose name ends with .yaml. Received: --output {path}")
     partial = target.with_name(f".{target.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(target)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise UserError(f"The file cannot be written: {error.strerror}. Received: --output {path}") from error
 
 

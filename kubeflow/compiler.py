@@ -22,8 +22,8 @@ _LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "PrismRunner")
 
 def pipeline_name(model_name: str) -> str:
     """A name that both back ends accept; different models never share one."""
-    name = model_name.lower().replace("_", "-")
-    if re.fullmatch(r"[a-z0-9_]+", model_name):
+    name = model_name.lower().replace("_", "-").rstrip("-")
+    if re.fullmatch(r"[a-z0-9_]*[a-z0-9]", model_name):
         return name
     # Another spelling of the same letters may be another model.
     return f"{name}-{hashlib.sha256(model_name.encode()).hexdigest()[:6]}"
@@ -41,6 +41,11 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
     """
     if not rehearse:
         _check(config, backend)
+    if config.training.logical_cpus > 1:
+        raise UserError(
+            "training.logical_cpus splits the processor of one's own machine, to try several devices out; pods are "
+            f"given theirs. Leave it out. Received: training.logical_cpus={config.training.logical_cpus}"
+        )
     compiled = _specification(config, backend)
     spec.never_cache(compiled)
     spec.use_executor(compiled, "CorpusExampleGen", STAGING_EXECUTOR)
@@ -55,7 +60,9 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
     spec.add_run_parameter(
         compiled, "training", "{}", 'JSON of training values that replace those compiled in: {"steps": 2000}'
     )
-    spec.give_run_parameter(compiled, "Trainer", "training_overrides", "training")
+    for task in ("Tuner", "Trainer"):
+        if task in spec.tasks(compiled):
+            spec.give_run_parameter(compiled, task, "training_overrides", "training")
     pods.set_resources(compiled, config, backend)
     spec.check(compiled)
     documents = [compiled] + ([pods.platform_document(compiled, config)] if backend == "kfp" else [])
@@ -105,11 +112,21 @@ def _check(config: Config, backend: str) -> None:
                 f"Vertex AI mounts no volumes: {key} must be a folder in a bucket, such as gs://bucket/char-rnn. "
                 f"Received: {key}={place}"
             )
-        if not place.startswith(("/", "gs://")):
+        if not re.match(r"/.*[^/]|gs://[^/]", place):
             raise UserError(
                 f"{key} must be the absolute path where a volume is mounted, or gs://bucket/folder: TensorFlow opens "
                 f"no other object store. Received: {key}={place}"
             )
+    if cluster.root.rstrip("/") == pods.serving_dir(config).rstrip("/"):
+        raise UserError(
+            "State and served models are two volumes and need two places: what is in the state is not for servers. "
+            f"Received: cluster.root={cluster.root}, and the same for cluster.serving_dir or serving.mount_path"
+        )
+    if not (cluster.pipeline_root or "gs://").startswith(("gs://", "minio://", "s3://")):
+        raise UserError(
+            "cluster.pipeline_root must be a folder in the back end's object store, gs://..., minio://... or s3://..., "
+            f"or be left out. Received: cluster.pipeline_root={cluster.pipeline_root}"
+        )
     if backend == "vertex":
         pods.refuse_on_vertex(config)
         if not (cluster.pipeline_root or "").startswith("gs://"):
@@ -117,10 +134,12 @@ def _check(config: Config, backend: str) -> None:
                 "Vertex AI needs a bucket for the artifacts of runs: set cluster.pipeline_root to gs://bucket/folder. "
                 f"Received: cluster.pipeline_root={cluster.pipeline_root}"
             )
-    runner = next((argument for argument in config.beam_args if argument.startswith("--runner")), "")
-    if runner and not runner.endswith(_LOCAL_RUNNERS) and not (cluster.pipeline_root or "").startswith("gs://"):
-        raise UserError(
-            "Beam workers on other machines have to see the artifacts: set cluster.pipeline_root (and cluster.root) to "
-            "folders in a bucket, gs://bucket/folder. With minio:// or s3:// only the pod itself has copies. "
-            f"Received: {runner}, cluster.pipeline_root={cluster.pipeline_root}"
-        )
+    runner = re.search(r"--runner[= ](\S+)", " ".join(config.beam_args))
+    if runner and not runner[1].endswith(_LOCAL_RUNNERS):
+        for key, given in (("pipeline_root", cluster.pipeline_root), ("root", cluster.root)):
+            if not (given or "").startswith("gs://"):
+                raise UserError(
+                    "Beam workers on other machines have to see the artifacts and the staged corpus: set "
+                    "cluster.pipeline_root and cluster.root to folders in a bucket, gs://bucket/folder. With minio:// "
+                    f"or s3:// only the pod itself has copies. Received: {runner[1]}, cluster.{key}={given}"
+                )

@@ -69,6 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def from_options(options: argparse.Namespace) -> Connection:
     """Options win over the environment."""
+    _require_file("--ca-cert", options.ca_cert)
     return Connection(
         host=options.host or os.environ.get("KF_PIPELINES_ENDPOINT"),
         ui_host=options.ui_host or os.environ.get("KF_PIPELINES_UI_ENDPOINT"),
@@ -95,29 +96,35 @@ def _secret(path: str | None, variable: str) -> str | None:
         raise UserError(f"The file with the secret cannot be read: {error.strerror}. Received: {path}") from error
 
 
+def _require_file(option: str, path: str | None) -> None:
+    if path and not Path(path).is_file():
+        raise UserError(f"There is no such file; leave the option out, or name one. Received: {option} {path}")
+
+
 def connect(connection: Connection) -> Any:
-    """A `kfp.Client` that gives up on a server that does not answer."""
+    """A `kfp.Client` that gives up on a server that does not answer, or that answers with a page for people.
+
+    Raises:
+      ImportError: the extra `kubeflow` is not installed.
+      kfp_server_api.ApiException, urllib3.exceptions.HTTPError, OSError: the client looks at the server's health first.
+    """
     with warnings.catch_warnings():
         # About Python 3.10, and that servers before 2.0 are not supported.
         warnings.simplefilter("ignore", FutureWarning)
-        try:
-            import kfp.client
-        except ImportError as error:
-            raise UserError(
-                "The package kfp is needed for this: uv sync --extra kubeflow. " + f"Received: {error}"
-            ) from error
+        import kfp.client
         from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
         class Client(kfp.client.Client):
             """Asks for the server's health once, instead of five times with a traceback each."""
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's signature
-                _limit(self._healthz_api.api_client)
+                _guard(self._healthz_api.api_client)
                 return generated(self._healthz_api, "healthz_service", "get_healthz")()
 
         credentials = None
         if connection.service_account_token is not None:
             credentials = ServiceAccountTokenVolumeCredentials(connection.service_account_token or None)
+            _require_file("--service-account-token", credentials._token_path)
         client = Client(
             host=connection.host,
             ui_host=connection.ui_host,
@@ -133,7 +140,10 @@ def connect(connection: Connection) -> Any:
             verify_ssl=None if connection.verify_ssl else False,
             kube_context=connection.kube_context,
         )
-    _limit(client._pipelines_api.api_client)
+    _guard(client._pipelines_api.api_client)
+    if connection.namespace or connection.kfp_namespace != "kubeflow":
+        # kfp takes the namespace of the installation for the user's, which a server for one user refuses.
+        client._context_setting["namespace"] = connection.namespace or ""
     return client
 
 
@@ -142,8 +152,10 @@ def generated(api: Any, service: str, name: str) -> Any:
     return getattr(api, f"{service}_{name}", None) or getattr(api, name)
 
 
-def _limit(api_client: Any) -> None:
-    """Give every request time limits: kfp passes none on."""
+def _guard(api_client: Any) -> None:
+    """Give every request time limits, for kfp passes none on, and take no page of HTML for an empty answer."""
+    from kfp_server_api import ApiException
+
     rest = api_client.rest_client
     if getattr(rest, "is_limited", False):
         return
@@ -152,6 +164,17 @@ def _limit(api_client: Any) -> None:
 
     def request(*args: Any, **kwargs: Any) -> Any:
         kwargs["_request_timeout"] = kwargs.get("_request_timeout") or TIMEOUTS
-        return unlimited(*args, **kwargs)
+        try:
+            answer = unlimited(*args, **kwargs)
+        except ApiException as error:
+            # Of a certificate that is not trusted; kfp's client fails on a missing body.
+            error.body = error.body or b""
+            raise
+        if "html" in answer.urllib3_response.headers.get("content-type", ""):
+            # An identity provider's form, or the user interface: kfp would read from it that nothing is there.
+            refusal = ApiException(status=answer.status, reason="a page of HTML in place of an answer")
+            refusal.body = b""
+            raise refusal
+        return answer
 
     rest.request, rest.is_limited = request, True

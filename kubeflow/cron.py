@@ -51,9 +51,10 @@ def check(expression: str | None, backend: str) -> str:
         zone = re.match(r"(CRON_)?TZ=\S+\s+", expression)
         fields = expression[zone.end() :].split() if zone else fields
         if len(fields) == 6:
+            five = (zone.group() if zone else "") + " ".join(fields[1:])
             raise UserError(
                 "Vertex AI wants five fields: minute, hour, day of the month, month, day of the week. Six, with "
-                f"seconds first, are Kubeflow Pipelines' notation. Write '{' '.join(fields[1:])}'. "
+                f"seconds first, are Kubeflow Pipelines' notation. Write '{five}'. "
                 f"Received: {expression!r}"
             )
         kinds = _FIVE

@@ -74,13 +74,17 @@ def deploy(server: Server, package: Package, cron: str, say: Say) -> None:
     existing = server.recurring_runs(experiment, package.name)
     same = [run for run in existing if _is(run, wanted)]
     paused = bool(existing) and not any(_is_enabled(run) for run in existing)
-    if same:
-        say(f"schedule {cron!r} is there already{' (paused)' if paused else ''}")
-    else:
+    # Of several equal ones, left by an interruption, that which is active: deleting it would pause what was not paused.
+    kept = next((run for run in same if _is_enabled(run)), same[0] if same else None)
+    if kept is None:
         server.create_recurring_run(experiment, package.name, wanted, enabled=not paused)
         say(f"schedule {cron!r} made{' (paused, as the one before)' if paused else ''}")
+    else:
+        if not paused and not _is_enabled(kept):
+            server.enable(kept.recurring_run_id, True)
+        say(f"schedule {cron!r} is there already{' (paused)' if paused else ''}")
     for run in existing:
-        if not same or run.recurring_run_id != same[0].recurring_run_id:
+        if kept is None or run.recurring_run_id != kept.recurring_run_id:
             server.delete_recurring_run(run.recurring_run_id)
             say(f"former schedule {run.recurring_run_id} deleted")
 
@@ -98,9 +102,12 @@ def pause(server: Server, experiment: str, name: str, say: Say, resume: bool = F
 def delete(server: Server, experiment: str, name: str, everything: bool, say: Say) -> None:
     """Delete the schedule, and with `everything` the pipeline and its versions; runs and models stay."""
     experiment_id = server.experiment_id(experiment)
-    for run in server.recurring_runs(experiment_id, name) if experiment_id else []:
+    runs = server.recurring_runs(experiment_id, name) if experiment_id else []
+    for run in runs:
         server.delete_recurring_run(run.recurring_run_id)
         say(f"schedule {run.recurring_run_id} deleted")
+    if not runs:
+        say(f"no schedule of {name} is there")
     pipeline = server.pipeline_id(name) if everything else None
     if pipeline:
         server.delete_pipeline(pipeline)
@@ -119,7 +126,7 @@ def status(server: Server, experiment: str, name: str, say: Say) -> None:
     for run in server.recurring_runs(experiment_id, name) if experiment_id else []:
         version = names.get(_version_id(run), _version_id(run))
         say(f"schedule {_cron(run)!r}: {'active' if _is_enabled(run) else 'paused'}, runs {version}")
-    for run in server.last_runs(experiment_id, 5) if experiment_id else []:
+    for run in server.last_runs(experiment_id, pipeline, name, 5) if experiment_id else []:
         say(f"run {run.run_id} {run.display_name!r}: {run.state or 'unknown'}, {run.created_at}")
 
 

@@ -113,7 +113,25 @@ def override_training(invocation: Invocation) -> None:
         raise UserError(_explain("; ".join(str(error).splitlines()[1:3]).strip(), given)) from error
     if (custom["training"]["steps"] is None) == (custom["training"]["epochs"] is None):
         raise UserError(_explain("exactly one of steps and epochs must be given", given))
+    if custom["training"]["logical_cpus"] > 1:
+        raise UserError(_explain("logical_cpus splits the processor of a machine of one's own only", given))
     parameters["custom_config"] = json.dumps(custom)
+
+
+def check_parameters(parameters: dict[str, str], training: TrainingConfig) -> None:
+    """Refuse values of the run's parameters that its tasks would refuse, perhaps at night.
+
+    Args:
+      training: what is compiled in.
+
+    Raises:
+      UserError: a value is no good.
+    """
+    if not parameters.get("corpus", "any").strip():
+        raise UserError("The run's parameter `corpus` names no text: give a name, path or URL. Received: corpus=")
+    custom = json.dumps({"training": training.model_dump()})
+    values = {"training_overrides": parameters.get("training", "{}"), "custom_config": custom}
+    override_training({"inputs": {"parameterValues": values}})
 
 
 def _explain(reason: str, given: str) -> str:

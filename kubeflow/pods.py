@@ -7,7 +7,7 @@ from kubeflow import spec as specification
 from pipeline.config import Config
 
 # Who touches what lies outside of artifacts: staged corpora, checkpoints and the registry; served versions.
-NEED_STATE = ("CorpusExampleGen", "Trainer", "LastBlessed", "Pusher")
+NEED_STATE = ("CorpusExampleGen", "Tuner", "Trainer", "LastBlessed", "Pusher")
 NEED_SERVING = ("LastBlessed", "Pusher")
 
 

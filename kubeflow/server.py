@@ -1,10 +1,13 @@
 """A Kubeflow Pipelines server in the words of this project: pages are joined, failures become paragraphs."""
 
+import itertools
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import google.auth.exceptions
 import kfp_server_api
 import urllib3
 
@@ -14,6 +17,7 @@ from kubeflow.connection import generated
 RETRY_PAUSES = (0.5, 2.0)  # seconds
 _PASSING = (429, 500, 502, 503, 504)
 _PAGE = 100
+_NOT_FOUND = 404
 
 
 class ServerError(UserError):
@@ -44,8 +48,9 @@ class Schedule:
 class Server:
     """The calls that `kubeflow.deploy` makes, over a `kfp.Client`."""
 
-    def __init__(self, client: Any, namespace: str | None) -> None:
-        self._client, self._namespace = client, namespace
+    def __init__(self, client: Any) -> None:
+        # As kfp finds it: as given, from its own settings, or that of the pod around.
+        self._client, self._namespace = client, client.get_user_namespace() or None
 
     def pipeline_id(self, name: str) -> str | None:
         """Id of the pipeline of exactly this name."""
@@ -116,8 +121,12 @@ class Server:
         self._write(call, recurring_run_id)
 
     def delete_recurring_run(self, recurring_run_id: str) -> None:
-        """Delete a recurring run; its past runs stay."""
-        self._write(self._client.delete_recurring_run, recurring_run_id)
+        """Delete a recurring run, unless it is gone already; its past runs stay."""
+        try:
+            self._write(self._client.delete_recurring_run, recurring_run_id)
+        except ServerError as error:
+            if error.status != _NOT_FOUND:
+                raise
 
     def delete_pipeline(self, pipeline_id: str) -> None:
         """Delete a pipeline with all its versions."""
@@ -138,12 +147,21 @@ class Server:
         )
         return str(run.run_id)
 
-    def last_runs(self, experiment_id: str, count: int) -> list[Any]:
-        """The newest runs of an experiment."""
-        page = self._read(
-            self._client.list_runs, experiment_id=experiment_id, page_size=count, sort_by="created_at desc"
+    def last_runs(self, experiment_id: str, pipeline_id: str, name: str, count: int) -> list[Any]:
+        """The newest runs of a pipeline; other pipelines may have runs in the same experiment."""
+        runs = self._pages(self._client.list_runs, "runs", experiment_id=experiment_id, sort_by="created_at desc")
+        # What `submit` starts has no version, but a name that begins with the pipeline's.
+        return list(
+            itertools.islice(
+                (
+                    run
+                    for run in runs
+                    if run.display_name.startswith(f"{name} ")
+                    or (run.pipeline_version_reference and run.pipeline_version_reference.pipeline_id == pipeline_id)
+                ),
+                count,
+            )
         )
-        return list(page.runs or [])
 
     def _pages(self, call: Callable[..., Any], field: str, **arguments: Any) -> Iterator[Any]:
         token = ""
@@ -175,24 +193,40 @@ def translated(call: Callable[..., Any], *values: Any, **arguments: Any) -> Any:
         return call(*values, **arguments)
     except kfp_server_api.ApiException as error:
         raise ServerError(_explain(error), error.status or 0) from error
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise ServerError(
+            "Google does not let you in: log in with `gcloud auth application-default login`, or give --client-id and "
+            f"--other-client-id for Identity-Aware Proxy. Received: {type(error).__name__}: {error}",
+            0,
+        ) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise ServerError(
-            f"The Kubeflow Pipelines server cannot be reached: {error}. Check --host (or KF_PIPELINES_ENDPOINT), the "
-            "network and the port-forward, and run the same command again: it goes on where it stopped. "
+            f"The Kubeflow Pipelines server cannot be reached: {_plain(error)}. Check --host (KF_PIPELINES_ENDPOINT), "
+            "the network and the port-forward, and run the same command again: it goes on where it stopped. "
             f"Received: {type(error).__name__}",
             0,
         ) from error
+
+
+def _plain(error: Exception) -> str:
+    return re.sub(r"<[^>]* object at 0x[0-9a-f]+>: ", "", str(error))
 
 
 def _explain(error: Any) -> str:
     body = error.body.decode("utf-8", "replace") if isinstance(error.body, bytes) else str(error.body or "")
     said = " ".join(body.split())[:300]
     received = f"Received: HTTP {error.status} {error.reason}: {said}"
-    if error.status in (401, 403):
+    if not error.status:
+        return (
+            "The Kubeflow Pipelines server cannot be reached: its certificate is not trusted, or it speaks no TLS. "
+            f"Check --host, and name the certificate authority with --ca-cert. {received}"
+        )
+    if error.status in (200, 401, 403):
         return (
             "The Kubeflow Pipelines server does not let you in, or not into this namespace. Give it a fresh token "
             "(KFP_TOKEN, --token-file), session cookies (KFP_COOKIES) or another way of --help's group `server`, and "
-            f"your own --namespace in a multi-user installation. {received}"
+            "your own --namespace in a multi-user installation, and look whether --host is the address of the API. "
+            f"{received}"
         )
     if error.status == 409:
         return (

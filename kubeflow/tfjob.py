@@ -7,6 +7,7 @@ next run finds it and has nothing left to train.
 
 import hashlib
 import json
+import os
 from typing import Any
 
 import yaml
@@ -34,12 +35,16 @@ def manifest(config: Config, text: str, examples: str, transform_graph: str) -> 
     """
     compiled = next(iter(yaml.safe_load_all(text)))
     container = spec.container(compiled, "Trainer")
-    invocation = json.dumps(_invocation(config, compiled, examples, transform_graph), sort_keys=True)
+    given = _inputs(config, compiled, examples, transform_graph)
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:8]
+    # The operator makes pods and services of the job's name, a replica's kind and number: 63 characters in all.
+    name = f"{compiled['pipelineInfo']['name'][:40].rstrip('-')}-{digest}"
+    invocation = json.dumps({"inputs": given, "outputs": _outputs(config, compiled, name)}, sort_keys=True)
     # Kubernetes would take $(...) for a variable of its own.
     args = [argument.replace("{{$}}", invocation).replace("$(", "$$(") for argument in container["args"]]
-    name = f"{compiled['pipelineInfo']['name']}-{hashlib.sha256(invocation.encode()).hexdigest()[:8]}"
     pod = config.cluster.pods.of("Trainer")
-    resources: dict[str, str] = {"cpu": f"{pod.cpu:g}", "memory": f"{pod.memory_gb:g}G"}
+    # In thousandths and in millions, for a fraction may have more digits than Kubernetes takes.
+    resources: dict[str, str] = {"cpu": f"{pod.cpu * 1000:.0f}m", "memory": f"{pod.memory_gb * 1000:.0f}M"}
     if pod.gpus:
         resources[config.cluster.gpu_resource] = str(pod.gpus)
     template: dict[str, Any] = {
@@ -49,7 +54,7 @@ def manifest(config: Config, text: str, examples: str, transform_graph: str) -> 
                 "image": container["image"],
                 "command": container["command"],
                 "args": args,
-                "resources": {"requests": resources, "limits": resources},
+                "resources": {"requests": dict(resources), "limits": dict(resources)},
             }
         ]
     }
@@ -80,17 +85,17 @@ def manifest(config: Config, text: str, examples: str, transform_graph: str) -> 
     }
 
 
-def _invocation(config: Config, compiled: spec.Spec, examples: str, transform_graph: str) -> dict[str, Any]:
+def _inputs(config: Config, compiled: spec.Spec, examples: str, transform_graph: str) -> dict[str, Any]:
     component = compiled["components"]["Trainer"]
     given = spec.tasks(compiled)["Trainer"]["inputs"]
     kinds = component["inputDefinitions"]["artifacts"]
     inputs = {}
     for name, uri in (("examples", examples), ("transform_graph", transform_graph)):
-        if not uri.startswith(("gs://", "/")):
+        if not uri.startswith(("gs://", os.path.join(config.cluster.root, ""))):
             raise UserError(
                 "Workers have no local copies of artifacts, as tasks of a pipeline have. Let runs keep their artifacts "
-                "in a bucket (cluster.pipeline_root=gs://...), or copy these two into the state volume. "
-                f"Received: {name}={uri}"
+                "in a bucket (cluster.pipeline_root=gs://...), or copy these two into the state volume, below "
+                f"{config.cluster.root}. Received: {name}={uri}"
             )
         artifact: dict[str, Any] = {"uri": uri, "type": kinds[name]["artifactType"]}
         if name == "examples":
@@ -101,10 +106,6 @@ def _invocation(config: Config, compiled: spec.Spec, examples: str, transform_gr
                 "tfx_version": compiled["sdkVersion"].removeprefix("tfx-"),
             }
         inputs[name] = {"artifacts": [artifact]}
-    outputs = {}
-    for name, output in component["outputDefinitions"]["artifacts"].items():
-        uri = f"{compiler.places(config).root}/tfjob/{name}"
-        outputs[name] = {"artifacts": [{"uri": uri, "type": output["artifactType"]}]}
     defaults = compiled["root"]["inputDefinitions"]["parameters"]
     values = {
         name: defaults[source["componentInputParameter"]]["defaultValue"]
@@ -112,7 +113,13 @@ def _invocation(config: Config, compiled: spec.Spec, examples: str, transform_gr
         else source["runtimeValue"]["constant"]
         for name, source in given["parameters"].items()
     }
-    return {
-        "inputs": {"parameterValues": values, "artifacts": inputs},
-        "outputs": {"artifacts": outputs, "outputFile": "/tmp/kfp_outputs/output_metadata.json"},
-    }
+    return {"parameterValues": values, "artifacts": inputs}
+
+
+def _outputs(config: Config, compiled: spec.Spec, job: str) -> dict[str, Any]:
+    """Places that no other job has; what counts ends below the checkpoints."""
+    outputs = {}
+    for name, output in compiled["components"]["Trainer"]["outputDefinitions"]["artifacts"].items():
+        uri = f"{compiler.places(config).root}/tfjob/{job}/{name}"
+        outputs[name] = {"artifacts": [{"uri": uri, "type": output["artifactType"]}]}
+    return {"artifacts": outputs, "outputFile": "/tmp/kfp_outputs/output_metadata.json"}

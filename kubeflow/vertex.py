@@ -40,7 +40,11 @@ class Vertex:
         wanted = f"{package.name}-{_digest(package, cron)}"
         paused = bool(existing) and all(_state(schedule) == "paused" for schedule in existing)
         same = [schedule for schedule in existing if schedule.display_name == wanted]
-        if same:
+        # Of several equal ones, left by an interruption, that which is active.
+        kept = next((schedule for schedule in same if _state(schedule) == "active"), same[0] if same else None)
+        if kept:
+            if not paused and _state(kept) != "active":
+                _call(kept.resume, catch_up=False)
             self._say(f"schedule {cron!r} is there already{' (paused)' if paused else ''}")
         else:
             schedule = self._api.PipelineJobSchedule(pipeline_job=self._job(package), display_name=wanted)
@@ -55,7 +59,7 @@ class Vertex:
                 _call(schedule.pause)
             self._say(f"schedule {cron!r} made{' (paused, as the one before)' if paused else ''}")
         for schedule in existing:
-            if not same or schedule.resource_name != same[0].resource_name:
+            if kept is None or schedule.resource_name != kept.resource_name:
                 _call(schedule.delete)
                 self._say(f"former schedule {schedule.display_name} deleted")
 
@@ -76,14 +80,20 @@ class Vertex:
 
     def delete(self, name: str) -> None:
         """Delete the schedules; runs and models stay."""
-        for schedule in list(self._schedules(name)):
+        schedules = list(self._schedules(name))
+        for schedule in schedules:
             _call(schedule.delete)
             self._say(f"schedule {schedule.display_name} deleted")
+        if not schedules:
+            self._say(f"no schedule of {name} is there")
 
     def status(self, name: str) -> None:
         """Say what is scheduled and how the last runs ended."""
-        for schedule in self._schedules(name):
+        schedules = list(self._schedules(name))
+        for schedule in schedules:
             self._say(f"schedule {schedule.cron!r}: {_state(schedule)}, {schedule.display_name}")
+        if not schedules:
+            self._say(f"no schedule of {name} is there")
         jobs = _call(
             self._api.PipelineJob.list,
             filter=f'display_name="{name}"',

@@ -2,15 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.section import Section
 
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9./_-]*=[A-Za-z0-9._-]*$")]
+# As Kubernetes has them: prefix/name=value, where prefix and value may be missing, of at most 63 characters each.
+_WORD = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+Label = Annotated[str, Field(pattern=f"^({_DOMAIN}/)?{_WORD}=({_WORD})?$")]
 Claim = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 PositiveInt = Annotated[int, Field(ge=1)]
-Cores = Annotated[float, Field(gt=0.0)]
-Gigabytes = Annotated[float, Field(gt=0.0)]
+# Kubernetes counts in thousandths of a core, and a pod needs some megabytes at least.
+Cores = Annotated[float, Field(ge=0.001, le=1_000.0)]
+Gigabytes = Annotated[float, Field(ge=0.01, le=100_000.0)]
 Gpus = Annotated[int, Field(ge=0, le=16)]
 
 
@@ -21,6 +25,14 @@ class Toleration(Section):
     operator: Literal["Exists", "Equal"] = "Exists"
     value: str = ""
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""  # empty: every effect
+
+    @model_validator(mode="after")
+    def _as_kubernetes(self) -> "Toleration":
+        if self.operator == "Exists" and self.value:
+            raise ValueError('a toleration of a value with operator="Equal": "Exists" holds for every value')
+        if self.operator == "Equal" and not self.key:
+            raise ValueError('a toleration with a key: only operator="Exists" goes without')
+        return self
 
 
 class PodSettings(Section):
@@ -86,7 +98,8 @@ class ClusterSettings(Section):
     schedule: str | None = None  # cron: six fields, seconds first, for kfp (UTC); five for vertex
     service_account: str | None = None  # that the pods run as; None: the back end's default
     pods: Pods = Pods()
-    gpu_resource: str = Field("nvidia.com/gpu", min_length=1)  # kfp: the Kubernetes resource that a GPU is
+    # kfp: the Kubernetes resource that a GPU is
+    gpu_resource: str = Field("nvidia.com/gpu", pattern=f"^{_DOMAIN}/{_WORD}$")
     vertex_gpu: str = Field("NVIDIA_TESLA_T4", pattern=r"^NVIDIA_[A-Z0-9_]+$")  # vertex: the accelerator type
     workers: PositiveInt = 2  # of the TFJob that `python -m kubeflow tfjob` prints
     project: str | None = None  # vertex: Google Cloud project

@@ -52,6 +52,7 @@ class ServingSettings(Section):
     volume_claim: str = Field("char-rnn-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     volume_size: str = Field("10Gi", pattern=r"^\d+(Mi|Gi|Ti)$")
     mount_path: str = Field("/models", pattern=r"^/[A-Za-z0-9._/-]+$")
+    service_account: str | None = None  # that servers in a cluster run as: one that may read the bucket, if it is one
     user_id: PositiveInt = 1000  # that a container runs as; it must be able to read the serving directory
     batching: BatchingSettings = BatchingSettings()
     resources: ResourceSettings = ResourceSettings()

@@ -48,18 +48,21 @@ def run(options: argparse.Namespace) -> int:
 def files(config: Config) -> dict[str, str]:
     """Contents by path below the output directory."""
     shelf, settings = Shelf.of(config), config.serving
-    objects = manifests(settings, config.model_name)
+    # Where the pipeline in a cluster pushes to: a bucket, or the volume that is mounted at the settings' path.
+    pushed_to = config.cluster.serving_dir or ""
+    bucket = pushed_to.rstrip("/") if "://" in pushed_to else None
+    objects = manifests(settings, config.model_name, bucket)
     return {
-        model_config.FILE_NAME: model_config.merged("", _cluster_entry(shelf, settings.mount_path)),
+        model_config.FILE_NAME: model_config.merged("", _cluster_entry(shelf, bucket or settings.mount_path)),
         **flags.files(settings),
         "docker-compose.yaml": _yaml(compose(settings, config.model_name, shelf.serving_dir)),
         **{os.path.join("kubernetes", name): _yaml(manifest) for name, manifest in objects.items()},
     }
 
 
-def _cluster_entry(shelf: Shelf, mount_path: str) -> ServedModel:
-    """The first `models.config` of a volume: what is served here, under the path that the cluster sees."""
-    base_path = os.path.join(mount_path, shelf.name)
+def _cluster_entry(shelf: Shelf, place: str) -> ServedModel:
+    """The first `models.config` of a volume or bucket: what is served here, under the path that the cluster sees."""
+    base_path = os.path.join(place, shelf.name)
     versions = inventory.whole_versions(shelf.base)
     if not versions:
         return ServedModel(shelf.name, base_path, All())

@@ -1,4 +1,4 @@
-"""TF Serving on Kubernetes: as many servers as the load asks for, all reading one volume."""
+"""TF Serving on Kubernetes: as many servers as the load asks for, all reading one volume or bucket."""
 
 import hashlib
 from typing import Any
@@ -11,14 +11,21 @@ _MODELS, _CONFIG, _SCRATCH = "models", "config", "scratch"  # names of volumes
 Manifest = dict[str, Any]
 
 
-def manifests(settings: ServingSettings, model: str) -> dict[str, Manifest]:
-    """All objects by the names of their files."""
+def manifests(settings: ServingSettings, model: str, bucket: str | None = None) -> dict[str, Manifest]:
+    """All objects by the names of their files.
+
+    Args:
+      settings: how to serve.
+      model: name in requests.
+      bucket: the serving directory where it is a folder in a bucket, gs://...; None: it is the volume.
+    """
     name = object_name(model)
+    volume = {} if bucket else {"persistentvolumeclaim.yaml": _claim(settings, name)}
     return {
+        **volume,
         "configmap.yaml": _object("v1", "ConfigMap", f"{name}-config", name, data=files(settings)),
-        "deployment.yaml": _deployment(settings, model, name),
+        "deployment.yaml": _deployment(settings, model, name, bucket),
         "horizontalpodautoscaler.yaml": _autoscaler(settings, name),
-        "persistentvolumeclaim.yaml": _claim(settings, name),
         "poddisruptionbudget.yaml": _object(
             "policy/v1",
             "PodDisruptionBudget",
@@ -45,7 +52,7 @@ def _selector(app: str) -> dict[str, str]:
     return {"app.kubernetes.io/name": app, "app.kubernetes.io/component": "model-server"}
 
 
-def _deployment(settings: ServingSettings, model: str, name: str) -> Manifest:
+def _deployment(settings: ServingSettings, model: str, name: str, bucket: str | None) -> Manifest:
     annotations = {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(settings.rest_port),
@@ -53,7 +60,8 @@ def _deployment(settings: ServingSettings, model: str, name: str) -> Manifest:
         # A server reads these files once: when they change, the servers are replaced.
         "char-rnn/config-digest": hashlib.sha256(repr(files(settings)).encode()).hexdigest()[:16],
     }
-    pod = {
+    claim = {"name": _MODELS, "persistentVolumeClaim": {"claimName": settings.volume_claim, "readOnly": True}}
+    pod: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "securityContext": {
             "runAsNonRoot": True,
@@ -71,16 +79,15 @@ def _deployment(settings: ServingSettings, model: str, name: str) -> Manifest:
                 "labelSelector": {"matchLabels": _selector(name)},
             }
         ],
-        "containers": [_container(settings, model)],
+        "containers": [_container(settings, model, bucket)],
         "volumes": [
-            {
-                "name": _MODELS,
-                "persistentVolumeClaim": {"claimName": settings.volume_claim, "readOnly": True},
-            },
+            *([] if bucket else [claim]),
             {"name": _CONFIG, "configMap": {"name": f"{name}-config"}},
             {"name": _SCRATCH, "emptyDir": {}},
         ],
     }
+    if settings.service_account:
+        pod["serviceAccountName"] = settings.service_account
     spec = {
         # No number of replicas: that is the autoscaler's, and applying the file again would set it back.
         "selector": {"matchLabels": _selector(name)},
@@ -90,18 +97,19 @@ def _deployment(settings: ServingSettings, model: str, name: str) -> Manifest:
     return _object("apps/v1", "Deployment", name, name, spec=spec)
 
 
-def _container(settings: ServingSettings, model: str) -> dict[str, Any]:
+def _container(settings: ServingSettings, model: str, bucket: str | None) -> dict[str, Any]:
     given = settings.resources
     limits: dict[str, Any] = {"memory": given.memory}
     if given.gpus:
         limits["nvidia.com/gpu"] = given.gpus
     status = f"/v1/models/{model}"
+    models = {"name": _MODELS, "mountPath": settings.mount_path, "readOnly": True}
     return {
         "name": "model-server",
         "image": settings.image,
         "command": ["tensorflow_model_server"],
         "args": flags(
-            settings, settings.mount_path, batching=joins(settings.batching, checks_rows=False), fixed=_FIXED
+            settings, bucket or settings.mount_path, batching=joins(settings.batching, checks_rows=False), fixed=_FIXED
         ),
         "ports": [
             {"name": "rest", "containerPort": settings.rest_port},
@@ -121,7 +129,7 @@ def _container(settings: ServingSettings, model: str) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": [
-            {"name": _MODELS, "mountPath": settings.mount_path, "readOnly": True},
+            *([] if bucket else [models]),
             {"name": _CONFIG, "mountPath": _FIXED, "readOnly": True},
             {"name": _SCRATCH, "mountPath": "/tmp"},
         ],

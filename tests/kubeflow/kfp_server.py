@@ -25,7 +25,8 @@ class State:
       headers: of the last request.
       queries: of all requests.
       bodies: of the requests that wrote something.
-      failures: what to answer instead: (how many times, "METHOD path" begins with, status); 0 for no answer at all.
+      failures: what to answer instead: (how many times, "METHOD path" begins with, status); 0 for no answer at all,
+        "page" for the form of an identity provider, "late" for what was asked, but after the client has given up.
     """
 
     things: dict[str, dict[str, Thing]] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class State:
 
 class Handler(BaseHTTPRequestHandler):
     state: State
+    late = False
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
         path, query = self._begin()
@@ -112,18 +114,26 @@ class Handler(BaseHTTPRequestHandler):
         for failure in self.state.failures:
             if failure[0] and request.startswith(failure[1]):
                 failure[0] -= 1
+                if failure[2] == "late":
+                    self.late = True
+                    return path, query
                 if not failure[2]:
                     time.sleep(3)
-                self._answer({"error": "on demand"}, failure[2] or 200)
+                if failure[2] == "page":
+                    self._answer("<html>Log in to Your Account</html>", kind="text/html; charset=utf-8")
+                else:
+                    self._answer({"error": "on demand"}, failure[2] or 200)
                 return None, {}
         return path, query
 
-    def _answer(self, body: Thing, status: int = 200) -> None:
-        if self.command == "POST" and status != 200:
+    def _answer(self, body: Any, status: int = 200, kind: str = "application/json") -> None:
+        if self.late:
+            time.sleep(3)
+        if self.command == "POST" and (status != 200 or kind != "application/json"):
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        text = json.dumps(body).encode()
+        text = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         try:

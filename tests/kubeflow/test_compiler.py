@@ -1,5 +1,6 @@
 """The real pipeline compiled by TFX for both back ends: properties of the file, judged by KFP's own definitions."""
 
+import json
 import os
 import subprocess
 import sys
@@ -133,6 +134,25 @@ def test_every_component_has_settings_of_its_pod(kfp: list[Any]) -> None:
     assert spec.tasks(kfp[0]).keys() | tuned == Pods.model_fields.keys(), "add the component to pipeline.cluster.Pods"
 
 
+def test_whoever_is_told_of_a_volume_has_it(kfp: list[Any]) -> None:
+    """A path without its volume is a directory of the pod, gone with it, and nobody would notice."""
+    tuned = list(yaml.safe_load_all(compiled("kfp", "tuner.enabled=true")))
+    assert "Tuner" in spec.tasks(tuned[0])
+    for document, platform in (kfp, tuned):
+        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        for name, task in spec.tasks(document).items():
+            told = json.dumps(task.get("inputs", {}).get("parameters", {}))
+            mounts = {mount["mountPath"] for mount in executors.get(f"{name}_executor", {}).get("pvcMount", [])}
+            for path in ("/mnt/state", "/models"):
+                assert f"{path}/" not in told or path in mounts, f"{name} {path}"
+
+
+def test_the_runs_training_values_reach_the_tuner_too() -> None:
+    document = next(yaml.safe_load_all(compiled("kfp", "tuner.enabled=true")))
+    given = spec.tasks(document)["Tuner"]["inputs"]["parameters"]["training_overrides"]
+    assert given == {"componentInputParameter": "training"}
+
+
 def test_nothing_is_cached_and_there_is_no_driver_resolver_or_condition(kfp: list[Any], vertex: list[Any]) -> None:
     for document in (kfp[0], vertex[0]):
         spec.check(document)
@@ -202,11 +222,19 @@ def test_the_same_configuration_gives_the_same_bytes_in_another_process(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("model", "name"), [("char_rnn", "char-rnn"), ("poems", "poems"), ("Poems", "poems-"), ("char-rnn", "char-rnn-")]
+    ("model", "name"),
+    [
+        ("char_rnn", "char-rnn"),
+        ("poems", "poems"),
+        ("Poems", "poems-"),
+        ("char-rnn", "char-rnn-"),
+        ("poems_", "poems-"),
+    ],
 )
 def test_models_of_different_names_get_pipelines_of_different_names(model: str, name: str) -> None:
     assert pipeline_name(model).startswith(name)
     assert (pipeline_name(model) == name) == (not name.endswith("-"))
+    assert pipeline_name(model)[-1].isalnum(), "Kubernetes allows no other end"
 
 
 @pytest.mark.parametrize(
@@ -216,6 +244,12 @@ def test_models_of_different_names_get_pipelines_of_different_names(model: str, 
         ("kfp", ["cluster.root=state"], "absolute path where a volume is mounted"),
         ("kfp", ["cluster.serving_dir=s3://b/serving"], "TensorFlow opens no other object store"),
         ("kfp", ['beam_args=["--runner=DataflowRunner"]'], "Beam workers on other machines"),
+        ("kfp", ['beam_args=["--runner", "FlinkRunner"]', VERTEX[2]], "staged corpus.*FlinkRunner, cluster.root=/mnt"),
+        ("kfp", ["cluster.root=/"], "absolute path where a volume is mounted"),
+        ("kfp", ["cluster.root=gs://"], "absolute path where a volume is mounted"),
+        ("kfp", ["cluster.root=/models"], "two volumes and need two places"),
+        ("kfp", ["cluster.pipeline_root=/mnt/runs"], "folder in the back end's object store"),
+        ("kfp", ["training.strategy=mirrored", "training.logical_cpus=2"], "one's own machine"),
         ("vertex", [], "Vertex AI mounts no volumes"),
         ("vertex", VERTEX[:2], "bucket for the artifacts"),
         ("vertex", [*VERTEX, *GPU], "neither node selectors nor tolerations.*cluster.pods.Trainer"),
@@ -229,4 +263,5 @@ def test_what_a_back_end_cannot_do_is_said_before_compiling(backend: str, settin
 def test_beam_elsewhere_is_compiled_in_when_it_can_see_the_artifacts() -> None:
     runner = 'beam_args=["--runner=DataflowRunner", "--project=p"]'
     document = next(yaml.safe_load_all(compiled("kfp", *VERTEX, runner)))
+    assert "/mnt/state" not in json.dumps(document), "workers would look there"
     assert spec.container(document, "Transform")["args"][-2:] == ["--runner=DataflowRunner", "--project=p"]

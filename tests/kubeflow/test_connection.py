@@ -14,7 +14,7 @@ def headers(state: Any, *options: str) -> dict[str, str]:
     parser = argparse.ArgumentParser()
     connection.add_options(parser)
     where = connection.from_options(parser.parse_args(["--host", state.address, *options]))
-    server.Server(connection.connect(where), where.namespace).pipeline_id("x")
+    server.Server(connection.connect(where)).pipeline_id("x")
     sent: dict[str, str] = state.headers
     return sent
 
@@ -56,6 +56,28 @@ def test_a_namespace_reaches_the_requests(state: Any, monkeypatch: pytest.Monkey
     assert state.queries[-1]["namespace"] == "team-a"
 
 
+def test_the_namespace_that_kfp_knows_is_where_things_are_made_too(
+    state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import kfp.client
+
+    file = tmp_path / "context.json"
+    file.write_text('{"namespace": "team-b"}')
+    monkeypatch.setattr(kfp.client.Client, "_LOCAL_KFP_CONTEXT", str(file))
+    api = server.Server(connection.connect(connection.Connection(host=state.address)))
+    api.experiment_id("x")
+    assert state.queries[-1]["namespace"] == "team-b"
+    api.create_experiment("x")
+    assert state.bodies[-1]["namespace"] == "team-b"
+
+
+def test_where_kubeflow_pipelines_is_installed_is_no_users_namespace(state: Any) -> None:
+    """A server for a single user refuses requests with one."""
+    where = connection.Connection(host=state.address, kfp_namespace="elsewhere")
+    server.Server(connection.connect(where)).experiment_id("x")
+    assert "namespace" not in state.queries[-1]
+
+
 def test_every_option_reaches_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What needs an identity provider, a proxy or a cluster is followed up to the client's own arguments."""
     import kfp.client
@@ -69,11 +91,14 @@ def test_every_option_reaches_the_client(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(kfp.client.Client, "__init__", stop)
     parser = argparse.ArgumentParser()
     connection.add_options(parser)
-    options = ["--client-id", "c", "--other-client-id", "o", "--proxy", "http://p", "--ca-cert", "ca.pem", "--insecure"]
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    options = ["--client-id", "c", "--other-client-id", "o", "--proxy", "http://p", "--insecure"]
+    options += ["--ca-cert", str(authority)]
     options += ["--kube-context", "k", "--ui-host", "https://ui", "--kfp-namespace", "kfp"]
     with pytest.raises(UserError, match="seen"):
         connection.connect(connection.from_options(parser.parse_args(options)))
-    expected = {"client_id": "c", "other_client_id": "o", "proxy": "http://p", "ssl_ca_cert": "ca.pem"}
+    expected = {"client_id": "c", "other_client_id": "o", "proxy": "http://p", "ssl_ca_cert": str(authority)}
     expected |= {"verify_ssl": False, "kube_context": "k", "ui_host": "https://ui", "namespace": "kfp"}
     assert given.items() >= expected.items()
 
@@ -83,6 +108,23 @@ def test_a_secret_that_cannot_be_read_is_explained() -> None:
     connection.add_options(parser)
     with pytest.raises(UserError, match="file with the secret.*Received: /no/such"):
         connection.from_options(parser.parse_args(["--token-file", "/no/such"]))
+
+
+@pytest.mark.parametrize(
+    "options", [["--ca-cert", "/no/such"], ["--service-account-token", "/no/such"], ["--service-account-token"]]
+)
+def test_a_file_that_is_not_there_is_explained(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KF_PIPELINES_SA_TOKEN_PATH", raising=False)
+    parser = argparse.ArgumentParser()
+    connection.add_options(parser)
+    with pytest.raises(UserError, match=f"no such file.*Received: {options[0]} /"):
+        connection.connect(connection.from_options(parser.parse_args(["--host", "http://127.0.0.1:9", *options])))
+
+
+def test_a_server_without_the_right_certificate_is_explained(state: Any) -> None:
+    where = connection.Connection(host=state.address.replace("http:", "https:"))
+    with pytest.raises(UserError, match="cannot be reached.*--ca-cert.*SSLError"):
+        server.translated(connection.connect, where)
 
 
 def test_a_server_that_is_not_there_is_explained_at_once() -> None:

@@ -26,6 +26,8 @@ def test_five_fields_for_kubeflow_are_explained_and_given_as_six() -> None:
 def test_six_fields_for_vertex_are_explained_and_given_as_five() -> None:
     with pytest.raises(UserError, match=r"five fields.*Write '30 4 \* \* 1'"):
         cron.check("0 30 4 * * 1", "vertex")
+    with pytest.raises(UserError, match=r"Write 'TZ=Europe/Berlin 30 4 \* \* 1'"):
+        cron.check("TZ=Europe/Berlin 0 30 4 * * 1", "vertex")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ CRON = "0 0 3 * * *"
 
 @pytest.fixture
 def api(state: Any) -> server.Server:
-    return server.Server(connection.connect(connection.Connection(host=state.address)), None)
+    return server.Server(connection.connect(connection.Connection(host=state.address)))
 
 
 def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> deploy.Package:
@@ -154,6 +154,93 @@ def test_a_run_takes_parameters_and_root_and_leaves_caching_as_compiled(
     executors = body["pipeline_spec"]["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors.keys() == {"Trainer_executor"}
     assert "cachingOptions" not in str(body)
+
+
+def test_status_tells_of_the_pipelines_own_runs(state: Any, api: server.Server, tmp_path: Path) -> None:
+    """Several pipelines have their runs in one experiment."""
+    deploy.deploy(api, package(tmp_path), CRON, quiet)
+    (pipeline,) = state.things["pipelines"]
+    for _ in range(5):
+        deploy.submit(api, package(tmp_path, name="poems"), quiet)
+    deploy.submit(api, package(tmp_path), quiet)
+    state.requests.append("GET filler")
+    reference = {"pipeline_id": pipeline, "pipeline_version_id": "v"}
+    experiment = live(state)[0]["experiment_id"]
+    scheduled = {
+        "experiment_id": experiment,
+        "display_name": "of the schedule",
+        "pipeline_version_reference": reference,
+    }
+    state.add("runs", "run", scheduled)
+    said: list[str] = []
+    deploy.status(api, "char-rnn", "char-rnn", said.append)
+    told = [line for line in said if line.startswith("run ")]
+    assert len(told) == 2
+    assert "'char-rnn " in told[0]
+    assert "'of the schedule'" in told[1]
+
+
+def test_deleting_what_is_not_there_says_so_and_what_is_gone_meanwhile_is_no_failure(
+    state: Any, api: server.Server, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    deploy.delete(api, "char-rnn", "char-rnn", True, said.append)
+    assert said == ["no schedule of char-rnn is there"]
+    deploy.deploy(api, package(tmp_path), CRON, quiet)
+    state.failures.append([1, "DELETE recurringruns", 404])
+    deploy.delete(api, "char-rnn", "char-rnn", False, said.append)
+    assert said[-1].endswith("deleted")
+
+
+def test_of_equal_schedules_the_active_one_stays(state: Any, api: server.Server, tmp_path: Path) -> None:
+    deploy.deploy(api, package(tmp_path), CRON, quiet)
+    (active,) = live(state)
+    twin = {**active, "status": "DISABLED", "mode": "DISABLE", "recurring_run_id": "twin"}
+    state.things["recurringruns"] = {"twin": twin, active["recurring_run_id"]: active}
+    deploy.deploy(api, package(tmp_path), CRON, quiet)
+    assert live(state) == [active]
+
+
+def test_a_schedule_that_was_active_does_not_end_paused(state: Any, api: server.Server, tmp_path: Path) -> None:
+    """A pause that was cut short reached only the one that stays."""
+    deploy.deploy(api, package(tmp_path), CRON, quiet)
+    (other,) = live(state)
+    deploy.deploy(api, package(tmp_path), "0 0 4 * * *", quiet)
+    (paused,) = live(state)
+    paused["status"], paused["mode"] = "DISABLED", "DISABLE"
+    state.things["recurringruns"][other["recurring_run_id"]] = other
+    deploy.deploy(api, package(tmp_path), "0 0 4 * * *", quiet)
+    (left,) = live(state)
+    assert (left["recurring_run_id"], left["status"]) == (paused["recurring_run_id"], "ENABLED")
+
+
+def test_a_page_for_people_is_not_taken_for_an_empty_answer(state: Any, api: server.Server, tmp_path: Path) -> None:
+    """What Dex answers to whoever is not logged in: 200, with a form."""
+    state.failures.append([99, "", "page"])
+    with pytest.raises(UserError, match="does not let you in.*page of HTML"):
+        deploy.deploy(api, package(tmp_path), CRON, quiet)
+    assert state.writes() == []
+
+
+def test_a_write_that_was_done_but_answered_too_late_doubles_nothing(
+    state: Any, api: server.Server, tmp_path: Path
+) -> None:
+    deploy.deploy(api, package(tmp_path), CRON, quiet)
+    state.failures.append([1, "POST recurringruns", "late"])
+    with pytest.raises(UserError, match="cannot be reached.*goes on where it stopped"):
+        deploy.deploy(api, package(tmp_path), "0 0 4 * * *", quiet)
+    assert len(live(state)) == 2, "the server has made it all the same"
+    deploy.deploy(api, package(tmp_path), "0 0 4 * * *", quiet)
+    assert [run["trigger"]["cron_schedule"]["cron"] for run in live(state)] == ["0 0 4 * * *"]
+
+
+def test_a_creation_that_fails_leaves_the_old_schedule(state: Any, api: server.Server, tmp_path: Path) -> None:
+    deploy.deploy(api, package(tmp_path), CRON, quiet)
+    before = live(state)
+    state.failures.append([1, "POST recurringruns", 500])
+    with pytest.raises(UserError, match="failed"):
+        deploy.deploy(api, package(tmp_path, text=PIPELINE.replace("test", "other")), "0 0 4 * * *", quiet)
+    assert live(state) == before
 
 
 def test_pausing_what_is_not_there_is_explained(api: server.Server) -> None:

@@ -131,11 +131,21 @@ def test_epochs_of_a_run_stand_in_for_the_steps_compiled_in() -> None:
         ('{"stepps": 3}', "stepps"),
         ('{"steps": 0}', "steps"),
         ('{"steps": null}', "exactly one"),
+        ('{"strategy": "mirrored", "logical_cpus": 2}', "one's own"),
     ],
 )
 def test_bad_training_values_of_a_run_are_explained(overrides: str, reason: str) -> None:
     with pytest.raises(UserError, match=f"`training` cannot be used.*{reason}.*Received: training="):
         invocation.override_training(training(overrides))
+
+
+def test_parameters_are_looked_at_before_they_are_sent() -> None:
+    invocation.check_parameters({}, TrainingConfig())
+    invocation.check_parameters({"corpus": "sample", "training": '{"epochs": 2}'}, TrainingConfig())
+    with pytest.raises(UserError, match="`training` cannot be used.*stepps"):
+        invocation.check_parameters({"training": '{"stepps": 3}'}, TrainingConfig())
+    with pytest.raises(UserError, match="`corpus` names no text"):
+        invocation.check_parameters({"corpus": " "}, TrainingConfig())
 
 
 def test_a_worker_that_is_not_the_chief_writes_to_places_of_its_own(tmp_path: Path) -> None:

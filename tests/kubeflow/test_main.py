@@ -41,13 +41,28 @@ def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture
         (["deploy", "--image", "i:1"], "A schedule is needed"),
         (["deploy", "--backend", "vertex", "--image", "i:1", "--cron", "0 0 3 * * *"], "five fields"),
         (["submit", "--image", "i:1", "--param", "steps=3"], "parameters corpus and training"),
+        (["submit", "--image", "i:1", "--param", 'training={"stepps": 3}'], "`training` cannot be used"),
+        (["submit", "--image", "i:1", "--param", "corpus="], "`corpus` names no text"),
+        (["status", "--host", "http://127.0.0.1:9"], "cannot be reached: Failed to establish a new connection"),
+        (["rehearse", "--workspace", "/proc/x"], "cannot be made"),
+        (["compile", "--image", "i:1", "--output", "/"], "ends with .yaml"),
+        (["compile", "--image", "i:1", "--output", ""], "ends with .yaml"),
+        (["compile", "--image", "i:1", "--output", "x.json"], "ends with .yaml"),
         (["compile", "--output", "x.yaml"], "container image"),
         (["compile", "--image", "i:1", "--output", "x.yaml", "--set", "cluster.rot=/x"], "Did you mean cluster.root"),
     ],
 )
 def test_mistakes_are_one_paragraph_and_code_2(
-    command: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if "i:1" in command and "x.yaml" not in command:
+        request.getfixturevalue("compiled")
+    for variable in ("KFP_NAMESPACE", "KF_PIPELINES_ENDPOINT"):
+        monkeypatch.delenv(variable, raising=False)
     assert program.main(command) == 2
     said = capsys.readouterr().err
     assert reason in said
@@ -59,6 +74,29 @@ def test_a_file_that_cannot_be_written_is_explained(
 ) -> None:
     assert program.main(["compile", "--image", "i:1", "--output", str(tmp_path / "no" / "x.yaml")]) == 2
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
+    (tmp_path / "folder.yaml").mkdir()
+    assert program.main(["compile", "--image", "i:1", "--output", str(tmp_path / "folder.yaml")]) == 2
+    assert "cannot be written: Is a directory" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.yaml"], "nothing half-written stays"
+
+
+@pytest.mark.parametrize("command", ["['status']", "['deploy', '--image', 'i:1', '--cron', '0 0 3 * * *']"])
+def test_without_the_extra_every_command_says_what_to_install(command: str) -> None:
+    code = "import sys; sys.modules.update({'kfp': None, 'kfp_server_api': None})\n"
+    code += f"from kubeflow.__main__ import main; sys.exit(main({command}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: The package kfp is needed for this: uv sync --extra kubeflow.")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_failing_server_is_one_paragraph(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for status in (401, 500, "page"):
+        state.failures = [[99, "", status]]
+        assert program.main(["status", "--host", state.address]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: The Kubeflow Pipelines server")
+        assert said.count("\n") == 1
 
 
 def test_help_and_mistakes_answer_without_the_frameworks() -> None:

@@ -6,6 +6,7 @@ Pods, images, volumes and ML Metadata of a real cluster are not touched; Vertex'
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -190,15 +191,19 @@ def _weights(checkpoints: Path) -> dict[str, np.ndarray]:
 def test_two_workers_end_in_one_export_and_identical_weights(
     rehearsals: dict[str, Any], rehearsed_config: Config, workspace: Path, tmp_path: Path
 ) -> None:
-    transform = rehearsals["first"].outcomes["Transform"].artifacts
+    transform = {}
+    for name, artifact in rehearsals["first"].outcomes["Transform"].artifacts.items():
+        # Workers see what lies in the state volume.
+        transform[name] = str(tmp_path / "state" / "copied" / name)
+        shutil.copytree(artifact["uri"], transform[name])
     cluster = rehearsed_config.cluster.model_copy(update={"root": str(tmp_path / "state"), "image": "i:1"})
     training = rehearsed_config.training.model_copy(update={"steps": 20, "eval_every": 10})
     config = rehearsed_config.model_copy(update={"cluster": cluster, "training": training})
     job = tfjob.manifest(
         config,
         compile_pipeline(config, "kfp", rehearse=True),
-        transform["transformed_examples"]["uri"],
-        transform["transform_graph"]["uri"],
+        transform["transformed_examples"],
+        transform["transform_graph"],
     )
     (container,) = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
     addresses = [f"127.0.0.1:{_free_port()}" for _ in range(2)]

@@ -1,5 +1,7 @@
 """The manifest; test_rehearsal runs its very command with two workers. The training operator is not touched."""
 
+import re
+
 import kubernetes_validate
 import pytest
 
@@ -31,11 +33,38 @@ def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> Non
     (container,) = pod["spec"]["containers"]
     assert container["name"] == "tensorflow"
     assert container["command"] == ["python", "-m", "kubeflow.entrypoint", "--backend", "kfp"]
-    assert container["resources"]["limits"] == {"cpu": "4", "memory": "8G", "nvidia.com/gpu": "1"}
+    assert container["resources"]["limits"] == {"cpu": "4000m", "memory": "8000M", "nvidia.com/gpu": "1"}
     assert container["volumeMounts"] == [{"name": "state", "mountPath": "/mnt/state"}]
     assert "{{$}}" not in container["args"]
 
 
-def test_artifacts_that_only_a_pod_of_the_pipeline_can_see_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match="no local copies.*Received: examples=minio://b/examples"):
-        tfjob.manifest(overrides.load("quick", SETTINGS), text, "minio://b/examples", "gs://b/graph")
+@pytest.mark.parametrize("uri", ["minio://b/examples", "/elsewhere/examples", "/mnt/state-of/x", "examples"])
+def test_artifacts_that_workers_cannot_see_are_refused(text: str, uri: str) -> None:
+    with pytest.raises(UserError, match=f"no local copies.*below /mnt/state. Received: examples={uri}"):
+        tfjob.manifest(overrides.load("quick", SETTINGS), text, uri, "gs://b/graph")
+
+
+def test_artifacts_in_the_state_volume_are_taken_and_every_job_writes_to_a_place_of_its_own(text: str) -> None:
+    config = overrides.load("quick", SETTINGS)
+    jobs = [tfjob.manifest(config, text, f"/mnt/state/{run}/examples", "gs://b/graph") for run in "ab"]
+    names = [job["metadata"]["name"] for job in jobs]
+    assert names[0] != names[1]
+    for job, name in zip(jobs, names):
+        (container,) = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
+        assert f'"uri": "/mnt/state/tfjob/{name}/model"' in " ".join(container["args"])
+
+
+def test_names_of_pods_and_services_are_short_enough(text: str) -> None:
+    long = text.replace("name: char-rnn\n", f"name: {'long-' * 13}model\n")
+    assert long != text
+    name = tfjob.manifest(overrides.load("quick", SETTINGS), long, "gs://b/e", "gs://b/g")["metadata"]["name"]
+    assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", f"{name}-worker-99")
+    assert len(f"{name}-worker-99") <= 63
+
+
+def test_quantities_are_kubernetes_own_and_the_text_is_plain(text: str) -> None:
+    odd = ["cluster.pods.Trainer.cpu=0.0015", "cluster.pods.Trainer.memory_gb=12345.678901"]
+    printed = tfjob.render(overrides.load("quick", [*SETTINGS, *odd]), text, "gs://b/e", "gs://b/g")
+    assert "cpu: 2m" in printed
+    assert "memory: 12345679M" in printed
+    assert "&id" not in printed, "references are for programs"

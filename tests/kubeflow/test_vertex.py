@@ -170,6 +170,36 @@ def test_submit_status_resume_and_delete(state: State, tmp_path: Path) -> None:
         vertex(said).pause("char-rnn")
 
 
+def test_of_equal_schedules_the_active_one_stays(state: State, tmp_path: Path) -> None:
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    ((name, active),) = state.schedules.items()
+    twin = {**active, "name": f"{PARENT}/schedules/twin", "state": "PAUSED"}
+    state.schedules.clear()
+    state.schedules |= {twin["name"]: twin, name: active}
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    assert list(state.schedules) == [name]
+    assert state.schedules[name]["state"] == "ACTIVE"
+
+
+def test_a_schedule_that_was_active_does_not_end_paused(state: State, tmp_path: Path) -> None:
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    ((name, other),) = state.schedules.items()
+    vertex([]).deploy(package(tmp_path), "0 4 * * *")
+    ((kept, paused),) = state.schedules.items()
+    paused["state"] = "PAUSED"
+    state.schedules[name] = other
+    vertex([]).deploy(package(tmp_path), "0 4 * * *")
+    assert {name: schedule["state"] for name, schedule in state.schedules.items()} == {kept: "ACTIVE"}
+
+
+def test_what_is_not_there_is_said(state: State) -> None:
+    said: list[str] = []
+    vertex(said).delete("char-rnn")
+    state.jobs = []
+    vertex(said).status("char-rnn")
+    assert said == ["no schedule of char-rnn is there"] * 2
+
+
 def test_another_pipelines_schedule_is_left_alone(state: State, tmp_path: Path) -> None:
     other = {
         "name": f"{PARENT}/schedules/other",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline import overrides
 from pipeline.config import Config
 from serving import model_config
 from serving.__main__ import main
@@ -64,3 +65,14 @@ def test_an_output_that_cannot_be_written_is_one_paragraph(
     (tmp_path / "file").write_text("")
     assert main(["manifests", "--root", str(root), "--output", str(tmp_path / "file")]) == 2
     assert "Received: --output" in capsys.readouterr().err
+
+
+def test_where_the_pipeline_pushes_to_a_bucket_the_servers_read_there(root: Path) -> None:
+    config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=gs://bucket/serving/"])
+    made = manifests.files(config)
+    assert model_config.parse(made["models.config"]) == [ServedModel("char_rnn", "gs://bucket/serving/char_rnn", All())]
+    assert "gs://bucket/serving/models.config" in made["kubernetes/deployment.yaml"]
+    assert "kubernetes/persistentvolumeclaim.yaml" not in made
+    # A volume may be mounted elsewhere by the pipeline: the servers have it where they always do.
+    config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=/mnt/serving"])
+    assert "/models/models.config" in manifests.files(config)["kubernetes/deployment.yaml"]

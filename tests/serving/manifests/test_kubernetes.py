@@ -113,3 +113,17 @@ def test_any_model_name_makes_a_name_that_kubernetes_allows(model: str) -> None:
     assert name == name.lower()
     assert name[0].isalpha()
     assert name.replace("-", "").isalnum()
+
+
+def test_servers_of_a_bucket_mount_no_volume_and_read_there() -> None:
+    settings = ServingSettings(service_account="reader")
+    made = manifests(settings, "char_rnn", "gs://bucket/serving")
+    for manifest in made.values():
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+    assert "persistentvolumeclaim.yaml" not in made
+    pod = made["deployment.yaml"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "reader"
+    assert not any("persistentVolumeClaim" in volume for volume in pod["volumes"])
+    one = container(made)
+    assert {mount["name"] for mount in one["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    assert "--model_config_file=gs://bucket/serving/models.config" in one["args"]
