@@ -18,7 +18,7 @@ from trainer.model import LanguageModel
 
 
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
-    """Build what `trainer.fitting.fit` builds."""
+    """Make the model and its loop."""
     set_threads(job["threads"])
     training = job["training"]
     if training["logical_cpus"] > 1:
@@ -26,22 +26,9 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     precision = job.get("precision", training["precision"])
     machine = hardware.choose(training["strategy"], precision, training["logical_cpus"])
     arrays = jobs.read(job["arrays"])
-    lengths = np.array([len(arrays.ids)], np.int64)
     cut = windows.contiguous if training["data_order"] == "contiguous" else windows.independent
-    cut_text = cut(arrays.ids, lengths, training["sequence_length"])
-    replicas = machine.strategy.num_replicas_in_sync
-    with machine.strategy.scope():
-        tf.random.set_seed(job["seed"])
-        model = LanguageModel(
-            job["vocabulary_size"],
-            **job["model"],
-            seed=job["seed"],
-            precision=machine.precision,
-            stock_layer=machine.stock_layer,
-        )
-        optimiser = optimizer.create(training, job["total_steps"], replicas, machine.precision)
-        optimiser.build(model.weights_to_train)
-        loop = Loop(training, job["seed"], machine.strategy, model, optimiser, cut_text, cut_text)
+    text = cut(arrays.ids, np.array([len(arrays.ids)], np.int64), training["sequence_length"])
+    model, loop = build(job, machine, job["vocabulary_size"], text, text, job["total_steps"])
     rows = arrays.inputs.shape[1]
     state: Any = tuple(loop._spread(part.numpy()) for part in model.zero_state(rows))
     done = 0
@@ -57,6 +44,30 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         return {**watch.read(), "steps": request["steps"], "loss": float(np.mean(losses))}
 
     return {"precision": machine.precision, "description": machine.description}, answer
+
+
+def build(
+    job: dict[str, Any],
+    machine: hardware.Hardware,
+    vocabulary_size: int,
+    train: windows.Windows,
+    evaluation: windows.Windows,
+    total_steps: int,
+) -> tuple[LanguageModel, Loop]:
+    """Model and loop as `trainer.fitting.fit` makes them, from `seed`, `model` and `training` of a configuration."""
+    seed, training = job["seed"], job["training"]
+    with machine.strategy.scope():
+        tf.random.set_seed(seed)
+        model = LanguageModel(
+            vocabulary_size,
+            **job["model"],
+            seed=seed,
+            precision=machine.precision,
+            stock_layer=machine.stock_layer,
+        )
+        optimiser = optimizer.create(training, total_steps, machine.strategy.num_replicas_in_sync, machine.precision)
+        optimiser.build(model.weights_to_train)
+        return model, Loop(training, seed, machine.strategy, model, optimiser, train, evaluation)
 
 
 def set_threads(count: int) -> None:

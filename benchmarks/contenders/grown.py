@@ -1,0 +1,109 @@
+"""From a text file to training steps by the pipeline's own components, each with its cost.
+
+The job: `settings` as the runner's `--set` takes them, and `threads`. The request: `text`, a path; `root`, an empty
+directory; `steps`. The answer: characters of the text, wall and CPU seconds of each stage in the order of the data, and
+of all training steps but the first, which traces.
+"""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+
+from benchmarks.contenders.ours import build, set_threads
+from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from components import corpora
+from pipeline import local, overrides
+from pipeline.create import Inputs, create_pipeline
+from pipeline.launch import WatchedRunner
+from pipeline.places import Places
+from trainer import fitting, hardware, windows
+from trainer.checkpoint import Position
+from trainer.loop import Loop
+
+
+class Preparation(WatchedRunner):
+    """Runs the components before the Trainer."""
+
+    def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
+        first = [node.pipeline_node.node_info.id for node in pipeline.nodes].index("Trainer")
+        del pipeline.nodes[first:]
+        super().run_with_ir(pipeline, run_options)
+
+
+def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
+    """Nothing to prepare."""
+    set_threads(job["threads"])
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        explicit = {"root": request["root"], "corpus.source": request["text"]}
+        return run(overrides.load("quick", job["settings"], explicit), request["steps"])
+
+    return {}, answer
+
+
+def run(config: Any, steps: int) -> dict[str, Any]:
+    """Stage, prepare, load and train on the corpus of a configuration."""
+    costs: dict[str, dict[str, float]] = {}
+
+    @contextlib.contextmanager
+    def taken(stage: str) -> Iterator[None]:
+        watch = Stopwatch()
+        yield
+        costs[stage] = watch.read()
+
+    places = Places.of(config)
+    with local.locked(places, lambda _: None):
+        with taken("stage"):
+            corpus, facts, staged = local.ingest(config, places)
+        outputs = prepare(config, places, corpus, staged, taken)
+    transformed = outputs["Transform"].outputs
+    examples = transformed["transformed_examples"].uri
+    with taken("load"):
+        text = fitting.load(
+            SimpleNamespace(
+                transform_graph_path=transformed["transform_graph"].uri,
+                train_files=[os.path.join(examples, "Split-train", "*")],
+                eval_files=[os.path.join(examples, "Split-eval", "*")],
+            ),
+            config.training.memory_limit_chars,
+        )
+    plain, training = config.model_dump(), config.training.model_dump()
+    machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
+    with taken("windows"):
+        cut = windows.contiguous if training["data_order"] == "contiguous" else windows.independent
+        train, evaluation = (
+            cut(split.ids, split.lengths, training["sequence_length"]) for split in (text.train, text.evaluation)
+        )
+        total = Loop.count_steps(training, train, machine.strategy.num_replicas_in_sync)
+    model, loop = build(plain, machine, text.vocabulary.size, train, evaluation, total)
+    state: Any = tuple(loop._spread(part.numpy()) for part in model.zero_state(loop.batch_size))
+    passes = itertools.chain.from_iterable(loop._pass(Position()) for _ in itertools.count())
+    _, state = loop._one_step(0, next(passes), state)
+    characters, watch = 0, Stopwatch()
+    for step, batch in enumerate(itertools.islice(passes, steps)):
+        _, state = loop._one_step(1 + step, batch, state)
+        characters += int(batch.mask.sum())
+    return {
+        "characters": facts.characters,
+        "stages": costs,
+        "trained": {**watch.read(), "characters": characters, "batch": loop.batch_size},
+    }
+
+
+def prepare(config: Any, places: Places, corpus: corpora.Corpus, staged: str, taken: Any) -> dict[str, Any]:
+    """Run the pipeline as far as the Trainer's input; returns how each component ended."""
+    inputs = Inputs(staged, corpus.label, local._stage_schema(places), "benchmark", "")
+    pipeline = create_pipeline(config, places, inputs, local.beam_args(config))
+    pipeline.metadata_connection_config = sqlite_metadata_connection_config(places.metadata)
+    runner = Preparation(taken, lambda *_: None)
+    runner.run(pipeline)
+    return runner.outcomes
+
+
+if __name__ == "__main__":
+    serve(start)

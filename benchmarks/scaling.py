@@ -1,0 +1,159 @@
+"""How cost grows: with the text, with the model, and with replicas.
+
+    python benchmarks/scaling.py CORPUS [--megabytes 1 10 100] [--units 128 256 512 1024] [--json FILE]
+
+The text is CORPUS over and over, cut to size, with one character in a hundred replaced by another of its own, so that
+no two passages are the same. The pipeline's own components prepare it and its own functions load it and train on it,
+with the settings of `quick`; CPU seconds are per million characters of the whole text, for training per million
+characters trained on. Step times are of the trainer's own step, sizes and replicas taking turns. Replicas are logical
+CPUs (`training.strategy=mirrored`) that share the global batch and the same cores: what they show is what distribution
+costs.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from benchmarks import batches, corpus, machine
+from benchmarks.arithmetic import medians, operations
+from benchmarks.workers import Failed, Worker
+from pipeline import overrides
+
+NOISE = 0.01  # of the characters
+WARM_UP = 2  # steps that do not count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("--megabytes", nargs="*", type=float, default=[1, 10, 100], help="of text; none: leave it out")
+    parser.add_argument("--units", nargs="*", type=int, default=[128, 256, 512, 1024])
+    parser.add_argument("--layers", nargs="*", type=int, default=[1, 2])
+    parser.add_argument("--replicas", nargs="*", type=int, default=[1, 2])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as the runner takes it")
+    parser.add_argument("--steps", type=int, default=5, help="in a turn, and on each text")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    about = machine.describe(None)
+    print(machine.line(about))
+    texts: list[dict[str, Any]] = []
+    for megabytes in options.megabytes:
+        texts.append({"megabytes": megabytes, **grow(megabytes, options)})
+        print("\n".join(text_table(texts) if len(texts) == 1 else text_table(texts)[-1:]), flush=True)
+    models = step_times(options) if options.rounds else []
+    print("\n" + "\n".join(model_table(models)))
+    if options.json:
+        shown = {**vars(options), "json": str(options.json)}
+        found = {"machine": about, "options": shown, "texts": texts, "models": models}
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def noisy(text: str, characters: int, seed: int) -> str:
+    """The text again and again to a length, with characters replaced by others of its own at a rate of NOISE."""
+    random = np.random.default_rng(seed)
+    own = np.array(sorted(set(map(ord, text))), np.uint32)
+    points = np.resize(np.frombuffer(text.encode("utf-32-le"), np.uint32), characters).copy()
+    places = random.integers(characters, size=int(characters * NOISE))
+    points[places] = random.choice(own, size=len(places))
+    return points.tobytes().decode("utf-32-le")
+
+
+def grow(megabytes: float, options: argparse.Namespace) -> dict[str, Any]:
+    """A text of so many million characters through the components and some steps of training."""
+    with tempfile.TemporaryDirectory(prefix="scaling-benchmark-") as directory:
+        path = Path(directory, "text.txt")
+        text = Path(options.corpus).read_text(encoding="utf-8")
+        path.write_text(noisy(text, round(megabytes * 1e6), seed=1), encoding="utf-8")
+        with Worker("grown", {"settings": options.set, "threads": options.threads}) as worker:
+            request = {"text": str(path), "root": str(Path(directory, "root")), "steps": options.steps}
+            return worker.ask(request)
+
+
+def step_times(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Steps of `quick` at each size, and at its own size with each number of replicas, taking turns."""
+    text = corpus.load(options.corpus)
+    count = WARM_UP + options.rounds * options.steps
+    sizes = [(units, layers, 1) for layers in options.layers for units in options.units]
+    own = overrides.load("quick", options.set).model
+    sizes += [(own.units, own.layers, replicas) for replicas in options.replicas]
+    found, workers = list[dict[str, Any]](), list[Worker | None]()
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="scaling-benchmark-"))
+        for place, (units, layers, replicas) in enumerate(sizes):
+            settings = [*options.set, f"model.units={units}", f"model.layers={layers}"]
+            if replicas > 1:
+                settings += ["training.strategy=mirrored", f"training.logical_cpus={replicas}"]
+            config = overrides.load("quick", settings).model_dump()
+            job = batches.make(config, text, count, Path(directory, str(place)), replicas)
+            model = config["model"]
+            one = {"units": units, "layers": layers, "replicas": replicas, "batch": job.rows, "length": job.length}
+            one["operations"] = operations(model, job.vocabulary_size, job.rows, job.length)
+            try:
+                told = job.told(config, threads=options.threads, total_steps=job.total_steps)
+                worker = stack.enter_context(Worker("ours", told))
+                worker.ask({"steps": WARM_UP})
+            except Failed as failure:
+                workers.append(None)
+                found.append({**one, "left_out": str(failure)})
+            else:
+                workers.append(worker)
+                found.append({**one, "turns": []})
+        for _ in range(options.rounds):
+            for one, asked in zip(found, workers):
+                if asked:
+                    one["turns"].append(asked.ask({"steps": options.steps}))
+    return [{**one, **medians(one["turns"])} if "turns" in one else one for one in found]
+
+
+def text_table(texts: list[dict[str, Any]]) -> list[str]:
+    """CPU seconds per million characters, by stage; and wall seconds of all stages together."""
+    stages = list(texts[0]["stages"])
+    lines = ["CPU seconds per million characters", f"{'MB':>7}" + "".join(f"{_short(stage):>12}" for stage in stages)]
+    lines[-1] += f"{'all of it':>12}{'wall s':>9}{'training':>12}"
+    for text in texts:
+        million, trained = text["characters"] / 1e6, text["trained"]
+        costs = [text["stages"][stage]["cpu"] for stage in stages]
+        wall = sum(stage["wall"] for stage in text["stages"].values())
+        lines.append(
+            f"{text['megabytes']:7g}"
+            + "".join(f"{cost / million:12.2f}" for cost in [*costs, sum(costs)])
+            + f"{wall:9.1f}{trained['cpu'] / (trained['characters'] / 1e6):12.2f}"
+        )
+    return lines
+
+
+def _short(stage: str) -> str:
+    """A component's name, shorter: those of TFX end alike."""
+    return stage.removesuffix("Gen").removeprefix("Corpus")[:11]
+
+
+def model_table(models: list[dict[str, Any]]) -> list[str]:
+    """Step times; characters and operations per second; CPU seconds per million characters."""
+    lines = ["  units layers replicas   G op/step   s/step  CPU s/step     char/s  G op/s  CPU s/million characters"]
+    for one in models:
+        head = f"{one['units']:7}{one['layers']:7}{one['replicas']:9}{one['operations'] / 1e9:12.1f}"
+        if "left_out" in one:
+            lines.append(f"{head} left out: {one['left_out']}")
+            continue
+        characters = one["batch"] * one["length"]
+        lines.append(
+            f"{head}{one['wall']:9.3f}{one['cpu']:12.3f}{characters / one['wall']:11,.0f}"
+            f"{one['operations'] / one['wall'] / 1e9:8.0f}{one['cpu'] / characters * 1e6:26.1f}"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    main()

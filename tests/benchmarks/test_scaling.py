@@ -1,0 +1,56 @@
+"""The text that grows, the tables, and one run through the components at a size that takes seconds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import scaling
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_noisy_text_has_the_length_the_characters_and_nearly_the_content() -> None:
+    text = "Täuschung: 私は猫である。\n" * 20
+    grown = scaling.noisy(text, 10_000, seed=3)
+    repeated = (text * 50)[:10_000]
+    assert len(grown) == 10_000
+    assert set(grown) <= set(text)
+    different = sum(a != b for a, b in zip(grown, repeated))
+    assert 0.5 * scaling.NOISE < different / 10_000 <= scaling.NOISE
+    assert scaling.noisy(text, 10_000, seed=3) == grown != scaling.noisy(text, 10_000, seed=4)
+
+
+def test_costs_are_per_million_characters() -> None:
+    stages = {"CorpusExampleGen": {"wall": 9.0, "cpu": 8.0}, "Transform": {"wall": 1.0, "cpu": 4.0}}
+    trained = {"wall": 1.0, "cpu": 0.5, "characters": 50_000}
+    _, head, row = scaling.text_table([{"megabytes": 4, "characters": 4_000_000, "stages": stages, "trained": trained}])
+    assert head.split()[1:3] == ["Example", "Transform"]
+    assert row.split() == ["4", "2.00", "1.00", "3.00", "10.0", "10.00"]
+
+
+def test_a_size_that_fails_is_in_the_table_with_its_reason() -> None:
+    size: dict[str, Any] = {"units": 8, "layers": 1, "replicas": 2, "operations": 2e9, "batch": 10, "length": 100}
+    _, measured, failed = scaling.model_table([{**size, "wall": 0.5, "cpu": 1.0}, {**size, "left_out": "no memory"}])
+    assert measured.split() == ["8", "1", "2", "2.0", "0.500", "1.000", "2,000", "4", "1000.0"]
+    assert failed.endswith("left out: no memory")
+
+
+@pytest.mark.e2e
+def test_the_program_measures_texts_and_models(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 100)
+    command = [sys.executable, "benchmarks/scaling.py", str(tmp_path / "text.txt"), "--megabytes", "0.02"]
+    command += ["--units", "8", "--layers", "1", "--replicas", "2", "--steps", "1", "--rounds", "1"]
+    command += ["--set", "model.units=8", "--set", "model.embedding=4", "--json", str(tmp_path / "out.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((tmp_path / "out.json").read_text())
+    (text,) = found["texts"]
+    assert list(text["stages"])[0] == "stage"
+    assert {"StatisticsGen", "Transform", "load", "windows"} <= set(text["stages"])
+    assert text["characters"] == 20_000
+    assert text["trained"]["characters"] > 0
+    assert [(one["replicas"], "turns" in one) for one in found["models"]] == [(1, True), (2, True)]
