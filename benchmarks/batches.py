@@ -13,6 +13,8 @@ from trainer import fitting, windows
 from trainer.loop import Loop
 from trainer.optimizer import learning_rate
 
+MARGIN = 100  # batches that are looked at, beyond twice those that are wanted
+
 
 @dataclass(frozen=True)
 class Job:
@@ -59,8 +61,12 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
         if carries
         else max(replicas, min(training["batch_size"], len(train)) // replicas * replicas)
     )
-    whole = (batch for batch in _passes(train, training, config["seed"], rows) if batch.mask.all())
+    passes = _passes(train, training, config["seed"], rows)
+    # A small text's last stream may have no window at all, and then no batch is whole.
+    whole = (batch for batch in itertools.islice(passes, 2 * count + MARGIN) if batch.mask.all())
     chosen = list(itertools.islice(whole, count))
+    if len(chosen) < count:
+        raise SystemExit(f"The corpus is too small for {count} batches of {rows} whole windows.")
     rate = learning_rate(training, total)
     rates = [float(rate if isinstance(rate, float) else rate(step)) for step in range(count)]
     arrays = Arrays(

@@ -101,22 +101,20 @@ def gpts(options: argparse.Namespace, python: str, runs: list[dict[str, Any]]) -
         np.savez(arrays, train=text.train.ids, evaluation=text.evaluation.ids)
         job = {"arrays": arrays, "vocabulary_size": text.vocabulary.size, "compile": options.gpt_compile}
 
-        def train(seed: int, threads: int, iterations: int) -> dict[str, Any]:
+        def train(seed: int, threads: int, **length: float) -> dict[str, Any]:
             with Worker("gpt", {**job, "seed": seed, "threads": threads}, python) as worker:
-                return worker.ask({"iterations": iterations})
+                return worker.ask(length)
 
         # So small a model may cost more on two threads than on one: it gets what costs it least.
-        costs = {threads: train(0, threads, TRIAL)["cpu"] for threads in sorted({1, options.threads})}
+        costs = {threads: train(0, threads, iterations=TRIAL)["cpu"] for threads in sorted({1, options.threads})}
         threads = min(costs, key=lambda count: costs[count])
-        published = [{"seed": seed, **train(seed, threads, options.gpt_iterations)} for seed in options.seeds]
-        for run in published:
-            yield {"name": f"GPT, {run['steps']:,} iterations", "threads": threads, **run}
-        each = statistics.fmean(run["cpu"] / run["steps"] for run in published)
+        for seed in options.seeds:
+            run = train(seed, threads, iterations=options.gpt_iterations)
+            yield {"name": f"GPT, {run['steps']:,} iterations", "threads": threads, "seed": seed, **run}
         for preset in options.match:
             wanted = statistics.fmean(run["cpu"] for run in runs if run["name"] == preset)
-            iterations = max(1, round(wanted / each))
             for seed in options.seeds:
-                run = train(seed, threads, iterations)
+                run = train(seed, threads, cpu_seconds=wanted)
                 yield {"name": f"GPT, CPU seconds of {preset}", "threads": threads, "seed": seed, **run}
 
 
@@ -173,8 +171,12 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
         colour = f"C{names.index(run['name']) % 10}"
         first = next(one for one in runs if one["name"] == run["name"])
         label = run["name"] if run is first else None
-        axes.plot([at["cpu"] for at in run["curve"]], [at["loss"] for at in run["curve"]], colour, label=label)
+        costs, losses = ([at[key] for at in run["curve"]] for key in ("cpu", "loss"))
+        axes.plot(costs, losses, color=colour, marker=".", label=label)
     axes.set(xlabel="CPU seconds of training", ylabel="eval nats per character", xscale="log")
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter("{x:,.0f}")
+    axes.tick_params(axis="x", which="minor", labelsize="x-small")
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     figure.tight_layout()

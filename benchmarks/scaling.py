@@ -52,6 +52,7 @@ def main() -> None:
     for megabytes in options.megabytes:
         texts.append({"megabytes": megabytes, **grow(megabytes, options)})
         print("\n".join(text_table(texts) if len(texts) == 1 else text_table(texts)[-1:]), flush=True)
+    print("\n".join(marginal(texts)), flush=True)
     models = step_times(options) if options.rounds else []
     print("\n" + "\n".join(model_table(models)))
     if options.json:
@@ -132,6 +133,18 @@ def text_table(texts: list[dict[str, Any]]) -> list[str]:
             + f"{wall:9.1f}{trained['cpu'] / (trained['characters'] / 1e6):12.2f}"
         )
     return lines
+
+
+def marginal(texts: list[dict[str, Any]]) -> list[str]:
+    """What a further million characters costs, once starting up is paid: from the shortest text to the longest."""
+    by_length = sorted(texts, key=lambda text: text["characters"])
+    if not texts or by_length[0]["characters"] == by_length[-1]["characters"]:
+        return []
+    least, most = by_length[0], by_length[-1]
+    million = (most["characters"] - least["characters"]) / 1e6
+    each = {name: (most["stages"][name]["cpu"] - least["stages"][name]["cpu"]) / million for name in least["stages"]}
+    parts = ", ".join(f"{_short(name)} {cost:.2f}" for name, cost in each.items() if abs(cost) >= 0.005)
+    return [f"a further million characters: {sum(each.values()):.2f} CPU seconds ({parts})"]
 
 
 def _short(stage: str) -> str:

@@ -5,7 +5,7 @@ The configuration is that of the README of github.com/karpathy/nanoGPT under "I 
 embedding of its characters. Needs torch and NumPy only.
 
 The job: `arrays`, a file with the ids `train` and `evaluation`; `vocabulary_size`, `seed`, `threads`, `compile`. The
-request: `iterations`, to which the schedule is stretched. The answer is that of `benchmarks.contenders.our_fit`.
+request: `iterations` or `cpu_seconds`, to which the schedule is stretched. The answer is that of `benchmarks.contenders.our_fit`.
 """
 
 import math
@@ -71,11 +71,10 @@ class Gpt(nn.Module):
         return functional.linear(self.norm(x), self.characters.weight)
 
 
-def rate(iteration: int, iterations: int) -> float:
-    """The learning rate of an iteration out of so many."""
+def rate(iteration: int, part: float) -> float:
+    """The learning rate of an iteration; `part`: of what comes after the warm-up, from 0 to 1."""
     if iteration < WARM_UP:
         return RATE * (iteration + 1) / (WARM_UP + 1)
-    part = (iteration - WARM_UP) / max(1, iterations - WARM_UP)
     return LEAST_RATE + 0.5 * (1.0 + math.cos(math.pi * part)) * (RATE - LEAST_RATE)
 
 
@@ -91,19 +90,28 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         model = Gpt(job["vocabulary_size"])
         run: Any = torch.compile(model) if job["compile"] else model
         optimiser = _optimizer(model)
-        for iteration in range(request["iterations"]):
+        # Of the training that is done: a part, and what it was at the end of the warm-up.
+        iteration, part, warm = 0, 0.0, 0.0
+        while part < 1.0:
             if iteration and iteration % EVERY == 0:
                 with watch.paused():
                     loss = nats(model, evaluation, BLOCK)
                 curve.append({**watch.read(), "loss": loss})
             for group in optimiser.param_groups:
-                group["lr"] = rate(iteration, request["iterations"])
+                group["lr"] = rate(iteration, (part - warm) / (1.0 - warm))
             _one_step(run, optimiser, train)
+            iteration += 1
+            if "cpu_seconds" in request:
+                part = watch.read()["cpu"] / request["cpu_seconds"]
+            else:
+                part = iteration / request["iterations"]
+            if iteration == WARM_UP:
+                warm = part
         taken = watch.read()
         side_by_side = nats(model, evaluation, BLOCK)
         return {
             **taken,
-            "steps": request["iterations"],
+            "steps": iteration,
             "parameters": sum(weight.numel() for weight in model.parameters()),
             "curve": [*curve, {**taken, "loss": side_by_side}],
             "nats": {f"windows of {BLOCK}": side_by_side, f"sliding {BLOCK}": nats(model, evaluation, BLOCK // 2)},

@@ -40,6 +40,13 @@ def test_a_pass_is_followed_by_the_next_and_all_windows_are_whole(text: fitting.
     assert np.sum(~arrays.keep.any(axis=(1, 2))) == 2
 
 
+def test_a_text_without_whole_batches_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("abcdefghij" * 120)
+    config = overrides.load("quick", ["training.sequence_length=100"]).model_dump()
+    with pytest.raises(SystemExit, match="too small for 4 batches of 2 whole windows"):
+        batches.make(config, corpus.load(str(tmp_path / "text.txt")), 4, tmp_path / "batches")
+
+
 def test_rates_are_those_of_the_schedule(text: fitting.Data, tmp_path: Path) -> None:
     config = overrides.load("quick", [*SMALL, "training.warmup_steps=2"]).model_dump()
     rates = job.read(batches.make(config, text, 4, tmp_path / "batches").path).rates

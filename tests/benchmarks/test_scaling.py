@@ -32,6 +32,14 @@ def test_costs_are_per_million_characters() -> None:
     assert row.split() == ["4", "2.00", "1.00", "3.00", "10.0", "10.00"]
 
 
+def test_a_further_million_does_not_pay_for_starting_up() -> None:
+    texts = [
+        {"characters": millions * 10**6, "stages": {"Transform": {"cpu": 5.0 + 3.0 * millions}}} for millions in (1, 10)
+    ]
+    assert scaling.marginal(texts) == ["a further million characters: 3.00 CPU seconds (Transform 3.00)"]
+    assert scaling.marginal(texts[:1]) == []
+
+
 def test_a_size_that_fails_is_in_the_table_with_its_reason() -> None:
     size: dict[str, Any] = {"units": 8, "layers": 1, "replicas": 2, "operations": 2e9, "batch": 10, "length": 100}
     _, measured, failed = scaling.model_table([{**size, "wall": 0.5, "cpu": 1.0}, {**size, "left_out": "no memory"}])
@@ -41,10 +49,19 @@ def test_a_size_that_fails_is_in_the_table_with_its_reason() -> None:
 
 @pytest.mark.e2e
 def test_the_program_measures_texts_and_models(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 100)
+    (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 200)
     command = [sys.executable, "benchmarks/scaling.py", str(tmp_path / "text.txt"), "--megabytes", "0.02"]
     command += ["--units", "8", "--layers", "1", "--replicas", "2", "--steps", "1", "--rounds", "1"]
-    command += ["--set", "model.units=8", "--set", "model.embedding=4", "--json", str(tmp_path / "out.json")]
+    command += [
+        "--set",
+        "training.batch_size=4",
+        "--set",
+        "model.units=8",
+        "--set",
+        "model.embedding=4",
+        "--json",
+        str(tmp_path / "out.json"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads((tmp_path / "out.json").read_text())
