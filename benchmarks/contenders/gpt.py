@@ -5,7 +5,8 @@ The configuration is that of the README of github.com/karpathy/nanoGPT under "I 
 embedding of its characters. Needs torch and NumPy only.
 
 The job: `arrays`, a file with the ids `train` and `evaluation`; `vocabulary_size`, `seed`, `threads`, `compile`. The
-request: `iterations` or `cpu_seconds`, to which the schedule is stretched. The answer is that of `benchmarks.contenders.our_fit`.
+request: `iterations` or `cpu_seconds`, to which the schedule is stretched. The answer is that of
+`benchmarks.contenders.our_fit`.
 """
 
 import math

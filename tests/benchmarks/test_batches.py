@@ -41,9 +41,9 @@ def test_a_pass_is_followed_by_the_next_and_all_windows_are_whole(text: fitting.
 
 
 def test_a_text_without_whole_batches_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text("abcdefghij" * 120)
+    (tmp_path / "text.txt").write_text("abcdefghij" * 450)
     config = overrides.load("quick", ["training.sequence_length=100"]).model_dump()
-    with pytest.raises(SystemExit, match="too small for 4 batches of 2 whole windows"):
+    with pytest.raises(SystemExit, match="too small for 4 batches of 10 whole windows"):
         batches.make(config, corpus.load(str(tmp_path / "text.txt")), 4, tmp_path / "batches")
 
 
