@@ -88,12 +88,15 @@ def from_options(options: argparse.Namespace) -> Connection:
 
 
 def _secret(path: str | None, variable: str) -> str | None:
-    if path is None:
-        return os.environ.get(variable)
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UserError(f"The file with the secret cannot be read: {error.strerror}. Received: {path}") from error
+        secret = os.environ.get(variable, "") if path is None else Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UserError(f"The file with the secret cannot be read: {reason}. Received: {path}") from error
+    secret = secret.strip()
+    if not secret.isprintable():
+        raise UserError(f"A secret is a single line of text. Received: several lines in {path or variable}")
+    return secret or None
 
 
 def _require_file(option: str, path: str | None) -> None:

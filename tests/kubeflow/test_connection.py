@@ -27,7 +27,7 @@ def test_without_any_option_nothing_is_sent(state: Any) -> None:
 def test_a_token_comes_from_the_environment_or_a_file(
     state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KFP_TOKEN", "from-environment")
+    monkeypatch.setenv("KFP_TOKEN", "from-environment\n")
     assert headers(state)["authorization"] == "Bearer from-environment"
     file = tmp_path / "token"
     file.write_text("from-file\n")
@@ -108,6 +108,22 @@ def test_a_secret_that_cannot_be_read_is_explained() -> None:
     connection.add_options(parser)
     with pytest.raises(UserError, match="file with the secret.*Received: /no/such"):
         connection.from_options(parser.parse_args(["--token-file", "/no/such"]))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"one\ntwo", "single line.*several lines in"), (b"\xff\xfe", "cannot be read: it is no text")],
+)
+def test_a_secret_that_no_header_can_hold_is_explained_and_not_shown(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    parser = argparse.ArgumentParser()
+    connection.add_options(parser)
+    with pytest.raises(UserError, match=reason) as caught:
+        connection.from_options(parser.parse_args(["--token-file", str(file)]))
+    assert "two" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
