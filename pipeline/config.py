@@ -44,6 +44,9 @@ class ModelConfig(Section):
 
     cell: Literal["rnn", "gru", "lstm", "layer_norm_lstm"] = "gru"
     embedding: PositiveInt = 64  # size of a character's vector
+    initial_embedding: PositiveFloat | None = (
+        None  # the vectors begin with numbers between -this and this; None: 1, or 0.05 (Keras') if tied
+    )
     units: PositiveInt = 512  # recurrent units in each layer
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     tied: bool = False  # the embedding is the output's matrix as well; needs embedding = units

@@ -33,6 +33,7 @@ class LanguageModel(keras.layers.Layer):
         stock_layer: bool = False,
         *,
         cell: str = "gru",
+        initial_embedding: float | None = None,
         tied: bool = False,
         input_dropout: float | None = None,
         layer_dropout: float | None = None,
@@ -60,8 +61,11 @@ class LanguageModel(keras.layers.Layer):
         self.base_seed = seed
         self.products = tf.as_dtype(precision)
         policy = "float32" if precision == "float32" else f"mixed_{precision}"
+        # As large as what the recurrent product adds to it: with Keras' 0.05 the network is slow to see its input, and
+        # one with layer normalisation never does. As the output's matrix it has to be small.
+        most = initial_embedding or (0.05 if tied else 1.0)
         self.embedding = keras.layers.Embedding(
-            vocabulary_size, embedding, embeddings_initializer=keras.initializers.RandomUniform(-0.05, 0.05, seed=seed)
+            vocabulary_size, embedding, embeddings_initializer=keras.initializers.RandomUniform(-most, most, seed=seed)
         )
         self.recurrent = [
             _STOCK.get(self.cell, LayerNormLSTM)(

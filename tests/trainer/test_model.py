@@ -139,3 +139,11 @@ def test_dropout_is_on_embedding_between_layers_and_before_the_output_and_never_
     bias = np.broadcast_to(model.projection.bias.numpy(), logits.shape)
     np.testing.assert_allclose(logits, bias, atol=1e-6)  # nor anything of the last
     np.testing.assert_allclose(other_logits, bias, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "most"), [({}, 1.0), ({"tied": True}, 0.05), ({"initial_embedding": 0.2, "tied": True}, 0.2)]
+)
+def test_characters_begin_as_vectors_of_the_size_that_is_asked_for(settings: dict[str, object], most: float) -> None:
+    model = LanguageModel(500, embedding=6, units=6, **settings)  # type: ignore[arg-type]
+    assert 0.99 * most < np.abs(model.embedding.embeddings.numpy()).max() <= most
