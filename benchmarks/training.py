@@ -89,6 +89,7 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
                 left_out[name] = str(failure)
                 return math.inf
             workers[name] = worker
+            print(f"{preset}: {name} is ready, {seconds[-1] / WARM_UP:.2f} s/step", file=sys.stderr, flush=True)
             return float(seconds[-1])
 
         enter(OURS, "ours", precision="auto")

@@ -133,12 +133,13 @@ def _state(schedule: Any) -> str:
 
 
 def _call(call: Any, **arguments: Any) -> Any:
-    from google.api_core.exceptions import GoogleAPICallError
+    from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
 
     try:
         return call(**arguments)
-    except (GoogleAPICallError, GoogleAuthError) as error:
+    except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
+        # OSError: those of the requests library; ValueError: a region, a name or a bucket that cannot be.
         raise _explained(error) from error
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from components.errors import UserError
 from kubeflow.deploy import Package
@@ -96,6 +97,7 @@ class Handler(BaseHTTPRequestHandler):
 def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
+    from google.cloud.aiplatform.utils import gcs_utils
 
     held = State()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"state": held}))
@@ -109,6 +111,8 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
         init(project=project, location=location, credentials=credentials, api_endpoint=address, api_transport="rest")
 
     monkeypatch.setattr(aiplatform, "init", local)
+    # Storage is another service, which this server is not.
+    monkeypatch.setattr(gcs_utils, "create_gcs_bucket_for_pipeline_artifacts_if_it_does_not_exist", lambda **_: None)
     yield held
     server.shutdown()
     server.server_close()
@@ -218,4 +222,16 @@ def test_a_refusal_is_one_paragraph(state: State) -> None:
     with pytest.raises(
         UserError, match="(?s)gcloud auth application-default login.*Received: (Forbidden|PermissionDenied)"
     ):
+        vertex([]).status("char-rnn")
+
+
+@pytest.mark.parametrize("kind", [requests.ConnectionError, ValueError])
+def test_a_service_that_cannot_be_reached_or_used_is_one_paragraph(
+    state: State, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise kind("no route")
+
+    monkeypatch.setattr(requests.Session, "request", broken)
+    with pytest.raises(UserError, match=f"cannot be reached.*Received: {kind.__name__}: no route"):
         vertex([]).status("char-rnn")
