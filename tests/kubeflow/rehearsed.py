@@ -1,0 +1,67 @@
+"""Rehearsals of the whole pipeline on a shrunken configuration, for the tests of both back ends."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubeflow import rehearsal
+from kubeflow.compiler import compile_pipeline
+from pipeline import overrides
+from pipeline.config import Config
+
+TASKS = {"CorpusExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate", "Transform"}
+TASKS |= {"Trainer", "LastBlessed", "Evaluator", "InfraCheck", "Pusher"}
+MORE_STEPS = {"training": '{"steps": 200}'}
+_SMALL = [
+    "corpus.source=sample",
+    "model.units=48",
+    "model.embedding=8",
+    "training.batch_size=16",
+    "training.sequence_length=50",
+    "training.steps=150",
+    "training.eval_every=75",
+    "training.learning_rate=0.01",
+    "training.precision=float32",
+    "training.sample_chars=0",
+    "evaluation.threshold=60.0",
+]
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What each task of one rehearsal gave, and the versions served afterwards."""
+
+    outcomes: dict[str, Any]
+    versions: list[str]
+
+    def metadata(self, task: str, output: str) -> dict[str, Any]:
+        """Of an artifact."""
+        found: dict[str, Any] = self.outcomes[task].artifacts[output]["metadata"]
+        return found
+
+    def uris(self) -> list[str]:
+        """Of all artifacts."""
+        return [artifact["uri"] for outcome in self.outcomes.values() for artifact in outcome.artifacts.values()]
+
+
+@dataclass
+class Place:
+    """Stands for the bucket and both volumes of a cluster with one back end."""
+
+    backend: str
+    path: Path
+    runs: dict[str, Rehearsed] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Config:
+        """The real configuration, shrunk, with its volumes in this place."""
+        places = [f"cluster.root={self.path}/state", f"cluster.serving_dir={self.path}/serving"]
+        return overrides.load("quick", [*_SMALL, *places])
+
+    def run(self, name: str, parameters: Mapping[str, str] | None = None) -> None:
+        """Rehearse once; minutes."""
+        text = compile_pipeline(self.config, self.backend, rehearse=True)
+        outcomes = rehearsal.run(text, self.backend, self.path, dict(parameters or {}))
+        served = sorted(path.name for path in (self.path / "serving" / "char_rnn").iterdir())
+        self.runs[name] = Rehearsed(outcomes, served)

@@ -1,0 +1,119 @@
+"""The whole pipeline from the file compiled for Vertex AI Pipelines, by its rules, and training on two workers.
+
+Every task is a process with the container's very command. Vertex's service, images and machines are not touched; its
+buckets are local directories.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kubeflow import tfjob
+from kubeflow.compiler import compile_pipeline
+from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Place
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Two runs, one after the other; minutes."""
+    made = Place("vertex", tmp_path_factory.mktemp("rehearsal"))
+    made.run("first")
+    made.run("changed", MORE_STEPS)
+    return made
+
+
+@pytest.mark.e2e
+def test_the_first_run_has_no_baseline_and_the_second_finds_it(place: Place) -> None:
+    first, changed = place.runs["first"], place.runs["changed"]
+    assert first.outcomes.keys() == changed.outcomes.keys() == TASKS
+    assert first.metadata("Evaluator", "blessing")["blessed"] == 1
+    assert first.metadata("LastBlessed", "baseline")["copied_from"] == ""
+    assert first.versions == ["1"]
+    assert changed.metadata("LastBlessed", "baseline")["copied_from"]
+    assert changed.versions == ["1", "2"]
+
+
+@pytest.mark.e2e
+def test_artifacts_are_directories_that_everything_can_open(place: Place) -> None:
+    for run in place.runs.values():
+        assert run.uris()
+        assert all(Path(uri).exists() for uri in run.uris())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _weights(checkpoints: Path) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+
+    (index,) = checkpoints.rglob("ckpt-*.index")
+    reader = tf.train.load_checkpoint(str(index).removesuffix(".index"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name.startswith("weights")}
+
+
+@pytest.mark.e2e
+def test_two_workers_end_in_one_export_and_identical_weights(place: Place, tmp_path: Path) -> None:
+    transform = {}
+    for name, artifact in place.runs["first"].outcomes["Transform"].artifacts.items():
+        # Workers see what lies in the state volume.
+        transform[name] = str(tmp_path / "state" / "copied" / name)
+        shutil.copytree(artifact["uri"], transform[name])
+    cluster = place.config.cluster.model_copy(update={"root": str(tmp_path / "state"), "image": "i:1"})
+    training = place.config.training.model_copy(update={"steps": 20, "eval_every": 10})
+    config = place.config.model_copy(update={"cluster": cluster, "training": training})
+    job = tfjob.manifest(
+        config,
+        compile_pipeline(config, "kfp", rehearse=True),
+        transform["transformed_examples"],
+        transform["transform_graph"],
+    )
+    (container,) = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
+    addresses = [f"127.0.0.1:{_free_port()}" for _ in range(2)]
+    started = []
+    for index in range(2):
+        temporary = tmp_path / f"worker-{index}"
+        temporary.mkdir()
+        environment = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(temporary),
+            "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}),
+        }
+        command = [*container["command"], *(argument.replace("$$(", "$(") for argument in container["args"])]
+        started.append(
+            subprocess.Popen(
+                command, cwd=temporary, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        )
+    try:
+        outputs = [process.communicate(timeout=600)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], "\n".join(output[-3000:] for output in outputs)
+    losses = [re.findall(r"eval loss ([\d.]+) nats", output) for output in outputs]
+    assert losses[0]
+    assert losses[0] == losses[1]
+    assert "MultiWorkerMirroredStrategy, 2 workers" in outputs[0]
+    # One export, where the pipeline's Trainer looks for it; the other worker's checkpoint is its own and the same.
+    (export,) = (tmp_path / "state" / "checkpoints").glob("*/export-*")
+    assert (export / "saved_model.pb").is_file()
+    chief, other = _weights(tmp_path / "state" / "checkpoints"), _weights(tmp_path / "worker-1")
+    assert chief
+    assert chief.keys() == other.keys()
+    for name, value in chief.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
