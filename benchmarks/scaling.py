@@ -156,7 +156,7 @@ def model_table(models: list[dict[str, Any]]) -> list[str]:
     """Step times; characters and operations per second; CPU seconds per million characters."""
     lines = ["  units layers replicas   G op/step   s/step  CPU s/step     char/s  G op/s  CPU s/million characters"]
     for one in models:
-        head = f"{one['units']:7}{one['layers']:7}{one['replicas']:9}{one['operations'] / 1e9:12.1f}"
+        head = f"{one['units']:7}{one['layers']:7}{one['replicas']:9}{one['operations'] / 1e9:12.3g}"
         if "left_out" in one:
             lines.append(f"{head} left out: {one['left_out']}")
             continue

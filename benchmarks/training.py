@@ -151,7 +151,7 @@ def table(preset: str, size: dict[str, Any]) -> list[str]:
     characters = size["batch"] * size["length"]
     lines = [
         f"{preset}: {model['cell']} {model['units']} x {model['layers']}, embedding {model['embedding']}, batch "
-        f"{size['batch']}, length {size['length']}; {size['operations'] / 1e9:.1f} G operations a step",
+        f"{size['batch']}, length {size['length']}; {size['operations'] / 1e9:.3g} G operations a step",
         "machine, G operations/s: "
         + "; ".join(
             f"{name} {speeds['float32'] / 1e9:,.0f} float32, {speeds['bfloat16'] / 1e9:,.0f} bfloat16"

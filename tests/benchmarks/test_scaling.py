@@ -43,7 +43,7 @@ def test_a_further_million_does_not_pay_for_starting_up() -> None:
 def test_a_size_that_fails_is_in_the_table_with_its_reason() -> None:
     size: dict[str, Any] = {"units": 8, "layers": 1, "replicas": 2, "operations": 2e9, "batch": 10, "length": 100}
     _, measured, failed = scaling.model_table([{**size, "wall": 0.5, "cpu": 1.0}, {**size, "left_out": "no memory"}])
-    assert measured.split() == ["8", "1", "2", "2.0", "0.500", "1.000", "2,000", "4", "1000.0"]
+    assert measured.split() == ["8", "1", "2", "2", "0.500", "1.000", "2,000", "4", "1000.0"]
     assert failed.endswith("left out: no memory")
 
 
