@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pipeline.report import Report
 
 # Newer Beams would first try to download Prism; older ones know this runner by its full name only.
-LOCAL_BEAM = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+# In this process, so without the source package of itself that TFX would otherwise make for remote workers, for every
+# component anew, and leave in the temporary folder. Any image keeps it from that; none is used.
+LOCAL_BEAM = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none")
 
 
 @contextmanager
@@ -125,7 +127,7 @@ def run(
 def beam_args(config: Config) -> list[str]:
     """Arguments of every Beam pipeline: the local runner, unless the configuration names another."""
     given = list(config.beam_args)
-    return given if any(argument.startswith("--runner") for argument in given) else [LOCAL_BEAM, *given]
+    return given if any(argument.startswith("--runner") for argument in given) else [*LOCAL_BEAM, *given]
 
 
 def _stage_schema(places: Places) -> str:

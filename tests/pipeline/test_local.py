@@ -147,14 +147,22 @@ def test_a_corpus_below_the_configured_minimum_is_refused_and_not_staged(tmp_pat
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ((), [local.LOCAL_BEAM]),
-        (("--direct_num_workers=2",), [local.LOCAL_BEAM, "--direct_num_workers=2"]),
+        ((), [*local.LOCAL_BEAM]),
+        (("--direct_num_workers=2",), [*local.LOCAL_BEAM, "--direct_num_workers=2"]),
         (("--x=1", "--runner=SparkRunner"), ["--x=1", "--runner=SparkRunner"]),
         (("--runner", "FlinkRunner"), ["--runner", "FlinkRunner"]),
     ],
 )
 def test_beam_gets_the_local_runner_unless_another_is_named(given: tuple[str, ...], expected: list[str]) -> None:
     assert local.beam_args(Config(beam_args=given)) == expected
+
+
+def test_the_local_runner_keeps_tfx_from_packing_its_own_source() -> None:
+    """Which takes seconds for every component and leaves a copy of TFX behind in the temporary folder."""
+    from tfx.utils import dependency_utils
+
+    given = list(local.LOCAL_BEAM)
+    assert dependency_utils.make_beam_dependency_flags(given) == given
 
 
 # _stage_schema
