@@ -367,8 +367,9 @@ def test_two_devices_train_as_one(
     one, two = result(create(tmp_path, **changes)), two_devices[case]
     assert one["losses"] == pytest.approx(two["losses"], rel=1e-4)
     # Two devices read the eval split in two streams where one row would do, so its middle is read from nothing.
-    assert one["best"] == pytest.approx(two["best"], rel=1e-4 if case == "through" else 1e-3)
-    assert one["evaluation"] == pytest.approx(two["evaluation"], rel=1e-4)
+    tolerance = 1e-4 if case == "through" else 1e-3
+    assert one["best"] == pytest.approx(two["best"], rel=tolerance)
+    assert one["evaluation"] == pytest.approx(two["evaluation"], rel=tolerance)
     np.testing.assert_allclose(one["weights"], two["weights"], atol=1e-4)
 
 
