@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.contenders.job import Arrays, write
 from trainer import fitting, windows
-from trainer.loop import Loop
+from trainer.loop import Loop, batch_rows
 from trainer.optimizer import learning_rate
 
 MARGIN = 100  # batches that are looked at, beyond twice those that are wanted
@@ -35,8 +35,27 @@ class Job:
 
     def told(self, config: dict[str, Any], **more: Any) -> dict[str, Any]:
         """As the message that begins the conversation with a contender that trains."""
-        sections = {name: config[name] for name in ("seed", "model", "training")}
-        return {**sections, "arrays": self.path, "vocabulary_size": self.vocabulary_size, **more}
+        sections = {name: config[name] for name in ("seed", "training")}
+        return {
+            **sections,
+            "model": comparable(config["model"]),
+            "arrays": self.path,
+            "vocabulary_size": self.vocabulary_size,
+            **more,
+        }
+
+
+def comparable(model: dict[str, Any]) -> dict[str, Any]:
+    """The model section with every rate of dropout said, and without what the peers' fast layers have not.
+
+    Raises:
+      SystemExit: the output is tied to the embedding.
+    """
+    if model["tied"]:
+        raise SystemExit("The contenders have no output that is tied to the embedding. Received: model.tied=true")
+    places = ("input_dropout", "layer_dropout", "output_dropout")
+    rates = {place: model["dropout"] if model[place] is None else model[place] for place in places}
+    return {**model, **rates, "recurrent_dropout": 0.0, "initial_embedding": model["initial_embedding"] or 1.0}
 
 
 def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, replicas: int = 1) -> Job:
@@ -56,11 +75,7 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
     cut = windows.contiguous if carries else windows.independent
     train = cut(ids, text.train.lengths, training["sequence_length"])
     total = Loop.count_steps(training, train, replicas)
-    rows = (
-        windows.stream_count(train, training["batch_size"], replicas)
-        if carries
-        else max(replicas, min(training["batch_size"], len(train)) // replicas * replicas)
-    )
+    rows = batch_rows(train, training, carries, replicas)
     passes = _passes(train, training, config["seed"], rows)
     # A small text's last stream may have no window at all, and then no batch is whole.
     whole = (batch for batch in itertools.islice(passes, 2 * count + MARGIN) if batch.mask.all())

@@ -41,7 +41,7 @@ class Loop:
         resolver = strategy.cluster_resolver
         self._workers = max(1, len(resolver.cluster_spec().as_dict().get("worker", ()))) if resolver else 1
         self.carries = training["data_order"] == "contiguous"
-        self.batch_size = _rows(train, training, self.carries, self._replicas)
+        self.batch_size = batch_rows(train, training, self.carries, self._replicas)
         self.steps_in_epoch = w.steps_in_a_pass(train, self.batch_size, whole=not self.carries)
         self.total_steps = self.count_steps(training, train, self._replicas)
         self._eval_rows = w.stream_count(evaluation, max(self.batch_size, self._replicas), self._replicas)
@@ -51,7 +51,7 @@ class Loop:
     def count_steps(training: dict[str, Any], train: w.Windows, replicas: int) -> int:
         """Steps of the whole run, unless it stops early."""
         carries = training["data_order"] == "contiguous"
-        rows = _rows(train, training, carries, replicas)
+        rows = batch_rows(train, training, carries, replicas)
         return training["steps"] or training["epochs"] * w.steps_in_a_pass(train, rows, whole=not carries)
 
     def run(self, checkpoints: Checkpoints, reporter: Reporter, sample: Callable[[int], str] | None = None) -> Position:
@@ -192,7 +192,8 @@ class Loop:
         return (rows if self._replicas == 1 else self._strategy.gather(rows, axis=0)).numpy()
 
 
-def _rows(train: w.Windows, training: dict[str, Any], carries: bool, replicas: int) -> int:
+def batch_rows(train: w.Windows, training: dict[str, Any], carries: bool, replicas: int) -> int:
+    """Windows in one step over all devices: the batch size, less for a small split, a multiple of the replicas."""
     if carries:
         return w.stream_count(train, training["batch_size"], replicas)
     return max(replicas, min(training["batch_size"], len(train)) // replicas * replicas)

@@ -69,18 +69,17 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
 def build(job: dict[str, Any], shape: tuple[int, int], carries: bool) -> tuple[keras.Model, list[Any]]:
     """The model for batches of a shape, and its recurrent layers; those keep their state if it is carried."""
     shown, policy = job["model"], job["policy"]
-    dropout = shown["dropout"]
+    rates = [shown["input_dropout"], *[shown["layer_dropout"]] * (shown["layers"] - 1), shown["output_dropout"]]
     layers = [
         _LAYERS[shown["cell"]](shown["units"], return_sequences=True, stateful=carries, dtype=policy)
         for _ in range(shown["layers"])
     ]
-    spread = keras.initializers.RandomUniform(-0.05, 0.05, seed=job["seed"])
+    spread = keras.initializers.RandomUniform(-shown["initial_embedding"], shown["initial_embedding"], seed=job["seed"])
     stack: list[Any] = [
         keras.layers.Embedding(job["vocabulary_size"], shown["embedding"], embeddings_initializer=spread, dtype=policy)
     ]
-    for layer in layers:
-        stack += [keras.layers.Dropout(dropout, dtype=policy)] * bool(dropout) + [layer]
-    stack += [keras.layers.Dropout(dropout, dtype=policy)] * bool(dropout)
+    for rate, layer in zip(rates, [*layers, None], strict=True):
+        stack += [keras.layers.Dropout(rate, dtype=policy)] * bool(rate) + [layer] * bool(layer)
     stack.append(keras.layers.Dense(job["vocabulary_size"], dtype=policy))
     # The loss needs float32, as Keras' guide to mixed precision says.
     stack.append(keras.layers.Activation("linear", dtype="float32"))

@@ -21,15 +21,15 @@ class Network(nn.Module):
 
     def __init__(self, model: dict[str, Any], vocabulary_size: int) -> None:
         super().__init__()
-        units, rate = model["units"], model["dropout"]
+        units = model["units"]
         self.embedding = nn.Embedding(vocabulary_size, model["embedding"])
-        self.drop = nn.Dropout(rate)
-        between = rate if model["layers"] > 1 else 0.0
+        self.before, self.after = nn.Dropout(model["input_dropout"]), nn.Dropout(model["output_dropout"])
+        between = model["layer_dropout"] if model["layers"] > 1 else 0.0
         self.recurrent = _LAYERS[model["cell"]](
             model["embedding"], units, model["layers"], batch_first=True, dropout=between
         )
         self.projection = nn.Linear(units, vocabulary_size)
-        nn.init.uniform_(self.embedding.weight, -0.05, 0.05)
+        nn.init.uniform_(self.embedding.weight, -model["initial_embedding"], model["initial_embedding"])
         nn.init.xavier_uniform_(self.projection.weight)
         nn.init.zeros_(self.projection.bias)
         for name, weight in self.recurrent.named_parameters():
@@ -42,8 +42,8 @@ class Network(nn.Module):
 
     def forward(self, ids: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         """Logits (batch, time, vocabulary_size), and the state after the last character."""
-        outputs, state = self.recurrent(self.drop(self.embedding(ids)), state)
-        return self.projection(self.drop(outputs)), state
+        outputs, state = self.recurrent(self.before(self.embedding(ids)), state)
+        return self.projection(self.after(outputs)), state
 
 
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:

@@ -53,3 +53,10 @@ def test_rates_are_those_of_the_schedule(text: fitting.Data, tmp_path: Path) -> 
     assert rates[0] == 0.0
     assert rates[2] == pytest.approx(config["training"]["learning_rate"])
     assert rates[1] == pytest.approx(rates[2] / 2)
+
+
+def test_contenders_are_told_every_rate_of_dropout_and_none_that_only_ours_has() -> None:
+    told = batches.comparable(overrides.load("best").model_dump()["model"])
+    assert (told["input_dropout"], told["output_dropout"], told["recurrent_dropout"]) == (0.0, 0.4, 0.0)
+    assert told["initial_embedding"] == 1.0
+    assert batches.comparable(overrides.load("tutorial").model_dump()["model"])["initial_embedding"] == 0.05
