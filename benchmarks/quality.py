@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="*", default=["quick"], help="for example quick tutorial best")
     parser.add_argument("--seeds", nargs="+", type=int, default=[42])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as the runner takes it")
+    parser.add_argument("--gpt-seeds", nargs="+", type=int, help="default: as --seeds")
     parser.add_argument("--gpt-iterations", type=int, default=PUBLISHED, help="0: no GPT")
     parser.add_argument(
         "--match", nargs="*", default=[], metavar="PRESET", help="a GPT of the same CPU seconds as well"
@@ -62,10 +63,13 @@ def main() -> None:
         print("The GPT is left out: no torch in this environment. Give --torch-python, or run with --group peers.")
     print(head(), flush=True)
     runs: list[dict[str, Any]] = []
+    shown = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
 
     def note(run: dict[str, Any]) -> None:
         runs.append(run)
         print(row(run), flush=True)
+        if options.json:  # after each, for a training takes long
+            options.json.write_text(json.dumps({"machine": about, "options": shown, "runs": runs}, indent=2) + "\n")
 
     for preset in options.presets:
         for seed in options.seeds:
@@ -75,9 +79,6 @@ def main() -> None:
             note(run)
     for line in summary(runs):
         print(line)
-    if options.json:
-        shown = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-        options.json.write_text(json.dumps({"machine": about, "options": shown, "runs": runs}, indent=2) + "\n")
     if options.plot:
         plot(runs, options.plot)
 
@@ -108,12 +109,13 @@ def gpts(options: argparse.Namespace, python: str, runs: list[dict[str, Any]]) -
         # So small a model may cost more on two threads than on one: it gets what costs it least.
         costs = {threads: train(0, threads, iterations=TRIAL)["cpu"] for threads in sorted({1, options.threads})}
         threads = min(costs, key=lambda count: costs[count])
-        for seed in options.seeds:
+        seeds = options.gpt_seeds or options.seeds
+        for seed in seeds:
             run = train(seed, threads, iterations=options.gpt_iterations)
             yield {"name": f"GPT, {run['steps']:,} iterations", "threads": threads, "seed": seed, **run}
         for preset in options.match:
             wanted = statistics.fmean(run["cpu"] for run in runs if run["name"] == preset)
-            for seed in options.seeds:
+            for seed in seeds:
                 run = train(seed, threads, cpu_seconds=wanted)
                 yield {"name": f"GPT, CPU seconds of {preset}", "threads": threads, "seed": seed, **run}
 

@@ -29,11 +29,12 @@ class Worker:
         Raises:
           Failed: it does not become ready.
         """
+        self._module = module
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [python, "-m", f"benchmarks.contenders.{module}"],
             cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
+            env={"CUDA_VISIBLE_DEVICES": "-1", **os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -46,19 +47,20 @@ class Worker:
             raise
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and wait for its answer."""
+        """Send a request and wait for its answer; what the contender tells on the way goes to standard error."""
         assert self._process.stdin
         assert self._process.stdout
+        answer: dict[str, Any] = {}
         try:
             print(json.dumps(request), file=self._process.stdin, flush=True)
-            line = self._process.stdout.readline()
+            while "progress" in (answer := json.loads(self._process.stdout.readline() or "{}")):
+                print(f"  {self._module}: {answer['progress']}", file=sys.stderr, flush=True)
         except BrokenPipeError:
-            line = ""
-        if not line:
+            pass
+        if not answer:
             self._log.seek(0)
             last = self._log.read().strip().splitlines()[-1:] or ["no word"]
             raise Failed(f"ended with code {self._process.wait()}: {last[0]}")
-        answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise Failed(" ".join(answer["error"].split())[:300])
         return answer

@@ -1,6 +1,11 @@
 """For all tests."""
 
+import os
+
 import pytest
+
+# Before TensorFlow is imported: what tests compare was measured on CPUs. CUDA_VISIBLE_DEVICES=0 tries a GPU.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

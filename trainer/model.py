@@ -60,7 +60,10 @@ class LanguageModel(keras.layers.Layer):
         self._pays_to_look_up = not self.stock_layer and vocabulary_size <= 3 * embedding
         self.base_seed = seed
         self.products = tf.as_dtype(precision)
-        policy = "float32" if precision == "float32" else f"mixed_{precision}"
+        # TensorFlow has no cuDNN layer in bfloat16: it casts everything to float32 and back. Given float32 at once, it
+        # uses the same tensor cores (as TensorFloat-32), and the state stays float32 within a window, too.
+        stays_float32 = precision == "float32" or (self.stock_layer and precision == "bfloat16")
+        policy = "float32" if stays_float32 else f"mixed_{precision}"
         # As large as what the recurrent product adds to it: with Keras' 0.05 the network is slow to see its input, and
         # one with layer normalisation never does. As the output's matrix it has to be small.
         most = initial_embedding or (0.05 if tied else 1.0)

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.contenders import contexts
-from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from benchmarks.contenders.protocol import Answer, Stopwatch, progress, serve
 
 BLOCK, BATCH = 64, 12  # characters of context, and windows in an iteration
 LAYERS, HEADS, WIDTH = 4, 4, 128
@@ -98,6 +98,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
                 with watch.paused():
                     loss = nats(model, evaluation, BLOCK)
                 curve.append({**watch.read(), "loss": loss})
+                progress(curve)
             for group in optimiser.param_groups:
                 group["lr"] = rate(iteration, (part - warm) / (1.0 - warm))
             _one_step(run, optimiser, train)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from benchmarks import corpus
 from benchmarks.contenders import contexts
 from benchmarks.contenders.ours import set_threads
-from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from benchmarks.contenders.protocol import Answer, Stopwatch, progress, serve
 from trainer import fitting, hardware, windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
@@ -57,6 +57,7 @@ def _watched(watch: Stopwatch, curve: list[dict[str, float]]) -> type[Loop]:
             with watch.paused():
                 loss = super().evaluate()
             curve.append({**watch.read(), "loss": loss})
+            progress(curve)
             return loss
 
     return Watched

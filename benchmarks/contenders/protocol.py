@@ -1,7 +1,8 @@
 """The worker's side of the conversation: JSON lines on standard input and output.
 
 The first line is the job; `{"ready": ...}` answers it. Every later line is a request, answered by what the contender
-returns for it. A failure is answered by `{"error": ...}`. The end of the input ends the worker.
+returns for it. A failure is answered by `{"error": ...}`; before an answer may come any number of lines
+`{"progress": ...}` for people. The end of the input ends the worker.
 
 Nothing here needs more than the standard library, for a peer's interpreter has not what the project needs.
 """
@@ -13,9 +14,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
+_lines: list[TextIO] = []  # where `serve` writes, while it does
 
 
 def serve(start: Callable[[dict[str, Any]], tuple[dict[str, Any], Answer]]) -> None:
@@ -27,6 +29,7 @@ def serve(start: Callable[[dict[str, Any]], tuple[dict[str, Any], Answer]]) -> N
     # What libraries print must not come between the lines.
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as out:
         os.dup2(2, 1)
+        _lines.append(out)
         answer: Answer | None = None
         for line in sys.stdin:
             message = json.loads(line)
@@ -40,6 +43,16 @@ def serve(start: Callable[[dict[str, Any]], tuple[dict[str, Any], Answer]]) -> N
                 traceback.print_exc()
                 reply = {"error": f"{type(error).__name__}: {error}"}
             print(json.dumps(reply), file=out)
+
+
+def progress(curve: list[dict[str, float]]) -> None:
+    """Tell people of the newest evaluation of a training, if anybody asked for it."""
+    for out in _lines:
+        at = curve[-1]
+        print(
+            json.dumps({"progress": f"{at['loss']:.4f} nats after {at['cpu']:,.0f} CPU s, {at['wall']:,.0f} s"}),
+            file=out,
+        )
 
 
 class Stopwatch:

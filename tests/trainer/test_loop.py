@@ -95,6 +95,7 @@ def create(
     layers: int = 1,
     dropout: float = 0.0,
     kill_at: int = 0,
+    stock_layer: bool = False,
     **changes: Any,
 ) -> Trial:
     settings = training(**changes)
@@ -105,7 +106,9 @@ def create(
     eval_windows = windows.contiguous(evaluation, np.array([len(evaluation)], np.int64), settings["sequence_length"])
     replicas = strategy.num_replicas_in_sync
     with strategy.scope():
-        model = LanguageModel(VOCABULARY, 4, 8, layers, dropout, seed=3, precision=settings["precision"])
+        model = LanguageModel(
+            VOCABULARY, 4, 8, layers, dropout, seed=3, precision=settings["precision"], stock_layer=stock_layer
+        )
         steps = Loop.count_steps(settings, train_windows, replicas)
         made = optimizer.create(settings, steps, replicas, settings["precision"])
         made.build(model.trainable_variables)
@@ -146,6 +149,16 @@ def test_training_learns_what_can_be_learnt(tmp_path: Path, data_order: str, pre
     assert np.mean(trial.recorder.losses[-10:]) < 0.5 * math.log(VOCABULARY)
     assert position.best_loss < 0.6 * math.log(VOCABULARY)
     assert (position.step, position.finished) == (60, True)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_what_runs_on_one_gpu_learns_on_one_device(tmp_path: Path, precision: str) -> None:
+    settings = {"steps": 60, "eval_every": 60, "learning_rate": 0.05, "precision": precision}
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    trial = create(tmp_path, one, evaluation=RISING, stock_layer=True, **settings)
+    position = trial.run()
+    assert np.mean(trial.recorder.losses[-10:]) < 0.5 * math.log(VOCABULARY)
+    assert position.best_loss < 0.6 * math.log(VOCABULARY)
 
 
 def test_the_state_is_carried_from_window_to_window_and_forgotten_between_documents(tmp_path: Path) -> None:

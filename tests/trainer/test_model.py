@@ -62,6 +62,13 @@ def test_logits_and_state_are_float32_and_batch_first(precision: str, stock_laye
     assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
 
 
+@pytest.mark.parametrize(
+    ("precision", "computes_in"), [("float32", "float32"), ("bfloat16", "float32"), ("float16", "float16")]
+)
+def test_the_stock_layer_is_never_asked_for_bfloat16(precision: str, computes_in: str) -> None:
+    assert {layer.compute_dtype for layer in create(precision=precision, stock_layer=True).recurrent} == {computes_in}
+
+
 @pytest.mark.parametrize("stock_layer", [False, True])
 def test_two_calls_that_carry_the_state_equal_one_long_call(stock_layer: bool) -> None:
     model = create(stock_layer=stock_layer)
