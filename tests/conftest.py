@@ -1,11 +1,14 @@
 """For all tests."""
 
 import os
+import signal
 
 import pytest
 
 # Before TensorFlow is imported: what tests compare was measured on CPUs. CUDA_VISIBLE_DEVICES=0 tries a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# A shell starts what it puts in the background with SIGINT ignored, and programs under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
