@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.contenders.job import Arrays, write
 from trainer import fitting, windows
 from trainer.loop import Loop, batch_rows
+from trainer.model import INITIAL_EMBEDDING
 from trainer.optimizer import learning_rate
 
 MARGIN = 100  # batches that are looked at, beyond twice those that are wanted
@@ -35,14 +36,8 @@ class Job:
 
     def told(self, config: dict[str, Any], **more: Any) -> dict[str, Any]:
         """As the message that begins the conversation with a contender that trains."""
-        sections = {name: config[name] for name in ("seed", "training")}
-        return {
-            **sections,
-            "model": comparable(config["model"]),
-            "arrays": self.path,
-            "vocabulary_size": self.vocabulary_size,
-            **more,
-        }
+        sections = {"seed": config["seed"], "model": comparable(config["model"]), "training": config["training"]}
+        return {**sections, "arrays": self.path, "vocabulary_size": self.vocabulary_size, **more}
 
 
 def comparable(model: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +50,8 @@ def comparable(model: dict[str, Any]) -> dict[str, Any]:
         raise SystemExit("The contenders have no output that is tied to the embedding. Received: model.tied=true")
     places = ("input_dropout", "layer_dropout", "output_dropout")
     rates = {place: model["dropout"] if model[place] is None else model[place] for place in places}
-    return {**model, **rates, "recurrent_dropout": 0.0, "initial_embedding": model["initial_embedding"] or 1.0}
+    begins = model["initial_embedding"] or INITIAL_EMBEDDING
+    return {**model, **rates, "recurrent_dropout": 0.0, "initial_embedding": begins}
 
 
 def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, replicas: int = 1) -> Job:

@@ -11,6 +11,9 @@ from trainer import recurrent
 from trainer.recurrent import dense
 
 State = tuple[tf.Tensor, ...]  # (batch, units): for each layer its output, and for an LSTM then its cell
+# Embeddings begin between this and its negative, as large as what the recurrent product adds to them: with Keras' 0.05
+# the network is slow to see its input, and one with layer normalisation never does.
+INITIAL_EMBEDDING = 1.0
 _STOCK = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 
 
@@ -64,9 +67,8 @@ class LanguageModel(keras.layers.Layer):
         # uses the same tensor cores (as TensorFloat-32), and the state stays float32 within a window, too.
         stays_float32 = precision == "float32" or (self.stock_layer and precision == "bfloat16")
         policy = "float32" if stays_float32 else f"mixed_{precision}"
-        # As large as what the recurrent product adds to it: with Keras' 0.05 the network is slow to see its input, and
-        # one with layer normalisation never does. As the output's matrix it has to be small.
-        most = initial_embedding or (0.05 if tied else 1.0)
+        # As the output's matrix it has to be small.
+        most = initial_embedding or (0.05 if tied else INITIAL_EMBEDDING)
         self.embedding = keras.layers.Embedding(
             vocabulary_size, embedding, embeddings_initializer=keras.initializers.RandomUniform(-most, most, seed=seed)
         )

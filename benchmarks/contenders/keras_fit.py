@@ -69,7 +69,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
 def build(job: dict[str, Any], shape: tuple[int, int], carries: bool) -> tuple[keras.Model, list[Any]]:
     """The model for batches of a shape, and its recurrent layers; those keep their state if it is carried."""
     shown, policy = job["model"], job["policy"]
-    rates = [shown["input_dropout"], *[shown["layer_dropout"]] * (shown["layers"] - 1), shown["output_dropout"]]
+    before_each = [shown["input_dropout"], *[shown["layer_dropout"]] * (shown["layers"] - 1)]
     layers = [
         _LAYERS[shown["cell"]](shown["units"], return_sequences=True, stateful=carries, dtype=policy)
         for _ in range(shown["layers"])
@@ -78,8 +78,9 @@ def build(job: dict[str, Any], shape: tuple[int, int], carries: bool) -> tuple[k
     stack: list[Any] = [
         keras.layers.Embedding(job["vocabulary_size"], shown["embedding"], embeddings_initializer=spread, dtype=policy)
     ]
-    for rate, layer in zip(rates, [*layers, None], strict=True):
-        stack += [keras.layers.Dropout(rate, dtype=policy)] * bool(rate) + [layer] * bool(layer)
+    for rate, layer in zip(before_each, layers, strict=True):
+        stack += [keras.layers.Dropout(rate, dtype=policy), layer]  # does nothing at a rate of zero
+    stack.append(keras.layers.Dropout(shown["output_dropout"], dtype=policy))
     stack.append(keras.layers.Dense(job["vocabulary_size"], dtype=policy))
     # The loss needs float32, as Keras' guide to mixed precision says.
     stack.append(keras.layers.Activation("linear", dtype="float32"))

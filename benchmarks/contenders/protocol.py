@@ -46,13 +46,11 @@ def serve(start: Callable[[dict[str, Any]], tuple[dict[str, Any], Answer]]) -> N
 
 
 def progress(curve: list[dict[str, float]]) -> None:
-    """Tell people of the newest evaluation of a training, if anybody asked for it."""
+    """Tell people of the newest evaluation of a training; outside `serve` nobody listens."""
+    at = curve[-1]
+    told = f"{at['loss']:.4f} nats after {at['cpu']:,.0f} CPU s, {at['wall']:,.0f} s"
     for out in _lines:
-        at = curve[-1]
-        print(
-            json.dumps({"progress": f"{at['loss']:.4f} nats after {at['cpu']:,.0f} CPU s, {at['wall']:,.0f} s"}),
-            file=out,
-        )
+        print(json.dumps({"progress": told}), file=out)
 
 
 class Stopwatch:

@@ -36,7 +36,9 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_our_training_gives_a_curve_and_figures_for_each_context(tmp_path: Path) -> None:
+def test_our_training_gives_a_curve_and_figures_for_each_context(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "text.txt").write_text("abcdefghij" * 600)
     settings = ["model.units=8", "model.embedding=4", "training.batch_size=4", "training.sequence_length=10"]
     settings += [
@@ -52,6 +54,8 @@ def test_our_training_gives_a_curve_and_figures_for_each_context(tmp_path: Path)
         done = worker.ask({**sections, "directory": str(tmp_path / "checkpoints")})
     assert done["steps"] == 40
     assert len(done["curve"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split()[:3] for line in told] == [["our_fit:", f"{at['loss']:.4f}", "nats"] for at in done["curve"]]
     assert done["curve"][0]["cpu"] < done["curve"][1]["cpu"] <= done["cpu"]
     # Every context is enough for a text in which each character tells the next one.
     losses = [done["curve"][1]["loss"], *done["nats"].values()]
