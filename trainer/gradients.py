@@ -12,10 +12,10 @@ class Back:
     """Gradients of one step.
 
     Attributes:
-      recurrent: of the recurrent product, in pieces side by side that are (batch, gates * units) together.
+      recurrent: of the recurrent product, in pieces on top of each other that are (gates * units, batch) together.
       apart: of the input's product where it differs from that: the last piece of a GRU, else nothing.
       states: of the states before the step, without what comes by way of the recurrent product.
-      bias: of the part of the bias that `step` takes; None where it is the sum of `recurrent`, or there is none.
+      bias: of the part of the bias that `step` takes, summed over the batch; None where it is the sum of `recurrent`, or there is none.
     """
 
     recurrent: list[tf.Tensor]
@@ -29,9 +29,9 @@ def back(cell: str, states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], bef
 
     Args:
       cell: a name of `serving.cells.KINDS`.
-      states: gradients of the states after the step, (batch, units) each.
+      states: gradients of the states after the step, (units, batch) each.
       saved: of that step.
-      before: the output before the step (batch, units).
+      before: the output before the step (units, batch).
       bias: what the step got.
     """
     return _BACK[cell](states, saved, before, bias)
@@ -74,8 +74,8 @@ def _layer_norm_lstm(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], be
         _through_norm(d_gate * gain, normal, deviation)
         for d_gate, gain, normal, deviation in zip(d_gates, gains, normals, deviations)
     ]
-    d_gains = tf.stack([tf.reduce_sum(d * normal, 0) for d, normal in zip(scaled, normals)])
-    d_offsets = tf.stack([tf.reduce_sum(d, 0) for d in scaled])
+    d_gains = tf.stack([tf.reduce_sum(d * normal, -1) for d, normal in zip(scaled, normals)])
+    d_offsets = tf.stack([tf.reduce_sum(d, -1) for d in scaled])
     return Back(products, [], [tf.zeros_like(d_h), d_before], tf.stack([d_gains, d_offsets]))
 
 
@@ -102,8 +102,8 @@ def _tanh(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
 
 
 def _through_norm(d_normal: tf.Tensor, normal: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
-    mean = tf.reduce_mean(d_normal, -1, keepdims=True)
-    along = tf.reduce_mean(d_normal * normal, -1, keepdims=True)
+    mean = tf.reduce_mean(d_normal, 0, keepdims=True)
+    along = tf.reduce_mean(d_normal * normal, 0, keepdims=True)
     return deviation * (d_normal - mean - normal * along)
 
 

@@ -60,7 +60,7 @@ class LanguageModel(keras.layers.Layer):
         self.dropouts = [first, *between, last]  # before each layer and after the last one
         # The first layer's input projection depends on nothing but the character. Its gradient through a table costs
         # one product as wide as the vocabulary, in place of three as wide as the embedding.
-        self._pays_to_look_up = not self.stock_layer and vocabulary_size <= 3 * embedding
+        self._pays_to_look_up = not self.stock_layer and 2 * vocabulary_size <= 3 * embedding
         self.base_seed = seed
         self.products = tf.as_dtype(precision)
         # TensorFlow has no cuDNN layer in bfloat16: it casts everything to float32 and back. Given float32 at once, it
@@ -117,20 +117,22 @@ class LanguageModel(keras.layers.Layer):
         Returns:
           Logits float32 (batch, time, vocabulary_size), and the state after the last character.
         """
-        time_major = not self.stock_layer
-        order = tf.transpose(ids) if time_major else ids
+        batch_last = not self.stock_layer  # and time first: see `trainer.recurrent`
         after: list[tf.Tensor] = []
         parts = KINDS[self.cell].states
         looked_up = self._pays_to_look_up and (seed is None or not self.dropouts[0])
-        # (time, batch, embedding); batch first for the stock layer
-        x = order if looked_up else tf.gather(self.embedding.embeddings.value, order)
+        x = ids if looked_up else tf.gather(self.embedding.embeddings.value, ids)  # (batch, time[, embedding])
+        if batch_last:
+            x = tf.transpose(x, (1, 0) if looked_up else (1, 2, 0))  # (time[, embedding], batch)
         for i, layer in enumerate(self.recurrent):
             dropped = x if looked_up and i == 0 else self._drop(x, self.dropouts[i], seed, i)
             x, last = self._layer(layer, dropped, state[i * parts : (i + 1) * parts], seed, i)
             after += last
         x = self._drop(x, self.dropouts[-1], seed, len(self.recurrent))
-        logits = dense(x, self.projection_kernel, self.projection.bias.value, self.products)
-        return (tf.transpose(logits, (1, 0, 2)) if time_major else logits), tuple(after)
+        x = tf.cast(x, self.products)  # before it is transposed: half the memory
+        if batch_last:
+            x = tf.transpose(x, (2, 0, 1))  # (batch, time, units)
+        return dense(x, self.projection_kernel, self.projection.bias.value, self.products), tuple(after)
 
     def _layer(
         self, layer: Any, x: tf.Tensor, state: State, seed: tf.Tensor | None, place: int

@@ -70,7 +70,13 @@ def published_layer(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence
 
 
 def fused(cell: str, compute_dtype: tf.DType = tf.float32, mask: tf.Tensor | None = None) -> Layer:
-    return lambda x, states, weights: recurrent.layer(cell, x, states, *weights, compute_dtype, mask)
+    """The operation with its batch in the middle: (time, batch, features)."""
+
+    def run(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Tensor]) -> Any:
+        outputs, last = recurrent.layer(cell, tf.transpose(x, (0, 2, 1)), states, *weights, compute_dtype, mask)
+        return tf.transpose(outputs, (0, 2, 1)), last
+
+    return run
 
 
 def results(layer: Layer | None, cell: str, layers: int = 1) -> list[np.ndarray]:
@@ -160,7 +166,8 @@ def test_a_projection_that_is_looked_up_is_the_one_that_is_computed(cell: str, m
         kernel, recurrent_kernel, bias = weights
         table = embedding @ kernel + cells.input_bias(cell, bias)
         rest = cells.recurrent_bias(cell, bias)
-        return recurrent.layer_of_ids(cell, ids, table, states, recurrent_kernel, rest, recurrent_mask=mask)
+        outputs, last = recurrent.layer_of_ids(cell, ids, table, states, recurrent_kernel, rest, recurrent_mask=mask)
+        return tf.transpose(outputs, (0, 2, 1)), last
 
     def all_of(run: Callable[[], Any]) -> list[tf.Tensor]:
         sources = [embedding, *states, *weights]
