@@ -47,7 +47,7 @@ class Step:
 
 
 def input_bias(cell: str, bias: Any) -> Any:
-    """The part of a layer's bias (see `serving.one_step.Weights`) that belongs to the input's product."""
+    """The part of a layer's bias (see `serving.network.Weights`) that is added to the input's product."""
     if cell == "gru":
         # The reset gate multiplies the candidate's recurrent part: there alone the second bias has to wait.
         with_both = np.repeat(np.array([1, 1, 0], np.float32), bias.shape[-1] // 3)
@@ -72,9 +72,7 @@ def sigmoid(x: tf.Tensor) -> tf.Tensor:
     return 0.5 * tf.tanh(0.5 * x) + 0.5
 
 
-def step(
-    cell: str, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any, axis: int = -1
-) -> Step:
+def step(cell: str, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: Any, axis: int = -1) -> Step:
     """One character through one layer.
 
     Args:

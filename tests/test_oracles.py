@@ -94,9 +94,9 @@ def _nats(passage: str, ids: dict[str, int], variables: dict[str, np.ndarray]) -
         for i in layers:
             if i:
                 x = states[i - 1] @ variables[f"kernels/{i - 1}"] + variables[f"input_biases/{i - 1}"]
-            r = states[i] @ variables[f"recurrent_kernels/{i}"] + variables[f"recurrent_biases/{i}"]
             xz, xr, xc = np.split(x, 3)
-            rz, rr, rc = np.split(r, 3)
+            rz, rr, rc = np.split(states[i] @ variables[f"recurrent_kernels/{i}"], 3)
+            rc = rc + variables[f"recurrent_biases/{i}"]
             update, reset = 1 / (1 + np.exp(-(xz + rz))), 1 / (1 + np.exp(-(xr + rr)))
             states[i] = update * states[i] + (1 - update) * np.tanh(xc + reset * rc)
         logits = states[-1] @ variables["projection"] + variables["projection_bias"]

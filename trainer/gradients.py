@@ -12,10 +12,10 @@ class Back:
     """Gradients of one step.
 
     Attributes:
-      recurrent: of the recurrent product, in pieces on top of each other that are (gates * units, batch) together.
+      recurrent: of the recurrent product, in pieces side by side that are (batch, gates * units) together.
       apart: of the input's product where it differs from that: the last piece of a GRU, else nothing.
       states: of the states before the step, without what comes by way of the recurrent product.
-      bias: of the part of the bias that `step` takes, summed over the batch; None where it is the sum of `recurrent`, or there is none.
+      bias: of the part of the bias that `step` takes; None where it is the sum of `recurrent`, or there is none.
     """
 
     recurrent: list[tf.Tensor]
@@ -24,27 +24,35 @@ class Back:
     bias: tf.Tensor | None = None
 
 
-def back(cell: str, states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any) -> Back:
+def back(
+    cell: str,
+    states: Sequence[tf.Tensor],
+    saved: Sequence[tf.Tensor],
+    before: tf.Tensor,
+    bias: Any,
+    axis: int = -1,
+) -> Back:
     """Gradients of one step.
 
     Args:
       cell: a name of `serving.cells.KINDS`.
-      states: gradients of the states after the step, (units, batch) each.
+      states: gradients of the states after the step, (batch, units) each.
       saved: of that step.
-      before: the output before the step (units, batch).
+      before: the output before the step (batch, units).
       bias: what the step got.
+      axis: of the units; 0 if all of these are units by batch, as the step's were.
     """
-    return _BACK[cell](states, saved, before, bias)
+    return _BACK[cell](states, saved, before, bias, axis)
 
 
-def _rnn(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any) -> Back:
-    del bias
+def _rnn(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any, axis: int) -> Back:
+    del bias, axis
     (h,) = saved
     return Back([_tanh(h, states[0])], [], [tf.zeros_like(before)])
 
 
-def _gru(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any) -> Back:
-    del bias
+def _gru(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any, axis: int) -> Back:
+    del bias, axis
     update, reset, candidate, product = saved
     d_candidate = _tanh(candidate, states[0] * (1.0 - update))
     d_update = _sigmoid(update, states[0] * (before - candidate))
@@ -53,29 +61,31 @@ def _gru(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Ten
     return Back([d_update, d_reset, d_candidate * reset], [d_candidate], [states[0] * update])
 
 
-def _lstm(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any) -> Back:
-    del before, bias
+def _lstm(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any, axis: int) -> Back:
+    del before, bias, axis
     output, squashed = saved[3], saved[4]
     d_h, d_c = states
     d_gates, d_before = _through_gates(d_h, d_c + _tanh(squashed, d_h * output), saved)
     return Back(d_gates, [], [tf.zeros_like(d_h), d_before])
 
 
-def _layer_norm_lstm(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any) -> Back:
+def _layer_norm_lstm(
+    states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any, axis: int
+) -> Back:
     del before
     output, squashed = saved[3], saved[4]
     normals, deviations = saved[6:11], saved[11:16]
-    gains = tf.unstack(bias[0])
+    gains, over_batch = tf.unstack(bias[0]), 1 if axis == 0 else 0
     d_h, d_c = states
     d_after = d_c + _tanh(squashed, d_h * output)
-    d_gates, d_before = _through_gates(d_h, _through_norm(d_after * gains[4], normals[4], deviations[4]), saved)
+    d_gates, d_before = _through_gates(d_h, _through_norm(d_after * gains[4], normals[4], deviations[4], axis), saved)
     scaled = [*d_gates, d_after]
     products = [
-        _through_norm(d_gate * gain, normal, deviation)
+        _through_norm(d_gate * gain, normal, deviation, axis)
         for d_gate, gain, normal, deviation in zip(d_gates, gains, normals, deviations)
     ]
-    d_gains = tf.stack([tf.reduce_sum(d * normal, -1) for d, normal in zip(scaled, normals)])
-    d_offsets = tf.stack([tf.reduce_sum(d, -1) for d in scaled])
+    d_gains = tf.stack([tf.reduce_sum(d * normal, over_batch) for d, normal in zip(scaled, normals)])
+    d_offsets = tf.stack([tf.reduce_sum(d, over_batch) for d in scaled])
     return Back(products, [], [tf.zeros_like(d_h), d_before], tf.stack([d_gains, d_offsets]))
 
 
@@ -101,9 +111,9 @@ def _tanh(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
     return tf.raw_ops.TanhGrad(y=y, dy=d_y)
 
 
-def _through_norm(d_normal: tf.Tensor, normal: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
-    mean = tf.reduce_mean(d_normal, 0, keepdims=True)
-    along = tf.reduce_mean(d_normal * normal, 0, keepdims=True)
+def _through_norm(d_normal: tf.Tensor, normal: tf.Tensor, deviation: tf.Tensor, axis: int) -> tf.Tensor:
+    mean = tf.reduce_mean(d_normal, axis, keepdims=True)
+    along = tf.reduce_mean(d_normal * normal, axis, keepdims=True)
     return deviation * (d_normal - mean - normal * along)
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from serving.cells import KINDS, NORMS, input_bias, recurrent_bias
 from trainer import recurrent
+from trainer.layout import Layout
 from trainer.recurrent import dense
 
 State = tuple[tf.Tensor, ...]  # (batch, units): for each layer its output, and for an LSTM then its cell
@@ -117,25 +118,26 @@ class LanguageModel(keras.layers.Layer):
         Returns:
           Logits float32 (batch, time, vocabulary_size), and the state after the last character.
         """
-        batch_last = not self.stock_layer  # and time first: see `trainer.recurrent`
+        layout = Layout.fastest(ids.shape[0], self.products)
         after: list[tf.Tensor] = []
         parts = KINDS[self.cell].states
         looked_up = self._pays_to_look_up and (seed is None or not self.dropouts[0])
-        x = ids if looked_up else tf.gather(self.embedding.embeddings.value, ids)  # (batch, time[, embedding])
-        if batch_last:
-            x = tf.transpose(x, (1, 0) if looked_up else (1, 2, 0))  # (time[, embedding], batch)
+        order = ids if self.stock_layer else tf.transpose(ids)
+        x = order if looked_up else tf.gather(self.embedding.embeddings.value, order)
+        if not (looked_up or self.stock_layer):
+            x = layout.turned(x)  # (time, batch, embedding); batch first for the stock layer
         for i, layer in enumerate(self.recurrent):
             dropped = x if looked_up and i == 0 else self._drop(x, self.dropouts[i], seed, i)
-            x, last = self._layer(layer, dropped, state[i * parts : (i + 1) * parts], seed, i)
+            x, last = self._layer(layer, dropped, state[i * parts : (i + 1) * parts], seed, i, layout)
             after += last
         x = self._drop(x, self.dropouts[-1], seed, len(self.recurrent))
         x = tf.cast(x, self.products)  # before it is transposed: half the memory
-        if batch_last:
-            x = tf.transpose(x, (2, 0, 1))  # (batch, time, units)
+        if not self.stock_layer:
+            x = tf.transpose(x, (2, 0, 1) if layout.batch_last else (1, 0, 2))  # (batch, time, units)
         return dense(x, self.projection_kernel, self.projection.bias.value, self.products), tuple(after)
 
     def _layer(
-        self, layer: Any, x: tf.Tensor, state: State, seed: tf.Tensor | None, place: int
+        self, layer: Any, x: tf.Tensor, state: State, seed: tf.Tensor | None, place: int, layout: Layout
     ) -> tuple[tf.Tensor, State]:
         if self.stock_layer:
             outputs, *last = layer(x, initial_state=list(state))
@@ -147,10 +149,10 @@ class LanguageModel(keras.layers.Layer):
             w.value for w in (layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias)
         )
         if x.dtype.is_floating:
-            return recurrent.layer(self.cell, x, state, kernel, recurrent_kernel, bias, self.products, mask)
+            return recurrent.layer(self.cell, x, state, kernel, recurrent_kernel, bias, layout, self.products, mask)
         table = dense(self.embedding.embeddings.value, kernel, input_bias(self.cell, bias), self.products)
         rest = recurrent_bias(self.cell, bias)
-        return recurrent.layer_of_ids(self.cell, x, table, state, recurrent_kernel, rest, self.products, mask)
+        return recurrent.layer_of_ids(self.cell, x, table, state, recurrent_kernel, rest, layout, self.products, mask)
 
     def _drop(self, x: tf.Tensor, rate: float, seed: tf.Tensor | None, place: int) -> tf.Tensor:
         if seed is None or not rate:

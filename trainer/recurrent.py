@@ -2,11 +2,8 @@
 
 What makes it faster than differentiating a loop: the input projection is one matrix product before the loop; the
 gradients of all kernels are matrix products after it; nothing as large as the window is summed or kept twice; and
-matrix products may run in bfloat16 while state, gates and sums stay float32.
-
-Inside, the batch comes last: a unit is a row. So gates are rows of a product, which are told apart without a copy, and
-a product's left factor is the kernel, which oneDNN multiplies as it lies, where a kernel on the right would be
-rearranged in every step.
+matrix products may run in bfloat16 while state, gates and sums stay float32. Which way round a step's matrices lie is
+the caller's choice (`trainer.layout`); shapes are given here as for batch by units.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +14,11 @@ import tensorflow as tf
 
 from serving import cells
 from trainer import gradients
+from trainer.layout import Layout
 
 States = tuple[tf.Tensor, ...]
-Pieces = list[tf.Tensor]  # (part of gates * units, time * batch), on top of each other
-# From the tensors that the input is made of: a step's projected input (gates * units, batch), and their own gradients
+Pieces = list[tf.Tensor]  # (time * batch, part of gates * units), side by side
+# From the tensors that the input is made of: a step's projected input (batch, gates * units), and their own gradients
 # from that of all steps' projected inputs.
 Begin = Callable[..., tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[Pieces], list[tf.Tensor]]]]
 
@@ -38,46 +36,50 @@ def layer(
     kernel: tf.Tensor,
     recurrent_kernel: tf.Tensor,
     bias: tf.Tensor,
+    layout: Layout,
     compute_dtype: tf.DType = tf.float32,
     recurrent_mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, States]:
-    """Run a recurrent layer over input whose batch comes last.
+    """Run a recurrent layer over time-major input.
 
     Args:
       cell: a name of `serving.cells.KINDS`.
-      x: float32 (time, features, batch), static shape.
+      x: float32 (time, batch, features), the last two as the layout has them; static shape.
       states: float32 (batch, units) each, before the first step.
       kernel: (features, gates * units), gates in Keras' order.
       recurrent_kernel: (units, gates * units).
       bias: in the layout of `serving.network.Weights`.
+      layout: of a step's matrices. States, masks and kernels come and go as described here in either.
       compute_dtype: of the matrix products.
       recurrent_mask: (batch, units), multiplies the former output before the recurrent product, the same in every step
         (variational dropout); None: nothing.
 
     Returns:
-      Outputs float32 (time, units, batch), and the states after the last step, (batch, units) each.
+      Outputs float32 (time, batch, units), the last two as the layout has them, and the states after the last step.
     """
-    steps, features, batch = x.shape
     input_bias, rest = cells.input_bias(cell, bias), cells.recurrent_bias(cell, bias)
     trained = [kernel] + ([] if isinstance(input_bias, float) else [input_bias])
+    steps, batch = x.shape[0], states[0].shape[0]
 
     def begin(x: tf.Tensor, kernel: tf.Tensor, *input_bias: tf.Tensor) -> Any:
         inputs, multiplied = tf.cast(x, compute_dtype), tf.cast(kernel, compute_dtype)
-        product = tf.matmul(tf.transpose(multiplied), inputs)  # stays in compute_dtype: half the memory
-        wide_bias = [_for_each_row(one, batch) for one in input_bias]
+        transposed = tf.transpose(multiplied)
+        product = layout.product(inputs, multiplied, transposed)  # stays in compute_dtype: half the memory
+        biases = [layout.for_each_row(one, batch) for one in input_bias]
 
         def at(t: tf.Tensor) -> tf.Tensor:
-            return tf.add_n([tf.cast(product[t], tf.float32), *wide_bias])
+            return sum(biases, start=tf.cast(product[t], tf.float32))
 
         def gradient(pieces: Pieces) -> list[tf.Tensor]:
-            parts = tf.split(multiplied, [piece.shape[0] for piece in pieces], 1)
-            d_x = tf.add_n([tf.cast(tf.matmul(k, p), tf.float32) for p, k in zip(pieces, parts)])
-            d_x = tf.transpose(tf.reshape(d_x, (features, steps, batch)), (1, 0, 2))
-            return [d_x, _kernel_gradient(_wide(inputs), pieces), *([_sums(pieces)] if input_bias else [])]
+            widths = [piece.shape[layout.units] for piece in pieces]
+            parts = zip(pieces, tf.split(transposed, widths, 0), tf.split(multiplied, widths, 1))
+            d_x = tf.add_n([tf.cast(layout.product(p, back, forth), tf.float32) for p, back, forth in parts])
+            d_kernel = layout.kernel_gradient(layout.beside(tf.unstack(inputs)), pieces)
+            return [layout.apart(d_x, steps), d_kernel, *([layout.sums(pieces)] if input_bias else [])]
 
         return at, gradient
 
-    run = _operation(cell, steps, begin, 1 + len(trained), len(states), compute_dtype, recurrent_mask)
+    run = _operation(cell, steps, begin, 1 + len(trained), len(states), layout, compute_dtype, recurrent_mask)
     outputs, *last = run(x, *trained, recurrent_kernel, *states, *([] if rest is None else [rest]))
     return outputs, tuple(last)
 
@@ -89,6 +91,7 @@ def layer_of_ids(
     states: Sequence[tf.Tensor],
     recurrent_kernel: tf.Tensor,
     recurrent_bias: tf.Tensor | None,
+    layout: Layout,
     compute_dtype: tf.DType = tf.float32,
     recurrent_mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, States]:
@@ -99,51 +102,64 @@ def layer_of_ids(
       table: of each id its projection with the input's bias, float32 (vocab, gates * units).
       recurrent_bias: what `serving.cells.recurrent_bias` gives.
     """
-    vocabulary_size = table.shape[0]
 
     def begin(table: tf.Tensor) -> Any:
-        chosen = tf.one_hot(ids, vocabulary_size, axis=1, dtype=compute_dtype)  # (time, vocab, batch)
-        product = tf.matmul(tf.transpose(tf.cast(table, compute_dtype)), chosen)  # (time, gates * units, batch)
+        def at(t: tf.Tensor) -> tf.Tensor:
+            return tf.gather(table, ids[t])
+
+        if layout.batch_last:  # as a product, for looking up columns is slow
+            chosen = tf.one_hot(ids, table.shape[0], axis=1, dtype=compute_dtype)  # (time, vocab, batch)
+            product = tf.matmul(tf.transpose(tf.cast(table, compute_dtype)), chosen)  # (time, gates * units, batch)
+
+            def at(t: tf.Tensor) -> tf.Tensor:
+                return tf.cast(product[t], tf.float32)
 
         def gradient(pieces: Pieces) -> list[tf.Tensor]:
-            return [_kernel_gradient(_wide(chosen), pieces)]
+            # (time * batch, vocab), as the layout has it
+            flat = tf.one_hot(tf.reshape(ids, [-1]), table.shape[0], axis=layout.units, dtype=compute_dtype)
+            return [layout.kernel_gradient(flat, pieces)]
 
-        return (lambda t: tf.cast(product[t], tf.float32)), gradient
+        return at, gradient
 
-    run = _operation(cell, ids.shape[0], begin, 1, len(states), compute_dtype, recurrent_mask)
+    run = _operation(cell, ids.shape[0], begin, 1, len(states), layout, compute_dtype, recurrent_mask)
     outputs, *last = run(table, recurrent_kernel, *states, *([] if recurrent_bias is None else [recurrent_bias]))
     return outputs, tuple(last)
 
 
 def _operation(
-    cell: str, steps: int, begin: Begin, given: int, states: int, compute_dtype: tf.DType, mask: tf.Tensor | None
+    cell: str,
+    steps: int,
+    begin: Begin,
+    given: int,
+    states: int,
+    layout: Layout,
+    compute_dtype: tf.DType,
+    recurrent_mask: tf.Tensor | None,
 ) -> Any:
     """The operation, over `given` tensors for `begin`, the recurrent kernel, the states and perhaps a bias."""
-    column_mask = None if mask is None else tf.transpose(mask)
+    mask = None if recurrent_mask is None else layout.turned(recurrent_mask)
 
     @tf.custom_gradient
     def run(*arguments: tf.Tensor) -> Any:
         first, recurrent_kernel, rest = arguments[:given], arguments[given], arguments[given + 1 :]
         kernel = tf.cast(recurrent_kernel, compute_dtype)
-        before = [tf.transpose(state) for state in rest[:states]]  # (units, batch)
-        bias = _for_each_row(rest[states], before[0].shape[1]) if len(rest) > states else None
+        batch = rest[0].shape[0]
+        bias = layout.for_each_row(rest[states], batch) if len(rest) > states else None
+        loops = _Loops(cell, steps, layout, kernel, tf.transpose(kernel), bias, mask)
         projected, gradients_of_given = begin(*first)
-        last, kept = _forward(cell, steps, projected, before, tf.transpose(kernel), bias, column_mask)
+        last, kept = loops.forward(projected, [layout.turned(state) for state in rest[:states]])
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            d_states, d_bias, recurrent, apart = _backward(
-                cell, steps, d_outputs, [tf.transpose(d) for d in d_last], kept, kernel, bias, column_mask
-            )
-            inputs = [recurrent]
-            if apart is not None:  # in place of the last gate's
-                inputs = [recurrent[: -apart.shape[0]], apart]
+            d_last_turned = [layout.turned(d) for d in d_last]
+            d_states, d_bias, recurrents, inputs = loops.backward(d_outputs, d_last_turned, kept)
+            d_kernel = layout.kernel_gradient(loops.all_steps(kept.seen), recurrents)
             if bias is not None and d_bias is None:
-                d_bias = _sums([recurrent[-bias.shape[0] :]])
-            d_kernel = _kernel_gradient(_wide(kept.seen.stack()), [recurrent])
-            d_before = [tf.transpose(d) for d in d_states]
-            return *gradients_of_given(inputs), d_kernel, *d_before, *([] if d_bias is None else [d_bias])
+                d_bias = layout.sums(recurrents[-1:])  # the candidate's
+            d_first = [layout.turned(d) for d in d_states]
+            return *gradients_of_given(inputs), d_kernel, *d_first, *([] if d_bias is None else [d_bias])
 
-        return (kept.outputs.gather(tf.range(1, steps + 1)), *(tf.transpose(state) for state in last)), gradient
+        outputs = kept.outputs.gather(tf.range(1, steps + 1))
+        return (outputs, *(layout.turned(state) for state in last)), gradient
 
     return run
 
@@ -153,7 +169,7 @@ class _Kept:
     """What the way back needs, in arrays from which it reads without a copy.
 
     Attributes:
-      outputs: (units, batch) before the first step and after each.
+      outputs: (batch, units) before the first step and after each.
       seen: what each step's recurrent product multiplied, in its type.
       saved: what else each step keeps.
     """
@@ -163,112 +179,100 @@ class _Kept:
     saved: list[tf.TensorArray]
 
 
-def _forward(
-    cell: str,
-    steps: int,
-    projected: Callable[[tf.Tensor], tf.Tensor],
-    states: list[tf.Tensor],
-    transposed: tf.Tensor,
-    bias: Any,
-    mask: tf.Tensor | None,
-) -> tuple[list[tf.Tensor], _Kept]:
-    def body(t: tf.Tensor, now: Any, outputs: Any, seen: Any, saved: Any) -> tuple[Any, ...]:
-        multiplied = tf.cast(now[0] if mask is None else now[0] * mask, transposed.dtype)
-        recurrent = tf.cast(tf.matmul(transposed, multiplied), tf.float32)
-        after = cells.step(cell, projected(t), recurrent, now, bias, axis=0)
-        kept = [array.write(t, value) for array, value in zip(saved, after.saved)]
-        return t + 1, after.states, outputs.write(t + 1, after.states[0]), seen.write(t, multiplied), kept
+@dataclass(frozen=True)
+class _Loops:
+    """The loop over all steps, and the one back; all matrices of a step are as the layout has them.
 
-    shape = states[0].shape
-    start = (
-        0,
-        states,
-        _array(steps + 1, shape, tf.float32, clear=False).write(0, states[0]),
-        _array(steps, shape, transposed.dtype),
-        [_array(steps, saved, tf.float32, clear=False) for saved in _saved_shapes(cell, transposed.shape[0], states, bias)],
-    )
-    _, last, *kept = tf.while_loop(lambda t, *_: t < steps, body, start, maximum_iterations=steps)
-    return last, _Kept(*kept)
-
-
-def _saved_shapes(cell: str, width: int, states: list[tf.Tensor], bias: Any) -> list[tf.TensorShape]:
-    """Of what a step saves: told by the cell itself, in a step that is built aside and never run."""
-    with tf.Graph().as_default():
-        aside = tf.zeros((width, states[0].shape[1]))
-        parts = [tf.zeros(state.shape) for state in states]
-        step = cells.step(cell, aside, aside, parts, None if bias is None else tf.zeros(bias.shape), axis=0)
-        return [value.shape for value in step.saved]
-
-
-def _backward(
-    cell: str,
-    steps: int,
-    d_outputs: tf.Tensor,
-    d_last: list[tf.Tensor],
-    kept: _Kept,
-    kernel: tf.Tensor,
-    bias: Any,
-    mask: tf.Tensor | None,
-) -> tuple[list[tf.Tensor], tf.Tensor | None, tf.Tensor, tf.Tensor | None]:
-    """Gradients of first states and bias, of all recurrent products, and of the input's where they differ from those.
-
-    The last two are (gates * units, time * batch) and (units, time * batch), in the type of the products.
+    Attributes:
+      kernel: (units, gates * units), in the type of the products.
+      transposed: the same.
+      bias: what `cells.step` takes.
     """
-    own_bias = cell == "layer_norm_lstm"
 
-    def body(i: tf.Tensor, d_states: Any, d_bias: Any, recurrents: Any, apart: Any) -> tuple[Any, ...]:
-        t = steps - 1 - i
-        d_states = [d_states[0] + d_outputs[t], *d_states[1:]]
-        now = gradients.back(cell, d_states, [array.read(t) for array in kept.saved], kept.outputs.read(t), bias)
-        d_product = tf.concat([tf.cast(piece, kernel.dtype) for piece in now.recurrent], 0)
-        through = tf.cast(tf.matmul(kernel, d_product), tf.float32)
-        d_h = now.states[0] + (through if mask is None else through * mask)
-        return (
-            i + 1,
-            [d_h, *now.states[1:]],
-            d_bias + now.bias if own_bias else d_bias,
-            recurrents.write(t, d_product),
-            [array.write(t, tf.cast(piece, kernel.dtype)) for array, piece in zip(apart, now.apart)],
+    cell: str
+    steps: int
+    layout: Layout
+    kernel: tf.Tensor
+    transposed: tf.Tensor
+    bias: tf.Tensor | None
+    mask: tf.Tensor | None
+
+    def forward(
+        self, projected: Callable[[tf.Tensor], tf.Tensor], states: list[tf.Tensor]
+    ) -> tuple[list[tf.Tensor], _Kept]:
+        """The last states, and what the way back needs."""
+
+        def body(t: tf.Tensor, now: Any, outputs: Any, seen: Any, saved: Any) -> tuple[Any, ...]:
+            multiplied = tf.cast(self._masked(now[0]), self.kernel.dtype)
+            recurrent = tf.cast(self.layout.product(multiplied, self.kernel, self.transposed), tf.float32)
+            after = cells.step(self.cell, projected(t), recurrent, now, self.bias, self.layout.units)
+            kept = [array.write(t, value) for array, value in zip(saved, after.saved)]
+            return t + 1, after.states, outputs.write(t + 1, after.states[0]), seen.write(t, multiplied), kept
+
+        shape = states[0].shape
+        start = (
+            0,
+            states,
+            self._array(shape, tf.float32, more=1, clear=False).write(0, states[0]),
+            self._array(shape),
+            [self._array(saved, tf.float32, clear=False) for saved in self._saved_shapes(states)],
         )
+        _, last, *kept = tf.while_loop(lambda t, *_: t < self.steps, body, start, maximum_iterations=self.steps)
+        return last, _Kept(*kept)
 
-    units, batch = d_last[0].shape
-    start = (
-        0,
-        d_last,
-        tf.zeros(bias.shape[:-1]) if own_bias else 0.0,
-        _array(steps, (kernel.shape[1], batch), kernel.dtype),
-        [_array(steps, (units, batch), kernel.dtype)] if cell == "gru" else [],
-    )
-    _, d_states, d_bias, recurrents, apart = tf.while_loop(
-        lambda i, *_: i < steps, body, start, maximum_iterations=steps
-    )
-    return (
-        d_states,
-        d_bias if own_bias else None,
-        _wide(recurrents.stack()),
-        _wide(apart[0].stack()) if apart else None,
-    )
+    def backward(
+        self, d_outputs: tf.Tensor, d_last: list[tf.Tensor], kept: _Kept
+    ) -> tuple[list[tf.Tensor], tf.Tensor | None, Pieces, Pieces]:
+        """Gradients of first states and bias, and of all recurrent and all input products in the type of products."""
+        own_bias = self.cell == "layer_norm_lstm"
 
+        def body(i: tf.Tensor, d_states: Any, d_bias: Any, recurrents: Any, apart: Any) -> tuple[Any, ...]:
+            t = self.steps - 1 - i
+            d_states = [d_states[0] + d_outputs[t], *d_states[1:]]
+            saved, before = [array.read(t) for array in kept.saved], kept.outputs.read(t)
+            now = gradients.back(self.cell, d_states, saved, before, self.bias, self.layout.units)
+            pieces = [tf.cast(piece, self.kernel.dtype) for piece in now.recurrent]
+            d_product = tf.concat(pieces, self.layout.units)
+            through = tf.cast(self.layout.product(d_product, self.transposed, self.kernel), tf.float32)
+            return (
+                i + 1,
+                [now.states[0] + self._masked(through), *now.states[1:]],
+                d_bias + now.bias if own_bias else d_bias,
+                [array.write(t, piece) for array, piece in zip(recurrents, pieces)],
+                [array.write(t, tf.cast(piece, self.kernel.dtype)) for array, piece in zip(apart, now.apart)],
+            )
 
-def _kernel_gradient(x: tf.Tensor, pieces: Pieces) -> tf.Tensor:
-    """That of a kernel which multiplied `x` (n, time * batch), from those of its products: float32 (n, all widths)."""
-    return tf.concat([tf.cast(tf.matmul(x, piece, transpose_b=True), tf.float32) for piece in pieces], 1)
+        shape = d_last[0].shape
+        start = (
+            0,
+            d_last,
+            tf.zeros((2, cells.NORMS, self.kernel.shape[0])) if own_bias else 0.0,
+            [self._array(shape) for _ in range(cells.KINDS[self.cell].gates)],
+            [self._array(shape)] if self.cell == "gru" else [],
+        )
+        _, d_states, d_bias, *arrays = tf.while_loop(
+            lambda i, *_: i < self.steps, body, start, maximum_iterations=self.steps
+        )
+        recurrents, apart = ([self.all_steps(array) for array in some] for some in arrays)
+        return d_states, d_bias if own_bias else None, recurrents, [*recurrents[: len(recurrents) - len(apart)], *apart]
 
+    def all_steps(self, array: tf.TensorArray) -> tf.Tensor:
+        """(time * batch, units): what the array holds for each step."""
+        return self.layout.beside([array.read(t) for t in range(self.steps)])
 
-def _sums(pieces: Pieces) -> tf.Tensor:
-    """Sums over time and batch, float32: as a product, which needs no copy in float32."""
-    return _kernel_gradient(tf.ones((1, pieces[0].shape[1]), pieces[0].dtype), pieces)[0]
+    def _masked(self, output: tf.Tensor) -> tf.Tensor:
+        return output if self.mask is None else output * self.mask
 
+    def _array(self, shape: Any, dtype: Any = None, more: int = 0, clear: bool = True) -> tf.TensorArray:
+        size = self.steps + more
+        return tf.TensorArray(dtype or self.kernel.dtype, size, element_shape=shape, clear_after_read=clear)
 
-def _wide(x: tf.Tensor) -> tf.Tensor:
-    """(time, n, batch) as (n, time * batch)."""
-    return tf.reshape(tf.transpose(x, (1, 0, 2)), (x.shape[1], -1))
-
-
-def _for_each_row(x: tf.Tensor, batch: int) -> tf.Tensor:
-    """(..., n) repeated to (..., n, batch): adding that is faster than spreading a column in every step."""
-    return tf.repeat(x[..., None], batch, -1)
-
-
-def _array(steps: int, shape: Any, dtype: tf.DType, clear: bool = True) -> tf.TensorArray:
-    return tf.TensorArray(dtype, steps, element_shape=shape, clear_after_read=clear)
+    def _saved_shapes(self, states: list[tf.Tensor]) -> list[tf.TensorShape]:
+        """Of what a step saves: told by the cell itself, in a step that is built aside and never run."""
+        with tf.Graph().as_default():
+            parts = [tf.zeros(state.shape) for state in states]
+            gates = cells.KINDS[self.cell].gates
+            aside = tf.concat([parts[0]] * gates, self.layout.units)
+            bias = None if self.bias is None else tf.zeros(self.bias.shape)
+            step = cells.step(self.cell, aside, aside, parts, bias, self.layout.units)
+            return [value.shape for value in step.saved]

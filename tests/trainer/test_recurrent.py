@@ -15,8 +15,10 @@ import tensorflow as tf
 from serving import cells
 from serving.cells import KINDS, NORMS
 from trainer import recurrent
+from trainer.layout import Layout
 
 TIME, BATCH, FEATURES, UNITS = 9, 4, 5, 8
+LAYOUTS = [Layout(batch_last=False), Layout(batch_last=True)]
 STOCK = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 Layer = Callable[[tf.Tensor, Sequence[tf.Tensor], Sequence[tf.Tensor]], tuple[tf.Tensor, Sequence[tf.Tensor]]]
 
@@ -69,12 +71,12 @@ def published_layer(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence
     return tf.stack(outputs), [h, c]
 
 
-def fused(cell: str, compute_dtype: tf.DType = tf.float32, mask: tf.Tensor | None = None) -> Layer:
-    """The operation with its batch in the middle: (time, batch, features)."""
+def fused(cell: str, layout: Layout, compute_dtype: tf.DType = tf.float32, mask: tf.Tensor | None = None) -> Layer:
+    """The operation, for input and with outputs of (time, batch, features) in either layout."""
 
     def run(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Tensor]) -> Any:
-        outputs, last = recurrent.layer(cell, tf.transpose(x, (0, 2, 1)), states, *weights, compute_dtype, mask)
-        return tf.transpose(outputs, (0, 2, 1)), last
+        outputs, last = recurrent.layer(cell, layout.turned(x), states, *weights, layout, compute_dtype, mask)
+        return layout.turned(outputs), last
 
     return run
 
@@ -112,44 +114,50 @@ def results(layer: Layer | None, cell: str, layers: int = 1) -> list[np.ndarray]
 
 @pytest.mark.parametrize(("compute_dtype", "tolerance"), [(tf.float32, 1e-5), (tf.bfloat16, 1e-2)])
 @pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("cell", list(KINDS))
-def test_agrees_with_the_reference(cell: str, layers: int, compute_dtype: tf.DType, tolerance: float) -> None:
+def test_agrees_with_the_reference(
+    cell: str, layout: Layout, layers: int, compute_dtype: tf.DType, tolerance: float
+) -> None:
     """Carried state goes in and comes out; in bfloat16 the mean error counts, for single products are rounded."""
-    for expected, actual in zip(results(None, cell, layers), results(fused(cell, compute_dtype), cell, layers)):
+    for expected, actual in zip(results(None, cell, layers), results(fused(cell, layout, compute_dtype), cell, layers)):
         error, scale = np.abs(expected - actual), max(1.0, float(np.abs(expected).max()))
         assert (error.max() if compute_dtype == tf.float32 else error.mean()) <= tolerance * scale
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("cell", list(KINDS))
-def test_a_recurrent_mask_multiplies_the_former_output_in_every_step(cell: str) -> None:
+def test_a_recurrent_mask_multiplies_the_former_output_in_every_step(cell: str, layout: Layout) -> None:
     mask = tf.constant([[0.0, 2.0] * (UNITS // 2)] * BATCH)
 
     def masked(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Tensor]) -> Any:
         """The mask's factors put into the rows of the recurrent kernel, which is the same."""
         kernel, recurrent_kernel, bias = weights
-        return fused(cell)(x, states, [kernel, recurrent_kernel * mask[0][:, None], bias])
+        return fused(cell, layout)(x, states, [kernel, recurrent_kernel * mask[0][:, None], bias])
 
-    for expected, actual in zip(results(masked, cell), results(fused(cell, mask=mask), cell)):
+    for expected, actual in zip(results(masked, cell), results(fused(cell, layout, mask=mask), cell)):
         np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("cell", list(KINDS))
-def test_a_window_in_two_parts_is_the_window_in_one(cell: str) -> None:
+def test_a_window_in_two_parts_is_the_window_in_one(cell: str, layout: Layout) -> None:
     random = np.random.default_rng(5)
     x = tf.constant(random.standard_normal((TIME, BATCH, FEATURES)), tf.float32)
     states = [tf.zeros((BATCH, UNITS))] * KINDS[cell].states
     weights = weights_of(cell, random)
-    whole, last = fused(cell)(x, states, weights)
-    first, between = fused(cell)(x[:4], states, weights)
-    second, end = fused(cell)(x[4:], between, weights)
+    whole, last = fused(cell, layout)(x, states, weights)
+    first, between = fused(cell, layout)(x[:4], states, weights)
+    second, end = fused(cell, layout)(x[4:], between, weights)
     np.testing.assert_allclose(tf.concat([first, second], 0), whole, atol=1e-6)
     for one, other in zip(end, last, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("cell", list(KINDS))
-def test_a_projection_that_is_looked_up_is_the_one_that_is_computed(cell: str, masked: bool) -> None:
+def test_a_projection_that_is_looked_up_is_the_one_that_is_computed(cell: str, layout: Layout, masked: bool) -> None:
     """Outputs, states and gradients by embedding, kernels, bias and first states; some ids never occur."""
     random = np.random.default_rng(7)
     ids = tf.constant(random.integers(0, 6, (TIME, BATCH)), tf.int32)
@@ -160,14 +168,16 @@ def test_a_projection_that_is_looked_up_is_the_one_that_is_computed(cell: str, m
     pull = tf.constant(random.standard_normal((TIME, BATCH, UNITS)), tf.float32)
 
     def computed() -> Any:
-        return fused(cell, mask=mask)(tf.gather(embedding, ids), states, weights)
+        return fused(cell, layout, mask=mask)(tf.gather(embedding, ids), states, weights)
 
     def looked_up() -> Any:
         kernel, recurrent_kernel, bias = weights
         table = embedding @ kernel + cells.input_bias(cell, bias)
         rest = cells.recurrent_bias(cell, bias)
-        outputs, last = recurrent.layer_of_ids(cell, ids, table, states, recurrent_kernel, rest, recurrent_mask=mask)
-        return tf.transpose(outputs, (0, 2, 1)), last
+        outputs, last = recurrent.layer_of_ids(
+            cell, ids, table, states, recurrent_kernel, rest, layout, recurrent_mask=mask
+        )
+        return layout.turned(outputs), last
 
     def all_of(run: Callable[[], Any]) -> list[tf.Tensor]:
         sources = [embedding, *states, *weights]
