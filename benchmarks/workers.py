@@ -34,7 +34,7 @@ class Worker:
         self._process = subprocess.Popen(
             [python, "-m", f"benchmarks.contenders.{module}"],
             cwd=ROOT,
-            env={"CUDA_VISIBLE_DEVICES": "-1", **os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

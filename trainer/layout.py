@@ -44,12 +44,14 @@ class Layout:
         """Of (batch, n) in this layout, or several, with a kernel (n, m) that is given both ways round."""
         return tf.matmul(transposed, x) if self.batch_last else tf.matmul(x, kernel)
 
-    def beside(self, matrices: list[tf.Tensor]) -> tf.Tensor:
-        """Those of all steps as one, (time * batch, n) in this layout."""
-        return tf.concat(matrices, 1 - self.units)
+    def join_steps(self, x: tf.Tensor) -> tf.Tensor:
+        """Of matrices (time, batch, n), the last two in this layout, one (time * batch, n) in this layout."""
+        if self.batch_last:
+            return tf.concat(tf.unstack(x), 1)  # half the time of a transposition
+        return tf.reshape(x, (-1, x.shape[2]))
 
-    def apart(self, x: tf.Tensor, steps: int) -> tf.Tensor:
-        """The opposite: (time, batch, n), the last two in this layout."""
+    def split_steps(self, x: tf.Tensor, steps: int) -> tf.Tensor:
+        """The opposite."""
         if self.batch_last:
             return tf.transpose(tf.reshape(x, (x.shape[0], steps, -1)), (1, 0, 2))
         return tf.reshape(x, (steps, -1, x.shape[1]))
@@ -69,6 +71,6 @@ class Layout:
         return tf.concat([tf.cast(product, tf.float32) for product in products], 1)
 
     def sums(self, pieces: list[tf.Tensor]) -> tf.Tensor:
-        """Sums over time and batch, float32 (m,): as a product, which needs no copy in float32."""
+        """Sums over time and batch, float32 (m,): as a product in the pieces' type, which needs no copy in float32."""
         ones = tf.ones((1, pieces[0].shape[1 - self.units]), pieces[0].dtype)
         return self.kernel_gradient(ones if self.batch_last else tf.transpose(ones), pieces)[0]

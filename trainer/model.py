@@ -59,9 +59,6 @@ class LanguageModel(keras.layers.Layer):
         between = [dropout if layer_dropout is None else layer_dropout] * (layers - 1)
         first, last = (dropout if rate is None else rate for rate in (input_dropout, output_dropout))
         self.dropouts = [first, *between, last]  # before each layer and after the last one
-        # The first layer's input projection depends on nothing but the character. Its gradient through a table costs
-        # one product as wide as the vocabulary, in place of three as wide as the embedding.
-        self._pays_to_look_up = not self.stock_layer and 2 * vocabulary_size <= 3 * embedding
         self.base_seed = seed
         self.products = tf.as_dtype(precision)
         # TensorFlow has no cuDNN layer in bfloat16: it casts everything to float32 and back. Given float32 at once, it
@@ -121,7 +118,7 @@ class LanguageModel(keras.layers.Layer):
         layout = Layout.fastest(ids.shape[0], self.products)
         after: list[tf.Tensor] = []
         parts = KINDS[self.cell].states
-        looked_up = self._pays_to_look_up and (seed is None or not self.dropouts[0])
+        looked_up = self._pays_to_look_up(layout) and (seed is None or not self.dropouts[0])
         order = ids if self.stock_layer else tf.transpose(ids)
         x = order if looked_up else tf.gather(self.embedding.embeddings.value, order)
         if not (looked_up or self.stock_layer):
@@ -135,6 +132,15 @@ class LanguageModel(keras.layers.Layer):
         if not self.stock_layer:
             x = tf.transpose(x, (2, 0, 1) if layout.batch_last else (1, 0, 2))  # (batch, time, units)
         return dense(x, self.projection_kernel, self.projection.bias.value, self.products), tuple(after)
+
+    def _pays_to_look_up(self, layout: Layout) -> bool:
+        """Whether the first layer's input projection, which depends on the character only, is made for each one once.
+
+        Then two products as wide as the vocabulary (one where the table's rows are gathered) stand in for three as wide
+        as the embedding.
+        """
+        vocabulary_size, embedding = self.embedding.embeddings.shape
+        return not self.stock_layer and (2 if layout.batch_last else 1) * vocabulary_size <= 3 * embedding
 
     def _layer(
         self, layer: Any, x: tf.Tensor, state: State, seed: tf.Tensor | None, place: int, layout: Layout

@@ -1,23 +1,21 @@
 """A recurrent layer over a whole window as one operation with its own gradient, for CPUs.
 
 What makes it faster than differentiating a loop: the input projection is one matrix product before the loop; the
-gradients of all kernels are matrix products after it; nothing as large as the window is summed or kept twice; and
-matrix products may run in bfloat16 while state, gates and sums stay float32. Which way round a step's matrices lie is
-the caller's choice (`trainer.layout`); shapes are given here as for batch by units.
+gradients of all kernels are matrix products after it; and matrix products may run in bfloat16 while state, gates and
+what a product adds up stay float32. Which way round a step's matrices lie is the caller's choice (`trainer.layout`);
+shapes are given here as for batch by units.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from serving import cells
-from trainer import gradients
 from trainer.layout import Layout
+from trainer.steps import Loops, Pieces
 
 States = tuple[tf.Tensor, ...]
-Pieces = list[tf.Tensor]  # (time * batch, part of gates * units), side by side
 # From the tensors that the input is made of: a step's projected input (batch, gates * units), and their own gradients
 # from that of all steps' projected inputs.
 Begin = Callable[..., tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[Pieces], list[tf.Tensor]]]]
@@ -74,8 +72,8 @@ def layer(
             widths = [piece.shape[layout.units] for piece in pieces]
             parts = zip(pieces, tf.split(transposed, widths, 0), tf.split(multiplied, widths, 1))
             d_x = tf.add_n([tf.cast(layout.product(p, back, forth), tf.float32) for p, back, forth in parts])
-            d_kernel = layout.kernel_gradient(layout.beside(tf.unstack(inputs)), pieces)
-            return [layout.apart(d_x, steps), d_kernel, *([layout.sums(pieces)] if input_bias else [])]
+            d_kernel = layout.kernel_gradient(layout.join_steps(inputs), pieces)
+            return [layout.split_steps(d_x, steps), d_kernel, *([layout.sums(pieces)] if input_bias else [])]
 
         return at, gradient
 
@@ -96,6 +94,8 @@ def layer_of_ids(
     recurrent_mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, States]:
     """As `layer`, with an input projection that is the same for the same character.
+
+    With the batch last the projection is rounded to the type of the products, its bias included.
 
     Args:
       ids: int32 (time, batch), static shape.
@@ -145,14 +145,14 @@ def _operation(
         kernel = tf.cast(recurrent_kernel, compute_dtype)
         batch = rest[0].shape[0]
         bias = layout.for_each_row(rest[states], batch) if len(rest) > states else None
-        loops = _Loops(cell, steps, layout, kernel, tf.transpose(kernel), bias, mask)
+        loops = Loops(cell, steps, layout, kernel, tf.transpose(kernel), bias, mask)
         projected, gradients_of_given = begin(*first)
         last, kept = loops.forward(projected, [layout.turned(state) for state in rest[:states]])
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> tuple[tf.Tensor, ...]:
             d_last_turned = [layout.turned(d) for d in d_last]
             d_states, d_bias, recurrents, inputs = loops.backward(d_outputs, d_last_turned, kept)
-            d_kernel = layout.kernel_gradient(loops.all_steps(kept.seen), recurrents)
+            d_kernel = layout.kernel_gradient(layout.join_steps(kept.seen.stack()), recurrents)
             if bias is not None and d_bias is None:
                 d_bias = layout.sums(recurrents[-1:])  # the candidate's
             d_first = [layout.turned(d) for d in d_states]
@@ -162,117 +162,3 @@ def _operation(
         return (outputs, *(layout.turned(state) for state in last)), gradient
 
     return run
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What the way back needs, in arrays from which it reads without a copy.
-
-    Attributes:
-      outputs: (batch, units) before the first step and after each.
-      seen: what each step's recurrent product multiplied, in its type.
-      saved: what else each step keeps.
-    """
-
-    outputs: tf.TensorArray
-    seen: tf.TensorArray
-    saved: list[tf.TensorArray]
-
-
-@dataclass(frozen=True)
-class _Loops:
-    """The loop over all steps, and the one back; all matrices of a step are as the layout has them.
-
-    Attributes:
-      kernel: (units, gates * units), in the type of the products.
-      transposed: the same.
-      bias: what `cells.step` takes.
-    """
-
-    cell: str
-    steps: int
-    layout: Layout
-    kernel: tf.Tensor
-    transposed: tf.Tensor
-    bias: tf.Tensor | None
-    mask: tf.Tensor | None
-
-    def forward(
-        self, projected: Callable[[tf.Tensor], tf.Tensor], states: list[tf.Tensor]
-    ) -> tuple[list[tf.Tensor], _Kept]:
-        """The last states, and what the way back needs."""
-
-        def body(t: tf.Tensor, now: Any, outputs: Any, seen: Any, saved: Any) -> tuple[Any, ...]:
-            multiplied = tf.cast(self._masked(now[0]), self.kernel.dtype)
-            recurrent = tf.cast(self.layout.product(multiplied, self.kernel, self.transposed), tf.float32)
-            after = cells.step(self.cell, projected(t), recurrent, now, self.bias, self.layout.units)
-            kept = [array.write(t, value) for array, value in zip(saved, after.saved)]
-            return t + 1, after.states, outputs.write(t + 1, after.states[0]), seen.write(t, multiplied), kept
-
-        shape = states[0].shape
-        start = (
-            0,
-            states,
-            self._array(shape, tf.float32, more=1, clear=False).write(0, states[0]),
-            self._array(shape),
-            [self._array(saved, tf.float32, clear=False) for saved in self._saved_shapes(states)],
-        )
-        _, last, *kept = tf.while_loop(lambda t, *_: t < self.steps, body, start, maximum_iterations=self.steps)
-        return last, _Kept(*kept)
-
-    def backward(
-        self, d_outputs: tf.Tensor, d_last: list[tf.Tensor], kept: _Kept
-    ) -> tuple[list[tf.Tensor], tf.Tensor | None, Pieces, Pieces]:
-        """Gradients of first states and bias, and of all recurrent and all input products in the type of products."""
-        own_bias = self.cell == "layer_norm_lstm"
-
-        def body(i: tf.Tensor, d_states: Any, d_bias: Any, recurrents: Any, apart: Any) -> tuple[Any, ...]:
-            t = self.steps - 1 - i
-            d_states = [d_states[0] + d_outputs[t], *d_states[1:]]
-            saved, before = [array.read(t) for array in kept.saved], kept.outputs.read(t)
-            now = gradients.back(self.cell, d_states, saved, before, self.bias, self.layout.units)
-            pieces = [tf.cast(piece, self.kernel.dtype) for piece in now.recurrent]
-            d_product = tf.concat(pieces, self.layout.units)
-            through = tf.cast(self.layout.product(d_product, self.transposed, self.kernel), tf.float32)
-            return (
-                i + 1,
-                [now.states[0] + self._masked(through), *now.states[1:]],
-                d_bias + now.bias if own_bias else d_bias,
-                [array.write(t, piece) for array, piece in zip(recurrents, pieces)],
-                [array.write(t, tf.cast(piece, self.kernel.dtype)) for array, piece in zip(apart, now.apart)],
-            )
-
-        shape = d_last[0].shape
-        start = (
-            0,
-            d_last,
-            tf.zeros((2, cells.NORMS, self.kernel.shape[0])) if own_bias else 0.0,
-            [self._array(shape) for _ in range(cells.KINDS[self.cell].gates)],
-            [self._array(shape)] if self.cell == "gru" else [],
-        )
-        _, d_states, d_bias, *arrays = tf.while_loop(
-            lambda i, *_: i < self.steps, body, start, maximum_iterations=self.steps
-        )
-        recurrents, apart = ([self.all_steps(array) for array in some] for some in arrays)
-        return d_states, d_bias if own_bias else None, recurrents, [*recurrents[: len(recurrents) - len(apart)], *apart]
-
-    def all_steps(self, array: tf.TensorArray) -> tf.Tensor:
-        """(time * batch, units): what the array holds for each step."""
-        return self.layout.beside([array.read(t) for t in range(self.steps)])
-
-    def _masked(self, output: tf.Tensor) -> tf.Tensor:
-        return output if self.mask is None else output * self.mask
-
-    def _array(self, shape: Any, dtype: Any = None, more: int = 0, clear: bool = True) -> tf.TensorArray:
-        size = self.steps + more
-        return tf.TensorArray(dtype or self.kernel.dtype, size, element_shape=shape, clear_after_read=clear)
-
-    def _saved_shapes(self, states: list[tf.Tensor]) -> list[tf.TensorShape]:
-        """Of what a step saves: told by the cell itself, in a step that is built aside and never run."""
-        with tf.Graph().as_default():
-            parts = [tf.zeros(state.shape) for state in states]
-            gates = cells.KINDS[self.cell].gates
-            aside = tf.concat([parts[0]] * gates, self.layout.units)
-            bias = None if self.bias is None else tf.zeros(self.bias.shape)
-            step = cells.step(self.cell, aside, aside, parts, bias, self.layout.units)
-            return [value.shape for value in step.saved]

@@ -66,6 +66,8 @@ def apply(model: LanguageModel, vocabulary: Vocabulary, beginning: Beginning) ->
     if not reader.has_tensor(_VALUE.format("embedding")):
         return "it was exported without its embedding"
     rows = _rows(vocabulary, read("code_points").tolist())
+    if model.tied and not _tied(read("embedding"), read("projection")):
+        return "its output was not tied to its embedding"
     layers = model.recurrent
     pairs = [(layers[0].cell.kernel, read("first_kernel")), (layers[0].cell.bias, read("first_bias"))]
     for i, layer in enumerate(layers):
@@ -87,6 +89,11 @@ def apply(model: LanguageModel, vocabulary: Vocabulary, beginning: Beginning) ->
     for variable, value in pairs:
         variable.assign(value.astype(np.float32))
     return None
+
+
+def _tied(embedding: NDArray[np.float32], projection: NDArray[np.float32]) -> bool:
+    """Whether the output's matrix was the embedding; an export may hold the one in bfloat16."""
+    return embedding.shape == projection.T.shape and np.allclose(embedding, projection.T, rtol=1e-2, atol=1e-6)
 
 
 def _rows(vocabulary: Vocabulary, former: list[int]) -> list[int | None]:

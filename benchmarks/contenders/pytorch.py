@@ -17,7 +17,7 @@ _LAYERS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class Network(nn.Module):
-    """Character-level recurrent network; weights begin in the distributions of Keras' layers."""
+    """Character-level recurrent network; weights begin in the distributions of Keras' layers, biases at 0."""
 
     def __init__(self, model: dict[str, Any], vocabulary_size: int) -> None:
         super().__init__()

@@ -53,12 +53,12 @@ def test_a_bias_is_added_to_every_passage(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_apart_undoes_beside(layout: Layout) -> None:
+def test_steps_are_joined_and_split(layout: Layout) -> None:
     x = random(STEPS, BATCH, N)
     steps = layout.turned(tf.constant(x))
-    wide = layout.beside(tf.unstack(steps))
-    np.testing.assert_array_equal(layout.turned(wide), x.reshape(-1, N))
-    np.testing.assert_array_equal(layout.apart(wide, STEPS), steps)
+    joined = layout.join_steps(steps)
+    np.testing.assert_array_equal(layout.turned(joined), x.reshape(-1, N))
+    np.testing.assert_array_equal(layout.split_steps(joined, STEPS), steps)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving.cells import KINDS
+from trainer.layout import Layout
 from trainer.model import LanguageModel, State
 
 VOCABULARY, EMBEDDING, UNITS, BATCH, TIME = 7, 5, 8, 3, 12
 
 
-def create(layers: int = 2, **settings: object) -> LanguageModel:
-    model = LanguageModel(VOCABULARY, EMBEDDING, UNITS, layers, **settings)  # type: ignore[arg-type]
+def create(layers: int = 2, embedding: int = EMBEDDING, **settings: object) -> LanguageModel:
+    model = LanguageModel(VOCABULARY, embedding, UNITS, layers, **settings)  # type: ignore[arg-type]
     random = np.random.default_rng(1)
     for variable in model.trainable_variables:  # biases, too, so that none is left out unnoticed
         variable.assign(random.normal(0.0, 0.4, variable.shape))
@@ -50,6 +52,24 @@ def test_the_stock_layer_and_the_fused_operation_give_the_same(layers: int, prec
     stock = create(layers, precision=precision, stock_layer=True)
     state = some_state(fused)
     assert_close(stock(ids(), state), fused(ids(), state), tolerance)
+
+
+@pytest.mark.parametrize("embedding", [3, 6])  # the input projection of 7 characters computed, and looked up
+@pytest.mark.parametrize("cell", list(KINDS))
+def test_a_batch_that_lies_last_gives_what_it_gives_in_float32(cell: str, embedding: int) -> None:
+    batch = 32
+    some = tf.constant(np.random.default_rng(2).integers(VOCABULARY, size=(batch, TIME)), tf.int32)
+    found = []
+    for precision in ("float32", "bfloat16"):
+        model = create(cell=cell, precision=precision, embedding=embedding)
+        assert Layout.fastest(batch, model.products).batch_last == (precision == "bfloat16")
+        with tf.GradientTape() as tape:
+            logits, state = model(some, model.zero_state(batch))
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(some, logits))
+        found.append([logits, *state, *map(tf.convert_to_tensor, tape.gradient(loss, model.weights_to_train))])
+    for exact, rounded in zip(*found, strict=True):
+        error = np.abs(np.subtract(exact, rounded)).mean() / np.abs(exact).mean()
+        assert 0 < error < 0.03
 
 
 @pytest.mark.parametrize("stock_layer", [False, True])

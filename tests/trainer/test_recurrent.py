@@ -128,12 +128,21 @@ def test_agrees_with_the_reference(
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("cell", list(KINDS))
 def test_a_recurrent_mask_multiplies_the_former_output_in_every_step(cell: str, layout: Layout) -> None:
-    mask = tf.constant([[0.0, 2.0] * (UNITS // 2)] * BATCH)
+    mask = tf.constant(np.random.default_rng(6).integers(0, 2, (BATCH, UNITS)) * 2.0, tf.float32)
 
     def masked(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Tensor]) -> Any:
-        """The mask's factors put into the rows of the recurrent kernel, which is the same."""
+        """Each passage alone, its mask's factors put into the rows of the recurrent kernel, which is the same."""
         kernel, recurrent_kernel, bias = weights
-        return fused(cell, layout)(x, states, [kernel, recurrent_kernel * mask[0][:, None], bias])
+        alone = [
+            fused(cell, layout)(
+                x[:, i : i + 1],
+                [state[i : i + 1] for state in states],
+                [kernel, recurrent_kernel * mask[i][:, None], bias],
+            )
+            for i in range(BATCH)
+        ]
+        last = [tf.concat(parts, 0) for parts in zip(*(after for _, after in alone))]
+        return tf.concat([outputs for outputs, _ in alone], 1), last
 
     for expected, actual in zip(results(masked, cell), results(fused(cell, layout, mask=mask), cell)):
         np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=1e-5)

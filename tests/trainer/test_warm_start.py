@@ -76,6 +76,13 @@ def test_another_architecture_is_told_and_leaves_the_model_as_it_was(
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.parametrize("former_tied", [False, True])
+def test_a_tied_model_begins_from_a_tied_one_only(former_tied: bool, tmp_path: Path) -> None:
+    former = create(FORMER, 1, embedding=4, tied=former_tied)
+    misfit = warm_start.apply(create(GROWN, 2, embedding=4, tied=True), GROWN, exported(former, tmp_path / "model"))
+    assert misfit == (None if former_tied else "its output was not tied to its embedding")
+
+
 def test_the_newest_model_of_other_data_is_the_beginning(tmp_path: Path) -> None:
     for version, learned in enumerate(["first", "second", "third"], 1):
         (tmp_path / f"{version}").mkdir()
