@@ -30,7 +30,7 @@ def back(
     saved: Sequence[tf.Tensor],
     before: tf.Tensor,
     bias: Any,
-    axis: int = -1,
+    axis: int,
 ) -> Back:
     """Gradients of one step.
 

@@ -104,22 +104,17 @@ def layer_of_ids(
     """
 
     def begin(table: tf.Tensor) -> Any:
-        def at(t: tf.Tensor) -> tf.Tensor:
-            return tf.gather(table, ids[t])
-
-        if layout.batch_last:  # as a product, for looking up columns is slow
-            chosen = tf.one_hot(ids, table.shape[0], axis=1, dtype=compute_dtype)  # (time, vocab, batch)
-            product = tf.matmul(tf.transpose(tf.cast(table, compute_dtype)), chosen)  # (time, gates * units, batch)
-
-            def at(t: tf.Tensor) -> tf.Tensor:
-                return tf.cast(product[t], tf.float32)
-
         def gradient(pieces: Pieces) -> list[tf.Tensor]:
             # (time * batch, vocab), as the layout has it
             flat = tf.one_hot(tf.reshape(ids, [-1]), table.shape[0], axis=layout.units, dtype=compute_dtype)
             return [layout.kernel_gradient(flat, pieces)]
 
-        return at, gradient
+        if not layout.batch_last:
+            return (lambda t: tf.gather(table, ids[t])), gradient
+        # Looking up columns is slow: a product does it for all steps at once.
+        chosen = tf.one_hot(ids, table.shape[0], axis=1, dtype=compute_dtype)  # (time, vocab, batch)
+        product = tf.matmul(tf.transpose(tf.cast(table, compute_dtype)), chosen)  # (time, gates * units, batch)
+        return (lambda t: tf.cast(product[t], tf.float32)), gradient
 
     run = _operation(cell, ids.shape[0], begin, 1, len(states), layout, compute_dtype, recurrent_mask)
     outputs, *last = run(table, recurrent_kernel, *states, *([] if recurrent_bias is None else [recurrent_bias]))

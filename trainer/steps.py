@@ -34,8 +34,9 @@ class Loops:
 
     Attributes:
       kernel: (units, gates * units), in the type of the products.
-      transposed: the same.
+      transposed: the same, (gates * units, units).
       bias: what `cells.step` takes.
+      mask: (batch, units), as `trainer.recurrent.layer` takes it.
     """
 
     cell: str

@@ -66,7 +66,7 @@ def apply(model: LanguageModel, vocabulary: Vocabulary, beginning: Beginning) ->
     if not reader.has_tensor(_VALUE.format("embedding")):
         return "it was exported without its embedding"
     rows = _rows(vocabulary, read("code_points").tolist())
-    if model.tied and not _tied(read("embedding"), read("projection")):
+    if model.tied and not _tied(read("embedding"), read("projection").astype(np.float32)):
         return "its output was not tied to its embedding"
     layers = model.recurrent
     pairs = [(layers[0].cell.kernel, read("first_kernel")), (layers[0].cell.bias, read("first_bias"))]

@@ -26,8 +26,8 @@ def create(vocabulary: Vocabulary, seed: int, **sizes: Any) -> LanguageModel:
     return model
 
 
-def exported(model: LanguageModel, directory: Path, learned: str = "old data") -> Beginning:
-    export.save(export.one_step(model, FORMER, DEFAULTS, 1.0), str(directory), "char_rnn", learned)
+def exported(model: LanguageModel, directory: Path, learned: str = "old data", **values: Any) -> Beginning:
+    export.save(export.one_step(model, FORMER, {**DEFAULTS, **values}, 1.0), str(directory), "char_rnn", learned)
     return Beginning(str(directory), 1, "digest")
 
 
@@ -76,10 +76,11 @@ def test_another_architecture_is_told_and_leaves_the_model_as_it_was(
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("former_tied", [False, True])
-def test_a_tied_model_begins_from_a_tied_one_only(former_tied: bool, tmp_path: Path) -> None:
-    former = create(FORMER, 1, embedding=4, tied=former_tied)
-    misfit = warm_start.apply(create(GROWN, 2, embedding=4, tied=True), GROWN, exported(former, tmp_path / "model"))
+def test_a_tied_model_begins_from_a_tied_one_only(former_tied: bool, precision: str, tmp_path: Path) -> None:
+    former = exported(create(FORMER, 1, embedding=4, tied=former_tied), tmp_path / "model", precision=precision)
+    misfit = warm_start.apply(create(GROWN, 2, embedding=4, tied=True), GROWN, former)
     assert misfit == (None if former_tied else "its output was not tied to its embedding")
 
 
