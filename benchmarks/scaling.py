@@ -50,11 +50,14 @@ def main() -> None:
     print(machine.line(about))
     texts: list[dict[str, Any]] = []
     for megabytes in options.megabytes:
+        print(f"{megabytes:g} MB ...", flush=True)
         texts.append({"megabytes": megabytes, **grow(megabytes, options)})
-        print("\n".join(text_table(texts) if len(texts) == 1 else text_table(texts)[-1:]), flush=True)
-    print("\n".join(marginal(texts)), flush=True)
+    if texts:
+        print("\n".join(["", *text_table(texts)]), flush=True)
+    if options.rounds:
+        print("\nsizes and replicas take turns ...", flush=True)
     models = step_times(options) if options.rounds else []
-    print("\n" + "\n".join(model_table(models)))
+    print("\n".join(["", *model_table(models)]))
     if options.json:
         shown = {**vars(options), "json": str(options.json)}
         found = {"machine": about, "options": shown, "texts": texts, "models": models}
@@ -119,37 +122,34 @@ def step_times(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def text_table(texts: list[dict[str, Any]]) -> list[str]:
-    """CPU seconds per million characters, by stage; and wall seconds of all stages together."""
-    stages = list(texts[0]["stages"])
-    lines = ["CPU seconds per million characters", f"{'MB':>7}" + "".join(f"{_short(stage):>12}" for stage in stages)]
-    lines[-1] += f"{'all of it':>12}{'wall s':>9}{'training':>12}"
-    for text in texts:
-        million, trained = text["characters"] / 1e6, text["trained"]
-        costs = [text["stages"][stage]["cpu"] for stage in stages]
-        wall = sum(stage["wall"] for stage in text["stages"].values())
-        lines.append(
-            f"{text['megabytes']:7g}"
-            + "".join(f"{cost / million:12.2f}" for cost in [*costs, sum(costs)])
-            + f"{wall:9.1f}{trained['cpu'] / (trained['characters'] / 1e6):12.2f}"
-        )
+    """CPU seconds per million characters, a row for each stage and a column for each text, and of a further million.
+
+    The last column is what growth costs once starting up is paid: from the shortest text to the longest.
+    """
+    by_length = sorted(texts, key=lambda text: text["characters"])
+    least, most = by_length[0], by_length[-1]
+    further = (most["characters"] - least["characters"]) / 1e6
+    heads = [f"{text['megabytes']:g} MB" for text in texts] + ["further"] * bool(further)
+    lines = [_row("CPU seconds per million characters", heads)]
+    for stage in [*texts[0]["stages"], None]:
+        cpu = [_cpu(text, stage) / (text["characters"] / 1e6) for text in texts]
+        if further:
+            cpu.append((_cpu(most, stage) - _cpu(least, stage)) / further)
+        lines.append(_row(f"  {stage or 'all until training'}", [f"{round(one, 2) + 0:.2f}" for one in cpu]))
+    wall = [sum(stage["wall"] for stage in text["stages"].values()) for text in texts]
+    trained = [text["trained"]["cpu"] / (text["trained"]["characters"] / 1e6) for text in texts]
+    lines.append(_row("  training, of characters trained on", [f"{one:.2f}" for one in trained]))
+    lines.append(_row("wall seconds until training", [f"{one:.1f}" for one in wall]))
     return lines
 
 
-def marginal(texts: list[dict[str, Any]]) -> list[str]:
-    """What a further million characters costs, once starting up is paid: from the shortest text to the longest."""
-    by_length = sorted(texts, key=lambda text: text["characters"])
-    if not texts or by_length[0]["characters"] == by_length[-1]["characters"]:
-        return []
-    least, most = by_length[0], by_length[-1]
-    million = (most["characters"] - least["characters"]) / 1e6
-    each = {name: (most["stages"][name]["cpu"] - least["stages"][name]["cpu"]) / million for name in least["stages"]}
-    parts = ", ".join(f"{_short(name)} {cost:.2f}" for name, cost in each.items() if abs(cost) >= 0.005)
-    return [f"a further million characters: {sum(each.values()):.2f} CPU seconds ({parts})"]
+def _cpu(text: dict[str, Any], stage: str | None) -> float:
+    """CPU seconds of a stage, or of all of them."""
+    return sum(cost["cpu"] for name, cost in text["stages"].items() if stage in (name, None))
 
 
-def _short(stage: str) -> str:
-    """A component's name, shorter: those of TFX end alike."""
-    return stage.removesuffix("Gen").removeprefix("Corpus")[:11]
+def _row(name: str, values: list[str]) -> str:
+    return f"{name:38}" + "".join(f"{value:>10}" for value in values)
 
 
 def model_table(models: list[dict[str, Any]]) -> list[str]:

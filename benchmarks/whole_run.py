@@ -1,6 +1,6 @@
 """Time and memory of whole runs of the local runner: a first one in a fresh root, and the same again.
 
-    python benchmarks/whole_run.py ../shared/corpora/shakespeare.txt [--preset quick] [--json FILE]
+    python benchmarks/whole_run.py CORPUS [--preset quick] [--json FILE]
 
 Peak memory is the largest sum of resident memory over the runner and the processes it starts, five samples a second.
 """
@@ -15,7 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import psutil
+
+from benchmarks import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,17 +51,17 @@ def measure(command: list[str], summary: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("corpus")
+    parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
+    about = machine.describe(None)
+    print(f"{machine.line(about)}\npreset {options.preset}; {options.corpus}", flush=True)
     with tempfile.TemporaryDirectory(prefix="char-rnn-benchmark-") as root:
         summary = Path(root, "summary.json")
         command = [sys.executable, "local_runner.py", "--preset", options.preset, "--corpus", options.corpus]
         command += ["--root", str(Path(root, "root")), "--summary", str(summary)]
         runs = {name: measure(command, summary) for name in ("first", "again")}
-    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
-    print(f"{len(os.sched_getaffinity(0))} cores,{model.partition(':')[2]}; preset {options.preset}; {options.corpus}")
     print("run       wall s   CPU s   GiB  train s     ppl   bits  eval chars  components")
     for name, run in runs.items():
         parts = run.get("components", {})
@@ -69,7 +73,7 @@ def main() -> None:
             f"  {how.count('executed')} executed, {how.count('cached')} cached, exit {run['exit_code']}"
         )
     if options.json:
-        Path(options.json).write_text(json.dumps(runs, indent=2) + "\n")
+        Path(options.json).write_text(json.dumps({"machine": about, **runs}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

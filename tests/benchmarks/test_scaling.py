@@ -24,20 +24,27 @@ def test_a_noisy_text_has_the_length_the_characters_and_nearly_the_content() -> 
     assert scaling.noisy(text, 10_000, seed=3) == grown != scaling.noisy(text, 10_000, seed=4)
 
 
-def test_costs_are_per_million_characters() -> None:
-    stages = {"CorpusExampleGen": {"wall": 9.0, "cpu": 8.0}, "Transform": {"wall": 1.0, "cpu": 4.0}}
+def grown(millions: int) -> dict[str, Any]:
+    """What the program finds of a text of so many million characters."""
+    stages = {"stage": {"wall": 9.0, "cpu": 8.0}, "Transform": {"wall": 1.0, "cpu": 5.0 + 3.0 * millions}}
     trained = {"wall": 1.0, "cpu": 0.5, "characters": 50_000}
-    _, head, row = scaling.text_table([{"megabytes": 4, "characters": 4_000_000, "stages": stages, "trained": trained}])
-    assert head.split()[1:3] == ["Example", "Transform"]
-    assert row.split() == ["4", "2.00", "1.00", "3.00", "10.0", "10.00"]
+    return {"megabytes": millions, "characters": millions * 10**6, "stages": stages, "trained": trained}
 
 
-def test_a_further_million_does_not_pay_for_starting_up() -> None:
-    texts = [
-        {"characters": millions * 10**6, "stages": {"Transform": {"cpu": 5.0 + 3.0 * millions}}} for millions in (1, 10)
+def test_costs_are_per_million_characters_and_a_further_million_does_not_pay_for_starting_up() -> None:
+    head, *rows = (line.split() for line in scaling.text_table([grown(1), grown(10)]))
+    assert head[-5:] == ["1", "MB", "10", "MB", "further"]
+    assert rows == [
+        ["stage", "8.00", "0.80", "0.00"],
+        ["Transform", "8.00", "3.50", "3.00"],
+        ["all", "until", "training", "16.00", "4.30", "3.00"],
+        ["training,", "of", "characters", "trained", "on", "10.00", "10.00"],
+        ["wall", "seconds", "until", "training", "10.0", "10.0"],
     ]
-    assert scaling.marginal(texts) == ["a further million characters: 3.00 CPU seconds (Transform 3.00)"]
-    assert scaling.marginal(texts[:1]) == []
+
+
+def test_one_text_has_nothing_to_grow_from() -> None:
+    assert [len(line.split()) for line in scaling.text_table([grown(4)])[1:3]] == [2, 2]
 
 
 def test_a_size_that_fails_is_in_the_table_with_its_reason() -> None:
