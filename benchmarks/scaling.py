@@ -48,20 +48,28 @@ def main() -> None:
     options = parser.parse_args()
     about = machine.describe(None)
     print(machine.line(about))
+    shown = {**vars(options), "json": str(options.json)}
     texts: list[dict[str, Any]] = []
+    found: dict[str, Any] = {"machine": about, "options": shown, "texts": texts}
+
+    def keep() -> None:
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=2) + "\n")
+
     for megabytes in options.megabytes:
         print(f"{megabytes:g} MB ...", flush=True)
-        texts.append({"megabytes": megabytes, **grow(megabytes, options)})
+        try:
+            texts.append({"megabytes": megabytes, **grow(megabytes, options)})
+        except Failed as failure:
+            texts.append({"megabytes": megabytes, "left_out": str(failure)})
+        keep()
     if texts:
         print("\n".join(["", *text_table(texts)]), flush=True)
     if options.rounds:
         print("\nsizes and replicas take turns ...", flush=True)
-    models = step_times(options) if options.rounds else []
-    print("\n".join(["", *model_table(models)]))
-    if options.json:
-        shown = {**vars(options), "json": str(options.json)}
-        found = {"machine": about, "options": shown, "texts": texts, "models": models}
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        found["models"] = step_times(options)
+        keep()
+        print("\n".join(["", *model_table(found["models"])]))
 
 
 def noisy(text: str, characters: int, seed: int) -> str:
@@ -115,10 +123,13 @@ def step_times(options: argparse.Namespace) -> list[dict[str, Any]]:
                 workers.append(worker)
                 found.append({**one, "turns": []})
         for _ in range(options.rounds):
-            for one, asked in zip(found, workers):
-                if asked:
-                    one["turns"].append(asked.ask({"steps": options.steps}))
-    return [{**one, **medians(one["turns"])} if "turns" in one else one for one in found]
+            for place, asked in enumerate(workers):
+                try:
+                    if asked:
+                        found[place]["turns"].append(asked.ask({"steps": options.steps}))
+                except Failed as failure:
+                    workers[place], found[place]["left_out"] = None, str(failure)
+    return [one if "left_out" in one else {**one, **medians(one["turns"])} for one in found]
 
 
 def text_table(texts: list[dict[str, Any]]) -> list[str]:
@@ -126,6 +137,10 @@ def text_table(texts: list[dict[str, Any]]) -> list[str]:
 
     The last column is what growth costs once starting up is paid: from the shortest text to the longest.
     """
+    failed = [f"{text['megabytes']:g} MB is left out: {text['left_out']}" for text in texts if "left_out" in text]
+    texts = [text for text in texts if "left_out" not in text]
+    if not texts:
+        return failed
     by_length = sorted(texts, key=lambda text: text["characters"])
     least, most = by_length[0], by_length[-1]
     further = (most["characters"] - least["characters"]) / 1e6
@@ -140,7 +155,7 @@ def text_table(texts: list[dict[str, Any]]) -> list[str]:
     trained = [text["trained"]["cpu"] / (text["trained"]["characters"] / 1e6) for text in texts]
     lines.append(_row("  training, of characters trained on", [f"{one:.2f}" for one in trained]))
     lines.append(_row("wall seconds until training", [f"{one:.1f}" for one in wall]))
-    return lines
+    return lines + failed
 
 
 def _cpu(text: dict[str, Any], stage: str | None) -> float:

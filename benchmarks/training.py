@@ -63,9 +63,9 @@ def main() -> None:
     for preset in options.sizes:
         sizes[preset] = measure(preset, options, text, torch_python)
         print("\n" + "\n".join(table(preset, sizes[preset])), flush=True)
-    if options.json:
-        shown = {**vars(options), "json": str(options.json)}
-        options.json.write_text(json.dumps({"machine": about, "options": shown, "sizes": sizes}, indent=2) + "\n")
+        if options.json:
+            shown = {**vars(options), "json": str(options.json)}
+            options.json.write_text(json.dumps({"machine": about, "options": shown, "sizes": sizes}, indent=2) + "\n")
 
 
 def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_python: str | None) -> dict[str, Any]:
@@ -84,6 +84,7 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
             """Start a contender if it is wanted; returns seconds of its second turn, infinite if there is none."""
             if name not in options.contenders:
                 return math.inf
+            print(f"{preset}: {name} ...", file=sys.stderr, flush=True)
             try:
                 worker = stack.enter_context(Worker(module, {**told, **more}, python))
                 seconds = [worker.ask({"steps": WARM_UP})["wall"] for _ in range(2)]
@@ -105,8 +106,12 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
             enter(TORCH_COMPILED, "pytorch", torch_python, autocast=autocast < plain, compile=True)
         turns: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
         for _ in range(options.rounds):
-            for name, worker in workers.items():
-                turns[name].append(worker.ask({"steps": options.steps}))
+            for name, worker in list(workers.items()):
+                try:
+                    turns[name].append(worker.ask({"steps": options.steps}))
+                except Failed as failure:
+                    left_out[name] = str(failure)
+                    del workers[name], turns[name]
         ready = {name: worker.ready for name, worker in workers.items()}
     if not turns:
         raise SystemExit(f"No contender could be measured: {left_out}")

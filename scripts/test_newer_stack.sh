@@ -19,10 +19,10 @@ cp /etc/hosts "$tree/etc/hosts"
 mkdir -p "$tree/etc/ssl/certs"
 cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
 
-mkdir -p "$tree/src/project" "$tree/src/shared"
+mkdir -p "$tree/src/project" "$tree/src/corpora"
 tar -C "$root" --exclude=./.git --exclude=./.venv --exclude=./.tools --exclude=./output -cf - . | tar -C "$tree/src/project" -xf -
-if [ -d "$root/../shared" ]; then
-  tar -C "$root/../shared" -cf - . | tar -C "$tree/src/shared" -xf -
+if [ -n "${CORPORA:-}" ]; then
+  tar -C "$CORPORA" -cf - . | tar -C "$tree/src/corpora" -xf -
 fi
 
 for place in proc dev; do
@@ -30,6 +30,6 @@ for place in proc dev; do
 done
 trap 'umount "$tree/proc" "$tree/dev"' EXIT
 
-chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 UV_PYTHON=3.13 \
+chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 UV_PYTHON=3.13 CORPORA=/src/corpora \
   SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
   bash -c "cd /src/project && python3 -m pip install -qq --upgrade --target .tools uv && .tools/bin/uv run pytest ${PYTEST_ARGS:-}"

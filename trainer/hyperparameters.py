@@ -14,6 +14,8 @@ WEIGHT_DECAY = (1e-3, 1e-1)  # logarithmic
 def space(config: dict[str, Any]) -> Any:
     """The search space, whose defaults are the configuration's own values: the first trial is what is set.
 
+    What has no effect under the configuration is left out.
+
     Returns:
       `keras_tuner.HyperParameters` with dotted names.
     """
@@ -26,8 +28,13 @@ def space(config: dict[str, Any]) -> Any:
     nearest = min(EMBEDDING, key=lambda size: abs(size - model["embedding"]))
     found.Choice("model.embedding", list(EMBEDDING), default=nearest)
     low_rate, high_rate, step_rate = DROPOUT
-    found.Float("model.dropout", low_rate, high_rate, step_rate, default=_within(model["dropout"], *DROPOUT))
-    for name, (least, most) in {"learning_rate": LEARNING_RATE, "weight_decay": WEIGHT_DECAY}.items():
+    # Where the output has a rate of its own, that is the one to search: the general one would be left with the input's.
+    rate = "dropout" if model["output_dropout"] is None else "output_dropout"
+    found.Float(f"model.{rate}", low_rate, high_rate, step_rate, default=_within(model[rate], *DROPOUT))
+    logarithmic = {"learning_rate": LEARNING_RATE}
+    if training["optimizer"] == "adamw":
+        logarithmic["weight_decay"] = WEIGHT_DECAY
+    for name, (least, most) in logarithmic.items():
         default = min(max(training[name], least), most)
         found.Float(f"training.{name}", least, most, sampling="log", default=default)
     return found

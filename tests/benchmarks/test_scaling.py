@@ -47,6 +47,13 @@ def test_one_text_has_nothing_to_grow_from() -> None:
     assert [len(line.split()) for line in scaling.text_table([grown(4)])[1:3]] == [2, 2]
 
 
+def test_a_text_that_fails_does_not_take_the_others_along() -> None:
+    failed = {"megabytes": 100, "left_out": "ended with code -9"}
+    assert scaling.text_table([grown(1), failed])[-1] == "100 MB is left out: ended with code -9"
+    assert scaling.text_table([grown(1), failed])[:-1] == scaling.text_table([grown(1)])
+    assert scaling.text_table([failed]) == ["100 MB is left out: ended with code -9"]
+
+
 def test_a_size_that_fails_is_in_the_table_with_its_reason() -> None:
     size: dict[str, Any] = {"units": 8, "layers": 1, "replicas": 2, "operations": 2e9, "batch": 10, "length": 100}
     _, measured, failed = scaling.model_table([{**size, "wall": 0.5, "cpu": 1.0}, {**size, "left_out": "no memory"}])

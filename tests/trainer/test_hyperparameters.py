@@ -30,6 +30,15 @@ def test_values_outside_of_the_space_begin_at_its_nearest_place() -> None:
     assert chosen["training.learning_rate"] == hyperparameters.LEARNING_RATE[1]
 
 
+def test_what_has_no_effect_is_not_searched() -> None:
+    assert {"model.dropout", "training.weight_decay"} <= set(hyperparameters.space(sections()).values)
+    adam = hyperparameters.space(sections(training__optimizer="adam")).values
+    assert "training.weight_decay" not in adam
+    own = hyperparameters.space(sections(model__output_dropout=0.4)).values
+    assert own["model.output_dropout"] == pytest.approx(0.4)
+    assert "model.dropout" not in own
+
+
 def test_every_name_is_a_value_of_the_configuration() -> None:
     config = sections()
     for name in hyperparameters.space(config).values:

@@ -1,10 +1,12 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from serving.cells import KINDS
+from trainer import recurrent
 from trainer.layout import Layout
 from trainer.model import LanguageModel, State
 
@@ -98,6 +100,43 @@ def test_two_calls_that_carry_the_state_equal_one_long_call(stock_layer: bool) -
     assert_close((tf.concat([first, second], 1), last), whole, 2e-6)
     forgotten, _ = model(ids()[:, 5:], model.zero_state(BATCH))
     assert np.abs(forgotten - second).max() > 1e-2
+
+
+@pytest.mark.parametrize("cell", list(KINDS))
+def test_variational_dropout_is_a_mask_for_each_layer_passage_and_step(
+    cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, plain = create(cell=cell, recurrent_dropout=0.5), create(cell=cell)
+    masks: list[np.ndarray | None] = []
+
+    def noting_masks(operation: Any) -> Any:
+        def noted(*given: Any) -> Any:
+            masks.append(given[-1] if given[-1] is None else given[-1].numpy())
+            return operation(*given)
+
+        return noted
+
+    for name in ("layer", "layer_of_ids"):
+        monkeypatch.setattr(recurrent, name, noting_masks(getattr(recurrent, name)))
+
+    def logits(of: LanguageModel, *seed: int) -> np.ndarray:
+        return of(ids(), of.zero_state(BATCH), tf.constant(seed, tf.int32) if seed else None)[0].numpy()
+
+    np.testing.assert_array_equal(logits(model), logits(plain))
+    assert masks == [None] * 4, "neither where nothing is dropped nor without a seed"
+    once, again, next_step = logits(model, 5, 1), logits(model, 5, 1), logits(model, 5, 2)
+    np.testing.assert_array_equal(once, again)
+    assert np.abs(once - logits(plain)).max() > 1e-2
+    assert np.abs(once - next_step).max() > 1e-2
+    drawn = [*masks[4:6], *masks[8:10]]  # (batch, units) of two layers in two steps
+    assert all(mask is not None and mask.shape == (BATCH, UNITS) and set(mask.flat) == {0.0, 2.0} for mask in drawn)
+    assert len({mask.tobytes() for mask in drawn if mask is not None}) == len(drawn)
+    assert all(len({row.tobytes() for row in mask}) > 1 for mask in drawn if mask is not None)
+
+
+def test_a_stock_layer_which_has_no_such_mask_is_not_used_with_variational_dropout() -> None:
+    assert create(stock_layer=True).stock_layer
+    assert not create(stock_layer=True, recurrent_dropout=0.5).stock_layer
 
 
 def test_a_prediction_depends_on_what_came_before_only() -> None:

@@ -5,6 +5,7 @@ differentiated by TensorFlow.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -31,12 +32,14 @@ def weights_of(cell: str, random: np.random.Generator, features: int = FEATURES)
 
 
 class Stock:
-    """Stock Keras layers that hold the weights themselves."""
+    """Stock Keras layers that hold the weights themselves, with their own recurrent dropout by a mask that is given."""
 
-    def __init__(self, cell: str, stack: Sequence[Sequence[tf.Tensor]]) -> None:
+    def __init__(self, cell: str, stack: Sequence[Sequence[tf.Tensor]], mask: tf.Tensor | None = None) -> None:
         self._layers = {}
+        self._masks = mask if cell == "rnn" else [mask] * KINDS[cell].gates
+        dropout = 0.0 if mask is None else 0.5
         for weights in stack:
-            layer = STOCK[cell](UNITS, return_sequences=True, return_state=True)
+            layer = STOCK[cell](UNITS, return_sequences=True, return_state=True, recurrent_dropout=dropout)
             layer.build((None, None, weights[0].shape[0]))
             layer.set_weights([weight.numpy() for weight in weights])
             variables = [variable.value for variable in layer.trainable_variables]
@@ -48,12 +51,18 @@ class Stock:
 
     def __call__(self, x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Variable]) -> Any:
         layer, _ = self._layers[id(weights[0])]
-        outputs, *last = layer(tf.transpose(x, (1, 0, 2)), initial_state=list(states))
+        if layer.recurrent_dropout:
+            layer.cell._recurrent_dropout_mask = self._masks  # it draws one only if it has none
+        training = bool(layer.recurrent_dropout)
+        outputs, *last = layer(tf.transpose(x, (1, 0, 2)), initial_state=list(states), training=training)
         return tf.transpose(outputs, (1, 0, 2)), last
 
 
-def published_layer(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Tensor]) -> Any:
+def published_layer(
+    x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+) -> Any:
     """Layer-normalised LSTM by its equations; gates in the order input, forget, candidate, output."""
+    mask = tf.ones((BATCH, UNITS)) if mask is None else mask
     kernel, recurrent_kernel, (gain, offset) = weights[0], weights[1], tf.unstack(weights[2])
     h, c = states
 
@@ -63,7 +72,7 @@ def published_layer(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence
 
     outputs = []
     for t in range(x.shape[0]):
-        parts = tf.split(x[t] @ kernel + h @ recurrent_kernel, 4, axis=1)
+        parts = tf.split(x[t] @ kernel + (h * mask) @ recurrent_kernel, 4, axis=1)
         i, f, g, o = (norm(part, which) for which, part in enumerate(parts))
         c = norm(tf.nn.sigmoid(f) * c + tf.nn.sigmoid(i) * tf.tanh(g), 4)
         h = tf.nn.sigmoid(o) * tf.tanh(c)
@@ -81,10 +90,10 @@ def fused(cell: str, layout: Layout, compute_dtype: tf.DType = tf.float32, mask:
     return run
 
 
-def results(layer: Layer | None, cell: str, layers: int = 1) -> list[np.ndarray]:
+def results(layer: Layer | None, cell: str, layers: int = 1, mask: tf.Tensor | None = None) -> list[np.ndarray]:
     """Outputs, last states, and gradients by input, first states and weights of a scalar of all of them.
 
-    Without a layer those of the reference.
+    Without a layer those of the reference, whose former outputs the mask multiplies.
     """
     random = np.random.default_rng(3)
     x = tf.constant(random.standard_normal((TIME, BATCH, FEATURES)), tf.float32)
@@ -92,9 +101,9 @@ def results(layer: Layer | None, cell: str, layers: int = 1) -> list[np.ndarray]
     states = [tf.constant(random.standard_normal((BATCH, UNITS)), tf.float32) for _ in range(layers * count)]
     stack = [weights_of(cell, random, UNITS if i else FEATURES) for i in range(layers)]
     pull = tf.constant(random.standard_normal((TIME, BATCH, UNITS)), tf.float32)
-    run_layer = layer or published_layer
+    run_layer = layer or partial(published_layer, mask=mask)
     if layer is None and cell in STOCK:
-        run_layer = stock = Stock(cell, stack)
+        run_layer = stock = Stock(cell, stack, mask)
         stack = stock.stack
     sources = [x, *states, *(weight for weights in stack for weight in weights)]
 
@@ -130,21 +139,7 @@ def test_agrees_with_the_reference(
 def test_a_recurrent_mask_multiplies_the_former_output_in_every_step(cell: str, layout: Layout) -> None:
     mask = tf.constant(np.random.default_rng(6).integers(0, 2, (BATCH, UNITS)) * 2.0, tf.float32)
 
-    def masked(x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Tensor]) -> Any:
-        """Each passage alone, its mask's factors put into the rows of the recurrent kernel, which is the same."""
-        kernel, recurrent_kernel, bias = weights
-        alone = [
-            fused(cell, layout)(
-                x[:, i : i + 1],
-                [state[i : i + 1] for state in states],
-                [kernel, recurrent_kernel * mask[i][:, None], bias],
-            )
-            for i in range(BATCH)
-        ]
-        last = [tf.concat(parts, 0) for parts in zip(*(after for _, after in alone))]
-        return tf.concat([outputs for outputs, _ in alone], 1), last
-
-    for expected, actual in zip(results(masked, cell), results(fused(cell, layout, mask=mask), cell)):
+    for expected, actual in zip(results(None, cell, mask=mask), results(fused(cell, layout, mask=mask), cell)):
         np.testing.assert_allclose(actual, expected, atol=2e-5, rtol=1e-5)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components import registry
 from components.registry import Entry
@@ -79,9 +80,19 @@ def test_another_architecture_is_told_and_leaves_the_model_as_it_was(
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("former_tied", [False, True])
 def test_a_tied_model_begins_from_a_tied_one_only(former_tied: bool, precision: str, tmp_path: Path) -> None:
-    former = exported(create(FORMER, 1, embedding=4, tied=former_tied), tmp_path / "model", precision=precision)
-    misfit = warm_start.apply(create(GROWN, 2, embedding=4, tied=True), GROWN, former)
+    former, model = create(FORMER, 1, embedding=4, tied=former_tied), create(GROWN, 2, embedding=4, tied=True)
+    before = [variable.numpy() for variable in model.weights_to_train]
+    misfit = warm_start.apply(model, GROWN, exported(former, tmp_path / "model", precision=precision))
     assert misfit == (None if former_tied else "its output was not tied to its embedding")
+    if former_tied:
+        new, old = ([vocabulary.encode(c)[0] for c in "tae"] for vocabulary in (GROWN, FORMER))
+        pairs = [(tf.gather(m.embedding.embeddings, rows) for m, rows in ((model, new), (former, old)))]
+        pairs += [(m.recurrent[1].cell.recurrent_kernel for m in (model, former))]
+        for one, other in pairs:
+            np.testing.assert_allclose(one, other, rtol=2**-8 if precision == "bfloat16" else 0)
+    else:
+        for variable, value in zip(model.weights_to_train, before, strict=True):
+            np.testing.assert_array_equal(variable, value)
 
 
 def test_the_newest_model_of_other_data_is_the_beginning(tmp_path: Path) -> None:
