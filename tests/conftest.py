@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,19 @@ import pytest
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # A shell starts what it puts in the background with SIGINT ignored, and programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def long_text() -> Callable[[str], Path]:
+    """Finds a text that is too long to come along in the folder that `CORPORA` names, or skips the test."""
+
+    def find(name: str) -> Path:
+        path = Path(os.environ.get("CORPORA", os.devnull), name)
+        if not path.is_file():
+            pytest.skip(f"no {name} in the folder that CORPORA names")
+        return path
+
+    return find
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch._dynamo
 from torch import nn
 
 from benchmarks.contenders import job as jobs
@@ -52,7 +51,8 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     """Build the model and its optimizer."""
     torch.set_num_threads(job["threads"])
     torch.manual_seed(job["seed"])
-    torch._dynamo.config.allow_rnn = True
+    if job["compile"]:
+        torch._dynamo.config.allow_rnn = True
     training, shown = job["training"], job["model"]
     arrays = jobs.read(job["arrays"])
     network = Network(shown, job["vocabulary_size"])

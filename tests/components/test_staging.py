@@ -16,7 +16,6 @@ from components.corpora import Corpus, SourceFile, resolve
 from components.errors import UserError
 from components.staging import CorpusFacts, check, document_name, stage
 
-CORPORA = Path(os.environ.get("CORPORA", os.devnull))  # a folder with texts that are too long to come along
 CONTENTS = {"b.txt": b"abc" * 500, "a/b.txt": b"def" * 100, "a%2Fb c.txt": "né\n".encode()}
 
 
@@ -109,11 +108,9 @@ def test_bad_documents_and_settings_are_named(tmp_path: Path) -> None:
         check(corpus, 1, 10, 0.1, 0.0)
 
 
-def test_shared_corpora() -> None:
-    found = [CORPORA / name for name in ("shakespeare.txt", "great_expectations.txt")]
-    if not all(path.is_file() for path in found):
-        pytest.skip("no shakespeare.txt and great_expectations.txt in the folder that CORPORA names")
-    plays, novel = (check(resolve(str(path), None, CORPORA), 10_000, 256, 0.1, 0.0) for path in found)
+def test_long_texts_are_measured(long_text: Callable[[str], Path]) -> None:
+    found = [long_text(name) for name in ("shakespeare.txt", "great_expectations.txt")]
+    plays, novel = (check(resolve(str(path), None, path.parent), 10_000, 256, 0.1, 0.0) for path in found)
     assert plays == CorpusFacts(1, 1_115_394, 111_539, 65)
     assert novel.documents == 1
     assert 970_000 < novel.characters < 1_049_619 - 19_000

@@ -1,5 +1,5 @@
 import gzip
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 from components.errors import UserError
 from components.text import clean, decode, read_document
 
-CORPORA = Path(os.environ.get("CORPORA", os.devnull))  # a folder with texts that are too long to come along
 START = "*** START OF THE PROJECT GUTENBERG EBOOK A TALE ***"
 END = "*** END OF THE PROJECT GUTENBERG EBOOK A TALE ***"
-
-
-def corpus(name: str) -> bytes:
-    path = CORPORA / name
-    if not path.is_file():
-        pytest.skip(f"no {name} in the folder that CORPORA names")
-    return path.read_bytes()
 
 
 @given(st.text(st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"])))
@@ -212,15 +204,15 @@ def test_read_document_is_decode_then_clean() -> None:
     assert read_document(data, "a.txt.gz") == "Once.\n"
 
 
-def test_shakespeare_is_unchanged() -> None:
-    data = corpus("shakespeare.txt")
+def test_shakespeare_is_unchanged(long_text: Callable[[str], Path]) -> None:
+    data = long_text("shakespeare.txt").read_bytes()
     content = read_document(data, "shakespeare.txt")
     assert content.encode() == data
     assert (len(content), len(set(content))) == (1_115_394, 65)
 
 
-def test_great_expectations_is_the_novel_alone() -> None:
-    content = read_document(corpus("great_expectations.txt"), "great_expectations.txt")
+def test_great_expectations_is_the_novel_alone(long_text: Callable[[str], Path]) -> None:
+    content = read_document(long_text("great_expectations.txt").read_bytes(), "great_expectations.txt")
     assert content.startswith("GREAT EXPECTATIONS\n\n[1867 Edition]\n\nby Charles Dickens\n")
     assert content.endswith("I saw no shadow of another parting from her.\n")
     assert "\nChapter I\n\nMy father's family name being Pirrip" in content

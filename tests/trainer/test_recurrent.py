@@ -36,10 +36,10 @@ class Stock:
 
     def __init__(self, cell: str, stack: Sequence[Sequence[tf.Tensor]], mask: tf.Tensor | None = None) -> None:
         self._layers = {}
+        self._masked = mask is not None
         self._masks = mask if cell == "rnn" else [mask] * KINDS[cell].gates
-        dropout = 0.0 if mask is None else 0.5
         for weights in stack:
-            layer = STOCK[cell](UNITS, return_sequences=True, return_state=True, recurrent_dropout=dropout)
+            layer = STOCK[cell](UNITS, return_sequences=True, return_state=True, recurrent_dropout=0.5 * self._masked)
             layer.build((None, None, weights[0].shape[0]))
             layer.set_weights([weight.numpy() for weight in weights])
             variables = [variable.value for variable in layer.trainable_variables]
@@ -51,10 +51,9 @@ class Stock:
 
     def __call__(self, x: tf.Tensor, states: Sequence[tf.Tensor], weights: Sequence[tf.Variable]) -> Any:
         layer, _ = self._layers[id(weights[0])]
-        if layer.recurrent_dropout:
+        if self._masked:
             layer.cell._recurrent_dropout_mask = self._masks  # it draws one only if it has none
-        training = bool(layer.recurrent_dropout)
-        outputs, *last = layer(tf.transpose(x, (1, 0, 2)), initial_state=list(states), training=training)
+        outputs, *last = layer(tf.transpose(x, (1, 0, 2)), initial_state=list(states), training=self._masked)
         return tf.transpose(outputs, (1, 0, 2)), last
 
 
