@@ -70,6 +70,9 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
             analyze=["train"], transform=["train", "eval"] + (["test"] if config.corpus.test_fraction else [])
         ),
         custom_config={**config.vocabulary.model_dump(), "sources": sources.digest(sources.TRANSFORM)},
+        # StatisticsGen has measured these records, and ids need no figures of their own: most of the time would go there.
+        disable_statistics=True,
+        disable_analyzer_cache=True,
     )
     transform.add_upstream_node(gate)
     training = {

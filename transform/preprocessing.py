@@ -24,10 +24,11 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     """
     code_points = tf.strings.unicode_decode(inputs["text"], "UTF-8")  # (batch, characters)
     tokens = tf.ragged.map_flat_values(tf.strings.as_string, code_points, width=6, fill="0")
-    # A passage begins with the last character of the one before: count it once.
-    places = tf.ragged.range(tokens.row_lengths())  # (batch, characters)
-    begins = tf.cast(inputs["position"] == 0, tf.int64)[:, None]
-    counted = tf.ragged.boolean_mask(tokens, places + begins > 0)
+    # A passage begins with the last character of the one before: count it once. Without ragged arithmetic, whose graph
+    # takes longer to build than everything else here.
+    places = tf.ragged.range(tokens.row_lengths()).flat_values  # (characters of the batch,)
+    begins = tf.repeat(inputs["position"] == 0, tokens.row_lengths())  # (characters of the batch,)
+    counted = tf.boolean_mask(tokens.flat_values, (places > 0) | begins)
     vocabulary = tft.vocabulary(
         counted,
         top_k=custom_config["max_size"],
