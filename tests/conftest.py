@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
+
 # Before TensorFlow is imported: what tests compare was measured on CPUs. CUDA_VISIBLE_DEVICES=0 tries a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # A shell starts what it puts in the background with SIGINT ignored, and programs under test would inherit that.
@@ -29,3 +31,12 @@ def long_text() -> Callable[[str], Path]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, or one worker would still run them when the others have nothing left."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # set in the workers of pytest-xdist
+        warm.prepare()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    warm.clean_up()

@@ -1,0 +1,71 @@
+"""A Python that starts in milliseconds with the frameworks imported, for tests that run the program often.
+
+TensorFlow, TFX and Beam take about ten CPU-seconds to import, and the tests start a hundred programs that need them. A
+server (`server.py`) imports them once and forks a child for each start; `python()` is an executable that takes the
+interpreter's arguments and asks that server (`client.py`). A child is a process with its own environment, directory and
+streams that has seen nothing of this project, and imports this project's code itself. Tests whose promise is about the start
+(what is imported, how fast, without bytecode) run `sys.executable`.
+"""
+
+import fcntl
+import functools
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+_VARIABLE = "WARM_PYTHON"  # inherited by the workers of pytest-xdist, so that they share one server
+_HERE = Path(__file__).parent
+_SECONDS = 300.0
+
+
+def prepare() -> None:
+    """Make a place for the server of this test run; it starts when `python()` is first called."""
+    os.environ[_VARIABLE] = f"{os.getpid()}:{tempfile.mkdtemp(prefix='warm-python-')}"
+
+
+def clean_up() -> None:
+    """Remove that place; the server ends with the process that called `prepare`."""
+    owner, _, directory = os.environ.pop(_VARIABLE, "").partition(":")
+    if owner == str(os.getpid()):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@functools.cache
+def python() -> str:
+    """The executable; the first call of a test run starts the server and waits for its imports."""
+    owner, _, name = os.environ[_VARIABLE].partition(":")
+    directory = Path(name)
+    path, executable = directory / "socket", directory / "bin" / "python"
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            executable.parent.mkdir()
+            client = shlex.join([sys.executable, "-I", "-S", str(_HERE / "client.py"), str(path)])
+            executable.write_text(f'#!/bin/sh\nexec {client} "$@"\n', encoding="utf-8")
+            executable.chmod(0o755)
+            _start([str(_HERE / "server.py"), str(path), str(executable), owner], directory, path)
+    return str(executable)
+
+
+def _start(command: list[str], directory: Path, path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "TF_CONFIG")}
+    with (directory / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    end = time.monotonic() + _SECONDS
+    while not path.exists():
+        assert server.poll() is None, (directory / "log").read_text(encoding="utf-8", errors="replace")
+        assert time.monotonic() < end, "the warm Python takes too long to import its frameworks"
+        time.sleep(0.02)

@@ -1,0 +1,167 @@
+"""Imports the frameworks once, then forks a child for every start that `client.py` asks for.
+
+Run as a program: `server.py SOCKET EXECUTABLE OWNER`. Nothing of this project is imported, so a child runs whatever copy of it
+lies in its own working directory. A child gets the arguments, environment, working directory, umask and standard
+streams of the client that asked for it, ends with it, and its exit status goes back to it. The server ends when the process
+OWNER is gone.
+
+A child differs from a fresh start in what the frameworks read from the environment while they are imported, and in the
+flags of the interpreter.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import struct
+import sys
+import types
+from typing import Any
+
+# What the pipeline, its tasks on Kubeflow and the probe of an export import.
+FRAMEWORKS = (
+    "tensorflow",
+    "keras",
+    "keras_tuner",
+    "apache_beam",
+    "matplotlib.pyplot",
+    "tensorflow_data_validation",
+    "tensorflow_model_analysis",
+    "tensorflow_transform.beam",
+    "tfx.components",
+    "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor",
+    "tfx.orchestration.local.runner_utils",
+    "tfx.orchestration.portable.launcher",
+    "tfx.orchestration.portable.tfx_runner",
+    "pydantic",
+    "requests",
+    "rich.live",
+)
+HEAD = struct.Struct("!Q")  # length of the request
+
+
+class Server:
+    """Accepts clients and watches children until it is itself a forked child."""
+
+    def __init__(self, listener: socket.socket, owner: int) -> None:
+        self._listener, self._owner = listener, owner
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ)
+
+    def serve(self) -> dict[str, Any]:
+        """Serve; returns in a child only, with what it is to run."""
+        while True:
+            for key, _ in self._selector.select(timeout=1.0):
+                if key.fileobj is self._listener:
+                    request = self._start()
+                    if request:
+                        return request
+                elif key.fd in self._selector.get_map():
+                    self._end(*key.data)
+            if not os.path.exists(f"/proc/{self._owner}"):
+                sys.exit()
+
+    def _start(self) -> dict[str, Any] | None:
+        connection, _ = self._listener.accept()
+        head, streams, _, _ = socket.recv_fds(connection, HEAD.size, 3)
+        message = _exactly(connection, HEAD.unpack(head)[0])
+        pid = os.fork()
+        if pid == 0:
+            connection.close()
+            self._listener.close()
+            self._selector.close()
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+        for stream in streams:
+            os.close(stream)
+        if pid == 0:
+            return dict(json.loads(message))
+        connection.sendall(b"%d\n" % pid)
+        process = os.pidfd_open(pid)
+        for watched in (connection, process):
+            self._selector.register(watched, selectors.EVENT_READ, (pid, process, connection))
+        return None
+
+    def _end(self, pid: int, process: int, connection: socket.socket) -> None:
+        """The child has ended, or its client has and takes it along."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        for watched in (connection, process):
+            self._selector.unregister(watched)
+        with contextlib.suppress(OSError):
+            connection.sendall(b"%d\n" % status)
+        connection.close()
+        os.close(process)
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    with connection.makefile("rb") as stream:
+        return stream.read(length)
+
+
+def become(request: dict[str, Any], executable: str) -> None:
+    """Be the interpreter that was started with these arguments."""
+    os.umask(request["umask"])
+    os.chdir(request["directory"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.executable = executable
+    sys.path[:0] = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # Python's own generator reseeds itself after a fork
+    for stream, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        # Anew, so that encoding and buffering are those of what it leads to.
+        opened = open(number, mode, closefd=False, errors="backslashreplace" if number == 2 else None)
+        if number and (number == 2 or opened.isatty() or os.environ.get("PYTHONUNBUFFERED")):
+            opened.reconfigure(line_buffering=True, write_through=bool(os.environ.get("PYTHONUNBUFFERED")))
+        setattr(sys, stream, opened)
+        setattr(sys, f"__{stream}__", opened)
+
+
+def run(arguments: list[str]) -> None:
+    """`python FILE ...`, `python -c CODE ...` or `python -m MODULE ...`, as far as tests start such."""
+    arguments = [argument for argument in arguments if argument != "-u"]
+    kind, rest = arguments[0], arguments[1:]
+    if kind.startswith("-") and kind not in ("-m", "-c"):
+        sys.exit(f"the warm Python does not know this option of the interpreter: {kind}")
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    if kind == "-m":
+        sys.path.insert(0, os.getcwd())
+        sys.argv = rest
+        runpy._run_module_as_main(rest[0])  # type: ignore[attr-defined] # what the interpreter itself calls
+        return
+    if kind == "-c":
+        sys.path.insert(0, "")
+        sys.argv = ["-c", *rest[1:]]
+        code = compile(rest[0], "<string>", "exec")
+    else:
+        sys.path.insert(0, os.path.dirname(os.path.realpath(kind)))
+        sys.argv = arguments
+        main.__file__ = kind
+        with open(kind, "rb") as file:
+            code = compile(file.read(), kind, "exec")
+    exec(code, main.__dict__)
+
+
+if __name__ == "__main__":
+    path, executable, owner = sys.argv[1:]
+    del sys.path[0]  # this folder
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    for name in FRAMEWORKS:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
+    gc.freeze()  # what is shared with the children is not written to by their collector
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(f"{path}.new")
+        opened.listen(64)
+        os.rename(f"{path}.new", path)  # now it answers
+        asked = Server(opened, int(owner)).serve()
+    become(asked, executable)
+    run(asked["arguments"])
