@@ -9,10 +9,15 @@ import sys
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from serving import warmup
-from serving.signatures import EVAL_SIGNATURE, SERVING_SIGNATURES
+from components.lean_imports import tensorflow_without_keras
+
+tensorflow_without_keras()
+
+import tensorflow as tf  # noqa: E402
+
+from serving import warmup  # noqa: E402
+from serving.signatures import EVAL_SIGNATURE, SERVING_SIGNATURES  # noqa: E402
 
 
 class Unfit(Exception):

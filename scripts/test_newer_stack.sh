@@ -32,4 +32,4 @@ trap 'umount "$tree/proc" "$tree/dev"' EXIT
 
 chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 UV_PYTHON=3.13 CORPORA=/src/corpora \
   SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
-  bash -c "cd /src/project && python3 -m pip install -qq --upgrade --target .tools uv && .tools/bin/uv run pytest ${PYTEST_ARGS:-}"
+  bash -c "cd /src/project && python3 -m pip install -qq --upgrade --target .tools uv && .tools/bin/uv run --group dev pytest ${PYTEST_ARGS:-}"

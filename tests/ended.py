@@ -29,9 +29,9 @@ class Ended:
         return last
 
 
-def run(*arguments: str, code: str = "", **environment: str) -> Ended:
+def run(*arguments: str, code: str = "", python: str = sys.executable, **environment: str) -> Ended:
     """Run `local_runner.py`, or the code in its place, to its end."""
-    command = [sys.executable, *(["-c", code] if code else ["local_runner.py"]), *arguments]
+    command = [python, *(["-c", code] if code else ["local_runner.py"]), *arguments]
     kept = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
     kept |= {"NO_PROXY": "127.0.0.1", **environment}
     done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, encoding="utf-8", check=False)

@@ -1,8 +1,8 @@
 """What runs again after an edit: exactly what depends on it.
 
-The project is copied and its `local_runner.py` run from there, as a user would, so that code can be edited. Two such
-projects run side by side, each one run after the other, and every edit stays for the runs after it. A run may make
-several edits at once if it still shows what each of them did: `test_edits_of_a_run_do_not_hide_each_other`.
+The project is copied and its `local_runner.py` run from there, as a user would, so that code can be edited. One run
+follows the other, and every edit stays for the runs after it. A run may make several edits at once if it still shows
+what each of them did: `test_edits_of_a_run_do_not_hide_each_other`.
 An upgrade is only pretended, by other metadata of the same library; which libraries count for which
 component is seen in tests/pipeline/test_sources.py, and here that the digests are part of what TFX compares.
 """
@@ -12,9 +12,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import pytest
 
 from pipeline import sources
 from pipeline.sources import Code
+from tests import warm
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,7 +66,7 @@ class Project:
         """Run the program; returns its summary, with `served`, `registered` and `trained` read from disk."""
         summary = self.root.parent / "summary.json"
         summary.unlink(missing_ok=True)
-        command = [sys.executable, "local_runner.py", "--corpus", self.corpus, "--root", self.root]
+        command = [warm.python(), "local_runner.py", "--corpus", self.corpus, "--root", self.root]
         command += ["--summary", summary, *(f"--set={key}={value}" for key, value in self.settings.items())]
         environment = {key: value for key, value in os.environ.items() if key not in ("TF_CONFIG", "PYTHONPATH")}
         done = subprocess.run(command, cwd=self.program, capture_output=True, text=True, env=environment, check=False)
@@ -145,21 +144,19 @@ EDITS = {
     "the schema": Edit(Project.loosen_schema, "ImportSchemaGen", AFTER_SCHEMA),
     "one character of the corpus": Edit(Project.change_a_character, "CorpusExampleGen", AFTER_CORPUS),
 }
-# Two projects, and the edits before each of their runs after the first.
+# The edits before each run after the first.
 HARMLESS = ("nothing", "a comment in the trainer", "the time stamp of the corpus", "the registry entry is deleted")
-LATE = (
+PLAN = (
     HARMLESS,
     ("a line of the gate", "the served version is deleted"),
     ("a metric", "a line of the infra check"),
     ("a threshold",),
     ("an export value",),
-    ("the vocabulary code",),
-)
-EARLY = (
     ("an upgrade of TFMA",),
     ("a line of the trainer",),
     ("a trainer parameter",),
     ("the schema",),
+    ("the vocabulary code",),
     ("one character of the corpus",),
 )
 Runs = dict[tuple[str, ...], dict[str, Any]]
@@ -172,20 +169,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(directory: Path) -> Runs:
-    """The summary of every run by its edits; of the first runs by ("late",) and ("early",)."""
-
-    def one_after_the_other(name: str, plan: tuple[tuple[str, ...], ...]) -> Runs:
-        project = Project(directory / name)
-        made: Runs = {(name,): project.run()}
-        for edits in plan:
-            for edit in edits:
-                EDITS[edit].make(project)
-            made[edits] = project.run()
-        return made
-
-    with ThreadPoolExecutor(2) as pool:
-        late, early = pool.map(one_after_the_other, ("late", "early"), (LATE, EARLY))
-    return late | early
+    """The summary of every run by its edits; of the first run by ()."""
+    project = Project(directory)
+    made: Runs = {(): project.run()}
+    for edits in PLAN:
+        for edit in edits:
+            EDITS[edit].make(project)
+        made[edits] = project.run()
+    return made
 
 
 def _executed(run: dict[str, Any]) -> set[str]:
@@ -195,21 +186,20 @@ def _executed(run: dict[str, Any]) -> set[str]:
     return {name for name, word in how.items() if word == "executed"}
 
 
-@pytest.mark.parametrize("edits", [*LATE, *EARLY], ids=" + ".join)
+@pytest.mark.parametrize("edits", PLAN, ids=" + ".join)
 def test_edits_of_a_run_do_not_hide_each_other(edits: tuple[str, ...]) -> None:
     for edit in edits:
         others = [EDITS[other].reruns for other in edits if other != edit]
         assert EDITS[edit].own not in set().union(*others)
 
 
-@pytest.mark.parametrize("edits", [*LATE, *EARLY], ids=" + ".join)
+@pytest.mark.parametrize("edits", PLAN, ids=" + ".join)
 def test_what_depends_on_an_edit_runs_again_and_nothing_else(runs: Runs, edits: tuple[str, ...]) -> None:
     assert _executed(runs[edits]) == set().union(*(EDITS[edit].reruns for edit in edits))
 
 
-@pytest.mark.parametrize("project", ["late", "early"])
-def test_a_first_run_runs_everything(runs: Runs, project: str) -> None:
-    first = runs[project,]
+def test_a_first_run_runs_everything(runs: Runs) -> None:
+    first = runs[()]
     assert _executed(first) == ALL
     assert (first["served"], first["registered"]) == (["1"], ["1"])
 
@@ -238,8 +228,7 @@ def test_an_export_value_exports_again_without_training(runs: Runs) -> None:
 
 @pytest.mark.parametrize("edit", ["a line of the trainer", "a trainer parameter", "one character of the corpus"])
 def test_what_decides_the_weights_trains_again(runs: Runs, edit: str) -> None:
-    order = [("early",), *EARLY]
-    before = runs[order[order.index((edit,)) - 1]]
+    before = runs[PLAN[PLAN.index((edit,)) - 1]]
     assert set(runs[edit,]["trained"]) > set(before["trained"])
 
 
@@ -271,6 +260,6 @@ def test_the_digest_is_one_of_the_parameters_that_tfx_compares(
         WITH Node AS (SELECT execution_id FROM Association JOIN Context ON context_id = Context.id WHERE name = ?)
         SELECT string_value FROM ExecutionProperty
         WHERE execution_id = (SELECT MIN(execution_id) FROM Node) AND string_value IS NOT NULL"""
-    with sqlite3.connect(directory / "late" / "root" / "metadata.db") as store:
+    with sqlite3.connect(directory / "root" / "metadata.db") as store:
         parameters = [row[0] for row in store.execute(query, [f"char_rnn.{component}"])]
     assert any(sources.digest(code) in parameter for parameter in parameters), parameters

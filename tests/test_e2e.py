@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests import warm
+
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
@@ -55,10 +57,11 @@ class Run:
         return {name: component["how"] for name, component in self.summary["components"].items()}
 
 
-def run(root: Path, corpus: str | Path = "sample", **changes: Any) -> Run:
+def run(root: Path, corpus: str | Path = "sample", *, python: str | None = None, **changes: Any) -> Run:
+    """Run the program, in the warm Python unless another one is given."""
     settings = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
     summary = root / "summary.json"
-    command = [sys.executable, "local_runner.py", "--corpus", str(corpus), "--root", str(root)]
+    command = [python or warm.python(), "local_runner.py", "--corpus", str(corpus), "--root", str(root)]
     command += ["--summary", str(summary)]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
@@ -82,7 +85,7 @@ def mend(root: Path) -> Run:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     root = tmp_path_factory.mktemp("root")
     return {
-        "first": run(root),
+        "first": run(root, python=sys.executable),  # everything as a user starts it
         "same": run(root),
         "mended": mend(root),
         "worse": run(root, training__steps=20),
@@ -155,7 +158,7 @@ def test_the_pushed_model_and_its_checkpoint_can_be_asked_without_a_server(runs:
 
     def ask(*arguments: str) -> str:
         nobody = ["--root", str(better.root), "--set", "serving.rest_port=1"]
-        command = [sys.executable, "-m", "serving", *arguments, *nobody]
+        command = [warm.python(), "-m", "serving", *arguments, *nobody]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from tests import warm
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +41,7 @@ _ATTEMPTS = 5
 def _command(root: Path) -> list[str]:
     settings = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     summary = ["--summary", str(root.parent / f"{root.name}.json")]
-    return [sys.executable, "local_runner.py", "--corpus", "sample", "--root", str(root), *summary, *settings]
+    return [warm.python(), "local_runner.py", "--corpus", "sample", "--root", str(root), *summary, *settings]
 
 
 def _finish(root: Path) -> dict[str, Any]:

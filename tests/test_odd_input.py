@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.ended import Ended, files, former, run
 
 pytestmark = pytest.mark.e2e
@@ -39,7 +40,7 @@ def tiny(corpus: Path, root: Path, **changes: Any) -> Ended:
     settings = TINY | {key.replace("__", "."): value for key, value in changes.items()}
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     summary = str(root.parent / f"{root.name}.json")
-    return run("--corpus", str(corpus), "--root", str(root), "--summary", summary, *words)
+    return run("--corpus", str(corpus), "--root", str(root), "--summary", summary, *words, python=warm.python())
 
 
 def odd_texts() -> dict[str, str]:

@@ -8,13 +8,14 @@ import collections
 import json
 import math
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from tests import warm
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +52,7 @@ def summary(documents: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
     root = tmp_path_factory.mktemp("root")
-    command = [sys.executable, "local_runner.py", "--corpus", str(folder), "--root", str(root)]
+    command = [warm.python(), "local_runner.py", "--corpus", str(folder), "--root", str(root)]
     command += ["--summary", str(root / "summary.json")]
     command += [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from components.errors import UserError
+from components.lean_imports import tensorflow_without_keras
 from pipeline.config import Config
 from pipeline.places import Places
 from serving import inventory, model_config, release
@@ -138,6 +139,7 @@ def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Mo
             f"There is no such version in {base}; there are: {', '.join(map(str, found))}. Received: {which}"
         )
     _quiet()
+    tensorflow_without_keras()
     from serving.local_model import LocalModel
 
     return LocalModel.load(found[number]), f"{config.model_name} (version {number}) in this process"

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from components.errors import UserError
+from components.lean_imports import tensorflow_without_keras
 from serving import model_config
 from serving.flags import METRICS_PATH
 from serving.settings import BatchingSettings, ServingSettings
@@ -72,6 +73,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised, and logged by us
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Late, for TensorFlow takes seconds to import and a mistake in the flags shall be answered before.
+    tensorflow_without_keras()
     import uvicorn
 
     from serving.embedded import app, http

@@ -67,7 +67,7 @@ def test_our_training_gives_a_curve_and_figures_for_each_context(
 def test_the_gpt_learns(tmp_path: Path) -> None:
     python = machine.find_torch(None)
     if python is None:
-        pytest.skip("torch is not installed: uv run --group peers pytest")
+        pytest.skip("torch is not installed: uv run --group dev --group peers pytest")
     ids = np.tile(np.arange(10, dtype=np.uint8), 50)
     np.savez(tmp_path / "ids.npz", train=ids, evaluation=ids)
     job = {"arrays": str(tmp_path / "ids.npz"), "vocabulary_size": 11, "seed": 1, "threads": 1, "compile": False}

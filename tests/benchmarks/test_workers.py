@@ -35,7 +35,7 @@ def learns(worker: Worker) -> None:
 def test_pytorch_learns(job: dict[str, Any]) -> None:
     python = machine.find_torch(None)
     if python is None:
-        pytest.skip("torch is not installed: uv run --group peers pytest")
+        pytest.skip("torch is not installed: uv run --group dev --group peers pytest")
     with Worker("pytorch", {**job, "autocast": False, "compile": False}, python) as worker:
         learns(worker)
 

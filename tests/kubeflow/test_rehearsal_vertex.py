@@ -10,7 +10,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import pytest
 
 from kubeflow import tfjob
 from kubeflow.compiler import compile_pipeline
+from tests import warm
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Place
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +95,7 @@ def test_two_workers_end_in_one_export_and_identical_weights(place: Place, tmp_p
         temporary.mkdir()
         environment = {
             **os.environ,
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(Path(warm.python()).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(temporary),
             "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}),

@@ -10,7 +10,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.passages import cut
+from tests import warm
 from transform.preprocessing import preprocessing_fn
 
 pytestmark = pytest.mark.e2e
@@ -110,7 +110,7 @@ def _start(arguments: str, tf_config: dict[str, Any] | None) -> "subprocess.Pope
     environment.pop("TF_CONFIG", None)
     if tf_config:
         environment["TF_CONFIG"] = json.dumps(tf_config)
-    command = [sys.executable, "-c", START, arguments]
+    command = [warm.python(), "-c", START, arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

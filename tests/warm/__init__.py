@@ -3,8 +3,8 @@
 TensorFlow, TFX and Beam take about ten CPU-seconds to import, and the tests start a hundred programs that need them. A
 server (`server.py`) imports them once and forks a child for each start; `python()` is an executable that takes the
 interpreter's arguments and asks that server (`client.py`). A child is a process with its own environment, directory and
-streams that has seen nothing of this project, and imports this project's code itself. Tests whose promise is about the start
-(what is imported, how fast, without bytecode) run `sys.executable`.
+streams that has seen nothing of this project, and imports this project's code itself. Tests whose promise is about the
+start (what is imported, how fast, without bytecode) run `sys.executable`.
 """
 
 import fcntl
@@ -21,6 +21,7 @@ from pathlib import Path
 _VARIABLE = "WARM_PYTHON"  # inherited by the workers of pytest-xdist, so that they share one server
 _HERE = Path(__file__).parent
 _SECONDS = 300.0
+_started: list["subprocess.Popen[bytes]"] = []  # kept: nobody waits for a server
 
 
 def prepare() -> None:
@@ -64,6 +65,7 @@ def _start(command: list[str], directory: Path, path: Path) -> None:
             stderr=log,
             start_new_session=True,
         )
+        _started.append(server)
     end = time.monotonic() + _SECONDS
     while not path.exists():
         assert server.poll() is None, (directory / "log").read_text(encoding="utf-8", errors="replace")

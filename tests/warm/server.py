@@ -1,9 +1,9 @@
 """Imports the frameworks once, then forks a child for every start that `client.py` asks for.
 
-Run as a program: `server.py SOCKET EXECUTABLE OWNER`. Nothing of this project is imported, so a child runs whatever copy of it
-lies in its own working directory. A child gets the arguments, environment, working directory, umask and standard
-streams of the client that asked for it, ends with it, and its exit status goes back to it. The server ends when the process
-OWNER is gone.
+Run as a program: `server.py SOCKET EXECUTABLE OWNER`. Nothing of this project is imported, so a child runs whatever
+copy of it lies in its own working directory. A child gets the arguments, environment, working directory, umask and
+standard streams of the client that asked for it, ends with it, and its exit status goes back to it. The server ends
+when the process OWNER is gone.
 
 A child differs from a fresh start in what the frameworks read from the environment while they are imported, and in the
 flags of the interpreter.
@@ -13,6 +13,7 @@ import contextlib
 import gc
 import importlib
 import json
+import logging
 import os
 import runpy
 import selectors
@@ -112,12 +113,14 @@ def become(request: dict[str, Any], executable: str) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.executable = executable
-    sys.path[:0] = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    sys.path[:0] = map(os.path.abspath, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    logging.root.handlers.clear()  # what the frameworks set up while they were imported: the program comes first
+    logging.root.setLevel(logging.WARNING)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # Python's own generator reseeds itself after a fork
     for stream, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         # Anew, so that encoding and buffering are those of what it leads to.
-        opened = open(number, mode, closefd=False, errors="backslashreplace" if number == 2 else None)
+        opened = open(number, mode, closefd=False, errors="backslashreplace" if number == 2 else None)  # noqa: SIM115
         if number and (number == 2 or opened.isatty() or os.environ.get("PYTHONUNBUFFERED")):
             opened.reconfigure(line_buffering=True, write_through=bool(os.environ.get("PYTHONUNBUFFERED")))
         setattr(sys, stream, opened)

@@ -1,0 +1,90 @@
+"""The warm Python behaves like the interpreter it stands for, as far as tests start programs with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import warm
+
+pytestmark = pytest.mark.integration
+TELL = """
+import json, os, sys
+print(json.dumps([sys.argv, sys.path[:2], os.getcwd(), os.environ.get("TOLD"), sys.stdin.read(), os.umask(0)]))
+"""
+OURS = "components", "kubeflow", "pipeline", "serving", "tests", "trainer", "transform"
+
+
+def run(python: str, *arguments: str, **how: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([python, *arguments], capture_output=True, text=True, check=False, **how)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.parametrize("kind", ["script", "module", "code"])
+def test_arguments_paths_environment_directory_and_input_are_those_of_a_fresh_start(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "tell.py").write_text(TELL)
+    start = {"script": ["tell.py"], "module": ["-m", "tell"], "code": ["-c", TELL]}[kind]
+    environment = {**os.environ, "TOLD": "an \udcff byte", "PYTHONPATH": "elsewhere"}
+    told = []
+    for python in (sys.executable, warm.python()):
+        done = run(python, *start, "one", "two words", cwd=tmp_path, env=environment, input="given", umask=0o27)
+        assert done.returncode == 0, done.stderr
+        told.append(json.loads(done.stdout))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; sys.exit(7)",
+        "import sys; sys.exit('a reason')",
+        "raise ValueError",
+        "import os; os._exit(3)",
+        "import os; os.kill(os.getpid(), 15)",
+        "import os; os.kill(os.getpid(), 9)",
+        "raise KeyboardInterrupt",
+        "import atexit; atexit.register(print, 'at exit')",
+    ],
+)
+def test_it_ends_as_a_fresh_start_ends(code: str) -> None:
+    fresh, same = run(sys.executable, "-c", code), run(warm.python(), "-c", code)
+    assert (same.returncode, same.stdout) == (fresh.returncode, fresh.stdout)
+
+
+def test_it_has_the_frameworks_and_nothing_of_this_project() -> None:
+    code = f"import sys, json; print(json.dumps([name in sys.modules for name in ('tfx.components', *{OURS})]))"
+    assert json.loads(run(warm.python(), "-c", code).stdout) == [True, *[False] * len(OURS)]
+
+
+def test_a_program_that_it_starts_is_warm_too() -> None:
+    inner = "import sys; print('tensorflow' in sys.modules)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    assert run(warm.python(), "-c", code).stdout == "True\n"
+
+
+def test_logging_is_not_set_up_yet() -> None:
+    code = "import logging; logging.basicConfig(level=20, format='* %(message)s'); logging.info('said')"
+    assert run(warm.python(), "-c", code).stderr == "* said\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 5), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_signal_reaches_the_program(number: signal.Signals, code: int) -> None:
+    wait = "import time, sys\ntry:\n  print('ready', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: sys.exit(5)"
+    with subprocess.Popen([warm.python(), "-c", wait], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.wait(30) == code
+
+
+def test_a_kill_takes_the_program_along(tmp_path: Path) -> None:
+    wait = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    with subprocess.Popen([warm.python(), "-c", wait], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.kill()
+        assert process.stdout.read() == "", "its end of the pipe is closed once it is gone"
+    assert not Path(f"/proc/{child}").exists()
