@@ -22,6 +22,15 @@ def test_the_install_is_locked_and_without_development_tools() -> None:
     assert [("--extra gpu" in sync) for sync in syncs] == [False, True]
 
 
+def test_bytecode_is_compiled_where_something_is_installed_and_for_our_own_code() -> None:
+    """Tasks may write none: PYTHONDONTWRITEBYTECODE is set and the files are not theirs."""
+    installing = [name for name in re.findall(r" AS (\S+)", CODE) if "uv sync" in stage(name)]
+    assert installing == ["build", "build-gpu"]
+    assert "UV_COMPILE_BYTECODE=1" in stage("build")
+    assert stage("build-gpu").startswith("build AS"), "inherits its environment"
+    assert "python -m compileall" in stage("base")
+
+
 def test_the_default_target_is_the_cpus_and_brings_no_entrypoint() -> None:
     assert CODE.split("FROM ")[-1].strip() == "cpu-base AS cpu"
     assert "ENTRYPOINT" not in CODE.replace(stage("beam"), "")

@@ -1,0 +1,101 @@
+"""What a process start costs, in CPU-seconds, beside the import of the frameworks that it cannot do without.
+
+    python benchmarks/startup.py [--serving-dir DIR] [--rounds 3] [--hot 25]
+
+DIR is a serving directory with a pushed `char_rnn`, for the rows that need one. Every figure is the lowest of the
+rounds, each in a process of its own; the ratio is to the peer in the same block. The hot list is where `import
+pipeline.create` spends its time, by package, from `python -X importtime`.
+"""
+
+import argparse
+import collections
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import machine  # noqa: E402
+
+PIPELINE = {
+    "import tfx.components (peer)": ["-c", "import tfx.components"],
+    "import pipeline.create": ["-c", "import pipeline.create"],
+}
+MODEL = {
+    "import tensorflow (peer)": ["-c", "import tensorflow"],
+    "import without Keras": [
+        "-c",
+        "from components.lean_imports import tensorflow_without_keras as load; load()",
+    ],
+    "serving generate, 200 characters": ["-m", "serving", "generate", "The ", "--chars", "200"],
+}
+COMMANDS = {
+    "python -c pass (peer)": ["-c", "pass"],
+    "serving --help": ["-m", "serving", "--help"],
+    "serving versions": ["-m", "serving", "versions"],
+    "serving promote, refused": ["-m", "serving", "promote", "--version", "999"],
+    "local_runner.py --help": ["local_runner.py", "--help"],
+    "local_runner.py, refused": ["local_runner.py", "--preset", "nope"],
+    "kubeflow --help": ["-m", "kubeflow", "--help"],
+}
+WITH_MODEL = ("generate", "versions", "promote")
+
+
+def cpu_seconds(arguments: list[str], rounds: int) -> float:
+    """Lowest user plus system time of some runs of this interpreter."""
+    lowest = float("inf")
+    for _ in range(rounds):
+        before = os.times()
+        subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, check=False)
+        after = os.times()
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        lowest = min(lowest, spent)
+    return lowest
+
+
+def block(rows: dict[str, list[str]], serving_dir: str | None, rounds: int) -> list[str]:
+    """A line for each command; the first one is the peer."""
+    lines, peer = [], 0.0
+    for name, arguments in rows.items():
+        if any(word in arguments for word in WITH_MODEL):
+            if serving_dir is None:
+                lines.append(f"{name:36}  left out: no --serving-dir")
+                continue
+            arguments = [*arguments, "--serving-dir", serving_dir]
+        seconds = cpu_seconds(arguments, rounds)
+        peer = peer or seconds
+        lines.append(f"{name:36}  {seconds:6.2f}  {seconds / peer:5.2f} times")
+    return lines
+
+
+def hot(report: str, most: int) -> list[str]:
+    """The packages of an import-time report whose own modules take longest, in seconds."""
+    own: collections.Counter[str] = collections.Counter()
+    for microseconds, name in re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", report, re.MULTILINE):
+        own[name.partition(".")[0]] += int(microseconds)
+    return [f"{package:36}  {seconds / 1e6:6.2f}" for package, seconds in own.most_common(most)]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--serving-dir", metavar="DIR")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--hot", type=int, default=25, help="rows of the hot list")
+    options = parser.parse_args()
+    serving_dir = options.serving_dir and os.path.abspath(options.serving_dir)
+    print(machine.line(machine.describe(None)))
+    for rows in (PIPELINE, MODEL, COMMANDS):
+        print("\nCPU-seconds")
+        for line in block(rows, serving_dir, options.rounds):
+            print(line, flush=True)
+    traced = [sys.executable, "-X", "importtime", "-c", "import pipeline.create"]
+    print("\nimport pipeline.create, seconds by package")
+    print("\n".join(hot(subprocess.run(traced, cwd=ROOT, capture_output=True, text=True).stderr, options.hot)))
+
+
+if __name__ == "__main__":
+    main()
