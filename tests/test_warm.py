@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from tests import warm
 pytestmark = pytest.mark.integration
 TELL = """
 import json, os, sys
-print(json.dumps([sys.argv, sys.path[:2], os.getcwd(), os.environ.get("TOLD"), sys.stdin.read(), os.umask(0)]))
+import tempfile
+environment = [os.getcwd(), os.environ.get("TOLD"), os.umask(0), tempfile.gettempdir()]
+print(json.dumps([sys.argv, sys.path[:2], environment, sys.stdin.read()]))
 """
 OURS = "components", "kubeflow", "pipeline", "serving", "tests", "trainer", "transform"
 
@@ -27,7 +30,7 @@ def run(python: str, *arguments: str, **how: object) -> "subprocess.CompletedPro
 def test_arguments_paths_environment_directory_and_input_are_those_of_a_fresh_start(kind: str, tmp_path: Path) -> None:
     (tmp_path / "tell.py").write_text(TELL)
     start = {"script": ["tell.py"], "module": ["-m", "tell"], "code": ["-c", TELL]}[kind]
-    environment = {**os.environ, "TOLD": "an \udcff byte", "PYTHONPATH": "elsewhere"}
+    environment = {**os.environ, "TOLD": "an \udcff byte", "PYTHONPATH": "elsewhere", "TMPDIR": str(tmp_path)}
     told = []
     for python in (sys.executable, warm.python()):
         done = run(python, *start, "one", "two words", cwd=tmp_path, env=environment, input="given", umask=0o27)
@@ -87,4 +90,8 @@ def test_a_kill_takes_the_program_along(tmp_path: Path) -> None:
         child = int(process.stdout.readline())
         process.kill()
         assert process.stdout.read() == "", "its end of the pipe is closed once it is gone"
+    # The pipe closes a little before the process is gone.
+    end = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < end:
+        time.sleep(0.01)
     assert not Path(f"/proc/{child}").exists()

@@ -21,6 +21,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import types
 from typing import Any
 
@@ -113,6 +114,7 @@ def become(request: dict[str, Any], executable: str) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.executable = executable
+    tempfile.tempdir = None  # the frameworks asked for it while they were imported; TMPDIR may be another one now
     sys.path[:0] = map(os.path.abspath, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
     logging.root.handlers.clear()  # what the frameworks set up while they were imported: the program comes first
     logging.root.setLevel(logging.WARNING)
