@@ -91,6 +91,7 @@ INFRA = Code(
     (
         "components/infra_check.py",
         "components/infra_probe.py",
+        "components/lean_imports.py",
         "components/model_server.py",
         "serving/signatures.py",
         "serving/warmup.py",

@@ -34,14 +34,23 @@ def test_a_failed_import_leaves_nothing_hidden() -> None:
 
 
 @pytest.mark.integration
-def test_tensorflow_comes_without_keras_and_keras_may_follow() -> None:
-    code = """
+@pytest.mark.parametrize(
+    "use",
+    [
+        "tf.keras.layers.Dense(3)",
+        "__import__('tensorflow.keras').keras.layers.Dense(3)",
+        "__import__('tensorflow.keras.layers', fromlist=['Dense']).Dense(3)",
+        "__import__('keras').layers.Dense(3)",
+    ],
+)
+def test_tensorflow_comes_without_keras_and_keras_may_follow(use: str) -> None:
+    code = f"""
 import sys
 from components.lean_imports import tensorflow_without_keras
 tensorflow_without_keras()
 import tensorflow as tf
 print([name for name in ("keras", "tf_keras", "IPython", "sklearn", "matplotlib") if name in sys.modules])
-print(tf.keras.layers.Dense(3)(tf.ones((2, 1))).shape)
+print(({use})(tf.ones((2, 1))).shape)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["[]", "(2, 3)"], done.stderr
