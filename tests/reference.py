@@ -1,0 +1,160 @@
+"""The recurrent layers by their equations, in float64 with the roundings of `tests.numeric` there and back.
+
+Differentiated by TensorFlow, and compared with stock Keras layers in tests/test_reference.py. The equations are those
+which the layers publish; only where two ways to write one round differently it is the engine's way.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tests import numeric
+
+EPSILON = 1e-6  # of layer normalization
+
+
+class Noise(numeric.Noise):
+    """Roundings on float64 tensors, and on the gradients that come back through them."""
+
+    def given(self, x: Any) -> tf.Tensor:
+        """What is given, for each run."""
+        return tf.constant(self.runs(x))
+
+    def __call__(self, x: tf.Tensor, units: float = 1.0) -> tf.Tensor:
+        rounded = super().__call__
+
+        @tf.custom_gradient
+        def run(x: tf.Tensor) -> Any:
+            return rounded(x, units), rounded
+
+        return run(x)
+
+    def tanh(self, x: tf.Tensor) -> tf.Tensor:
+        """Its gradient is made of its result, as it was rounded."""
+        rounded = super().__call__
+
+        @tf.custom_gradient
+        def run(x: tf.Tensor) -> Any:
+            y = rounded(tf.tanh(x), numeric.FUNCTION)
+            return y, lambda d: rounded(d * rounded(1.0 - y * y), 2.0)
+
+        return run(x)
+
+    def sigmoid(self, x: tf.Tensor) -> tf.Tensor:
+        """By way of the hyperbolic tangent, so that what is near zero is rounded as a half is."""
+        return self(0.5 * self.tanh(0.5 * x) + 0.5)
+
+    def product(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        """A product whose factors and gradient are rounded to its type, too."""
+        product, cast = super().product, self.products / self.unit
+        rounded = super().__call__
+
+        @tf.custom_gradient
+        def run(a: tf.Tensor, b: tf.Tensor) -> Any:
+            a, b = rounded(a, cast), rounded(b, cast)
+
+            def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                d = rounded(d, cast)
+                return product(d, tf.linalg.matrix_transpose(b)), product(tf.linalg.matrix_transpose(a), d)
+
+            return product(a, b), gradient
+
+        return run(a, b)
+
+    def mean(self, x: tf.Tensor) -> tf.Tensor:
+        """Over the last axis, spread over it again; both ways that is a sum."""
+        rounded, n = super().__call__, x.shape[-1]
+
+        def of(x: tf.Tensor) -> tf.Tensor:
+            mean = tf.reduce_mean(x, -1, keepdims=True)
+            rounding = n**0.5 * self.unit * tf.reduce_mean(abs(x), -1, keepdims=True)
+            return tf.repeat(rounded(mean + rounding * self.signs(mean.shape)), n, -1)
+
+        @tf.custom_gradient
+        def run(x: tf.Tensor) -> Any:
+            return of(x), of
+
+        return run(x)
+
+    def shared(self, x: tf.Tensor, counts: Sequence[int], terms: int) -> tf.Tensor:
+        """Repeated along new axes after that of the runs; its gradient adds up so many terms in the type of products."""
+        axes = list(range(1, 1 + len(counts)))
+
+        @tf.custom_gradient
+        def run(x: tf.Tensor) -> Any:
+            def gradient(d: tf.Tensor) -> tf.Tensor:
+                size = float(terms) ** 0.5 * self.products * tf.reduce_sum(abs(d), axes)
+                return tf.reduce_sum(d, axes) + size * self.signs(size.shape)
+
+            shape = [x.shape[0], *counts, *x.shape[1:]]
+            return tf.broadcast_to(tf.reshape(x, [x.shape[0], *[1] * len(counts), *x.shape[1:]]), shape), gradient
+
+        return run(x)
+
+
+def layer(
+    noise: Noise,
+    cell: str,
+    x: tf.Tensor,
+    states: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor],
+    mask: Any = None,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Outputs and last states, all of them with the axis of the runs before those that `trainer.recurrent` has."""
+    time, batch = x.shape[1:3]
+    # A weight's own rounding to the type of products is the same in every step.
+    once = [noise(kernel, noise.products / noise.unit) for kernel in weights[:2]]
+    kernel, recurrent_kernel = (noise.shared(one, [time], time * batch) for one in once)
+    bias = noise.shared(weights[2], [time, batch], time * batch)
+    projected, outputs = noise.product(x, kernel), []
+    for t in range(time):
+        former = states[0] if mask is None else noise(states[0] * mask)
+        recurrent = noise.product(former, recurrent_kernel[:, t])
+        states = [noise(state) for state in STEPS[cell](noise, projected[:, t], recurrent, states, bias[:, t])]
+        outputs.append(states[0])
+    return tf.stack(outputs, 1), list(states)
+
+
+def _rnn(noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor) -> Any:
+    return [noise.tanh(noise(noise(x + bias) + recurrent))]
+
+
+def _gru(noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor) -> Any:
+    x, recurrent = (noise(value + bias[..., which, :]) for which, value in enumerate((x, recurrent)))
+    (x_u, x_r, x_c), (r_u, r_r, r_c) = tf.split(x, 3, -1), tf.split(recurrent, 3, -1)
+    update, reset = noise.sigmoid(noise(x_u + r_u)), noise.sigmoid(noise(x_r + r_r))
+    candidate = noise.tanh(noise(x_c + noise(reset * r_c)))
+    return [candidate + noise(update * noise(states[0] - candidate))]
+
+
+def _lstm(noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor) -> Any:
+    entry, forget, candidate, output = tf.split(noise(noise(x + bias) + recurrent), 4, -1)
+    c = noise(_new_cell(noise, entry, forget, candidate, states[1]))
+    return [noise.sigmoid(output) * noise.tanh(c), c]
+
+
+def _layer_norm_lstm(
+    noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor
+) -> Any:
+    def norm(value: tf.Tensor, which: int) -> tf.Tensor:
+        centred = noise(value - noise.mean(value))
+        deviation = noise(tf.math.rsqrt(noise(noise.mean(noise(centred * centred)) + EPSILON)), numeric.FUNCTION)
+        return noise(noise(noise(centred * deviation) * bias[..., 0, which, :]) + bias[..., 1, which, :])
+
+    total = tf.split(noise(x + recurrent), 4, -1)
+    entry, forget, candidate, output = (norm(value, which) for which, value in enumerate(total))
+    c = norm(_new_cell(noise, entry, forget, candidate, states[1]), 4)
+    return [noise.sigmoid(output) * noise.tanh(c), c]
+
+
+def _new_cell(noise: Noise, entry: tf.Tensor, forget: tf.Tensor, candidate: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
+    return noise(noise(noise.sigmoid(forget) * c) + noise(noise.sigmoid(entry) * noise.tanh(candidate)))
+
+
+STEPS: dict[str, Callable[..., Any]] = {
+    "rnn": _rnn,
+    "gru": _gru,
+    "lstm": _lstm,
+    "layer_norm_lstm": _layer_norm_lstm,
+}
