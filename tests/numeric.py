@@ -74,12 +74,11 @@ def close(actual: Any, runs: Any, what: str = "result") -> None:
     found = np.asarray(actual, np.float64)
     assert found.shape == exact.shape, f"{what}: {found.shape} instead of {exact.shape}"
     error = np.abs(found - exact)
-    wrong = ~(error <= allowed)
+    wrong = ~(error <= allowed)  # what is not a number, too
     if not wrong.any():
         return
-    at = np.unravel_index(
-        np.argmax(np.where(wrong, np.where(np.isnan(error), np.inf, error - allowed), -1)), wrong.shape
-    )
+    excess = np.where(np.isnan(error), np.inf, error - allowed)
+    at = np.unravel_index(np.argmax(excess), excess.shape)
     raise AssertionError(
         f"{what}: {wrong.sum()} of {wrong.size} differ; the worst at {tuple(map(int, at))}: {found[at]:.9g} instead of "
         f"{exact[at]:.9g}, a difference of {error[at]:.2g} where rounding explains {allowed[at]:.2g}"

@@ -78,7 +78,7 @@ class Noise(numeric.Noise):
         return run(x)
 
     def shared(self, x: tf.Tensor, counts: Sequence[int], terms: int) -> tf.Tensor:
-        """Repeated along new axes after that of the runs; its gradient adds up so many terms in the type of products."""
+        """Repeated along new axes after that of the runs; its gradient adds up `terms` in the type of products."""
         axes = list(range(1, 1 + len(counts)))
 
         @tf.custom_gradient
