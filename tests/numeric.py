@@ -30,8 +30,8 @@ class Noise:
     """Puts roundings on arrays whose first axis counts runs: the first of them exact, `SAMPLES` others rounded.
 
     Attributes:
-      unit: roundoff of all operations but products.
-      products: that of matrix products, their factors and what they add up.
+      unit: roundoff of all operations, among them what a product adds up.
+      products: that of the type in which factors and results of matrix products are stored.
     """
 
     def __init__(self, unit: float = UNIT["float32"], products: float | None = None, seed: int = 0) -> None:
@@ -53,13 +53,9 @@ class Noise:
         return x * (1.0 + units * self.unit * self.signs(x.shape))
 
     def product(self, a: Any, b: Any) -> Any:
-        """`a @ b`, added up in any order; see `dot`."""
+        """`a @ b`, added up in any order: each of the additions rounds a partial sum, which is at most `|a| @ |b|`."""
         exact = a @ b
-        return exact + self.dot(a, b) * self.signs(exact.shape)
-
-    def dot(self, a: Any, b: Any) -> Any:
-        """The deviation of `a @ b`: each of the additions rounds a partial sum, which is at most `|a| @ |b|`."""
-        return float(a.shape[-1]) ** 0.5 * self.products * (abs(a) @ abs(b))
+        return exact + float(a.shape[-1]) ** 0.5 * self.unit * (abs(a) @ abs(b)) * self.signs(exact.shape)
 
 
 def bound(runs: Any) -> Array:

@@ -45,22 +45,22 @@ class Noise(numeric.Noise):
         """By way of the hyperbolic tangent, so that what is near zero is rounded as a half is."""
         return self(0.5 * self.tanh(0.5 * x) + 0.5)
 
+    def stored(self, x: tf.Tensor) -> tf.Tensor:
+        """Rounded to the type of products, there and back."""
+        return self(x, self.products / self.unit)
+
     def product(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        """A product whose factors and gradient are rounded to its type, too."""
-        product, cast = super().product, self.products / self.unit
-        rounded = super().__call__
+        """Of a factor that is stored for it and a kernel that was, to a result that is stored."""
+        product = super().product
 
         @tf.custom_gradient
         def run(a: tf.Tensor, b: tf.Tensor) -> Any:
-            a, b = rounded(a, cast), rounded(b, cast)
-
             def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                d = rounded(d, cast)
                 return product(d, tf.linalg.matrix_transpose(b)), product(tf.linalg.matrix_transpose(a), d)
 
             return product(a, b), gradient
 
-        return run(a, b)
+        return self.stored(run(self.stored(a), b))
 
     def mean(self, x: tf.Tensor) -> tf.Tensor:
         """Over the last axis, spread over it again; both ways that is a sum."""
@@ -78,13 +78,13 @@ class Noise(numeric.Noise):
         return run(x)
 
     def shared(self, x: tf.Tensor, counts: Sequence[int], terms: int) -> tf.Tensor:
-        """Repeated along new axes after that of the runs; its gradient adds up `terms` in the type of products."""
+        """Repeated along new axes after that of the runs; its gradient adds up `terms`."""
         axes = list(range(1, 1 + len(counts)))
 
         @tf.custom_gradient
         def run(x: tf.Tensor) -> Any:
             def gradient(d: tf.Tensor) -> tf.Tensor:
-                size = float(terms) ** 0.5 * self.products * tf.reduce_sum(abs(d), axes)
+                size = float(terms) ** 0.5 * self.unit * tf.reduce_sum(abs(d), axes)
                 return tf.reduce_sum(d, axes) + size * self.signs(size.shape)
 
             shape = [x.shape[0], *counts, *x.shape[1:]]
@@ -104,9 +104,8 @@ def layer(
     """Outputs and last states, all of them with the axis of the runs before those that `trainer.recurrent` has."""
     time, batch = x.shape[1:3]
     # A weight's own rounding to the type of products is the same in every step.
-    once = [noise(kernel, noise.products / noise.unit) for kernel in weights[:2]]
-    kernel, recurrent_kernel = (noise.shared(one, [time], time * batch) for one in once)
-    bias = noise.shared(weights[2], [time, batch], time * batch)
+    kernel, recurrent_kernel = (noise.shared(noise.stored(kernel), [time], time * batch) for kernel in weights[:2])
+    bias = noise.shared(noise.stored(weights[2]), [time, batch], time * batch)
     projected, outputs = noise.product(x, kernel), []
     for t in range(time):
         former = states[0] if mask is None else noise(states[0] * mask)

@@ -25,13 +25,6 @@ def test_a_sum_in_any_order_lies_within_the_bound_and_the_bound_is_that_of_higha
     np.testing.assert_allclose(numeric.bound(runs), stated, rtol=1e-5)
 
 
-def test_products_may_be_of_another_type_than_the_rest() -> None:
-    noise = Noise(products=numeric.UNIT["bfloat16"])
-    one = noise.runs([[1.0]])
-    assert numeric.bound(noise.product(one, one)) == pytest.approx(numeric.DEVIATIONS / 256)
-    assert numeric.bound(noise(one, 3.0)) == pytest.approx(numeric.DEVIATIONS * 3 / 2**24)
-
-
 @pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4])
 def test_the_bound_grows_with_the_condition(spread: float) -> None:
     """To normalize what is nearly constant is to magnify its roundings by the ratio of its size to its deviation."""
