@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import warm
+from tests import skipped, tiers, warm
 
 # Before TensorFlow is imported: what tests compare was measured on CPUs. CUDA_VISIBLE_DEVICES=0 tries a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for plugin in (tiers, skipped):
+        config.pluginmanager.register(plugin)
     if not hasattr(config, "workerinput"):  # set in the workers of pytest-xdist
         warm.prepare()
 

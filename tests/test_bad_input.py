@@ -18,6 +18,8 @@ import pytest
 
 from tests.ended import files, former, run
 
+pytestmark = pytest.mark.integration
+
 TEXT = "To be, or not to be, that is the question.\n" * 100
 NOBODY = 65534
 # The superuser may read and write everything, so the program becomes somebody else once it is loaded.

@@ -2,6 +2,8 @@ import pytest
 
 from benchmarks import arithmetic
 
+pytestmark = pytest.mark.integration
+
 GRU = {"cell": "gru", "units": 5, "embedding": 3, "layers": 1}
 
 

@@ -8,6 +8,8 @@ from benchmarks.contenders import job
 from pipeline import overrides
 from trainer import fitting
 
+pytestmark = pytest.mark.integration
+
 SMALL = ["training.batch_size=3", "training.sequence_length=7", "training.steps=9"]
 
 

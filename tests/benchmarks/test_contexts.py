@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from benchmarks.contenders import contexts
 
 
+@pytest.mark.integration
 @given(st.integers(2, 60), st.integers(1, 5), st.integers(1, 4))
 def test_every_target_counts_once_and_has_the_context_it_is_promised(characters: int, half: int, parts: int) -> None:
     ids, size, stride = np.arange(characters), half * parts, half

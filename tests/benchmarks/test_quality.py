@@ -10,6 +10,8 @@ from benchmarks import machine, quality
 from benchmarks.workers import Worker
 from pipeline import overrides
 
+pytestmark = pytest.mark.integration
+
 
 def run(name: str, seed: int, cpu: float, **nats: float) -> dict[str, Any]:
     curve = [{"cpu": cpu / 2, "wall": 1.0, "loss": 3.0}, {"cpu": cpu, "wall": 2.0, "loss": 2.0}]

@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks import scaling
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

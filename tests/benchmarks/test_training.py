@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.training import KERAS_FLOAT32, OURS, OURS_FLOAT32, table
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

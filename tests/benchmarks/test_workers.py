@@ -9,6 +9,8 @@ from benchmarks import batches, corpus, machine
 from benchmarks.workers import Failed, Worker
 from pipeline import overrides
 
+pytestmark = pytest.mark.integration
+
 SMALL = ["model.units=8", "model.embedding=4", "training.batch_size=4", "training.sequence_length=10"]
 
 

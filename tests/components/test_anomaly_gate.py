@@ -11,6 +11,8 @@ from tfx.types import standard_artifacts
 from components.anomaly_gate import AnomalyGate, in_words
 from components.errors import UserError
 
+pytestmark = pytest.mark.integration
+
 SHORT = """
 anomaly_info {
   key: "length"

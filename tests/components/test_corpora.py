@@ -60,6 +60,7 @@ def write(base: Path, *files: str) -> Path:
     return base
 
 
+@pytest.mark.integration
 def test_import_is_light() -> None:
     heavy = "('tensorflow', 'apache_beam', 'tfx', 'requests')"
     code = f"import sys, components.staging; print([name for name in {heavy} if name in sys.modules])"

@@ -15,6 +15,8 @@ from components.corpora import Corpus, SourceFile
 from components.passages import cut
 from components.text import clean
 
+pytestmark = pytest.mark.integration
+
 RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 LENGTH, EVAL, TEST = 150, 0.2, 0.1
 TEXTS = {

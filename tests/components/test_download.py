@@ -70,6 +70,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "cache"
 
 
+@pytest.mark.integration
 def test_download_is_cached_and_reused_offline(server: Server, cache: Path) -> None:
     url = f"{server.url}/books/to%20be.txt?key=1"
     path = fetch(url, None, cache)
@@ -81,12 +82,14 @@ def test_download_is_cached_and_reused_offline(server: Server, cache: Path) -> N
     assert server.paths == ["/books/to%20be.txt?key=1"]
 
 
+@pytest.mark.integration
 def test_two_addresses_with_the_same_file_name_stay_apart(server: Server, cache: Path) -> None:
     server.answers = [(200, b"one", {}), (200, b"two", {})]
     found = [fetch(f"{server.url}/{folder}/a.txt", None, cache) for folder in "ab"]
     assert [path.read_bytes() for path in found] == [b"one", b"two"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("path", "name"),
     [("/a/b.txt/", "b.txt"), ("/x/..", "document.txt"), ("/a%2Fb.txt", "b.txt"), ("/" + "%E6%9B%B8" * 200, "書" * 200)],
@@ -99,6 +102,7 @@ def test_name_is_the_last_part_and_no_name_keeps_a_file_out_of_the_cache(
     assert (cached.read_bytes(), cached.parent) == (TEXT, cache)
 
 
+@pytest.mark.integration
 def test_missing_page_is_not_tried_again(server: Server, cache: Path) -> None:
     server.answers = [(404, b"", {})]
     with pytest.raises(UserError) as caught:
@@ -110,12 +114,14 @@ def test_missing_page_is_not_tried_again(server: Server, cache: Path) -> None:
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_server_error_is_tried_again(server: Server, cache: Path) -> None:
     server.answers = [(500, b"", {}), (503, b"", {}), (200, TEXT, {})]
     assert fetch(f"{server.url}/a.txt", None, cache).read_bytes() == TEXT
     assert len(server.paths) == 3
 
 
+@pytest.mark.integration
 def test_lasting_server_error(server: Server, cache: Path) -> None:
     server.answers = [(500, b"", {})]
     with pytest.raises(UserError, match="HTTP 500"):
@@ -124,6 +130,7 @@ def test_lasting_server_error(server: Server, cache: Path) -> None:
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_download_that_ends_early_is_tried_again(server: Server, cache: Path) -> None:
     short: Answer = (200, TEXT[:5], {"Content-Length": str(len(TEXT))})
     server.answers = [short, (200, TEXT, {})]
@@ -134,6 +141,7 @@ def test_download_that_ends_early_is_tried_again(server: Server, cache: Path) ->
     assert [path.name.rpartition("-")[2] for path in cache.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.integration
 def test_unreachable(server: Server, cache: Path) -> None:
     server.close()
     with pytest.raises(Unreachable, match=r"cannot be downloaded: .*refused.*--corpus PATH.*/a\.txt$") as caught:
@@ -148,6 +156,7 @@ def test_malformed_address(cache: Path) -> None:
             fetch(url, None, cache)
 
 
+@pytest.mark.integration
 def test_wrong_checksum_leaves_nothing(server: Server, cache: Path) -> None:
     url = f"{server.url}/a.txt"
     with pytest.raises(UserError, match=f"than the {OTHER_DIGEST} expected.*Received: {DIGEST}$"):
@@ -160,6 +169,7 @@ def test_wrong_checksum_leaves_nothing(server: Server, cache: Path) -> None:
     assert len(server.paths) == 3
 
 
+@pytest.mark.integration
 def test_damaged_cache_is_downloaded_anew(server: Server, cache: Path) -> None:
     url = f"{server.url}/a.txt"
     fetch(url, DIGEST, cache).write_bytes(b"damaged")
@@ -167,12 +177,14 @@ def test_damaged_cache_is_downloaded_anew(server: Server, cache: Path) -> None:
     assert len(server.paths) == 2
 
 
+@pytest.mark.integration
 def test_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match=r"cannot be kept in the cache .*/file .*XDG_CACHE_HOME"):
         fetch(f"{server.url}/a.txt", None, tmp_path / "file")
 
 
+@pytest.mark.integration
 def test_cached_file_that_cannot_be_read_is_downloaded_anew(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,8 @@ from google.protobuf import text_format
 
 from components.evaluation import Figures, read_figures
 
+pytestmark = pytest.mark.integration
+
 FIGURES = {
     "perplexity": 4.5,
     "bits_per_character": 2.17,

@@ -19,6 +19,8 @@ from tfx.utils import path_utils
 from components.evaluation import Figures, read_figures
 from components.evaluator import Executor, eval_config
 
+pytestmark = pytest.mark.integration
+
 RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 # Every text's first character is no target.
 EASY, HARD = "e" * 301, "h" * 101

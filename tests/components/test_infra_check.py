@@ -15,6 +15,8 @@ from serving import signatures, warmup
 from serving.one_step import Defaults, OneStep, Weights
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:

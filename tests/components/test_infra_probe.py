@@ -18,6 +18,8 @@ from serving import signatures, warmup
 from serving.one_step import Defaults, OneStep, Weights
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 CHARACTERS = " etaé\nThnd."
 ALL = (*signatures.SERVING_SIGNATURES, signatures.EVAL_SIGNATURE)
 

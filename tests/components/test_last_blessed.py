@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from tfx.types import standard_artifacts
 
 from components import registry, versions
 from components.last_blessed import LastBlessed
+
+pytestmark = pytest.mark.integration
 
 
 def model_at(path: Path, content: str = "graph") -> str:

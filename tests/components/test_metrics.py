@@ -11,6 +11,8 @@ from tensorflow_model_analysis.metrics import metric_types
 
 from components import metrics
 
+pytestmark = pytest.mark.integration
+
 SUMS = {"nll_sum": 120.0, "num_chars": 80.0, "num_unknown": 4.0, "yardstick_nll_sum": 160.0}
 METRICS = {
     metrics.Perplexity: ("perplexity", math.exp(1.5)),

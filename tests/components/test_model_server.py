@@ -100,6 +100,7 @@ def test_without_tf_serving_there_is_nothing_to_say(tmp_path: Path, monkeypatch:
     assert model_server.check(str(tmp_path / "missing")) == ""
 
 
+@pytest.mark.integration
 def test_a_model_that_is_served_is_fit(server: Server) -> None:
     assert server.check("serves") == ""
     noted = server.noted()
@@ -113,10 +114,12 @@ def test_a_model_that_is_served_is_fit(server: Server) -> None:
     }
 
 
+@pytest.mark.integration
 def test_a_server_that_is_not_ready_at_once_is_waited_for(server: Server) -> None:
     assert server.check("starts slowly") == ""
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
     [
@@ -131,11 +134,13 @@ def test_a_server_that_fails_gives_the_reason(server: Server, behaviour: str, re
     assert server.check(behaviour).startswith(f"{model_server.BINARY} {reason}")
 
 
+@pytest.mark.integration
 def test_a_model_that_never_becomes_available_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_server, "_START_SECONDS", 1.5)
     assert "did not make the model available" in server.check("never")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("behaviour", ["serves", "short", "refuses"])
 def test_the_server_is_gone_afterwards_and_so_is_its_directory(server: Server, behaviour: str) -> None:
     server.check(behaviour)
@@ -146,6 +151,7 @@ def test_the_server_is_gone_afterwards_and_so_is_its_directory(server: Server, b
     assert server.model.exists()
 
 
+@pytest.mark.integration
 def test_a_proxy_for_the_internet_is_not_asked_for_this_machine(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def test_one_from_elsewhere_is_named_with_its_place(tmp_path: Path) -> None:
     assert str(caught.value).endswith(f"Received: {ROOT / 'pipeline'}")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("program", [["local_runner.py", "--corpus", "missing.txt"], ["kubeflow", "status"]])
 def test_both_runners_ask_before_they_begin(program: list[str], tmp_path: Path) -> None:
     """Another `pipeline` with modules of the same names is there already when the program starts."""

@@ -18,6 +18,8 @@ from components import pusher, registry, versions
 from components.evaluation import Figures
 from components.pusher import Destination, Pusher, push
 
+pytestmark = pytest.mark.integration
+
 
 def model_at(path: Path, content: str) -> str:
     path.mkdir(parents=True)

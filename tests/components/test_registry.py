@@ -11,6 +11,8 @@ from tensorflow.io import gfile
 from components import registry
 from components.registry import Entry
 
+pytestmark = pytest.mark.integration
+
 ENTRY = Entry(
     version=1,
     digest="digest 1",

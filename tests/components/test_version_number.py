@@ -29,6 +29,7 @@ def test_a_number_has_64_bits() -> None:
     assert not is_version_number("9" * 200)
 
 
+@pytest.mark.integration
 def test_nothing_is_imported_for_it() -> None:
     code = "import sys; import components.version_number; sys.exit('tensorflow' in sys.modules)"
     root = Path(__file__).resolve().parents[2]

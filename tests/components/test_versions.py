@@ -11,6 +11,8 @@ from tensorflow.io import gfile
 
 from components import versions
 
+pytestmark = pytest.mark.integration
+
 
 def model_at(path: Path, content: str = "graph") -> str:
     (path / "variables").mkdir(parents=True)

@@ -42,11 +42,13 @@ def vertex() -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(compiled("vertex", *VERTEX, "cluster.pods.Trainer.gpus=1")))
 
 
+@pytest.mark.integration
 def test_kubeflow_gets_two_documents_and_vertex_one(kfp: list[Any], vertex: list[Any]) -> None:
     assert len(kfp) == 2
     assert len(vertex) == 1
 
 
+@pytest.mark.integration
 def test_the_file_parses_strictly(kfp: list[Any], vertex: list[Any]) -> None:
     from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -60,6 +62,7 @@ def test_the_file_parses_strictly(kfp: list[Any], vertex: list[Any]) -> None:
         json_format.ParseDict(kfp[0] | {"unknown": 1}, pipeline_spec_pb2.PipelineSpec())
 
 
+@pytest.mark.integration
 def test_kfp_reads_the_file_as_its_client_does(kfp: list[Any], tmp_path: Path) -> None:
     from kfp.client.client import _extract_pipeline_yaml
 
@@ -69,6 +72,7 @@ def test_kfp_reads_the_file_as_its_client_does(kfp: list[Any], tmp_path: Path) -
     assert read["pipeline_spec"]["root"] == kfp[0]["root"]
 
 
+@pytest.mark.integration
 def test_the_platform_document_fits_the_definition_of_kubernetes_settings(kfp: list[Any]) -> None:
     from kfp.kubernetes import kubernetes_executor_config_pb2
 
@@ -83,6 +87,7 @@ def _knows(definition: Any, field: str) -> bool:
     return field in definition.DESCRIPTOR.fields_by_name
 
 
+@pytest.mark.integration
 def test_volumes_go_to_those_who_need_them_and_are_those_that_are_served(kfp: list[Any]) -> None:
     executors = kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = {
@@ -98,6 +103,7 @@ def test_volumes_go_to_those_who_need_them_and_are_those_that_are_served(kfp: li
     }
 
 
+@pytest.mark.integration
 def test_the_pusher_writes_where_the_servers_manifests_read(kfp: list[Any]) -> None:
     from serving.manifests import kubernetes
 
@@ -112,6 +118,7 @@ def test_the_pusher_writes_where_the_servers_manifests_read(kfp: list[Any]) -> N
     assert constant(kfp[0], "Pusher", "serving") == "/models/char_rnn"
 
 
+@pytest.mark.integration
 def test_node_selectors_and_tolerations_are_on_the_trainer_only(kfp: list[Any]) -> None:
     executors = kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors["Trainer_executor"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
@@ -120,6 +127,7 @@ def test_node_selectors_and_tolerations_are_on_the_trainer_only(kfp: list[Any]) 
     assert not any("nodeSelector" in of for name, of in executors.items() if name != "Trainer_executor")
 
 
+@pytest.mark.integration
 def test_resources_are_set_for_every_component_the_ingest_included(kfp: list[Any], vertex: list[Any]) -> None:
     for document, kind, count in ((kfp[0], "nvidia.com/gpu", "2"), (vertex[0], "NVIDIA_TESLA_T4", "1")):
         resources = {task: spec.container(document, task)["resources"] for task in spec.tasks(document)}
@@ -129,11 +137,13 @@ def test_resources_are_set_for_every_component_the_ingest_included(kfp: list[Any
         assert [task for task, wanted in resources.items() if "accelerator" in wanted] == ["Trainer"]
 
 
+@pytest.mark.integration
 def test_every_component_has_settings_of_its_pod(kfp: list[Any]) -> None:
     tuned = {"default", "Tuner"}  # the Tuner is off unless asked for
     assert spec.tasks(kfp[0]).keys() | tuned == Pods.model_fields.keys(), "add the component to pipeline.cluster.Pods"
 
 
+@pytest.mark.integration
 def test_whoever_is_told_of_a_volume_has_it(kfp: list[Any]) -> None:
     """A path without its volume is a directory of the pod, gone with it, and nobody would notice."""
     tuned = list(yaml.safe_load_all(compiled("kfp", "tuner.enabled=true")))
@@ -147,12 +157,14 @@ def test_whoever_is_told_of_a_volume_has_it(kfp: list[Any]) -> None:
                 assert f"{path}/" not in told or path in mounts, f"{name} {path}"
 
 
+@pytest.mark.integration
 def test_the_runs_training_values_reach_the_tuner_too() -> None:
     document = next(yaml.safe_load_all(compiled("kfp", "tuner.enabled=true")))
     given = spec.tasks(document)["Tuner"]["inputs"]["parameters"]["training_overrides"]
     assert given == {"componentInputParameter": "training"}
 
 
+@pytest.mark.integration
 def test_nothing_is_cached_and_there_is_no_driver_resolver_or_condition(kfp: list[Any], vertex: list[Any]) -> None:
     for document in (kfp[0], vertex[0]):
         spec.check(document)
@@ -161,6 +173,7 @@ def test_nothing_is_cached_and_there_is_no_driver_resolver_or_condition(kfp: lis
             assert "lifecycle" not in spec.container(document, name)
 
 
+@pytest.mark.integration
 def test_tfx_alone_would_cache_the_ingest_and_drop_its_resources(monkeypatch: pytest.MonkeyPatch) -> None:
     from kubeflow import compiler
 
@@ -170,6 +183,7 @@ def test_tfx_alone_would_cache_the_ingest_and_drop_its_resources(monkeypatch: py
     assert "lifecycle" in spec.container(raw, "CorpusExampleGen")
 
 
+@pytest.mark.integration
 def test_every_container_runs_our_entrypoint_for_its_back_end(kfp: list[Any], vertex: list[Any]) -> None:
     for document, backend in ((kfp[0], "kfp"), (vertex[0], "vertex")):
         for task in spec.tasks(document):
@@ -179,6 +193,7 @@ def test_every_container_runs_our_entrypoint_for_its_back_end(kfp: list[Any], ve
             assert "{{$}}" in container["args"]
 
 
+@pytest.mark.integration
 def test_corpus_and_training_are_parameters_of_the_run_and_thresholds_are_not(kfp: list[Any]) -> None:
     parameters = kfp[0]["root"]["inputDefinitions"]["parameters"]
     assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
@@ -199,6 +214,7 @@ def constant(document: dict[str, Any], task: str, parameter: str) -> str:
     return str(spec.tasks(document)[task]["inputs"]["parameters"][parameter]["runtimeValue"]["constant"])
 
 
+@pytest.mark.integration
 def test_the_same_configuration_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     """Another process, another order of hashes, another directory, another time."""
     file = tmp_path / "pipeline.yaml"
@@ -260,6 +276,7 @@ def test_what_a_back_end_cannot_do_is_said_before_compiling(backend: str, settin
         compiled(backend, *settings)
 
 
+@pytest.mark.integration
 def test_beam_elsewhere_is_compiled_in_when_it_can_see_the_artifacts() -> None:
     runner = 'beam_args=["--runner=DataflowRunner", "--project=p"]'
     document = next(yaml.safe_load_all(compiled("kfp", *VERTEX, runner)))

@@ -19,11 +19,13 @@ def headers(state: Any, *options: str) -> dict[str, str]:
     return sent
 
 
+@pytest.mark.integration
 def test_without_any_option_nothing_is_sent(state: Any) -> None:
     sent = {name.lower() for name in headers(state)}
     assert not sent & {"authorization", "cookie"}
 
 
+@pytest.mark.integration
 def test_a_token_comes_from_the_environment_or_a_file(
     state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,6 +36,7 @@ def test_a_token_comes_from_the_environment_or_a_file(
     assert headers(state, "--token-file", str(file))["authorization"] == "Bearer from-file"
 
 
+@pytest.mark.integration
 def test_cookies_come_from_the_environment_or_a_file(
     state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,18 +47,21 @@ def test_cookies_come_from_the_environment_or_a_file(
     assert headers(state, "--cookies-file", str(file))["Cookie"] == "authservice_session=b"
 
 
+@pytest.mark.integration
 def test_the_token_of_a_pods_service_account_is_read_for_every_request(state: Any, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("projected")
     assert headers(state, "--service-account-token", str(file))["authorization"] == "Bearer projected"
 
 
+@pytest.mark.integration
 def test_a_namespace_reaches_the_requests(state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_NAMESPACE", "team-a")
     headers(state)
     assert state.queries[-1]["namespace"] == "team-a"
 
 
+@pytest.mark.integration
 def test_the_namespace_that_kfp_knows_is_where_things_are_made_too(
     state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +77,7 @@ def test_the_namespace_that_kfp_knows_is_where_things_are_made_too(
     assert state.bodies[-1]["namespace"] == "team-b"
 
 
+@pytest.mark.integration
 def test_where_kubeflow_pipelines_is_installed_is_no_users_namespace(state: Any) -> None:
     """A server for a single user refuses requests with one."""
     where = connection.Connection(host=state.address, kfp_namespace="elsewhere")
@@ -137,6 +144,7 @@ def test_a_file_that_is_not_there_is_explained(options: list[str], monkeypatch: 
         connection.connect(connection.from_options(parser.parse_args(["--host", "http://127.0.0.1:9", *options])))
 
 
+@pytest.mark.integration
 def test_a_server_without_the_right_certificate_is_explained(state: Any) -> None:
     where = connection.Connection(host=state.address.replace("http:", "https:"))
     with pytest.raises(UserError, match="cannot be reached.*--ca-cert.*SSLError"):

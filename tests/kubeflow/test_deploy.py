@@ -8,6 +8,8 @@ import pytest
 from components.errors import UserError
 from kubeflow import connection, deploy, server
 
+pytestmark = pytest.mark.integration
+
 PIPELINE = """
 pipelineInfo: {name: char-rnn}
 schemaVersion: 2.1.0

@@ -35,6 +35,7 @@ def test_what_it_does_not_know_goes_to_beam() -> None:
     assert rest == ["--runner=x", "--project", "p"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("task", "diverted"),
     [(None, False), ({"type": "worker", "index": 0}, False), ({"type": "worker", "index": 1}, True)],

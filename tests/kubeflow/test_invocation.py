@@ -156,6 +156,7 @@ def test_a_worker_that_is_not_the_chief_writes_to_places_of_its_own(tmp_path: Pa
     assert changed["outputs"]["outputFile"].startswith(str(tmp_path))
 
 
+@pytest.mark.integration
 def test_tfx_itself_fails_on_what_is_mended_here() -> None:
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2

@@ -19,6 +19,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "_compiled", lambda *_: PIPELINE)
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("compiled")
 def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
     host = ["--host", state.address]
@@ -80,6 +81,7 @@ def test_a_file_that_cannot_be_written_is_explained(
     assert [path.name for path in tmp_path.iterdir()] == ["folder.yaml"], "nothing half-written stays"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("command", ["['status']", "['deploy', '--image', 'i:1', '--cron', '0 0 3 * * *']"])
 def test_without_the_extra_every_command_says_what_to_install(command: str) -> None:
     code = "import sys; sys.modules.update({'kfp': None, 'kfp_server_api': None})\n"
@@ -90,6 +92,7 @@ def test_without_the_extra_every_command_says_what_to_install(command: str) -> N
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.integration
 def test_a_failing_server_is_one_paragraph(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for status in (401, 500, "page"):
         state.failures = [[99, "", status]]
@@ -99,6 +102,7 @@ def test_a_failing_server_is_one_paragraph(state: Any, capsys: pytest.CaptureFix
         assert said.count("\n") == 1
 
 
+@pytest.mark.integration
 def test_help_and_mistakes_answer_without_the_frameworks() -> None:
     code = "import sys; from kubeflow.__main__ import main; code = main(['deploy', '--image', 'i', '--cron', '* *'])\n"
     code += "assert code == 2; loaded = {'tensorflow', 'tfx', 'kfp'} & sys.modules.keys(); assert not loaded, loaded"
@@ -106,6 +110,7 @@ def test_help_and_mistakes_answer_without_the_frameworks() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.integration
 def test_our_packages_win_over_those_of_the_index(tmp_path: Path) -> None:
     """An environment in which the index's `kubeflow` and `tests` are installed, as the image would have it."""
     site = tmp_path / "site-packages"

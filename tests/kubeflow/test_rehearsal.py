@@ -13,6 +13,8 @@ from components.errors import UserError
 from kubeflow import rehearsal
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Place
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:

@@ -8,6 +8,8 @@ import pytest
 from components.errors import UserError
 from kubeflow.staging import stage
 
+pytestmark = pytest.mark.integration
+
 CUTTING = {"passage_length": 500.0, "eval_fraction": 0.1, "test_fraction": 0.0}
 
 

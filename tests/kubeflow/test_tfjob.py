@@ -10,6 +10,8 @@ from kubeflow import tfjob
 from kubeflow.compiler import compile_pipeline
 from pipeline import overrides
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def text() -> str:

@@ -19,6 +19,8 @@ from components.errors import UserError
 from kubeflow.deploy import Package
 from kubeflow.vertex import Vertex
 
+pytestmark = pytest.mark.integration
+
 PARENT = "projects/p/locations/us-central1"
 PIPELINE = """
 pipelineInfo: {name: char-rnn}

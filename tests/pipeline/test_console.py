@@ -139,6 +139,7 @@ def taken_over(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.integration
 def test_after_taking_over_everything_but_the_screen_goes_to_the_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("of an earlier run\n")
@@ -150,6 +151,7 @@ def test_after_taking_over_everything_but_the_screen_goes_to_the_log(tmp_path: P
     assert sorted(lines[1:]) == sorted(NOISE)
 
 
+@pytest.mark.integration
 def test_without_a_log_everything_stays_on_the_terminal() -> None:
     done = taken_over()
     assert sorted(done.stdout.splitlines()) == sorted(

@@ -9,6 +9,8 @@ import tensorflow as tf
 from pipeline import learning_curve
 from pipeline.learning_curve import Curves
 
+pytestmark = pytest.mark.integration
+
 
 def write(directory: Path, tag: str, points: list[tuple[int, float]]) -> None:
     with tf.summary.create_file_writer(str(directory)).as_default():

@@ -60,6 +60,7 @@ def test_a_run_that_fails_lets_go_of_the_root(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.integration
 def test_the_lock_of_a_killed_run_does_not_block_the_next(tmp_path: Path) -> None:
     places = places_at(tmp_path)
     read, write = os.pipe()
@@ -157,6 +158,7 @@ def test_beam_gets_the_local_runner_unless_another_is_named(given: tuple[str, ..
     assert local.beam_args(Config(beam_args=given)) == expected
 
 
+@pytest.mark.integration
 def test_the_local_runner_keeps_tfx_from_packing_its_own_source() -> None:
     """Which takes seconds for every component and leaves a copy of TFX behind in the temporary folder."""
     from tfx.utils import dependency_utils

@@ -19,6 +19,8 @@ from pipeline.launch import Outcome
 from pipeline.places import Places
 from pipeline.report import Report
 
+pytestmark = pytest.mark.integration
+
 FIGURES = Figures(
     perplexity=4.5,
     bits_per_character=2.17,

@@ -32,6 +32,7 @@ def test_the_binary_comes_first(program: Program) -> None:
     assert calls(docker) == []
 
 
+@pytest.mark.integration
 def test_docker_comes_second(program: Program) -> None:
     docker = program("docker")
     chosen = backends.choose("auto", SETTINGS, "/serving")
@@ -49,6 +50,7 @@ def test_docker_comes_second(program: Program) -> None:
     assert chosen.kill == ("docker", "rm", "--force", name)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("state", "reason"),
     [("down", "no Docker daemon answers"), ("no image", "cannot fetch it"), ("", "no docker on PATH")],
@@ -69,6 +71,7 @@ def test_the_embedded_server_is_there_when_nothing_else_is(
         backends.choose("docker", SETTINGS, "/serving")
 
 
+@pytest.mark.integration
 def test_a_daemon_that_hangs_is_not_waited_for(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     program("docker")
     monkeypatch.setenv("FAKE_DOCKER", "hangs")
@@ -90,6 +93,7 @@ def test_tf_serving_joins_requests_only_if_asked_for(program: Program) -> None:
     assert "--enable_batching=true" not in backends.choose("auto", SETTINGS, "/serving").command
 
 
+@pytest.mark.integration
 def test_other_files_may_lie_elsewhere(program: Program) -> None:
     program("docker")
     command = backends.choose("docker", SETTINGS, "/serving", "/fixed").command

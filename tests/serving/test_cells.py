@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from serving import cells
 
+pytestmark = pytest.mark.integration
+
 
 def test_sigmoid_is_the_logistic_function() -> None:
     x = tf.linspace(-20.0, 20.0, 401)

@@ -33,6 +33,7 @@ def client(served: Any) -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.integration
 def test_a_program_with_the_client_needs_no_tensorflow() -> None:
     code = (
         "import sys, serving.client, serving.client_async;"
@@ -41,6 +42,7 @@ def test_a_program_with_the_client_needs_no_tensorflow() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.integration
 def test_a_request_is_a_row_of_the_generate_signature(script: Any, connect: Connect) -> None:
     script.then(200, {"predictions": ["one", "two"]})
     texts = connect(script.url, "my model", label="a/b").generate(
@@ -56,12 +58,14 @@ def test_a_request_is_a_row_of_the_generate_signature(script: Any, connect: Conn
     assert script.asked == [("POST", path, {"signature_name": "generate", "instances": rows})]
 
 
+@pytest.mark.integration
 def test_the_path_of_a_proxy_is_kept(script: Any) -> None:
     script.then(200, {"predictions": ["x"]})
     Client(f"{script.url}/inner/", "m", version=4).generate("A")
     assert script.asked[0][1] == "/inner/v1/models/m/versions/4:predict"
 
 
+@pytest.mark.integration
 def test_a_server_that_loads_or_hangs_up_is_asked_again_with_the_same_seed(script: Any, connect: Connect) -> None:
     script.then(503, {"error": "loading"}).then_reset().then(502, b"<html><body>Bad Gateway</body></html>")
     script.then(200, {"predictions": ["text"]})
@@ -72,6 +76,7 @@ def test_a_server_that_loads_or_hangs_up_is_asked_again_with_the_same_seed(scrip
     assert script.asked[0][2]["instances"][0]["seed"] == text.seed
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("reply", "kind", "words"),
     [
@@ -105,6 +110,7 @@ def test_an_error_carries_what_the_server_said(
     assert len(script.asked) == 1
 
 
+@pytest.mark.integration
 def test_an_answer_that_is_garbled_on_its_way(script: Any, connect: Connect) -> None:
     script.then(200, b"garbled", headers={"Content-Encoding": "gzip"})
     with pytest.raises(BadAnswer, match="cannot be decoded"):
@@ -112,6 +118,7 @@ def test_an_answer_that_is_garbled_on_its_way(script: Any, connect: Connect) -> 
     assert len(script.asked) == 1
 
 
+@pytest.mark.integration
 def test_a_refused_request_is_not_sent_again(script: Any, connect: Connect) -> None:
     script.then(400, {"error": "no"})
     with pytest.raises(ServerError):
@@ -119,6 +126,7 @@ def test_a_refused_request_is_not_sent_again(script: Any, connect: Connect) -> N
     assert len(script.asked) == 1
 
 
+@pytest.mark.integration
 def test_a_slow_server_is_asked_once(script: Any, connect: Connect) -> None:
     script.then(200, {"predictions": ["late"]}, delay=1.0)
     began = time.monotonic()
@@ -133,6 +141,7 @@ def test_nobody_there(connect: Connect) -> None:
         connect("http://127.0.0.1:1", retries=1).status()
 
 
+@pytest.mark.integration
 def test_numbers_that_are_none_are_read(script: Any, connect: Connect) -> None:
     script.then(200, b'{"predictions": [{"nll": [1.5, NaN, 0.0], "nll_sum": Infinity, "num_chars": 2}]}')
     score = connect(script.url).score("abc")
@@ -141,6 +150,7 @@ def test_numbers_that_are_none_are_read(script: Any, connect: Connect) -> None:
     assert (len(score.nll), score.nll_sum, score.perplexity) == (2, math.inf, math.inf)
 
 
+@pytest.mark.integration
 def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any, connect: Connect) -> None:
     script.then_metadata(8, 2).then_chunk("a" * 16, [1.0, 2.0])
     script.then(503, {"error": "busy"}).then_chunk("b" * 64, [3.0, 4.0])
@@ -158,6 +168,7 @@ def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any, connect: Connec
     assert {path for method, path, _ in script.asked if method == "POST"} == {"/v1/models/char_rnn/versions/8:predict"}
 
 
+@pytest.mark.integration
 def test_the_stream_joins_to_the_text_of_one_request(client: Client) -> None:
     whole = client.generate("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
     stream = client.stream("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
@@ -170,6 +181,7 @@ def test_the_stream_joins_to_the_text_of_one_request(client: Client) -> None:
     assert list(client.stream("ROMEO:", num_chars=0)) == []
 
 
+@pytest.mark.integration
 def test_one_step_at_a_time_with_explicit_state(client: Client) -> None:
     whole = client.generate("é:", num_chars=12, seed=3)
     (row,) = client.generate_from_state(["é:"], seed=3)
@@ -181,6 +193,7 @@ def test_one_step_at_a_time_with_explicit_state(client: Client) -> None:
     assert "".join(steps) == whole
 
 
+@pytest.mark.integration
 def test_five_prompts_in_one_batch_write_what_each_writes_alone(client: Client) -> None:
     prompts = ["ROMEO:", "", "語", "the\n", "ROMEO:"]
     texts = client.generate(prompts, num_chars=50, seed=100)
@@ -188,6 +201,7 @@ def test_five_prompts_in_one_batch_write_what_each_writes_alone(client: Client) 
     assert texts[0] != texts[4]  # the seed is another one
 
 
+@pytest.mark.integration
 def test_sampling_keeps_to_the_most_likely_characters(client: Client) -> None:
     greedy = client.generate("ROMEO:", num_chars=60, temperature=0)
     assert client.generate(["ROMEO:"] * 2, num_chars=60, top_k=1, temperature=5) == [greedy, greedy]
@@ -199,6 +213,7 @@ def test_sampling_keeps_to_the_most_likely_characters(client: Client) -> None:
     assert greedy[0] in first
 
 
+@pytest.mark.integration
 def test_a_drawn_seed_gives_the_text_again(client: Client) -> None:
     text, other = client.generate("A"), client.generate("A")
     assert text.seed != other.seed
@@ -207,6 +222,7 @@ def test_a_drawn_seed_gives_the_text_again(client: Client) -> None:
     assert "".join(stream) == client.generate("A", seed=stream.seed)
 
 
+@pytest.mark.integration
 def test_scores_are_those_of_the_model(client: Client) -> None:
     alone, pair = client.score("ROMEO: the\n"), client.score(["ROMEO: the\n", "R"])
     assert pair[0].nll == pytest.approx(alone.nll)
@@ -217,6 +233,7 @@ def test_scores_are_those_of_the_model(client: Client) -> None:
     assert math.isnan(pair[1].perplexity)
 
 
+@pytest.mark.integration
 def test_status_and_metadata(client: Client) -> None:
     assert [(status.version, status.state) for status in client.status()] == [(3, "AVAILABLE")]
     metadata = client.metadata()
@@ -226,16 +243,19 @@ def test_status_and_metadata(client: Client) -> None:
     assert len(row.state) == metadata.state_size
 
 
+@pytest.mark.integration
 def test_nothing_to_do_is_not_asked(client: Client) -> None:
     assert client.generate([]) == []
     assert client.score([]) == []
 
 
+@pytest.mark.integration
 def test_what_the_model_refuses_is_said_in_its_words(client: Client) -> None:
     with pytest.raises(ServerError, match="num_chars must be from 0 to 1000"):
         client.generate("A", num_chars=1_001)
 
 
+@pytest.mark.integration
 def test_a_version_or_label_that_is_not_served(served: Any, connect: Connect) -> None:
     with pytest.raises(ModelUnavailable, match="Servable not found"):
         connect(served.url, served.model, version=99).generate("A")

@@ -27,6 +27,7 @@ def test_both_clients_take_the_same_arguments() -> None:
         assert list(ours.values()) == list(theirs.values()), name
 
 
+@pytest.mark.integration
 def test_both_clients_get_the_same_answers(served: Any) -> None:
     async def work(client: AsyncClient) -> Any:
         (row,) = await client.generate_from_state(["A"], num_chars=3, seed=1)
@@ -55,6 +56,7 @@ def test_both_clients_get_the_same_answers(served: Any) -> None:
     assert "".join(expected[2]) == expected[0]
 
 
+@pytest.mark.integration
 def test_requests_of_one_client_run_at_the_same_time(script: Any) -> None:
     for _ in range(4):
         script.then(200, {"predictions": ["x"]}, delay=0.3)
@@ -64,6 +66,7 @@ def test_requests_of_one_client_run_at_the_same_time(script: Any) -> None:
     assert time.monotonic() - began < 1.0
 
 
+@pytest.mark.integration
 def test_a_lost_connection_is_tried_again_and_a_slow_answer_is_not(script: Any) -> None:
     script.then_reset().then(503, {"error": "loading"}).then(200, {"predictions": ["text"]})
     assert within(script.url, "m", lambda client: client.generate("A")) == "text"
@@ -73,6 +76,7 @@ def test_a_lost_connection_is_tried_again_and_a_slow_answer_is_not(script: Any) 
     assert len(script.asked) == 4
 
 
+@pytest.mark.integration
 def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any) -> None:
     script.then_metadata(8, 1).then_chunk("a" * 16, [1.0]).then(500, {"error": "broken"}).then_chunk("b" * 4, [2.0])
 

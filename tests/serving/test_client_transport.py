@@ -57,6 +57,7 @@ def test_a_time_out_is_above_zero_and_has_an_end(timeout: Any) -> None:
         transport.options(transport.protocol(**GOOD), timeout, None)
 
 
+@pytest.mark.integration
 def test_the_longest_time_out_can_be_waited_for() -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), Greeting) as server:
         thread = threading.Thread(target=server.handle_request)

@@ -16,6 +16,8 @@ from serving import signatures
 from serving.one_step import Defaults, OneStep, Weights
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 CHARACTERS = "\n aeé語x"
 UNITS, FEATURES, KNOWN = 8, 5, len(CHARACTERS)
 DRAWS = 10_000

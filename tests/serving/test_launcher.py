@@ -50,6 +50,7 @@ def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.integration
 def test_a_server_is_waited_for_until_its_model_is_available(
     start: Callable[..., Process], tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_server_is_waited_for_until_its_model_is_available(
     assert process.code == -signal.SIGTERM
 
 
+@pytest.mark.integration
 def test_a_broken_version_does_not_keep_the_others_from_being_served(
     start: Callable[..., Process], tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_broken_version_does_not_keep_the_others_from_being_served(
     assert {number: one.state for number, one in states.items()} == {2: "END", 1: "AVAILABLE"}
 
 
+@pytest.mark.integration
 def test_a_server_that_dies_is_reported_with_its_last_words(
     start: Callable[..., Process], free_port: Callable[[], int], tmp_path: Path
 ) -> None:
@@ -88,12 +91,14 @@ def test_a_server_that_dies_is_reported_with_its_last_words(
     assert (tmp_path / "logs" / "server.log").read_text().startswith("of a former start\n1\n")
 
 
+@pytest.mark.integration
 def test_a_server_that_takes_too_long_is_given_up(start: Callable[..., Process], free_port: Callable[[], int]) -> None:
     process = start("sh", "-c", "echo thinking; sleep 60")
     with pytest.raises(ServerFailed, match="not available after 0 s"):
         launcher.await_available(process, f"http://127.0.0.1:{free_port()}", "m", 1, 0.3, lambda _: None)
 
 
+@pytest.mark.integration
 def test_a_server_that_does_not_stop_is_killed(start: Callable[..., Process]) -> None:
     process = start("sh", "-c", "trap '' TERM; echo deaf; while true; do sleep 0.1; done", stop_seconds=0.3)
     until(lambda: process.tail() == "deaf")
@@ -101,6 +106,7 @@ def test_a_server_that_does_not_stop_is_killed(start: Callable[..., Process]) ->
     assert process.code == -signal.SIGKILL
 
 
+@pytest.mark.integration
 def test_the_stop_command_is_used_and_then_the_kill_command(start: Callable[..., Process], tmp_path: Path) -> None:
     stopped, killed = tmp_path / "stopped", tmp_path / "killed"
     options = {"stop": ("touch", str(stopped)), "kill": ("touch", str(killed))}
@@ -111,11 +117,13 @@ def test_the_stop_command_is_used_and_then_the_kill_command(start: Callable[...,
     assert process.code == -signal.SIGKILL
 
 
+@pytest.mark.integration
 def test_a_program_that_is_not_there_is_a_mistake(start: Callable[..., Process]) -> None:
     with pytest.raises(UserError, match="Received: /no/such/server"):
         start("/no/such/server")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_no_server_outlives_the_process_that_started_it(tmp_path: Path, how: signal.Signals) -> None:
     code = (
@@ -161,6 +169,7 @@ def test_a_port_is_given_once(free_port: Callable[[], int]) -> None:
         launcher.check_ports("127.0.0.1", {"serving.rest_port": port, "serving.playground_port": port})
 
 
+@pytest.mark.integration
 def test_a_taken_port_is_one_paragraph(free_port: Callable[[], int]) -> None:
     launcher.check_ports("127.0.0.1", {"serving.rest_port": free_port()})
     with socket.socket() as taken:

@@ -7,6 +7,8 @@ import pytest
 from serving import limits
 from serving.limits import Limits
 
+pytestmark = pytest.mark.integration
+
 SOME = Limits(num_chars=300, temperature=0.8, top_k=0, max_chars=1000, state_size=514)
 
 

@@ -9,6 +9,8 @@ from components.errors import UserError
 from serving.client import Client
 from serving.local_model import LocalModel
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def local(pushed: str) -> LocalModel:

@@ -30,6 +30,7 @@ def start(*arguments: str, **how: Any) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.integration
 def test_help_lists_every_command_and_loads_nothing_slow() -> None:
     code = f"""
 import sys
@@ -44,6 +45,7 @@ finally:
     assert all(f"\n    {name}" in done.stdout for name in commands.COMMANDS)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["generate", "score"])
 def test_help_of_a_command_loads_nothing_slow(name: str) -> None:
     code = f"""
@@ -83,6 +85,7 @@ def test_a_failure_of_the_server_is_code_1(
     assert capsys.readouterr().err == "failed: The server did not answer in time.\n"
 
 
+@pytest.mark.integration
 def test_ctrl_c_ends_quietly(script: Any) -> None:
     script.then(200, {"predictions": ["late"]}, delay=2.0)
     program = start("generate", "A", "--url", script.url, env={**os.environ, "PYTHONUNBUFFERED": "1"})
@@ -96,6 +99,7 @@ def test_ctrl_c_ends_quietly(script: Any) -> None:
     assert "Traceback" not in error
 
 
+@pytest.mark.integration
 def test_a_closed_pipe_ends_quietly(script: Any) -> None:
     script.then(200, {"predictions": ["x" * 1_000_000]})
     program = start("generate", "A", "--url", script.url)
@@ -110,6 +114,7 @@ def test_a_closed_pipe_ends_quietly(script: Any) -> None:
     assert "Exception" not in error
 
 
+@pytest.mark.integration
 def test_only_the_text_goes_to_standard_output(script: Any) -> None:
     script.then(200, {"predictions": ["é語\n"]})
     program = start("generate", "A", "--seed", "4", "--url", script.url)

@@ -17,6 +17,8 @@ from serving import signatures
 from serving.one_step import Defaults, OneStep, Weights
 from transform.vocabulary import UNICODE_SIZE, Vocabulary
 
+pytestmark = pytest.mark.integration
+
 CHARACTERS = " etaé\n\U0001d11eT"
 UNITS = 6
 YARDSTICK = 1.75

@@ -13,6 +13,8 @@ import pytest
 from serving import deaths
 from serving.page import Page
 
+pytestmark = pytest.mark.integration
+
 
 class Said(list[str]):
     """What was said, all of it as one text."""

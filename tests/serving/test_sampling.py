@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from serving import sampling
 
+pytestmark = pytest.mark.integration
+
 MASK = 2**64 - 1
 LOGITS = np.array([1.3, -0.7, 2.1, 0.0, 2.6, -3.0, 1.9], np.float32)
 INT64 = st.integers(-(2**63), 2**63 - 1)

@@ -13,6 +13,8 @@ from serving import signatures
 from serving.one_step import Defaults, OneStep, Weights
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).resolve().parents[2]
 CHARACTERS = " etaé\nT"
 PROMPTS = ["T", "", "xü tea"]

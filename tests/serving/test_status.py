@@ -35,6 +35,7 @@ def url() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.integration
 def test_states_come_with_their_errors(url: str) -> None:
     ANSWER.update(
         code=200,
@@ -46,12 +47,14 @@ def test_states_come_with_their_errors(url: str) -> None:
     assert ANSWER["path"] == "/v1/models/char_rnn"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("body", ['{"error": "Could not find any versions of model char_rnn"}', "<html>", ""])
 def test_a_server_that_does_not_know_the_model_has_no_states(url: str, body: str) -> None:
     ANSWER.update(code=404, body=body)
     assert status.states(url, "char_rnn") == {}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("code", "body"),
     [
@@ -71,6 +74,7 @@ def test_a_server_that_cannot_say_is_not_one_without_the_model(url: str, code: i
         status.states(url, "char_rnn")
 
 
+@pytest.mark.integration
 def test_a_server_too_busy_to_answer_is_there_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "_SECONDS", 0.1)
     with socket.socket() as silent:

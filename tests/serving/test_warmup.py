@@ -10,6 +10,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from serving import warmup
 from serving.signatures import SERVING_SIGNATURES
 
+pytestmark = pytest.mark.integration
+
 
 def records(*logs: bytes, at: Path) -> str:
     (at / "assets.extra").mkdir(parents=True)

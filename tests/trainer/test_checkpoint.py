@@ -12,6 +12,8 @@ from trainer import optimizer
 from trainer.checkpoint import Checkpoints, Position
 from trainer.model import LanguageModel
 
+pytestmark = pytest.mark.integration
+
 BATCH, UNITS = 3, 6
 POSITION = Position(step=5, epoch=1, batch=2, best_loss=1.25, best_step=4, without_better=1, finished=False)
 TRAINING: dict[str, Any] = {

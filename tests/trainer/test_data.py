@@ -15,6 +15,8 @@ from trainer import data
 from trainer.data import Split
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 SPEC = {
     "ids": tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
     "document": tf.io.FixedLenFeature([], tf.string),

@@ -16,6 +16,8 @@ from trainer.checkpoint import Checkpoints, Position
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 VOCABULARY = Vocabulary(tuple(map(ord, "\n aeéx語😀")))
 DEFAULTS = {"num_chars": 7, "temperature": 0.5, "top_k": 3, "max_chars": 50}
 TEXTS = ["a xx\né語😀e ", "ex", "a", "", "a☃e☃☃x", "語" * 40]

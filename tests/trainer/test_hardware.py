@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from trainer import hardware
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[2]
 AMPERE, VOLTA, PASCAL = (8, 0), (7, 0), (6, 1)
 

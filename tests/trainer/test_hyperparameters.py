@@ -16,6 +16,7 @@ def sections(**changes: Any) -> dict[str, Any]:
     return config
 
 
+@pytest.mark.integration
 def test_the_first_trial_is_what_is_configured() -> None:
     chosen = hyperparameters.space(sections(model__units=512, training__learning_rate=4e-3)).values
     assert chosen["model.units"] == 512
@@ -23,6 +24,7 @@ def test_the_first_trial_is_what_is_configured() -> None:
     assert chosen["model.dropout"] == 0.0
 
 
+@pytest.mark.integration
 def test_values_outside_of_the_space_begin_at_its_nearest_place() -> None:
     far = sections(model__units=3_000, model__embedding=50, model__dropout=0.93, training__learning_rate=1.0)
     chosen = hyperparameters.space(far).values
@@ -30,6 +32,7 @@ def test_values_outside_of_the_space_begin_at_its_nearest_place() -> None:
     assert chosen["training.learning_rate"] == hyperparameters.LEARNING_RATE[1]
 
 
+@pytest.mark.integration
 def test_what_has_no_effect_is_not_searched() -> None:
     assert {"model.dropout", "training.weight_decay"} <= set(hyperparameters.space(sections()).values)
     adam = hyperparameters.space(sections(training__optimizer="adam")).values
@@ -39,6 +42,7 @@ def test_what_has_no_effect_is_not_searched() -> None:
     assert "model.dropout" not in own
 
 
+@pytest.mark.integration
 def test_every_name_is_a_value_of_the_configuration() -> None:
     config = sections()
     for name in hyperparameters.space(config).values:

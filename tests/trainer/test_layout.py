@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from trainer.layout import Layout
 
+pytestmark = pytest.mark.integration
+
 LAYOUTS = [Layout(batch_last=False), Layout(batch_last=True)]
 STEPS, BATCH, N, M = 3, 4, 5, 6
 

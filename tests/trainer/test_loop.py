@@ -30,6 +30,8 @@ from trainer.loop import Loop
 from trainer.model import LanguageModel
 from trainer.progress import Reporter
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[2]
 VOCABULARY, LENGTH = 6, 5
 RISING = np.tile(np.arange(VOCABULARY, dtype=np.uint8), 40)  # each character tells the next one

@@ -10,6 +10,8 @@ from trainer import recurrent
 from trainer.layout import Layout
 from trainer.model import LanguageModel, State
 
+pytestmark = pytest.mark.integration
+
 VOCABULARY, EMBEDDING, UNITS, BATCH, TIME = 7, 5, 8, 3, 12
 
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 from trainer import optimizer
 from trainer.model import LanguageModel
 
+pytestmark = pytest.mark.integration
+
 TRAINING: dict[str, Any] = {
     "optimizer": "adamw",
     "learning_rate": 1.0,

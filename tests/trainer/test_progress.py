@@ -11,6 +11,8 @@ from tensorflow.core.util import event_pb2
 
 from trainer.progress import LOGGER, Reporter, duration, perplexity
 
+pytestmark = pytest.mark.integration
+
 
 class Clock:
     """Stands for the module `time`: says what it is told, in seconds from its creation."""

@@ -13,6 +13,8 @@ from trainer.checkpoint import Checkpoints, Position
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 VOCABULARY = Vocabulary(tuple(map(ord, "\n aeéx語😀")))
 SIZES = {"cell": "gru", "embedding": 4, "units": 6, "layers": 2, "dropout": 0.1}
 DEFAULTS = {"num_chars": 7, "temperature": 0.5, "top_k": 3, "max_chars": 50}

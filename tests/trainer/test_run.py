@@ -13,6 +13,8 @@ from trainer.model import LanguageModel
 from trainer.warm_start import Beginning
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 VOCABULARY = Vocabulary(tuple(map(ord, "\nabc")))
 CONFIG: dict[str, Any] = {
     "sources": "digest",

@@ -11,6 +11,8 @@ from trainer import fitting, hardware, tuning
 from trainer.data import Split
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 VOCABULARY = Vocabulary(tuple(map(ord, "\nabc")))
 
 

@@ -15,6 +15,8 @@ from trainer.model import LanguageModel
 from trainer.warm_start import Beginning
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 FORMER, GROWN = Vocabulary(tuple(map(ord, "ea\nt"))), Vocabulary(tuple(map(ord, "taeé")))
 DEFAULTS = {"num_chars": 7, "temperature": 0.5, "top_k": 3, "max_chars": 50}
 

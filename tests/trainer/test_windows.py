@@ -124,6 +124,7 @@ def test_all_batches_have_one_shape_and_zeros_where_nothing_counts(lengths: list
         assert (np.diff(batch.mask, axis=1) <= 0).all()
 
 
+@pytest.mark.integration
 @CHECK
 @given(LENGTHS, SIZES, STREAMS, st.data())
 def test_streams_go_on_identically_after_an_interruption(
@@ -194,6 +195,7 @@ def test_shuffled_is_a_permutation_without_state(lengths: list[int], size: int, 
     assert len(counted(batches)) == windows.targets
 
 
+@pytest.mark.integration
 @CHECK
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(1, 10), SEEDS, st.data())
 def test_shuffled_goes_on_identically_after_an_interruption(

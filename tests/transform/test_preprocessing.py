@@ -21,6 +21,8 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from transform.preprocessing import VOCABULARY_NAME, preprocessing_fn
 from transform.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.integration
+
 SCHEMA = Path(__file__).parents[2] / "components" / "schema" / "schema.pbtxt"
 TRAIN = {
     "whitespace": " one\ntwo\r\nthree\tfour\u00a0five\u2028six\x0bseven\x00eight\n ",

@@ -37,6 +37,7 @@ def text(served: Any) -> Callable[..., str]:
     return of
 
 
+@pytest.mark.integration
 def test_it_writes_the_text_and_nothing_else(asked: Command, text: Callable[..., str]) -> None:
     code, out, error = asked("ROMEO:", "--chars", "90", "--temperature", "0.5", "--top-k", "4", "--seed", "7")
     assert code == 0
@@ -45,11 +46,13 @@ def test_it_writes_the_text_and_nothing_else(asked: Command, text: Callable[...,
     assert "90 characters" in error
 
 
+@pytest.mark.integration
 def test_streaming_writes_the_same(asked: Command) -> None:
     arguments = ["ROMEO:", "--chars", "200", "--seed", "7"]
     assert asked(*arguments, "--stream")[:2] == asked(*arguments)[:2]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("stream", [[], ["--stream"]])
 def test_it_ends_before_the_stop_text(asked: Command, text: Callable[..., str], stream: list[str]) -> None:
     whole = text("ROMEO:", num_chars=400, seed=7)
@@ -58,6 +61,7 @@ def test_it_ends_before_the_stop_text(asked: Command, text: Callable[..., str], 
     assert asked("ROMEO:", "--chars", "400", "--seed", "7", "--stop", end, *stream)[1] == expected
 
 
+@pytest.mark.integration
 def test_a_stop_text_may_be_written_with_escapes(script: Any, generate: Command) -> None:
     script.then_metadata(1, 1).then_chunk("one\\\ttwo\n\nmore" + "." * 4, [1.0])
     assert generate("A", "--chars", "17", "--stop", r"\n\n", "--url", script.url)[1] == "one\\\ttwo\n"
@@ -65,6 +69,7 @@ def test_a_stop_text_may_be_written_with_escapes(script: Any, generate: Command)
     assert generate("A", "--chars", "17", "--stop", r"\\\t", "--url", script.url)[1] == "one\n"
 
 
+@pytest.mark.integration
 def test_generation_stops_with_the_stop_text(script: Any, generate: Command) -> None:
     script.then_metadata(1, 1).then_chunk("fifteen letters.", [1.0])
     code, out, error = generate("A", "--chars", "5000", "--stop", ".", "--url", script.url)
@@ -73,6 +78,7 @@ def test_generation_stops_with_the_stop_text(script: Any, generate: Command) -> 
     assert "15 characters" in error
 
 
+@pytest.mark.integration
 def test_samples_are_rows_of_one_request(script: Any, generate: Command) -> None:
     script.then(200, {"predictions": ["a", "b", "c", "d"]})
     code, out, error = generate("A", "B", "--samples", "2", "--seed", "9", "--url", script.url)
@@ -82,18 +88,21 @@ def test_samples_are_rows_of_one_request(script: Any, generate: Command) -> None
     assert "--- 4 of 4, seed 12" in error
 
 
+@pytest.mark.integration
 def test_one_json_object_a_line(asked: Command, text: Callable[..., str]) -> None:
     out = asked("é", "--samples", "2", "--seed", "3", "--chars", "20", "--json")[1]
     expected = [{"prompt": "é", "seed": seed, "text": text("é", num_chars=20, seed=seed)} for seed in (3, 4)]
     assert [json.loads(line) for line in out.splitlines()] == expected
 
 
+@pytest.mark.integration
 def test_a_drawn_seed_is_told(asked: Command) -> None:
     _, out, error = asked("A", "--chars", "30")
     seed = error.partition("seed ")[2].split()[0]
     assert asked("A", "--chars", "30", "--seed", seed)[1] == out
 
 
+@pytest.mark.integration
 def test_the_prompt_may_come_from_a_file_or_standard_input(
     script: Any, generate: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +141,7 @@ def test_a_mistake_is_one_paragraph(generate: Command, arguments: list[str], wor
     assert error.count("\n") == 1
 
 
+@pytest.mark.integration
 def test_what_the_server_refuses_is_one_paragraph(asked: Command) -> None:
     code, out, error = asked("A", "--chars", "1001")
     assert (code, out) == (2, "")
@@ -140,6 +150,7 @@ def test_what_the_server_refuses_is_one_paragraph(asked: Command) -> None:
     )
 
 
+@pytest.mark.integration
 def test_a_text_that_breaks_off_keeps_what_has_come(script: Any, generate: Command) -> None:
     script.then_metadata(1, 1).then_chunk("a" * 16, [1.0]).then(500, {"error": "out of luck"})
     code, out, error = generate("A", "--stream", "--url", script.url)

@@ -18,6 +18,8 @@ from serving.commands import model_source, places
 from serving.local_model import LocalModel
 from serving.model_config import ServedModel, Specific
 
+pytestmark = pytest.mark.integration
+
 
 def parsed(*arguments: str) -> tuple[argparse.Namespace, Config]:
     parser = argparse.ArgumentParser()

@@ -13,6 +13,8 @@ from components import passages
 from serving.__main__ import main
 from serving.client import Client
 
+pytestmark = pytest.mark.integration
+
 TEXT = "ROMEO: the lord told another tale.\n" * 150  # 5,250 characters
 
 Command = Callable[..., tuple[int, str, str]]

@@ -62,6 +62,7 @@ def ended(pid: int) -> bool:
     return False
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serves_until_it_is_asked_to_stop(
     up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path], ports: list[str], number: int
@@ -85,6 +86,7 @@ def test_serves_until_it_is_asked_to_stop(
     assert ended(int(Path(f"{calls}.pid").read_text()))
 
 
+@pytest.mark.integration
 def test_docker_is_stopped_by_name(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
     push(1)
     calls = program("docker")
@@ -99,6 +101,7 @@ def test_docker_is_stopped_by_name(up: Up, push: Callable[..., Path], program: C
     assert f"--name={made[3][-1]}" in made[2]
 
 
+@pytest.mark.integration
 def test_a_server_does_not_outlive_a_killed_up(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path]
 ) -> None:
@@ -111,6 +114,7 @@ def test_a_server_does_not_outlive_a_killed_up(
     assert ended(int(Path(f"{calls}.pid").read_text()))
 
 
+@pytest.mark.integration
 def test_a_server_that_dies_is_a_failure_with_its_last_words(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +128,7 @@ def test_a_server_that_dies_is_a_failure_with_its_last_words(
     assert "serving.log" in said
 
 
+@pytest.mark.integration
 def test_a_server_that_dies_is_started_again_until_it_dies_too_often(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path]
 ) -> None:
@@ -142,6 +147,7 @@ def test_a_server_that_dies_is_started_again_until_it_dies_too_often(
     assert "It ended 5 times in 5 minutes: giving up." in said
 
 
+@pytest.mark.integration
 def test_a_death_while_it_loads_is_one_of_the_five(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +163,7 @@ def test_a_death_while_it_loads_is_one_of_the_five(
     assert said.count("starting it again") == 2
 
 
+@pytest.mark.integration
 def test_the_page_is_kept_running(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path], free_port: Callable[[], int], root: Path
 ) -> None:
@@ -184,6 +191,7 @@ def child_of(parent: int, words: str) -> int:
     return child
 
 
+@pytest.mark.integration
 def test_nohup_keeps_it_running(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
     push(1)
     program("tensorflow_model_server")
@@ -200,6 +208,7 @@ def test_nohup_keeps_it_running(up: Up, push: Callable[..., Path], program: Call
     assert process.wait(20) == 0
 
 
+@pytest.mark.integration
 def test_a_first_entry_labels_what_could_be_loaded(
     up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +228,7 @@ def test_nothing_was_pushed_yet(root: Path, ports: list[str], capsys: pytest.Cap
     assert not root.exists()
 
 
+@pytest.mark.integration
 def test_a_taken_port_is_one_paragraph(
     root: Path, push: Callable[..., Path], program: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,6 +243,7 @@ def test_a_taken_port_is_one_paragraph(
     assert error.count("\n") == 1
 
 
+@pytest.mark.integration
 def test_a_moved_directory_is_served_from_where_it_is(
     up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path]
 ) -> None:

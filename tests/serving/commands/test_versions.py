@@ -33,6 +33,7 @@ def test_the_table_shows_what_is_known(
     ]
 
 
+@pytest.mark.integration
 def test_a_server_that_answers_says_what_is_loaded(
     root: Path, push: Callable[..., Path], script: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

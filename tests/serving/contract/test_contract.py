@@ -10,6 +10,7 @@ from tests.serving.contract.case import CONTRACT, TEXT, Case, encode, unique
 CASES = unique([table.CASES for table in (routing, syntax, shapes, values, lookups, resources, exports)])
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_answer_conforms(server: wire.Server, case: Case) -> None:
     complaint = case.complaint(server.send(case.method, case.target, case.body, case.headers))
@@ -32,27 +33,32 @@ def _generate(server: wire.Server, place: str = "", **changes: Any) -> str:
     return str(_predict(server, TEXT + place, signature_name="generate", instances=[instance])["predictions"][0])
 
 
+@pytest.mark.integration
 def test_one_seed_is_one_text_and_another_seed_another(server: wire.Server) -> None:
     assert _generate(server, num_chars=200) == _generate(server, num_chars=200)
     assert _generate(server, num_chars=200) != _generate(server, num_chars=200, seed=8)
 
 
+@pytest.mark.integration
 def test_defaults_draw_a_new_seed_for_every_request(server: wire.Server) -> None:
     texts = {_predict(server, TEXT, instances=["a"])["predictions"][0] for _ in range(4)}
     assert len(texts) > 1
 
 
+@pytest.mark.integration
 def test_rows_and_columns_give_the_same_text(server: wire.Server) -> None:
     columns = _predict(server, TEXT, signature_name="generate", inputs=exports.CONTROLS)
     assert columns == {"outputs": [_generate(server)]}
 
 
+@pytest.mark.integration
 def test_a_row_does_not_depend_on_its_neighbours(server: wire.Server) -> None:
     others = [exports.GOOD | {"seed": n, "prompt": "x" * n, "num_chars": 3 * n} for n in range(5)]
     together = _predict(server, TEXT, signature_name="generate", instances=[*others, exports.GOOD])
     assert together["predictions"][-1] == _generate(server)
 
 
+@pytest.mark.integration
 def test_versions_and_labels_are_different_models(server: wire.Server) -> None:
     old, new = (_generate(server, place, num_chars=200) for place in ("/versions/3", "/versions/7"))
     assert old != new
@@ -61,6 +67,7 @@ def test_versions_and_labels_are_different_models(server: wire.Server) -> None:
     assert _generate(server, num_chars=200) == new
 
 
+@pytest.mark.integration
 def test_chunks_join_to_the_same_text_as_one_request(server: wire.Server) -> None:
     whole, text, state, prompt = _generate(server, num_chars=90), "", exports.FRESH, exports.GOOD["prompt"]
     for chunk in (1, 39, 0, 50):
@@ -71,6 +78,7 @@ def test_chunks_join_to_the_same_text_as_one_request(server: wire.Server) -> Non
     assert text == whole
 
 
+@pytest.mark.integration
 def test_a_connection_is_kept_for_further_requests(server: wire.Server) -> None:
     body = encode({"instances": [1.0]})
     with server.connect() as connection:
@@ -83,6 +91,7 @@ def test_a_connection_is_kept_for_further_requests(server: wire.Server) -> None:
             assert wire.read(connection).status == status
 
 
+@pytest.mark.integration
 def test_pipelined_requests_are_answered_in_order(server: wire.Server) -> None:
     with server.connect() as connection, connection.makefile("rb") as stream:
         requests = [
@@ -98,6 +107,7 @@ def test_pipelined_requests_are_answered_in_order(server: wire.Server) -> None:
             assert b"%.1f" % (n / 2 + 3) in stream.read(length)
 
 
+@pytest.mark.integration
 def test_http_1_0_is_answered(server: wire.Server) -> None:
     body = encode({"instances": [1.0]})
     head = f"POST {CONTRACT}:predict HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode()

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from tests.serving.contract import exports, shapes, values, wire
 from tests.serving.contract.case import CONTRACT, TEXT, encode
 
+pytestmark = pytest.mark.integration
+
 # A data type or method that is not implemented. All other 5xx of the contract need overload or an expired time limit.
 KNOWN_5XX = {501}
 VALID = sorted({case.body for case in [*shapes.CASES, *values.CASES, *exports.CASES] if 2 < len(case.body) < 400})

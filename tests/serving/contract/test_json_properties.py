@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from tests.serving.contract import wire
 from tests.serving.contract.case import CONTRACT, encode
 
+pytestmark = pytest.mark.integration
+
 FEW = settings(
     max_examples=60,
     deadline=None,

@@ -15,6 +15,8 @@ from serving.embedded.answering import Answering
 from serving.embedded.loaded import Loaded
 from serving.embedded.statuses import Refusal
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def answering(export_dir: Path) -> Iterator[Answering]:

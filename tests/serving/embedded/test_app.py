@@ -15,6 +15,8 @@ import pytest
 from serving.embedded.app import Limits
 from tests.serving.embedded.held_back import BODY, MODEL, URL, Served, run
 
+pytestmark = pytest.mark.integration
+
 
 def error(response: httpx.Response, status: int) -> str:
     assert response.status_code == status

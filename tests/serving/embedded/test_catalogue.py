@@ -17,6 +17,8 @@ from serving.embedded.statuses import Refusal
 from serving.model_config import All, Latest, ServedModel, Specific, merged, write_whole
 from serving.settings import BatchingSettings
 
+pytestmark = pytest.mark.integration
+
 
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30

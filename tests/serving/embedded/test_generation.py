@@ -94,6 +94,7 @@ PROMPTS = st.text(max_size=12) | st.binary(max_size=8) | LONG
 ROWS = st.lists(st.tuples(PROMPTS, st.integers(0, 150)), max_size=6)
 
 
+@pytest.mark.integration
 @settings(deadline=None, max_examples=40)
 @given(st.lists(ROWS, min_size=1, max_size=6), st.sets(st.integers(0, 5)), st.integers(1, 5))
 def test_any_mix_of_requests_is_answered_as_if_each_were_alone(requests: Any, cancelled: set[int], rows: int) -> None:
@@ -109,6 +110,7 @@ def test_any_mix_of_requests_is_answered_as_if_each_were_alone(requests: Any, ca
                 same(future.result(10), inputs)
 
 
+@pytest.mark.integration
 def test_a_state_goes_on_where_another_request_stopped() -> None:
     whole = request(("The ", 200))
     with generator() as running:
@@ -124,6 +126,7 @@ def test_no_rows_are_no_text() -> None:
     assert (text.shape, state.shape) == ((0,), (0, SIZE))
 
 
+@pytest.mark.integration
 def test_a_request_joins_one_that_is_being_written() -> None:
     gate = Gate()
     with generator(gate) as running:
@@ -137,6 +140,7 @@ def test_a_request_joins_one_that_is_being_written() -> None:
         same(first.result(10), long)
 
 
+@pytest.mark.integration
 def test_a_cancelled_request_is_written_no_further() -> None:
     gate = Gate()
     with generator(gate) as running:
@@ -170,6 +174,7 @@ def failing(prompt: bytes) -> Run:
     return run
 
 
+@pytest.mark.integration
 def test_only_the_guilty_request_fails() -> None:
     good = [request(("a" * 600, 80), ("b", 5), seed=3), request(("c", 64), seed=8)]
     guilty = request(("d", 3), ("bad", 3), ("e", 300))
@@ -189,6 +194,7 @@ def test_a_graph_that_answers_nonsense_fails_the_request_and_not_the_thread() ->
                 running.submit(request(("a", 3))).result(10)
 
 
+@pytest.mark.integration
 def test_when_too_much_waits_more_is_refused() -> None:
     gate = Gate()
     with generator(gate, max_rows=2, max_waiting=5) as running:
@@ -205,6 +211,7 @@ def test_when_too_much_waits_more_is_refused() -> None:
         same(third.result(), request(("c", 1)))
 
 
+@pytest.mark.integration
 def test_a_request_that_could_never_wait_is_refused_for_what_it_is() -> None:
     with generator(max_rows=2, max_waiting=5) as running:
         with pytest.raises(Refusal, match="Task size 6 is larger than maximum") as caught:
@@ -213,6 +220,7 @@ def test_a_request_that_could_never_wait_is_refused_for_what_it_is() -> None:
         same(running.submit(request(*[("a", 1)] * 5)).result(10), request(*[("a", 1)] * 5))
 
 
+@pytest.mark.integration
 def test_stopping_finishes_what_is_queued_and_takes_nothing_more() -> None:
     gate = Gate()
     running = Generator(gate, LIMITS, 1, 100)

@@ -34,6 +34,7 @@ def refused(body: bytes) -> str:
     return caught.value.message
 
 
+@pytest.mark.integration
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=4), st.booleans())
 def test_a_body_is_read_as_the_standard_library_reads_it(document: dict[str, Any], escaped: bool) -> None:
     text = json.dumps(document, ensure_ascii=escaped)
@@ -104,6 +105,7 @@ def test_signature_names() -> None:
         signature_name({"signature_name": 3})
 
 
+@pytest.mark.integration
 @given(st.lists(st.tuples(st.integers(-9, 9), st.lists(st.integers(-9, 9), min_size=2, max_size=2)), min_size=1))
 def test_rows_and_columns_are_the_same_tensors(rows: list[tuple[int, list[int]]]) -> None:
     by_row = tensors({"instances": [{"a": a, "b": b} for a, b in rows]}, TWO)

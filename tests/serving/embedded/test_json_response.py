@@ -20,11 +20,13 @@ def info(dtype: str) -> TensorInfo:
     return TensorInfo(dtype, f"DT_{dtype.upper()}", "x:0", None)
 
 
+@pytest.mark.integration
 @given(arrays.arrays(np.float32, 5, elements=st.floats(width=32)))
 def test_every_float_reads_back_as_itself(numbers: np.ndarray) -> None:
     np.testing.assert_array_equal([np.float32(json.loads(one)) for one in values("x", numbers, "float")], numbers)
 
 
+@pytest.mark.integration
 @given(arrays.arrays(np.float64, 5))
 def test_every_double_reads_back_as_itself(numbers: np.ndarray) -> None:
     np.testing.assert_array_equal([json.loads(one) for one in values("x", numbers, "double")], numbers)

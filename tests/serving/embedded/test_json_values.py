@@ -14,6 +14,7 @@ from serving.embedded.json_values import array, dense, is_base64, quote
 from serving.embedded.statuses import Refusal
 
 
+@pytest.mark.integration
 @given(arrays.arrays(np.int64, arrays.array_shapes(min_dims=0, max_dims=4, max_side=4)))
 def test_values_and_shape_of_a_dense_list_are_numpys(expected: np.ndarray) -> None:
     values, shape = dense(expected.tolist(), "int64")
@@ -77,6 +78,7 @@ def test_types_without_a_place_in_json_are_not_implemented(value: Any) -> None:
     assert caught.value.http == 501
 
 
+@pytest.mark.integration
 def test_numbers_too_large_or_too_small_for_the_type() -> None:
     np.testing.assert_array_equal(array([1e300, -1e300, 1e-300], "float", (3,)), np.float32([np.inf, -np.inf, 0.0]))
     np.testing.assert_array_equal(array([300, -1], "uint8", (2,)), np.uint8([44, 255]))

@@ -12,6 +12,8 @@ from serving import limits, warmup
 from serving.embedded.loaded import Loaded
 from serving.embedded.statuses import Refusal
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def loaded(export_dir: Path) -> Iterator[Loaded]:

@@ -21,6 +21,8 @@ from benchmarks.reload import MODEL, ROOT, Served
 from components.versions import publish
 from serving.embedded import __main__ as program
 
+pytestmark = pytest.mark.integration
+
 CHARS = 3_000
 
 

@@ -14,6 +14,8 @@ from serving.embedded.served import Served
 from serving.embedded.statuses import Refusal
 from serving.model_config import All, Latest, Policy, ServedModel, Specific
 
+pytestmark = pytest.mark.integration
+
 
 class Loader:
     """Notes what happens; the numbers in `broken` fail."""

@@ -1,9 +1,12 @@
 """The types that the JSON codec knows are those that NumPy and TensorFlow mean by the same names."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from serving.embedded.signature import NUMPY
+
+pytestmark = pytest.mark.integration
 
 
 def test_the_names_are_tensorflows() -> None:

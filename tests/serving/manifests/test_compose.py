@@ -68,6 +68,7 @@ def test_a_dollar_sign_in_a_path_is_no_variable() -> None:
     assert "--model_config_file=/srv/$$HOME/models.config" in one["command"]
 
 
+@pytest.mark.integration
 def test_docker_compose_understands_it(tmp_path: Path) -> None:
     """`docker compose config` needs the client's plugin, but no daemon."""
     docker = shutil.which("docker")

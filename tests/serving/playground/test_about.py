@@ -126,6 +126,7 @@ def test_no_registry_yet(tmp_path: Path) -> None:
     assert about.registered(str(tmp_path / "none")) == {}
 
 
+@pytest.mark.integration
 def test_the_registry_of_the_pipeline_is_understood(tmp_path: Path) -> None:
     from components import registry as written  # imports TensorFlow
 
@@ -135,6 +136,7 @@ def test_the_registry_of_the_pipeline_is_understood(tmp_path: Path) -> None:
     assert about.registered(f"file://{tmp_path}") == about.registered(str(tmp_path))  # by TensorFlow's file systems
 
 
+@pytest.mark.integration
 def test_tensorflow_is_not_imported_for_a_local_registry(registry: Path) -> None:
     code = (
         "import sys; from serving.playground import __main__, about, app; "

@@ -15,6 +15,8 @@ import pytest
 
 from serving.playground.app import PAGE
 
+pytestmark = pytest.mark.integration
+
 NODE = Path(playwright.__file__).parent / "driver" / "node"
 
 

@@ -37,12 +37,14 @@ def test_a_mistake_is_one_paragraph(flag: str, said: str, capsys: pytest.Capture
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.integration
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert program.main([f"--port={taken.getsockname()[1]}"]) == 2
     assert "give another one with --port" in capsys.readouterr().err
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_it_says_where_it_is_serves_and_stops_without_a_traceback(sent: signal.Signals, code: int) -> None:
     command = [sys.executable, "-m", "serving.playground", "--port=0", "--server-url=http://127.0.0.1:9"]

@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 
 from tests.serving.playground.running import Site
 
+pytestmark = pytest.mark.integration
+
 SECONDS = 30_000  # milliseconds; a loaded machine is slow
 PROMPT = "the é\n"
 

@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 from tests.serving.playground import running
 from tests.serving.playground.running import Served, Site
 
+pytestmark = pytest.mark.integration
+
 LINK = "#prompt=the+&length=50000&seed=1&samples=4"
 SECONDS = 30_000
 

@@ -8,6 +8,8 @@ from playwright.sync_api import Page, expect
 
 from tests.serving.playground.running import Site
 
+pytestmark = pytest.mark.integration
+
 LINK = "#prompt=the+%C3%A9%0A&length=300&seed=41&samples=2"
 SECONDS = 30_000
 DESKTOP, PHONE = (1280, 800), (360, 640)

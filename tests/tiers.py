@@ -1,0 +1,119 @@
+"""The three tiers of tests, by marker: `unit`, `integration` and `e2e`; a test without the latter two is a unit test.
+
+A unit test starts no process and no server and does not touch TensorFlow, so that all of them take seconds: `pytest -m
+unit`. One that does is failed with the name of the tier that it belongs to. Where only unit tests are asked for, files
+that have none are not even imported, and no file may import TensorFlow at its top.
+"""
+
+import re
+import socket
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+OTHERS = ("integration", "e2e")
+PROCESSES = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec")
+_WHOLE_FILE = re.compile(rf"^pytestmark = .*\b({'|'.join(OTHERS)})\b", re.MULTILINE)
+_TENSORFLOW = (
+    ("tensorflow.python.framework.ops", "Graph", "__init__", "builds a TensorFlow graph"),
+    ("tensorflow.python.eager.context", "Context", "ensure_initialized", "runs TensorFlow"),
+)
+
+_seen: list[str] | None = None  # what the guarded code did against the rule; None: nothing is guarded at the moment
+
+
+def _refuse(what: str) -> NoReturn:
+    message = f"a unit test {what}: mark it `@pytest.mark.integration` (or `e2e`, if it runs the pipeline)"
+    if _seen is not None:
+        _seen.append(message)
+    pytest.fail(message)
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Called by the interpreter, so it does not matter how a test comes by the function."""
+    if _seen is None:
+        return
+    if event in PROCESSES:
+        _refuse("starts a process")
+    if event == "import" and arguments[0] == "tensorflow":
+        _refuse("imports TensorFlow")
+
+
+def _forbid(owner: Any, name: str, what: str) -> None:
+    original: Callable[..., Any] = getattr(owner, name)
+    if getattr(original, "guards_unit_tests", False):
+        return
+
+    def guarded(*arguments: Any, **keywords: Any) -> Any:
+        if _seen is not None:
+            _refuse(what)
+        return original(*arguments, **keywords)
+
+    guarded.guards_unit_tests = True  # type: ignore[attr-defined]
+    setattr(owner, name, guarded)
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Fail what is done inside if it is not for a unit test, even if the code under test swallows the exception."""
+    global _seen
+    for module, owner, name, what in _TENSORFLOW:  # another tier's test may have imported it
+        if module in sys.modules:
+            _forbid(getattr(sys.modules[module], owner), name, what)
+    outer, _seen = _seen, []
+    try:
+        yield
+    except pytest.fail.Exception:
+        raise
+    finally:
+        seen, _seen = _seen, outer
+        if seen and not isinstance(sys.exc_info()[1], pytest.fail.Exception):
+            pytest.fail(seen[0])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sys.addaudithook(_audit)
+    _forbid(socket.socket, "listen", "starts a server")
+    _forbid(BaseProcess, "start", "starts a process")
+
+
+def _only_units(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "unit")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if not _only_units(config) or not collection_path.match("test_*.py"):
+        return None
+    return bool(_WHOLE_FILE.search(collection_path.read_text(encoding="utf-8"))) or None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """For what a file does while it is imported."""
+    global _seen
+    _seen = [] if _only_units(collector.config) else None
+    try:
+        return (yield)
+    finally:
+        _seen = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not any(map(item.get_closest_marker, OTHERS)):
+            item.add_marker("unit")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    with guard() if item.get_closest_marker("unit") else nullcontext():
+        return (yield)
+
+
+pytest_runtest_call = pytest_runtest_setup
