@@ -1,0 +1,150 @@
+"""A unit test that does what the tiers above are for is failed; and the run says what it skipped."""
+
+import contextlib
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests import skipped, tiers
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def start_with_os() -> None:
+    os.posix_spawn("/bin/true", ["true"], {})
+
+
+def fork() -> None:
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def start_spawned() -> None:
+    multiprocessing.get_context("spawn").Process(target=print).start()
+
+
+def listen() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        (lambda: subprocess.run(["true"], check=True), "starts a process"),
+        (lambda: os.system("true"), "starts a process"),
+        (start_with_os, "starts a process"),
+        (fork, "starts a process"),
+        (start_spawned, "starts a process"),
+        (listen, "starts a server"),
+    ],
+)
+def test_a_unit_test_is_failed_and_told_its_tier(does: Callable[[], object], told: str) -> None:
+    with pytest.raises(pytest.fail.Exception, match=f"a unit test {told}: mark it .*integration"), tiers.guard():
+        does()
+
+
+def test_a_port_may_be_looked_for_and_a_server_asked() -> None:
+    with tiers.guard(), socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match="refused"), socket.socket() as client:
+            client.connect(probe.getsockname())
+
+
+@pytest.mark.parametrize("afterwards", [lambda: None, lambda: int("x")])
+def test_code_that_swallows_the_exception_hides_nothing(afterwards: Callable[[], object]) -> None:
+    def swallow() -> None:
+        with contextlib.suppress(BaseException):
+            subprocess.run(["true"], check=True)
+        afterwards()
+
+    with pytest.raises(pytest.fail.Exception, match="starts a process"), tiers.guard():
+        swallow()
+
+
+@pytest.mark.integration
+def test_tensorflow_may_be_there_but_not_be_used() -> None:
+    import tensorflow as tf
+
+    one = tf.constant(1.0)
+    with tiers.guard():
+        assert tf.float32.size == 4
+    with pytest.raises(pytest.fail.Exception, match="runs TensorFlow"), tiers.guard():
+        tf.constant(1.0)
+    with pytest.raises(pytest.fail.Exception, match="builds a TensorFlow graph"), tiers.guard():
+        tf.function(lambda x: x + 1).get_concrete_function(one)
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Callable[..., str]:
+    """Runs pytest on a file of this text with these two modules as plugins."""
+
+    def run(text: str, *arguments: str) -> str:
+        (tmp_path / "test_given.py").write_text("import pytest\n" + text)
+        (tmp_path / "conftest.py").write_text(
+            "import sys\n"
+            f"sys.path.insert(0, {str(ROOT)!r})\n"
+            "from tests import skipped, tiers\n"
+            "def pytest_configure(config):\n"
+            "    config.pluginmanager.register(tiers)\n"
+            "    config.pluginmanager.register(skipped)\n"
+        )
+        (tmp_path / "pytest.ini").write_text(
+            "[pytest]\naddopts = --import-mode=importlib\nmarkers = unit\n e2e\n integration\n"
+        )
+        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+
+    return run
+
+
+STARTS = "import subprocess\n{0}\ndef test_starts(): subprocess.run(['true'], check=True)\n"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("mark", "outcome"),
+    [("", "FAILED"), ("@pytest.mark.integration", "PASSED"), ("@pytest.mark.e2e", "PASSED")],
+)
+def test_a_test_without_a_marker_is_a_unit_test(mark: str, outcome: str, ours: Callable[..., str]) -> None:
+    assert f"::test_starts {outcome}" in ours(STARTS.format(mark))
+
+
+@pytest.mark.integration
+def test_what_a_fixture_of_a_unit_test_does_counts(ours: Callable[..., str]) -> None:
+    text = "import subprocess\n@pytest.fixture\ndef begun(): subprocess.run(['true'])\ndef test_uses(begun): pass\n"
+    assert "a unit test starts a process: mark it" in ours(text)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("top", ["", "pytestmark = pytest.mark.integration\n", "pytestmark = pytest.mark.e2e\n"])
+def test_only_unit_tests_import_no_tensorflow(top: str, ours: Callable[..., str]) -> None:
+    said = ours(f"{top}import tensorflow\ndef test_nothing(): pass\n", "-m", "unit")
+    assert ("a unit test imports TensorFlow" in said) == (not top)
+    assert ("no tests ran" in said) == bool(top)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_the_run_ends_with_what_was_skipped_and_why(workers: str, ours: Callable[..., str]) -> None:
+    text = (
+        "@pytest.mark.parametrize('n', range(3))\n"
+        "def test_page(n): pytest.skip('no browser')\n"
+        "@pytest.mark.skipif(True, reason='no disk')\n"
+        "def test_disk(): pass\n"
+    )
+    end = ours(text, "-n", workers).rpartition("skipped, and why")[2]
+    assert "   3  no browser\n      test_given.py\n   1  no disk\n      test_given.py\n" in end
+
+
+def test_a_file_that_is_skipped_as_a_whole_counts_once_for_all_workers() -> None:
+    report = SimpleNamespace(nodeid="tests/test_a.py", longrepr=("tests/test_a.py", 3, "Skipped: no library"))
+    assert skipped.reasons([report, report]) == {"no library": {"tests/test_a.py"}}  # type: ignore[list-item]
