@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy.testing  # noqa: F401 - it runs lscpu when it is first imported, which is not the test's doing
 import pytest
 
 OTHERS = ("integration", "e2e")
