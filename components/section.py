@@ -1,6 +1,12 @@
 """What all sections of the configuration have in common."""
 
-from pydantic import BaseModel, ConfigDict
+import os
+
+# Otherwise pydantic reads the entry points of every installed package at the first class: a sixth of what `--help`
+# takes. Nothing here is a plugin.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+from pydantic import BaseModel, ConfigDict  # noqa: E402
 
 
 class Section(BaseModel):

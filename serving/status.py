@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-import httpx
+from components.lean_imports import absent
 
 AVAILABLE, END = "AVAILABLE", "END"
 COMING = ("START", "LOADING")
@@ -45,6 +45,10 @@ def states(url: str, model: str) -> dict[int, VersionState] | None:
     Raises:
       Unclear: a server is there, but is too busy to say, fails, or is no model server.
     """
+    # Late: most of what a command imports, and one that is refused asks nobody.
+    with absent("click"):  # httpx' own command line, with all of Rich and Pygments
+        import httpx
+
     try:
         # A proxy of the environment cannot reach this machine's ports.
         answer = httpx.get(f"{url}/v1/models/{model}", timeout=_SECONDS, trust_env=False)

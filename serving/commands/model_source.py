@@ -8,16 +8,18 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from components.errors import UserError
-from components.lean_imports import tensorflow_without_keras
+from components.lean_imports import absent, tensorflow_without_keras
 from pipeline.config import Config
 from pipeline.places import Places
 from serving import inventory, model_config, release
-from serving.client import Client
 from serving.client_errors import BadAnswer, NotReachable, ServerError, TimedOut, refusal
-from serving.client_transport import RETRIES, TIMEOUT
 from serving.client_values import Generated, Score
 from serving.model_config import All, ServedModel
 from serving.status import url_of
+
+with absent("click"):  # httpx' own command line, with all of Rich and Pygments
+    from serving.client import Client
+    from serving.client_transport import RETRIES, TIMEOUT
 
 _PROBE_SECONDS = 2.0
 

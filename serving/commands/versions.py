@@ -5,14 +5,14 @@ import dataclasses
 import json
 import os
 import sys
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from serving import apply, inventory, model_config, status
 from serving.commands import places
 from serving.inventory import Shelf, Version
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _UNKNOWN = "-"
 _FILE_WIDTH = 160  # characters, where no terminal says how many it has
@@ -36,25 +36,35 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([dataclasses.asdict(version) for version in found], indent=2, ensure_ascii=False))
     elif found:
-        console = Console(file=sys.stdout, highlight=False)
-        if not console.is_terminal:
-            console = Console(file=sys.stdout, highlight=False, width=_FILE_WIDTH)
-        console.print(f"{shelf.name} in {shelf.base}", soft_wrap=True, markup=False)
-        if states is not None:
-            console.print(f"states as told by {url}", soft_wrap=True, markup=False)
-        if entry and copied:
-            note = f"NOTE: a copy; {shelf.config_path} serves the versions in {entry.base_path}"
-            console.print(note, soft_wrap=True, markup=False, style="bold yellow")
-        console.print(_table(found))
-        for version in found:
-            if version.error:
-                console.print(f"version {version.number}: {version.error}", soft_wrap=True, markup=False)
+        notes = [f"states as told by {url}"] if states is not None else []
+        elsewhere = entry.base_path if entry and copied else None
+        _show(shelf, found, notes, elsewhere)
     else:
         print(f"No version of the model {shelf.name} has been pushed to {shelf.base}.")
     return 0
 
 
-def _table(found: list[Version]) -> Table:
+def _show(shelf: Shelf, found: list[Version], notes: list[str], elsewhere: str | None) -> None:
+    from rich.console import Console  # late: nothing else here needs it
+
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=sys.stdout, highlight=False, width=_FILE_WIDTH)
+    for line in (f"{shelf.name} in {shelf.base}", *notes):
+        console.print(line, soft_wrap=True, markup=False)
+    if elsewhere:
+        note = f"NOTE: a copy; {shelf.config_path} serves the versions in {elsewhere}"
+        console.print(note, soft_wrap=True, markup=False, style="bold yellow")
+    console.print(_table(found))
+    for version in found:
+        if version.error:
+            console.print(f"version {version.number}: {version.error}", soft_wrap=True, markup=False)
+
+
+def _table(found: list[Version]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for title, justify in (
         ("version", "right"),
