@@ -5,28 +5,33 @@ python local_runner.py --corpus my_texts/ --preset best
 python local_runner.py --set training.steps=2000 --set model.units=768
 """
 
-import argparse
-import contextlib
 import os
-import shlex
 import signal
 import sys
+
+# The scripts' folder comes first on the path, so that `kubeflow` and `tests` are ours and not packages of the index.
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+from components import startup
+
+if __name__ == "__main__":
+    startup.begin("local_runner.py", *startup.PIPELINE, also=(signal.SIGTERM,))
+
+import argparse
+import contextlib
 import time
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-# The scripts' folder comes first on the path, so that `kubeflow` and `tests` are ours and not packages of the index.
+import components
+import pipeline
+from components import own_packages, shell_command
+from components.errors import UserError
+from pipeline import failure, overrides
+from pipeline.config import Config
+
 ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT))
-
-import components  # noqa: E402
-import pipeline  # noqa: E402
-from components import own_packages  # noqa: E402
-from components.errors import UserError  # noqa: E402
-from pipeline import failure, overrides  # noqa: E402
-from pipeline.config import Config  # noqa: E402
-
 USER_ERROR, INTERRUPTED = 2, 130
 
 
@@ -65,6 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         "serving_dir": options.serving_dir,
     }
     try:
+        startup.hand_over()
         own_packages.require(ROOT, components, pipeline)
         config = overrides.load(options.preset, options.settings, explicit)
         return _run(config, options)
@@ -107,7 +113,7 @@ def _run(config: Config, options: argparse.Namespace) -> int:
             screen.say(f"error: {error}", style="red")
             code = USER_ERROR
         except KeyboardInterrupt:
-            screen.say("interrupted; what is finished is kept, the same command goes on from there")
+            screen.interrupted()
             code = INTERRUPTED
         except Exception as error:
             with contextlib.suppress(OSError):  # The log may lie on the full disk that is the reason.
@@ -140,9 +146,10 @@ def _show_next(screen: Any, config: Config, version: str | None) -> None:
         return
     given = {"--model": config.model_name, "--root": config.root, "--serving-dir": config.serving_dir}
     usual = {"--model": Config().model_name, "--root": Config().root, "--serving-dir": None}
-    options = "".join(f" {name} {shlex.quote(str(given[name]))}" for name in given if given[name] != usual[name])
+    options = [word for name in given if given[name] != usual[name] for word in (name, str(given[name]))]
     screen.say("\nWrite with it, or serve it over REST:", style="bold")
-    screen.say(f'python -m serving generate "The "{options}\npython -m serving up{options}')
+    screen.say(shell_command.of("serving", "generate", "The ", *options))
+    screen.say(shell_command.of("serving", "up", *options))
 
 
 def _check_summary(path: str | None) -> None:
@@ -167,5 +174,4 @@ def _leave(screen: Any, code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

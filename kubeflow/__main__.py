@@ -4,10 +4,19 @@ python -m kubeflow compile  --image registry/char-rnn:1 --output pipeline.yaml
 python -m kubeflow deploy   --image registry/char-rnn:1 --host http://localhost:8080 --cron '0 0 3 * * *'
 """
 
-import argparse
-import contextlib
 import os
 import sys
+
+if not __package__:  # `python /path/to/kubeflow`, from any directory
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+from components import startup
+
+if __name__ == "__main__":
+    startup.begin("kubeflow", *startup.PIPELINE, "yaml")
+
+import argparse
+import contextlib
 import tempfile
 import warnings
 from pathlib import Path
@@ -31,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     # What Google's libraries say about versions to come is nothing that a user could act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
     try:
+        startup.hand_over()
         return _run(given, _configuration(given))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

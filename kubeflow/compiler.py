@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from components import startup
 from components.errors import UserError
 from kubeflow import pods, spec
 from pipeline.config import Config
@@ -71,11 +72,12 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
 
 def _specification(config: Config, backend: str) -> dict[str, Any]:
     """What TFX makes of the pipeline."""
-    from tfx.orchestration.data_types import PipelineInfo
-    from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
+    with startup.importing():
+        from tfx.orchestration.data_types import PipelineInfo
+        from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
-    from pipeline.create import Inputs, create_pipeline
-    from pipeline.local import beam_args
+        from pipeline.create import Inputs, create_pipeline
+        from pipeline.local import beam_args
 
     # The corpus is staged by the run itself, so nothing about its content, nor about the registry, is known here.
     inputs = Inputs(config.corpus.source, config.corpus.source, _SCHEMA, run_key="", newest_other="")

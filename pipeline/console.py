@@ -34,18 +34,19 @@ class Screen:
         """Show a live line with the time while a component runs."""
         self._running = _Running(name)
         # Rich would otherwise bring to the screen what the frameworks print, which belongs in the log.
-        with Live(
+        self._live = Live(
             self._running,
             console=self.console,
             refresh_per_second=4,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
-        ):
+        )
+        with self._live:
             try:
                 yield
             finally:
-                self._running = None
+                self._running = self._live = None
 
     def component_ended(self, name: str, seconds: float, outcome: str) -> None:
         """Print a component's lasting line."""
@@ -62,6 +63,12 @@ class Screen:
             self.console.print(Text(f"    {text}", style="dim"))
         if self._running:
             self._running.detail = text
+
+    def interrupted(self) -> None:
+        """Say that the user ended the run, and leave the terminal as it was."""
+        if self._live:
+            self._live.stop()
+        self.say("interrupted; what is finished is kept, the same command goes on from there")
 
     def table(self, rows: list[tuple[str, str]]) -> None:
         """Print names and values."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import corpora, staging
+from components import corpora, staging, startup
 from components.errors import UserError
 from pipeline import sources
 from pipeline.config import Config
@@ -94,7 +94,7 @@ def run(
 ) -> "Report":
     """Run the pipeline on a staged corpus and return its report."""
     # TensorFlow and TFX take seconds to import: not before the input is known to be good.
-    with screen.component("start"):
+    with screen.component("start"), startup.importing(screen.interrupted):
         screen.progress("loading TensorFlow and TFX", lasting=False)
         from absl import logging as absl_logging
         from tfx.orchestration.metadata import sqlite_metadata_connection_config

@@ -1,9 +1,18 @@
 """The command line of serving: `python -m serving COMMAND`; the commands are in `serving/commands/`."""
 
-import argparse
-import contextlib
 import os
 import sys
+
+if not __package__:  # `python /path/to/serving`, from any directory
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+from components import startup
+
+if __name__ == "__main__":
+    startup.begin("serving", "pydantic", "httpx", "rich", "tensorflow_serving")
+
+import argparse
+import contextlib
 
 from components.errors import UserError
 from serving import commands
@@ -37,7 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
         options = arguments(sys.argv[1:] if argv is None else argv)
-        code = commands.find(options.command).run(options)
+        command = commands.find(options.command)
+        startup.hand_over()
+        code = command.run(options)
         sys.stdout.flush()
         return code
     except UserError as error:

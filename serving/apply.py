@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from components import shell_command
 from components.errors import UserError
 from serving import inventory, model_config, release, status
 from serving.inventory import Shelf
@@ -31,9 +32,10 @@ def require_here(shelf: Shelf, model: ServedModel | None) -> None:
       UserError: servers that read the entry answer with the versions of another directory.
     """
     if model is not None and is_elsewhere(shelf, model):
+        up = shell_command.of("serving", "up")
         raise UserError(
             f"This is a copy: {shelf.config_path} serves the versions in {model.base_path}. Name the original with "
-            "--root or --serving-dir; or, if the copy shall be served, start it with `python -m serving up`, or mend "
+            f"--root or --serving-dir; or, if the copy shall be served, start it with `{up}`, or mend "
             f"base_path in the file. Received: versions in {shelf.base}"
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components import shell_command
 from components.errors import UserError
 from components.version_number import is_version_number
 from pipeline.config import Config
@@ -126,8 +127,9 @@ def require_versions(shelf: Shelf) -> list[int]:
     found = whole_versions(shelf.base)
     if not found:
         raise UserError(
-            f"No version of the model {shelf.name} has been pushed there yet. Train one with `python local_runner.py`, "
-            f"or say where it is with --model, --root or --serving-dir. Received: {shelf.base}"
+            f"No version of the model {shelf.name} has been pushed there yet. Train one with "
+            f"`{shell_command.of('local_runner.py')}`, or say where it is with --model, --root or --serving-dir. "
+            f"Received: {shelf.base}"
         )
     return found
 

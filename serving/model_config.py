@@ -15,6 +15,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2 as protos
 
+from components import shell_command
 from components.errors import UserError
 
 FILE_NAME = "models.config"
@@ -142,10 +143,10 @@ def update(
             if after is not None and after != before:
                 write_whole(path, merged(text, after, path))
         except OSError as error:
+            prune = shell_command.of("serving", "prune", "--keep", "2")
             raise UserError(
                 f"The list of served models cannot be written: {error.strerror}. It is as it was. Make room, for "
-                "example with `python -m serving prune --keep 2`, or mend the permissions of its directory. Received: "
-                f"{path}"
+                f"example with `{prune}`, or mend the permissions of its directory. Received: {path}"
             ) from error
         afterwards()
         return after or before
@@ -205,9 +206,10 @@ def _parse(text: str, where: str) -> protos.ModelServerConfig:
     try:
         text_format.Parse(text, whole)
     except text_format.ParseError as error:
+        up = shell_command.of("serving", "up")
         raise UserError(
             f"The list of served models is not a TF Serving model_config_list: {str(error).rstrip('.')}. Mend it, "
-            f"or move it away and let `python -m serving up` write a new one. Received: {where}"
+            f"or move it away and let `{up}` write a new one. Received: {where}"
         ) from error
     if whole.WhichOneof("config") == "custom_model_config":
         raise UserError(f"Only a model_config_list can be served, not a custom_model_config. Received: {where}")

@@ -7,6 +7,7 @@ whole SavedModels, in ascending order.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from components import shell_command
 from components.errors import UserError
 from serving.model_config import All, Policy, ServedModel, Specific
 
@@ -146,8 +147,8 @@ def step(before: ServedModel, after: ServedModel, versions: Sequence[int]) -> Se
 def _newest(versions: Sequence[int]) -> int:
     if not versions:
         raise UserError(
-            "No model has been pushed there yet. Train one with `python local_runner.py`, or say where it is with "
-            "--model, --root or --serving-dir. Received: a serving directory without a whole version"
+            f"No model has been pushed there yet. Train one with `{shell_command.of('local_runner.py')}`, or say "
+            "where it is with --model, --root or --serving-dir. Received: a serving directory without a whole version"
         )
     return versions[-1]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from components import shell_command
 from components.errors import UserError
 from serving.one_step import OneStep
 from trainer import export
@@ -40,8 +41,8 @@ def newest(place: str) -> str:
     ]
     if not found:
         raise UserError(
-            "There is no checkpoint. Train first (python local_runner.py), or name the folder that holds checkpoints. "
-            f"Received: {place}"
+            f"There is no checkpoint. Train first ({shell_command.of('local_runner.py')}), or name the folder that "
+            f"holds checkpoints. Received: {place}"
         )
     return str(max(found, key=lambda folder: tf.io.gfile.stat(os.path.join(folder, _POINTER)).mtime_nsec))
 

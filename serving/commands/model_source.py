@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from components import shell_command, startup
 from components.errors import UserError
 from components.lean_imports import absent, tensorflow_without_keras
 from pipeline.config import Config
@@ -80,7 +81,8 @@ def chosen(options: argparse.Namespace, config: Config) -> Iterator[tuple[Model,
         try:
             yield _choose(options, config, stack)
         except NotReachable as error:
-            raise UserError(f"Is the server running (python -m serving up), and is --url right? {error}") from error
+            up = shell_command.of("serving", "up")
+            raise UserError(f"Is the server running ({up}), and is --url right? {error}") from error
         except ServerError as error:
             if error.status >= 500 or error.status == 429:
                 raise
@@ -130,8 +132,9 @@ def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Mo
     found, entry = (_in_bucket(base), None) if "://" in base else _on_disk(base, config.model_name)
     if not found:
         raise UserError(
-            f"There is no model to ask: {asked}no version of {config.model_name} is in {base}. Train one (python "
-            f"local_runner.py), or say where it is with --url, --root, --serving-dir or --model. Received: {base}"
+            f"There is no model to ask: {asked}no version of {config.model_name} is in {base}. Train one "
+            f"({shell_command.of('local_runner.py')}), or say where it is with --url, --root, --serving-dir or "
+            f"--model. Received: {base}"
         )
     entry = entry or ServedModel(config.model_name, base, All())
     number = _number(options, entry, found)
@@ -141,8 +144,9 @@ def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Mo
             f"There is no such version in {base}; there are: {', '.join(map(str, found))}. Received: {which}"
         )
     _quiet()
-    tensorflow_without_keras()
-    from serving.local_model import LocalModel
+    with startup.importing():
+        tensorflow_without_keras()
+        from serving.local_model import LocalModel
 
     return LocalModel.load(found[number]), f"{config.model_name} (version {number}) in this process"
 
@@ -154,14 +158,15 @@ def _number(options: argparse.Namespace, entry: ServedModel, found: Mapping[int,
         if options.label not in entry.labels:
             raise UserError(
                 f"No version of {entry.name} has this label; there are: {', '.join(entry.labels) or 'none'}. Set one "
-                f"(python -m serving promote), or use --version. Received: --label {options.label}"
+                f"({shell_command.of('serving', 'promote')}), or use --version. Received: --label {options.label}"
             )
         return entry.labels[options.label]
     reached = release.reached(entry, list(found))
     if reached is None:
         raise UserError(
-            f"No version of {entry.name} is served: models.config names none that is there. Serve one (python -m "
-            f"serving promote), or use --version. Received: {entry.policy}; there are: {', '.join(map(str, found))}"
+            f"No version of {entry.name} is served: models.config names none that is there. Serve one "
+            f"({shell_command.of('serving', 'promote')}), or use --version. Received: {entry.policy}; there are: "
+            f"{', '.join(map(str, found))}"
         )
     return reached
 
@@ -175,15 +180,17 @@ def _on_disk(base: str, name: str) -> tuple[dict[int, str], ServedModel | None]:
 
 def _in_bucket(base: str) -> dict[int, str]:
     _quiet()
-    from components import versions  # TensorFlow, which reads buckets
+    with startup.importing():
+        from components import versions  # TensorFlow, which reads buckets
 
     return {number: os.path.join(base, str(number)) for number in versions.served(base)}
 
 
 def _checkpoint(place: str, config: Config) -> tuple[Model, str]:
     _quiet()
-    from serving.local_model import LocalModel
-    from trainer import restore
+    with startup.importing():
+        from serving.local_model import LocalModel
+        from trainer import restore
 
     directory = restore.newest(place)
     model, step = restore.one_step(directory, config.export.model_dump())

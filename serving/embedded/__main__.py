@@ -3,17 +3,26 @@
 It takes the flags of `tensorflow_model_server` that mean something to it, and ignores the rest of them with a word.
 """
 
+import os
+import sys
+
+if not __package__:  # `python /path/to/serving/embedded`, from any directory
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from components import startup
+
+if __name__ == "__main__":
+    startup.begin("serving.embedded", "tensorflow", "pydantic", "httptools", "rapidjson", "starlette", "uvicorn")
+
 import argparse
 import asyncio
 import errno
 import gc
 import logging
-import os
 import re
 import resource
 import signal
 import socket
-import sys
 from pathlib import Path
 
 from components.errors import UserError

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from components import shell_command
 from components.errors import UserError
 from serving import model_config
 from serving.embedded.answering import Answering
@@ -105,7 +106,7 @@ class Catalogue:
     def _configure(self) -> None:
         if not os.path.exists(self._config_file):
             raise UserError(
-                "The list of models to serve is not there; `python -m serving up` writes one. "
+                f"The list of models to serve is not there; `{shell_command.of('serving', 'up')}` writes one. "
                 f"Received: {self._config_file}"
             )
         wanted = model_config.read(self._config_file)

@@ -3,12 +3,22 @@
 The page asks for text over REST, whichever model server answers there. `python -m serving up` starts both.
 """
 
+import os
+import sys
+
+if not __package__:  # `python /path/to/serving/playground`, from any directory
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from components import startup
+
+if __name__ == "__main__":
+    startup.begin("serving.playground", "pydantic", "httpx", "httptools", "starlette", "uvicorn")
+
 import argparse
 import asyncio
 import logging
 import signal
 import socket
-import sys
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -59,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         _serve(options, listening)
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return OK
 
@@ -83,6 +94,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> None:
     )
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
+    startup.hand_over()
     print(f"Playground at http://{shown}:{port}/", flush=True)
     asyncio.run(uvicorn.Server(config).serve([listening]))
 
