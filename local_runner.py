@@ -93,14 +93,16 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     places = Places.of(config)
     with local.locked(places, lambda text: print(text, flush=True)):
         corpus, facts, staged = local.ingest(config, places)
-        from pipeline.console import Screen, take_over
+        from pipeline.console import Screen, kept_output, redirect
 
         log = None if options.verbose else os.path.join(places.logs, time.strftime("%Y%m%d-%H%M%S.log"))
-        screen = Screen(take_over(log))
-        screen.say(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
-        for note in filter(None, (corpus.note, facts.note)):
-            screen.say(f"NOTE: {note}", style="bold yellow")
+        screen = Screen(kept_output())
         try:
+            if log:
+                redirect(log)
+            screen.say(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
+            for note in filter(None, (corpus.note, facts.note)):
+                screen.say(f"NOTE: {note}", style="bold yellow")
             report = local.run(config, places, screen, corpus, facts, staged)
             screen.say("")
             screen.table(report.rows())

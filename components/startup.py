@@ -16,6 +16,7 @@ from types import TracebackType
 INTERRUPTED = 130
 # What a run of the pipeline cannot do without.
 PIPELINE = ("tensorflow", "tfx", "apache_beam", "tensorflow_transform", "pydantic", "rich", "requests", "platformdirs")
+_OURS = ("components", "kubeflow", "pipeline", "serving", "trainer", "transform")
 _PYTHON = (3, 10)  # the oldest, as in pyproject.toml
 _INSTALL = "python3 -m pip install -qq --upgrade --target {tools} uv && {tools}/bin/uv run {project}python"
 _heard: list[signal.Signals] = []  # what `importing` and `hand_over` handle; nothing unless `begin` was called
@@ -39,7 +40,7 @@ def begin(program: str, *packages: str, also: Sequence[signal.Signals] = ()) -> 
 
     def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         name = (getattr(error, "name", None) or "").partition(".")[0]
-        if issubclass(kind, ModuleNotFoundError) and name and not _is_there(name) and not _is_ours(name):
+        if issubclass(kind, ModuleNotFoundError) and name and name not in _OURS and not _is_there(name):
             print(_missing([name], program), file=sys.stderr)
         else:
             sys.__excepthook__(kind, error, trace)
@@ -90,12 +91,6 @@ def _is_there(package: str) -> bool:
         return util.find_spec(package) is not None
     except ValueError:  # imported, but not from a file
         return True
-
-
-def _is_ours(name: str) -> bool:
-    from components import shell_command
-
-    return any(os.path.exists(os.path.join(shell_command.ROOT, path)) for path in (name, f"{name}.py"))
 
 
 def _missing(packages: Sequence[str], program: str) -> str:

@@ -107,18 +107,17 @@ class ProgressHandler(logging.Handler):
         self._screen.progress(record.getMessage(), lasting=record.levelno >= logging.INFO)
 
 
-def take_over(log: str | None) -> TextIO:
-    """Send everything that libraries print from now on, from C++ too, to a file; return the former standard output.
+def kept_output() -> TextIO:
+    """Standard output as it is now, whatever is redirected later."""
+    sys.stdout.flush()
+    return os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace", buffering=1)
 
-    Args:
-      log: path of the file; None leaves everything on the terminal.
-    """
+
+def redirect(log: str) -> None:
+    """Send everything that libraries print from now on, from C++ too, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
-    output = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace", buffering=1)
-    if log is not None:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        os.close(file)
-    return output
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)

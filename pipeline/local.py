@@ -107,7 +107,7 @@ def run(
 
         if config.training.logical_cpus > 1:
             split_cpu(config.training.logical_cpus)
-    absl_logging.set_verbosity(absl_logging.INFO)  # into the log file, see pipeline.console.take_over
+    absl_logging.set_verbosity(absl_logging.INFO)  # into the log file, see pipeline.console.redirect
     logger = logging.getLogger("char_rnn.progress")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False

@@ -112,9 +112,11 @@ def test_progress_records_of_the_trainer_stay_from_info_on() -> None:
 
 TAKE_OVER = """
 import ctypes, os, subprocess, sys
-from pipeline.console import take_over
+from pipeline.console import kept_output, redirect
 print("before")
-screen = take_over(sys.argv[1] if len(sys.argv) > 1 else None)
+screen = kept_output()
+if len(sys.argv) > 1:
+    redirect(sys.argv[1])
 print("python out")
 print("python err", file=sys.stderr)
 sys.stdout.flush()
