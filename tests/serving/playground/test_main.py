@@ -45,8 +45,8 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_it_says_where_it_is_serves_and_stops_without_a_traceback(sent: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(("sent", "code", "said"), [(signal.SIGTERM, 0, ""), (signal.SIGINT, 130, "interrupted\n")])
+def test_it_says_where_it_is_serves_and_stops_without_a_traceback(sent: signal.Signals, code: int, said: str) -> None:
     command = [sys.executable, "-m", "serving.playground", "--port=0", "--server-url=http://127.0.0.1:9"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -63,4 +63,4 @@ def test_it_says_where_it_is_serves_and_stops_without_a_traceback(sent: signal.S
         finally:
             process.kill()
     assert process.returncode == code
-    assert error == ""
+    assert error == said
