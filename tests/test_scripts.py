@@ -1,0 +1,147 @@
+"""`scripts/check` and `.ci/run`, with stand-ins for the programs that they start."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+Done = subprocess.CompletedProcess
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def program(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/bash\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[[str], list[str]]:
+    """The command of a copy whose `uv` is this script; "$*" is what it is to run."""
+
+    def command(uv: str) -> list[str]:
+        (tmp_path / "scripts").mkdir()
+        shutil.copy(ROOT / "scripts" / "check", tmp_path / "scripts")
+        program(tmp_path / ".tools" / "bin" / "uv", uv)
+        return [str(tmp_path / "scripts" / "check")]
+
+    return command
+
+
+def outcomes(said: str) -> list[list[str]]:
+    return [line.split()[:2] for line in said.splitlines()[-4:]]
+
+
+def test_check_lists_its_steps(check: Callable[[str], list[str]], tmp_path: Path) -> None:
+    done = subprocess.run(check(f'echo "$*" >> {tmp_path}/calls'), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert outcomes(done.stdout) == [[step, "passed"] for step in ("lint", "format", "types", "unit")]
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0] == "run --quiet --group dev true", "the environment is there before the steps begin"
+    steps = {"ruff check .", "ruff format --check .", "mypy", "pytest -q -m unit"}
+    assert {call.removeprefix("run --quiet --no-sync ") for call in calls[1:]} == steps
+
+
+@pytest.mark.parametrize(("step", "started"), [("lint", "ruff check"), ("types", "mypy"), ("unit", "pytest")])
+def test_check_shows_what_a_failing_step_said(step: str, started: str, check: Callable[[str], list[str]]) -> None:
+    uv = f'case "$*" in *"{started}"*) echo its complaint; exit 3;; *) echo nothing worth reading;; esac'
+    done = subprocess.run(check(f'[ "$5" = true ] && exit; {uv}'), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"--- {step} ---\nits complaint\n" in done.stdout
+    assert "nothing worth reading" not in done.stdout.partition("---")[2]
+    assert [step, "FAILED"] in outcomes(done.stdout)
+    assert sum(outcome == "passed" for _, outcome in outcomes(done.stdout)) == 3
+
+
+def test_check_says_how_to_install_what_it_needs(check: Callable[[str], list[str]], tmp_path: Path) -> None:
+    command = check("true")
+    shutil.rmtree(tmp_path / ".tools")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "python3 -m pip install -qq --upgrade --target .tools uv" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupt_ends_all_that_was_started(check: Callable[[str], list[str]], tmp_path: Path) -> None:
+    sleep = f'import os, time; print(os.getpid(), file=open("{tmp_path}/pids", "a"), flush=True); time.sleep(60)'
+    command = check(f'[ "$4" = true ] && exit; [ "$5" = true ] && exit; {sys.executable} -c \'{sleep}\'; true')
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        end = time.monotonic() + 20
+        while not (tmp_path / "pids").exists() or len((tmp_path / "pids").read_text().split()) < 4:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr is not None
+        assert process.stderr.read().splitlines()[-1] == "interrupted"
+    assert not [pid for pid in (tmp_path / "pids").read_text().split() if Path("/proc", pid).exists()]
+
+
+@pytest.fixture
+def ci(tmp_path: Path) -> Callable[..., Done]:
+    """Runs a copy of `.ci/run` where PATH has stand-ins only; `uv` prints what it is asked for."""
+    bin = tmp_path / "bin"
+    for name in ("bash", "cat", "chmod", "dirname", "env", "mkdir", "timeout"):
+        bin.mkdir(exist_ok=True)
+        (bin / name).symlink_to(str(shutil.which(name)))
+    uv = '#!/bin/bash\\necho uv \\"\\$*\\" with \\"\\$CORPORA\\"\\n'
+    program(bin / "python3", f'mkdir -p .tools/bin; printf "{uv}" > .tools/bin/uv; chmod +x .tools/bin/uv')
+    (tmp_path / "clone" / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / "clone" / ".ci")
+
+    def run(user: int, apt_get: str = "true", **environment: str) -> Done:
+        program(bin / "id", f"echo {user}")
+        program(bin / "apt-get", f'echo "$*" >> {tmp_path}/apt-get; {apt_get}')
+        command = [str(tmp_path / "clone" / ".ci" / "run")]
+        kept = {"PATH": str(bin), **environment}
+        return subprocess.run(command, env=kept, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_ci_installs_a_browser_as_root_only(ci: Callable[..., Done], tmp_path: Path) -> None:
+    assert ci(1000).stdout == "uv run --group dev pytest with \n"
+    assert not (tmp_path / "apt-get").exists()
+    done = ci(0)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "uv run --group dev pytest with \n", "")
+    calls = (tmp_path / "apt-get").read_text().splitlines()
+    assert calls == [
+        "-qq update",
+        "-qq install --no-install-recommends chromium",
+    ]
+
+
+@pytest.mark.parametrize("name", ["chromium", "chromium-browser", "google-chrome"])
+def test_ci_takes_the_browser_that_is_there(name: str, ci: Callable[..., Done], tmp_path: Path) -> None:
+    program(tmp_path / "bin" / name, "")
+    assert ci(0).returncode == 0
+    assert not (tmp_path / "apt-get").exists()
+
+
+def test_ci_takes_the_browser_that_is_named(ci: Callable[..., Done], tmp_path: Path) -> None:
+    assert ci(0, CHROMIUM="/opt/browser").returncode == 0
+    assert not (tmp_path / "apt-get").exists()
+
+
+def test_ci_tells_why_there_is_no_browser_and_goes_on(ci: Callable[..., Done]) -> None:
+    done = ci(0, apt_get="echo no network >&2; exit 100")
+    assert (done.returncode, done.stdout) == (0, "uv run --group dev pytest with \n")
+    assert "Chromium could not be installed" in done.stderr
+    assert "no network" in done.stderr
+
+
+def test_ci_finds_the_long_texts(ci: Callable[..., Done], tmp_path: Path) -> None:
+    (tmp_path / "shared" / "corpora").mkdir(parents=True)
+    assert ci(1000).stdout == f"uv run --group dev pytest with {tmp_path}/shared/corpora\n"
+    assert ci(1000, CORPORA="/elsewhere").stdout == "uv run --group dev pytest with /elsewhere\n"
+
+
+def test_ci_fails_if_the_tests_do(ci: Callable[..., Done], tmp_path: Path) -> None:
+    program(tmp_path / "bin" / "python3", "exit 4")
+    assert ci(1000).returncode == 4
