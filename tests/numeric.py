@@ -32,21 +32,26 @@ class Noise:
     Attributes:
       unit: roundoff of all operations, among them what a product adds up.
       products: that of the type in which factors and results of matrix products are stored.
+      samples: runs that are rounded.
     """
 
-    def __init__(self, unit: float = UNIT["float32"], products: float | None = None, seed: int = 0) -> None:
-        self.unit, self.products = unit, unit if products is None else products
+    def __init__(
+        self, unit: float = UNIT["float32"], products: float | None = None, samples: int = SAMPLES, seed: int = 0
+    ) -> None:
+        self.unit, self.products, self.samples = unit, unit if products is None else products, samples
         self._random = np.random.default_rng(seed)
 
     def signs(self, shape: Any) -> Array:
         """Plus and minus one in (runs, ...), and nothing for the exact run."""
-        signs = self._random.integers(0, 2, (SAMPLES + 1, *tuple(shape)[1:])) * 2.0 - 1.0
+        if not self.samples:
+            return np.zeros(1)
+        signs = self._random.integers(0, 2, (self.samples + 1, *tuple(shape)[1:]), np.int8) * 2.0 - 1.0
         signs[0] = 0.0
         return signs
 
     def runs(self, x: Any) -> Array:
         """What is given, for each run."""
-        return np.repeat(np.asarray(x, np.float64)[None], SAMPLES + 1, 0)
+        return np.repeat(np.asarray(x, np.float64)[None], self.samples + 1, 0)
 
     def __call__(self, x: Any, units: float = 1.0) -> Any:
         """The result of an operation that is wrong by so many units of roundoff."""
@@ -62,6 +67,15 @@ def bound(runs: Any) -> Array:
     """How far from the exact run a rounded result may lie, from what the runs of a reference gave."""
     exact, *rounded = np.asarray(runs, np.float64)
     return DEVIATIONS * np.sqrt(np.mean(np.square(np.subtract(rounded, exact)), 0))
+
+
+def relative(operations: int, condition: float = 1.0, unit: float = UNIT["float32"]) -> float:
+    """How far off a number may be, relative to itself, after so many operations on numbers of one sign.
+
+    Args:
+      condition: by how much an operation's result may be off more than its operand was, relative to themselves.
+    """
+    return DEVIATIONS * float(operations) ** 0.5 * condition * unit
 
 
 def close(actual: Any, runs: Any, what: str = "result") -> None:

@@ -1,0 +1,131 @@
+"""A language model of Keras' GRU layers (`reset_after`) in NumPy and float64, with the roundings of `tests.numeric`.
+
+Shares no code with what it is compared to. A text that is drawn has a next character that rounding may change, where
+the random number lies between two characters or two of them are equally likely: what rounding does not explain is
+refused, and nothing else.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tests.numeric import DEVIATIONS, FUNCTION, UNIT, Array, Noise
+
+UNICODE = 0x110000
+GREEDY = 1e-6  # the lowest temperature that is told from zero
+LATELY = 200  # characters of a prompt whose roundings still count: they fade as memory does
+_MASK = 2**64 - 1
+
+
+class Gru:
+    """Reads and writes characters; the first axis of all that it gives counts the runs of its noise.
+
+    Attributes:
+      characters: those with an id; all others share the last one.
+    """
+
+    def __init__(self, weights: Any, characters: str, noise: Noise | None = None) -> None:
+        """Take what `serving.network.Weights` has, and begin from nothing."""
+        self.characters, self._noise = characters, noise or Noise()
+        self._layers, self._output = weights.layers, (weights.projection, weights.projection_bias)
+        # The input of the first layer is made once for each character, so that its roundings repeat with it.
+        self._table = self._projected(self._noise.runs(weights.embedding), 0)
+        self.hidden = [self._noise.runs(np.zeros((1, kernel.shape[0]))) for _, kernel, _ in weights.layers]
+
+    def read(self, character: str) -> Array:
+        """Logits (runs, ids) of what comes next."""
+        noise, place = self._noise, self.characters.find(character) % self._table.shape[1]
+        projected = self._table[:, place : place + 1]
+        for layer, (_, kernel, bias) in enumerate(self._layers):
+            if layer:
+                projected = self._projected(self.hidden[layer - 1], layer)
+            h = self.hidden[layer]
+            recurrent = noise(noise.product(h, kernel) + bias[1])
+            (x_u, x_r, x_c), (r_u, r_r, r_c) = np.split(projected, 3, -1), np.split(recurrent, 3, -1)
+            update, reset = self._sigmoid(noise(x_u + r_u)), self._sigmoid(noise(x_r + r_r))
+            candidate = noise(np.tanh(noise(x_c + noise(reset * r_c))), FUNCTION)
+            self.hidden[layer] = noise(candidate + noise(update * noise(h - candidate)))
+        kernel, bias = self._output
+        return np.asarray(noise(noise.product(self.hidden[-1], kernel) + bias)[:, 0])
+
+    def nll(self, text: str) -> Array:
+        """Nats (runs, characters) of every character but the first."""
+        noise, nats = self._noise, []
+        for before, character in zip(text, text[1:]):
+            logits, place = self.read(before), self.characters.find(character)
+            centred = noise(logits - logits.max(-1, keepdims=True))
+            powers = noise(np.exp(centred), FUNCTION)
+            total = self._sum(powers)
+            surcharge = math.log(UNICODE - len(self.characters)) if place < 0 else 0.0
+            nats.append(noise(noise(noise(np.log(total), FUNCTION) - centred[:, place]) + surcharge))
+        return np.stack(nats, 1) if nats else self._noise.runs(np.zeros(0))
+
+    def nll_sum(self, text: str) -> Array:
+        """Nats (runs,) of a text."""
+        return self._sum(self.nll(text))
+
+    def choices(self, logits: Array, uniform: float, temperature: float, top_k: int) -> set[str]:
+        """The characters that some run draws: one, but where rounding decides."""
+        known = logits[:, :-1]
+        # Among the most likely the order is by likelihood, among all it is that of the vocabulary.
+        order = np.argsort(-known if top_k else np.zeros_like(known), 1, "stable")[:, : top_k or None]
+        kept = np.take_along_axis(known, order, 1)
+        scaled = self._noise(self._noise(kept - known.max(1, keepdims=True)) / max(temperature, GREEDY))
+        powers = self._noise(np.exp(scaled), FUNCTION)
+        cumulative = self._noise(powers.cumsum(1), kept.shape[1] ** 0.5)
+        drawn = (cumulative <= self._noise(uniform * cumulative[:, -1:])).sum(1)
+        # Rounding may put every value below; the most that can be drawn is then the last with a probability above zero.
+        drawn = np.minimum(drawn, cumulative.argmax(1))
+        return {self.characters[order[run, place]] for run, place in enumerate(drawn)}
+
+    def _projected(self, x: Array, layer: int) -> Array:
+        kernel, _, bias = self._layers[layer]
+        return np.asarray(self._noise(self._noise.product(x, kernel) + bias[0]))
+
+    def _sigmoid(self, x: Array) -> Array:
+        return np.asarray(self._noise(0.5 * self._noise(np.tanh(0.5 * x), FUNCTION) + 0.5))
+
+    def _sum(self, x: Array) -> Array:
+        size = math.sqrt(x.shape[1]) * self._noise.unit * np.abs(x).sum(1)
+        return np.asarray(x.sum(1) + size * self._noise.signs(size.shape))
+
+
+def refuse_unless_written(
+    text: str, weights: Any, characters: str, prompt: str, temperature: float, top_k: int, seed: int
+) -> None:
+    """Refuse a text that a model does not write after a prompt, however its arithmetic rounds."""
+    prompt = prompt or "\n"
+    early, late, last = prompt[: -LATELY - 1], prompt[-LATELY - 1 : -1], prompt[-1]
+    exact = Gru(weights, characters, Noise(samples=0))
+    for character in early:
+        exact.read(character)
+    noise = Noise(DEVIATIONS * UNIT["float32"])  # as large as all roundings together may become
+    model = Gru(weights, characters, noise)
+    model.hidden = [noise.runs(h[0]) for h in exact.hidden]
+    for character in late:
+        model.read(character)
+    for i, (uniform, written) in enumerate(zip(uniforms(seed, len(text)), text)):
+        choices = model.choices(model.read(last), uniform, temperature, top_k)
+        assert written in choices, f"character {i} after {prompt + text[:i]!r}: {written!r} instead of {choices}"
+        last = written
+
+
+def refuse_unless_same(one: str, other: str, *how: Any) -> None:
+    """Refuse texts that were made in two ways and differ, unless it is where rounding decides in a model's text."""
+    assert len(one) == len(other)
+    for text in () if one == other else (one, other):
+        refuse_unless_written(text, *how)
+
+
+def uniforms(seed: int, count: int) -> list[float]:
+    """SplitMix64 in plain integers."""
+
+    def mixed(z: int) -> int:
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+        return z ^ (z >> 31)
+
+    gamma = 0x9E3779B97F4A7C15
+    start = mixed((seed + gamma) & _MASK)
+    return [(mixed((start + i * gamma) & _MASK) >> 40) / 2**24 for i in range(1, count + 1)]
