@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import skipped, tiers, warm
@@ -13,6 +14,10 @@ from tests import skipped, tiers, warm
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # A shell starts what it puts in the background with SIGINT ignored, and programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes depends on the machine. The same examples in every run: a failure is that of a change.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture

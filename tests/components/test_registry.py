@@ -43,7 +43,7 @@ def test_an_entry_is_read_as_it_was_recorded(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["1.json"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.permutations([1, 2, 9, 10, 11, 100]))
 def test_entries_are_in_the_order_of_their_versions(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
     directory = str(tmp_path_factory.mktemp("registry"))

@@ -37,7 +37,7 @@ def test_a_version_is_a_whole_copy_of_the_model(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new" / "base").iterdir()] == ["1"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.sets(st.integers(0, 10**12), max_size=4), st.integers(1, 50), st.integers(1, 3))
 def test_every_new_number_is_above_all_that_are_there(
     tmp_path_factory: pytest.TempPathFactory, taken: set[int], at_least: int, count: int

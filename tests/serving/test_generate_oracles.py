@@ -132,7 +132,7 @@ def test_as_many_as_there_are_is_the_same_text_as_no_limit(functions: dict[str, 
 
 
 @pytest.mark.numeric
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(1, 119), max_size=6), prompt=st.text(CHARACTERS + "☃", max_size=8))
 def test_chunks_of_any_size_are_one_text(functions: dict[str, Any], cuts: list[int], prompt: str) -> None:
     (whole,) = generate(functions, [prompt], 120, top_k=4)

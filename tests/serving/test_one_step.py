@@ -120,7 +120,7 @@ both = pytest.mark.parametrize("layers", [1, 2])
 
 @pytest.mark.numeric
 @both
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(texts=st.lists(any_text, min_size=1, max_size=4))
 def test_scores_are_those_of_the_reference(layers: int, texts: list[str]) -> None:
     actual = score(layers, texts)
@@ -167,7 +167,7 @@ def test_the_evaluators_sums_are_those_of_score(layers: int) -> None:
 
 @pytest.mark.numeric
 @both
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     prompt=any_text,
     temperature=st.sampled_from([0.3, 1.0, 3.0]),
@@ -196,7 +196,7 @@ def test_different_seeds_write_different_texts() -> None:
 
 @pytest.mark.numeric
 @both
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     rows=st.lists(
         st.tuples(
@@ -281,7 +281,7 @@ def test_no_characters_give_no_text_and_no_rows_give_no_rows() -> None:
 
 @pytest.mark.numeric
 @both
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(prompt=any_text, chunks=st.lists(st.integers(0, 9), min_size=1, max_size=4), top_k=st.integers(0, 3))
 def test_text_in_chunks_is_the_text_in_one(layers: int, prompt: str, chunks: list[int], top_k: int) -> None:
     whole, _ = go_on(layers, prompt, fresh(layers), num_chars=sum(chunks), top_k=top_k)

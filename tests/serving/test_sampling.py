@@ -52,14 +52,12 @@ def test_the_reference_is_splitmix64_as_published() -> None:
     assert [generator.next() for _ in range(3)] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
 
-@settings(deadline=None)
 @given(st.lists(INT64, min_size=1, max_size=4), st.integers(1, 20))
 def test_random_numbers_are_those_of_splitmix64(seeds: list[int], count: int) -> None:
     expected = np.transpose([reference(seed, count) for seed in seeds])
     np.testing.assert_array_equal(uniforms(seeds, [0] * len(seeds), count), expected)
 
 
-@settings(deadline=None)
 @given(INT64, st.integers(0, 2**24), st.integers(1, 8), st.integers(1, 8))
 def test_a_sequence_continues_from_any_place(seed: int, position: int, first: int, second: int) -> None:
     whole = uniforms([seed], [position], first + second)
@@ -67,7 +65,6 @@ def test_a_sequence_continues_from_any_place(seed: int, position: int, first: in
     np.testing.assert_array_equal(uniforms([seed], [position + first], second), whole[first:])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(INT64, st.integers(0, 2**24)), min_size=1, max_size=5))
 def test_a_row_has_the_same_numbers_alone_and_among_others(rows: list[tuple[int, int]]) -> None:
     together = uniforms([seed for seed, _ in rows], [position for _, position in rows], 6)
@@ -125,7 +122,7 @@ def test_draws_are_as_frequent_as_the_softmax_says(temperature: float, top_k: in
     assert chi_squared(counts[expected > 0], expected[expected > 0]) < critical
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.integers(-60, 60), min_size=1, max_size=12, unique=True),
     st.floats(0, 1, exclude_max=True, width=32),
@@ -140,7 +137,7 @@ def test_top_1_and_temperature_0_draw_the_most_likely(logits: list[int], uniform
     assert draw(values, 0.0, 3, random)[0] == best
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=8),
     st.floats(0, 1, exclude_max=True, width=32),

@@ -16,7 +16,7 @@ from transform.vocabulary import UNICODE_SIZE
 pytestmark = pytest.mark.integration
 
 V = 4  # ids 0, 1, 2 and the out-of-vocabulary 3
-CHECK = settings(deadline=None, max_examples=100)
+CHECK = settings(max_examples=100)
 DOCUMENTS = st.lists(st.lists(st.integers(0, V - 1), min_size=1, max_size=20), min_size=1, max_size=4)
 TO_PREDICT = DOCUMENTS.filter(lambda documents: any(len(document) > 1 for document in documents))
 

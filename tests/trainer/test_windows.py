@@ -23,7 +23,7 @@ from trainer.windows import (
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 SIZES = st.integers(1, 12)
 STREAMS = st.integers(1, 9)
-CHECK = settings(deadline=None, max_examples=60)
+CHECK = settings(max_examples=60)
 SEEDS = st.integers(0, 2**31 - 1)
 
 

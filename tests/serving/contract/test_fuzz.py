@@ -29,13 +29,7 @@ SIGNATURES = sorted({found[1].decode() for body in VALID if (found := re.search(
 
 
 def some(examples: int) -> Any:
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)

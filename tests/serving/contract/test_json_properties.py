@@ -20,13 +20,7 @@ from tests.serving.contract.case import CONTRACT, encode
 
 pytestmark = pytest.mark.integration
 
-FEW = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # Lists of values make one request test many of them.
 BITS32 = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30)
 BITS64 = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30)

@@ -48,7 +48,7 @@ PROMPTS = st.text("The tea\n\u00e9x", max_size=9) | st.binary(max_size=6) | st.s
 REQUEST = st.lists(st.tuples(PROMPTS, st.integers(0, 70)), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.lists(REQUEST, min_size=1, max_size=4))
 def test_batched_texts_are_those_of_one_call_of_the_graph(answering: Answering, requests: Any) -> None:
     asked = [

@@ -95,7 +95,7 @@ ROWS = st.lists(st.tuples(PROMPTS, st.integers(0, 150)), max_size=6)
 
 
 @pytest.mark.integration
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(ROWS, min_size=1, max_size=6), st.sets(st.integers(0, 5)), st.integers(1, 5))
 def test_any_mix_of_requests_is_answered_as_if_each_were_alone(requests: Any, cancelled: set[int], rows: int) -> None:
     with generator(max_rows=rows) as running:
