@@ -103,14 +103,6 @@ def test_a_failing_server_is_one_paragraph(state: Any, capsys: pytest.CaptureFix
 
 
 @pytest.mark.integration
-def test_help_and_mistakes_answer_without_the_frameworks() -> None:
-    code = "import sys; from kubeflow.__main__ import main; code = main(['deploy', '--image', 'i', '--cron', '* *'])\n"
-    code += "assert code == 2; loaded = {'tensorflow', 'tfx', 'kfp'} & sys.modules.keys(); assert not loaded, loaded"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.integration
 def test_our_packages_win_over_those_of_the_index(tmp_path: Path) -> None:
     """An environment in which the index's `kubeflow` and `tests` are installed, as the image would have it."""
     site = tmp_path / "site-packages"

@@ -1,8 +1,6 @@
 """`/about` joins what the model server and the registry say; neither may break it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,14 +132,3 @@ def test_the_registry_of_the_pipeline_is_understood(tmp_path: Path) -> None:
     written.record(str(tmp_path), entry)
     assert about.registered(str(tmp_path)) == {"1": {"facts": FACTS, "limits": None}}
     assert about.registered(f"file://{tmp_path}") == about.registered(str(tmp_path))  # by TensorFlow's file systems
-
-
-@pytest.mark.integration
-def test_tensorflow_is_not_imported_for_a_local_registry(registry: Path) -> None:
-    code = (
-        "import sys; from serving.playground import __main__, about, app; "
-        "print(len(about.registered(sys.argv[1])), 'tensorflow' in sys.modules)"
-    )
-    command = [sys.executable, "-c", code, str(registry)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1", "False"]

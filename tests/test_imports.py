@@ -1,0 +1,56 @@
+"""What starts without the frameworks: one table, because each row is a process of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORKS = ("tensorflow", "keras", "tfx", "apache_beam")
+ENTRY = '{"version": 1, "served": "gone"}'
+REGISTRY = (
+    "import pathlib, tempfile; from serving.playground import __main__, about, app; "
+    "place = tempfile.TemporaryDirectory(); "
+    f"pathlib.Path(place.name, '1.json').write_text({ENTRY!r}); assert len(about.registered(place.name)) == 1"
+)
+
+
+def program(module: str, *arguments: str) -> str:
+    return f"from {module} import main; main({list(arguments)})"
+
+
+def loaded(code: str, packages: Sequence[str]) -> list[str]:
+    """Which of the packages are loaded after the code, however it ends."""
+    tell = f"print('loaded:', json.dumps([name for name in {list(packages)} if name in sys.modules]))"
+    whole = (
+        f"import sys\ntry:\n  {code}\nexcept SystemExit as ended:\n  assert ended.code in (0, 2)\nimport json\n{tell}"
+    )
+    done = subprocess.run([sys.executable, "-c", whole], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout.rpartition("loaded: ")[2]))
+
+
+@pytest.mark.parametrize(
+    ("code", "further"),
+    [
+        ("import components.staging", ["requests"]),
+        ("import components.version_number", ["numpy", "pydantic"]),
+        ("import serving.model_config", ["numpy"]),
+        ("import serving.client, serving.client_async", ["numpy", "pydantic"]),
+        (program("serving.__main__", "--help"), ["numpy", "httpx", "pydantic"]),
+        (program("serving.__main__", "generate", "--help"), ["numpy"]),
+        (program("serving.__main__", "score", "--help"), ["numpy"]),
+        (REGISTRY, ["numpy"]),
+        (program("kubeflow.__main__", "deploy", "--image", "i", "--cron", "* *"), ["kfp"]),
+    ],
+)
+def test_a_start_without_the_frameworks(code: str, further: list[str]) -> None:
+    assert loaded(code, [*FRAMEWORKS, *further]) == []
+
+
+def test_the_table_would_tell() -> None:
+    assert loaded("import json.tool", ["keras", "json.tool", "json"]) == ["json.tool", "json"]
