@@ -7,6 +7,7 @@ which the layers publish; only where two ways to write one round differently it 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tests import numeric
@@ -100,13 +101,26 @@ def layer(
     states: Sequence[tf.Tensor],
     weights: Sequence[tf.Tensor],
     mask: Any = None,
+    ids: Any = None,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Outputs and last states, all of them with the axis of the runs before those that `trainer.recurrent` has."""
-    time, batch = x.shape[1:3]
+    """Outputs and last states, all of them with the axis of the runs before those that `trainer.recurrent` has.
+
+    Args:
+      ids: (time, batch); `x` is then the embedding (ids, features), and the input's product is made once for each id,
+        so that its roundings repeat with it.
+    """
+    time, batch = x.shape[1:3] if ids is None else ids.shape
     # A weight's own rounding to the type of products is the same in every step.
-    kernel, recurrent_kernel = (noise.shared(noise.stored(kernel), [time], time * batch) for kernel in weights[:2])
+    kernel, recurrent_kernel = noise.stored(weights[0]), noise.stored(weights[1])
+    recurrent_kernel = noise.shared(recurrent_kernel, [time], time * batch)
     bias = noise.shared(noise.stored(weights[2]), [time, batch], time * batch)
-    projected, outputs = noise.product(x, kernel), []
+    if ids is None:
+        product = noise.product(x, noise.shared(kernel, [time], time * batch))
+        projected = noise(_with_bias(cell, product, bias))
+    else:
+        table = _with_bias(cell, noise.product(x, kernel), noise.shared(weights[2], [x.shape[1]], time * batch))
+        projected = looked_up(noise, noise.stored(table), ids)
+    outputs = []
     for t in range(time):
         former = states[0] if mask is None else noise(states[0] * mask)
         recurrent = noise.product(former, recurrent_kernel[:, t])
@@ -115,20 +129,77 @@ def layer(
     return tf.stack(outputs, 1), list(states)
 
 
+def looked_up(noise: Noise, table: tf.Tensor, ids: Any) -> tf.Tensor:
+    """Rows of a table (rows, n): (*ids, n). The gradient adds up those of all ids, whichever way it is written."""
+    hot = noise.given(np.eye(table.shape[1])[ids])
+    spread = noise.shared(table, ids.shape, int(np.prod(ids.shape)))
+    return tf.reduce_sum(hot[..., None] * spread, -2)
+
+
+def logits(
+    noise: Noise,
+    cell: str,
+    ids: Any,
+    states: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor],
+    inside: Noise | None = None,
+    by_id: bool = False,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """A language model's logits (runs, batch, time, vocabulary) and last states.
+
+    Args:
+      ids: (batch, time).
+      weights: the embedding, three of each layer, kernel and bias of the projection.
+      inside: the noise of the layers, where they have other types.
+      by_id: the first layer's input product is made for each id.
+    """
+    embedding, *stack, kernel, bias = weights
+    inside, count = inside or noise, len(states) * 3 // len(stack)
+    x, last = embedding if by_id else looked_up(noise, embedding, ids.T), []
+    for i in range(len(stack) // 3):
+        of_layer = states[i * count : (i + 1) * count]
+        x, after = layer(inside, cell, x, of_layer, stack[3 * i : 3 * i + 3], ids=ids.T if by_id and i == 0 else None)
+        last += after
+    runs, time, batch, units = x.shape
+    flat = tf.reshape(tf.transpose(x, (0, 2, 1, 3)), (runs, batch * time, units))
+    out = noise(noise.product(flat, noise.stored(kernel)) + noise.shared(bias, [batch * time], batch * time))
+    return tf.reshape(out, (runs, batch, time, -1)), last
+
+
+def cross_entropy(noise: Noise, logits: tf.Tensor, targets: Any) -> tf.Tensor:
+    """The mean for each run."""
+    centred = noise(logits - tf.stop_gradient(tf.reduce_max(logits, -1, keepdims=True)))
+    powers = noise(tf.exp(centred), numeric.FUNCTION)
+    total = noise(tf.reduce_sum(powers, -1), float(logits.shape[-1]) ** 0.5)
+    hot = np.eye(logits.shape[-1])[targets]
+    nats = noise(noise(tf.math.log(total), numeric.FUNCTION) - tf.reduce_sum(centred * hot, -1))
+    return tf.reduce_mean(noise(nats, float(targets.size) ** 0.5), [1, 2])
+
+
+def _with_bias(cell: str, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """The input's product with all of the bias that may be added before a step."""
+    if cell == "layer_norm_lstm":
+        return x
+    if cell != "gru":
+        return x + bias
+    units = x.shape[-1] // 3
+    return x + bias[..., 0, :] + bias[..., 1, :] * np.repeat([1.0, 1.0, 0.0], units)
+
+
 def _rnn(noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor) -> Any:
-    return [noise.tanh(noise(noise(x + bias) + recurrent))]
+    return [noise.tanh(noise(x + recurrent))]
 
 
 def _gru(noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor) -> Any:
-    x, recurrent = (noise(value + bias[..., which, :]) for which, value in enumerate((x, recurrent)))
     (x_u, x_r, x_c), (r_u, r_r, r_c) = tf.split(x, 3, -1), tf.split(recurrent, 3, -1)
     update, reset = noise.sigmoid(noise(x_u + r_u)), noise.sigmoid(noise(x_r + r_r))
-    candidate = noise.tanh(noise(x_c + noise(reset * r_c)))
+    product = noise(r_c + tf.split(bias[..., 1, :], 3, -1)[2])
+    candidate = noise.tanh(noise(x_c + noise(reset * product)))
     return [candidate + noise(update * noise(states[0] - candidate))]
 
 
 def _lstm(noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor) -> Any:
-    entry, forget, candidate, output = tf.split(noise(noise(x + bias) + recurrent), 4, -1)
+    entry, forget, candidate, output = tf.split(noise(x + recurrent), 4, -1)
     c = noise(_new_cell(noise, entry, forget, candidate, states[1]))
     return [noise.sigmoid(output) * noise.tanh(c), c]
 
@@ -137,14 +208,20 @@ def _layer_norm_lstm(
     noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor
 ) -> Any:
     def norm(value: tf.Tensor, which: int) -> tf.Tensor:
-        centred = noise(value - noise.mean(value))
-        deviation = noise(tf.math.rsqrt(noise(noise.mean(noise(centred * centred)) + EPSILON)), numeric.FUNCTION)
-        return noise(noise(noise(centred * deviation) * bias[..., 0, which, :]) + bias[..., 1, which, :])
+        normal, _ = normalized(noise, value)
+        return noise(noise(normal * bias[..., 0, which, :]) + bias[..., 1, which, :])
 
     total = tf.split(noise(x + recurrent), 4, -1)
     entry, forget, candidate, output = (norm(value, which) for which, value in enumerate(total))
     c = norm(_new_cell(noise, entry, forget, candidate, states[1]), 4)
     return [noise.sigmoid(output) * noise.tanh(c), c]
+
+
+def normalized(noise: Noise, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Over the last axis; and one over the standard deviation, as often."""
+    centred = noise(x - noise.mean(x))
+    deviation = noise(tf.math.rsqrt(noise(noise.mean(noise(centred * centred)) + EPSILON)), numeric.FUNCTION)
+    return noise(centred * deviation), deviation
 
 
 def _new_cell(noise: Noise, entry: tf.Tensor, forget: tf.Tensor, candidate: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
