@@ -5,21 +5,29 @@ import pytest
 import tensorflow as tf
 
 from serving import cells
+from tests import numeric, reference
 
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.numeric
 def test_sigmoid_is_the_logistic_function() -> None:
-    x = tf.linspace(-20.0, 20.0, 401)
-    np.testing.assert_allclose(cells.sigmoid(x), 1 / (1 + np.exp(-x.numpy().astype(np.float64))), atol=2e-7)
+    x, noise = tf.linspace(-20.0, 20.0, 401), reference.Noise()
+    runs = noise.sigmoid(noise.given(x))
+    np.testing.assert_allclose(runs[0], 1 / (1 + np.exp(-x.numpy().astype(np.float64))), rtol=0, atol=1e-15)
+    numeric.close(cells.sigmoid(x), runs)
 
 
+@pytest.mark.numeric
 def test_normalise_gives_mean_0_and_variance_1() -> None:
     x = np.random.default_rng(1).normal(3.0, 5.0, (7, 50)).astype(np.float32)
-    normal, deviation = cells.normalise(tf.constant(x))
-    np.testing.assert_allclose(np.mean(normal, -1), 0.0, atol=1e-6)
-    np.testing.assert_allclose(np.var(normal, -1), 1.0, atol=1e-5)
-    np.testing.assert_allclose(deviation[:, 0], 1 / x.std(-1), rtol=1e-5)
+    noise = reference.Noise()
+    normal, deviation = reference.normalized(noise, noise.given(x))
+    np.testing.assert_allclose(np.mean(normal[0], -1), 0.0, atol=1e-12)
+    np.testing.assert_allclose(np.var(normal[0], -1), 1.0, atol=reference.EPSILON)
+    found = cells.normalise(tf.constant(x))
+    numeric.close(found[0], normal)
+    numeric.close(found[1], deviation[..., :1])
 
 
 def test_the_parts_of_a_bias_are_those_of_the_input_and_of_the_recurrent_product() -> None:
@@ -42,6 +50,10 @@ def test_a_step_gives_as_many_states_as_its_kind_says(cell: str) -> None:
     assert [tuple(state.shape) for state in after.states] == [(batch, units)] * kind.states
 
 
+STEP_ROUNDINGS = 30.0  # of units: five functions of five each, and some sums and products
+
+
+@pytest.mark.numeric
 @pytest.mark.parametrize("cell", list(cells.KINDS))
 def test_a_step_on_transposed_matrices_is_the_step_transposed(cell: str) -> None:
     random, kind, batch, units = np.random.default_rng(2), cells.KINDS[cell], 2, 3
@@ -52,5 +64,10 @@ def test_a_step_on_transposed_matrices_is_the_step_transposed(cell: str) -> None
     one = cells.step(cell, x, recurrent, [tf.constant(state) for state in states], bias)
     columns = None if bias is None else tf.repeat(bias[..., None], batch, -1)
     other = cells.step(cell, tf.constant(x.T), tf.constant(recurrent.T), [state.T for state in states], columns, axis=0)
-    for expected, actual in zip([*one.states, *one.saved], [*other.states, *other.saved], strict=True):
-        np.testing.assert_allclose(tf.transpose(actual), expected, rtol=1e-5, atol=1e-6)
+    # The same step in float64, with passages for the runs: what it is given and what it gives are off.
+    noise = numeric.Noise()
+    many = [noise(noise.runs(value), STEP_ROUNDINGS).reshape(-1, value.shape[1]) for value in (x, recurrent, *states)]
+    exact = cells.step(cell, many[0], many[1], many[2:], None if bias is None else tf.constant(bias, tf.float64))
+    for runs, actual, turned in zip(*([*step.states, *step.saved] for step in (exact, one, other)), strict=True):
+        for found in (actual, tf.transpose(turned)):
+            numeric.close(found, noise(np.reshape(runs, (-1, batch, runs.shape[1])), numeric.FUNCTION))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import numeric
 from trainer.layout import Layout
 
 pytestmark = pytest.mark.integration
@@ -39,19 +40,20 @@ def test_units_is_the_axis_of_units(layout: Layout) -> None:
     np.testing.assert_array_equal(layout.turned(x), random(BATCH, N))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_products_of_one_step_and_of_many(layout: Layout) -> None:
-    kernel = random(N, M)
+    kernel, noise = random(N, M), numeric.Noise()
     for x in (random(BATCH, N), random(STEPS, BATCH, N)):
         product = layout.product(layout.turned(tf.constant(x)), kernel, kernel.T)
-        np.testing.assert_allclose(layout.turned(product), x @ kernel, rtol=1e-5, atol=1e-6)
+        numeric.close(layout.turned(product), noise.product(noise.runs(x), kernel))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_bias_is_added_to_every_passage(layout: Layout) -> None:
     x, bias = random(BATCH, N), random(2, N)
     for one, spread in zip(bias, tf.unstack(layout.for_each_row(tf.constant(bias), BATCH)), strict=True):
-        np.testing.assert_allclose(layout.turned(layout.turned(tf.constant(x)) + spread), x + one)
+        np.testing.assert_array_equal(layout.turned(layout.turned(tf.constant(x)) + spread), x + one)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -63,9 +65,12 @@ def test_steps_are_joined_and_split(layout: Layout) -> None:
     np.testing.assert_array_equal(layout.split_steps(joined, STEPS), steps)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_gradients_of_a_kernel_and_of_a_bias_are_sums_over_time_and_batch(layout: Layout) -> None:
     x, d = random(STEPS * BATCH, N), random(STEPS * BATCH, M)
     pieces = [layout.turned(tf.constant(piece)) for piece in (d[:, :2], d[:, 2:])]
-    np.testing.assert_allclose(layout.kernel_gradient(layout.turned(tf.constant(x)), pieces), x.T @ d, rtol=1e-5)
-    np.testing.assert_allclose(layout.sums(pieces), d.sum(0), rtol=1e-5, atol=1e-6)
+    noise, ones = numeric.Noise(), np.ones((1, STEPS * BATCH))
+    found = layout.kernel_gradient(layout.turned(tf.constant(x)), pieces)
+    numeric.close(found, noise.product(noise.runs(x.T), d))
+    numeric.close(layout.sums(pieces), noise.product(noise.runs(ones), d)[:, 0])
