@@ -23,7 +23,7 @@ SMALL = {
     "model.embedding": 16,
     "training.batch_size": 32,
     "training.sequence_length": 50,
-    "training.steps": 400,
+    "training.steps": 200,
     "training.eval_every": 100,
     "training.learning_rate": 0.01,
     "evaluation.threshold": 9.0,
@@ -89,7 +89,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         "same": run(root),
         "mended": mend(root),
         "worse": run(root, training__steps=20),
-        "better": run(root, training__steps=900),
+        "better": run(root, training__steps=400),
     }
 
 

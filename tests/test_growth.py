@@ -17,7 +17,7 @@ from tests.test_e2e import ROOT, Run, run
 
 pytestmark = pytest.mark.e2e
 NEW = "\u2014"  # a character that the first half has not
-SETTINGS: dict[str, Any] = {"training__warm_start": "true", "training__steps": 250, "training__eval_every": 125}
+SETTINGS: dict[str, Any] = {"training__warm_start": "true", "training__steps": 120, "training__eval_every": 60}
 SEARCH: dict[str, Any] = {"tuner__enabled": "true", "tuner__trials": 2, "tuner__steps": 20}
 
 

@@ -15,13 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 _VARIABLE = "WARM_PYTHON"  # inherited by the workers of pytest-xdist, so that they share one server
 _HERE = Path(__file__).parent
 _SECONDS = 300.0
-_started: list["subprocess.Popen[bytes]"] = []  # kept: nobody waits for a server
 
 
 def prepare() -> None:
@@ -49,14 +47,14 @@ def python() -> str:
             client = shlex.join([sys.executable, "-I", "-S", str(_HERE / "client.py"), str(path)])
             executable.write_text(f'#!/bin/sh\nexec {client} "$@"\n', encoding="utf-8")
             executable.chmod(0o755)
-            _start([str(_HERE / "server.py"), str(path), str(executable), owner], directory, path)
+            _start([str(_HERE / "server.py"), str(path), str(executable), owner], directory)
     return str(executable)
 
 
-def _start(command: list[str], directory: Path, path: Path) -> None:
+def _start(command: list[str], directory: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "TF_CONFIG")}
     with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(
+        done = subprocess.run(
             [sys.executable, *command],
             cwd=directory,
             env=environment,
@@ -64,10 +62,7 @@ def _start(command: list[str], directory: Path, path: Path) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            timeout=_SECONDS,
+            check=False,
         )
-        _started.append(server)
-    end = time.monotonic() + _SECONDS
-    while not path.exists():
-        assert server.poll() is None, (directory / "log").read_text(encoding="utf-8", errors="replace")
-        assert time.monotonic() < end, "the warm Python takes too long to import its frameworks"
-        time.sleep(0.02)
+    assert done.returncode == 0, (directory / "log").read_text(encoding="utf-8", errors="replace")

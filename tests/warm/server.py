@@ -1,9 +1,9 @@
 """Imports the frameworks once, then forks a child for every start that `client.py` asks for.
 
-Run as a program: `server.py SOCKET EXECUTABLE OWNER`. Nothing of this project is imported, so a child runs whatever
-copy of it lies in its own working directory. A child gets the arguments, environment, working directory, umask and
-standard streams of the client that asked for it, ends with it, and its exit status goes back to it. The server ends
-when the process OWNER is gone.
+Run as a program: `server.py SOCKET EXECUTABLE OWNER`; it goes on in the background once it answers. Nothing of this
+project is imported, so a child runs whatever copy of it lies in its own working directory. A child gets the arguments,
+environment, working directory, umask and standard streams of the client that asked for it, ends with it, and its exit
+status goes back to it. The server ends when the process OWNER is gone.
 
 A child differs from a fresh start in what the frameworks read from the environment while they are imported, and in the
 flags of the interpreter.
@@ -22,6 +22,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 import types
 from typing import Any
 
@@ -155,8 +156,22 @@ def run(arguments: list[str]) -> None:
     exec(code, main.__dict__)
 
 
+def return_when_it_answers(path: str) -> None:
+    """Go on in a child; the process that was started waits until it answers, or ends with it."""
+    child = os.fork()
+    if child == 0:
+        return
+    while not os.path.exists(path):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            os._exit(os.waitstatus_to_exitcode(status) or 1)
+        time.sleep(0.02)
+    os._exit(0)
+
+
 if __name__ == "__main__":
     path, executable, owner = sys.argv[1:]
+    return_when_it_answers(path)
     del sys.path[0]  # this folder
     os.environ["KERAS_BACKEND"] = "tensorflow"
     for name in FRAMEWORKS:
