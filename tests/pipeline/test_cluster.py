@@ -19,7 +19,6 @@ def test_a_components_own_values_win_and_the_rest_is_the_defaults() -> None:
 @pytest.mark.parametrize(
     "setting",
     [
-        "cluster.pods.Trainer.gpus=-1",
         'cluster.pods.Trainer.node_selector=["no equals sign"]',
         'cluster.pods.Trainer.node_selector=["a/b/c=d"]',
         'cluster.pods.Trainer.node_selector=["pool=-x"]',
@@ -27,13 +26,8 @@ def test_a_components_own_values_win_and_the_rest_is_the_defaults() -> None:
         'cluster.pods.Trainer.tolerations=[{key="x", effect="Sometimes"}]',
         'cluster.pods.Trainer.tolerations=[{key="x", value="y"}]',
         'cluster.pods.Trainer.tolerations=[{operator="Equal", value="y"}]',
-        "cluster.pods.Trainer.cpu=0.0001",
-        "cluster.pods.Trainer.memory_gb=1e-7",
-        "cluster.pods.Trainer.memory_gb=1e30",
         "cluster.gpu_resource=gpu",
-        "cluster.state_claim=Not_A_Claim",
         "cluster.vertex_gpu=nvidia.com/gpu",
-        "cluster.workers=0",
     ],
 )
 def test_what_kubernetes_or_vertex_would_refuse_is_refused_here(setting: str) -> None:
@@ -46,7 +40,6 @@ def test_what_kubernetes_or_vertex_would_refuse_is_refused_here(setting: str) ->
     [
         'cluster.pods.Trainer.node_selector=["cloud.google.com/gke-accelerator=nvidia-l4", "a=", "A_b.c=D"]',
         'cluster.pods.Trainer.tolerations=[{}, {key="x", operator="Equal", value="y"}, {key="x", effect="NoExecute"}]',
-        "cluster.pods.Trainer.cpu=0.25",
         "cluster.gpu_resource=amd.com/gpu",
     ],
 )
