@@ -173,10 +173,12 @@ if __name__ == "__main__":
     path, executable, owner = sys.argv[1:]
     return_when_it_answers(path)
     del sys.path[0]  # this folder
+    places = list(sys.path)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     for name in FRAMEWORKS:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    sys.path[:] = places  # IPython, for one, adds a folder with a package `tests`, which would hide this project's
     gc.freeze()  # what is shared with the children is not written to by their collector
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind(f"{path}.new")
