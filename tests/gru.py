@@ -6,6 +6,8 @@ refused, and nothing else.
 """
 
 import math
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,13 @@ LATELY = 200  # characters of a prompt whose roundings still count: they fade as
 _MASK = 2**64 - 1
 
 
+def weights_of(variables: Sequence[Any]) -> Any:
+    """As `Gru` takes them: of a model's embedding, three of each layer, kernel and bias of the projection."""
+    embedding, *stack, projection, bias = [variable.numpy() for variable in variables]
+    layers = [stack[i : i + 3] for i in range(0, len(stack), 3)]
+    return SimpleNamespace(embedding=embedding, layers=layers, projection=projection, projection_bias=bias)
+
+
 class Gru:
     """Reads and writes characters; the first axis of all that it gives counts the runs of its noise.
 
@@ -26,7 +35,7 @@ class Gru:
     """
 
     def __init__(self, weights: Any, characters: str, noise: Noise | None = None) -> None:
-        """Take what `serving.network.Weights` has, and begin from nothing."""
+        """Take what `serving.network.Weights` and `weights_of` have, and begin from nothing."""
         self.characters, self._noise = characters, noise or Noise()
         self._layers, self._output = weights.layers, (weights.projection, weights.projection_bias)
         # The input of the first layer is made once for each character, so that its roundings repeat with it.

@@ -24,6 +24,8 @@ import tensorflow as tf
 
 from components.errors import UserError
 from pipeline.config import TrainingConfig
+from tests import numeric
+from tests.gru import UNICODE, Gru, weights_of
 from trainer import hardware, optimizer, windows
 from trainer.checkpoint import Checkpoints, Position
 from trainer.loop import Loop
@@ -129,10 +131,12 @@ def unchanging(directory: Path, **changes: Any) -> Trial:
     return trial
 
 
-def nats(model: LanguageModel, ids: np.ndarray) -> float:
-    """All nats of one document from its beginning, by one long call."""
-    logits, _ = model(tf.constant(ids[None, :-1], tf.int32), model.zero_state(1))
-    return float(tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(ids[None, 1:].astype(np.int32), logits)))
+def nats(model: LanguageModel, ids: np.ndarray) -> np.ndarray:
+    """All nats of one document from its beginning: runs of the reference."""
+    characters = "abcdef"  # of the ids; the last one is that of unknown characters
+    text = "".join(characters[i] for i in ids)
+    runs = Gru(weights_of(model.trainable_variables), characters[:-1]).nll_sum(text)
+    return runs - text[1:].count("f") * math.log(UNICODE - len(characters) + 1)
 
 
 def assert_equal(some: list[np.ndarray], others: list[np.ndarray]) -> None:
@@ -163,6 +167,7 @@ def test_what_runs_on_one_gpu_learns_on_one_device(tmp_path: Path, precision: st
     assert position.best_loss < 0.6 * math.log(VOCABULARY)
 
 
+@pytest.mark.numeric
 def test_the_state_is_carried_from_window_to_window_and_forgotten_between_documents(tmp_path: Path) -> None:
     documents = (33, 2, 205)
     trial = unchanging(tmp_path, documents=documents, batch_size=1, epochs=2)
@@ -173,24 +178,26 @@ def test_the_state_is_carried_from_window_to_window_and_forgotten_between_docume
     recorder = trial.recorder
     total = sum(loss * characters for loss, characters in zip(recorder.losses, recorder.characters))
     assert sum(recorder.characters) == 2 * (sum(documents) - len(documents))
-    assert total == pytest.approx(2 * whole, rel=1e-5)
+    numeric.close(total, 2 * whole)
 
 
+@pytest.mark.numeric
 def test_independent_windows_begin_without_state(tmp_path: Path) -> None:
     trial = unchanging(tmp_path, data_order="shuffled", batch_size=8, epochs=1)
     trial.run()
     chunks = NOISE.reshape(-1, LENGTH + 1)
     assert len(chunks) == 8 * len(trial.recorder.losses)
     alone = sum(nats(trial.model, chunk) for chunk in chunks) / (len(chunks) * LENGTH)
-    assert np.mean(trial.recorder.losses) == pytest.approx(alone, rel=1e-5)
+    numeric.close(np.mean(trial.recorder.losses), alone)
 
 
+@pytest.mark.numeric
 def test_evaluation_is_the_mean_over_all_targets_with_state_carried(tmp_path: Path) -> None:
     trial = unchanging(tmp_path, evaluation=NOISE[:38], layers=2, epochs=1)
     # Eight windows, the last one of two targets, in two streams.
     halves = [NOISE[: 4 * LENGTH + 1], NOISE[4 * LENGTH : 38]]
     expected = sum(nats(trial.model, half) for half in halves) / 37
-    assert trial.loop.evaluate() == pytest.approx(expected, rel=1e-5)
+    numeric.close(trial.loop.evaluate(), expected)
 
 
 def test_shuffled_passes_differ_and_contiguous_ones_do_not(tmp_path: Path) -> None:
@@ -370,22 +377,38 @@ def on_two_devices() -> dict[str, Any]:
 def two_devices() -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
     environment.pop("TF_CONFIG", None)
-    ran = subprocess.run([sys.executable, __file__], cwd=ROOT, env=environment, capture_output=True, text=True)
+    # `tests` first: what Keras imports finds room on the path for a package of that name.
+    program = f"import runpy, tests; runpy.run_path({__file__!r}, run_name='__main__')"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     return json.loads(ran.stdout.splitlines()[-1])
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(("case", "changes"), [("through", CONTIGUOUS), ("one window", ONE_WINDOW)])
 def test_two_devices_train_as_one(
     tmp_path: Path, two_devices: dict[str, Any], case: str, changes: dict[str, Any]
 ) -> None:
-    one, two = result(create(tmp_path, **changes)), two_devices[case]
-    assert one["losses"] == pytest.approx(two["losses"], rel=1e-4)
+    trial = create(tmp_path, **changes)
+    one, two = result(trial), two_devices[case]
+    # Each step rounds its gradient, the longest way to which has some hundred operations, and moves a weight by no more
+    # than about the learning rate. Ten times that, for later steps go on from what earlier ones did.
+    rounding = numeric.relative(100)
+    assert one["losses"] == pytest.approx(two["losses"], rel=rounding)
+    moved = 10 * len(one["losses"]) * 0.02 * rounding
+    np.testing.assert_allclose(one["weights"], two["weights"], atol=moved, rtol=rounding)
+    assert (one["best"], two["best"]) == (one["evaluation"], two["evaluation"])
+    if case == "through":
+        assert one["best"] == pytest.approx(two["best"], rel=rounding)
+        return
     # Two devices read the eval split in two streams where one row would do, so its middle is read from nothing.
-    tolerance = 1e-4 if case == "through" else 1e-3
-    assert one["best"] == pytest.approx(two["best"], rel=tolerance)
-    assert one["evaluation"] == pytest.approx(two["evaluation"], rel=tolerance)
-    np.testing.assert_allclose(one["weights"], two["weights"], atol=1e-4)
+    middle = len(NOISE) // 2
+    halves = [NOISE[: middle + 1], NOISE[middle:]]
+    assert middle % LENGTH == 0
+    weights = np.split(np.array(two["weights"]), np.cumsum([weight.size for weight in trial.weights])[:-1])
+    for variable, weight in zip(trial.model.trainable_variables, weights, strict=True):
+        variable.assign(weight.reshape(variable.shape))
+    numeric.close(two["evaluation"], sum(nats(trial.model, half) for half in halves) / (len(NOISE) - 1))
 
 
 def test_two_devices_resume_as_one_does(two_devices: dict[str, Any]) -> None:
