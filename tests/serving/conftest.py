@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,13 +112,9 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def pushed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A root with version 3 of a model `tiny` of random weights, saved as the pipeline saves it."""
+def tiny() -> tuple[SimpleNamespace, str]:
+    """Random weights and the characters of a model, as `tests.gru` takes them."""
     import numpy as np
-
-    from serving import signatures
-    from serving.one_step import Defaults, OneStep, Weights
-    from transform.vocabulary import Vocabulary
 
     random = np.random.default_rng(5)
 
@@ -126,7 +123,19 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     ids = len(CHARACTERS) + 1
     layer = (normal(8, 3 * UNITS), normal(UNITS, 3 * UNITS), normal(2, 3 * UNITS))
-    weights = Weights(normal(ids, 8), [layer], normal(UNITS, ids), normal(ids))
+    weights = SimpleNamespace(embedding=normal(ids, 8), layers=[layer])
+    weights.projection, weights.projection_bias = normal(UNITS, ids), normal(ids)
+    return weights, CHARACTERS
+
+
+@pytest.fixture(scope="session")
+def pushed(tiny: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A root with version 3 of a model `tiny`, saved as the pipeline saves it."""
+    from serving import signatures
+    from serving.one_step import Defaults, OneStep, Weights
+    from transform.vocabulary import Vocabulary
+
+    weights = Weights(**vars(tiny[0]))
     root = tmp_path_factory.mktemp("pushed")
     model = OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), Defaults(40, 0.8, 0, 1_000), 1.5)
     signatures.save(model, str(root / "serving" / "tiny" / "3"))

@@ -8,6 +8,8 @@ import pytest
 from components.errors import UserError
 from serving.client import Client
 from serving.local_model import LocalModel
+from tests import numeric
+from tests.gru import Gru, refuse_unless_same, refuse_unless_written
 
 pytestmark = pytest.mark.integration
 
@@ -17,18 +19,27 @@ def local(pushed: str) -> LocalModel:
     return LocalModel.load(f"{pushed}/serving/tiny/3")
 
 
-def test_it_answers_as_the_server_does(local: LocalModel, served: Any) -> None:
+@pytest.mark.numeric
+def test_it_answers_as_the_server_does(local: LocalModel, served: Any, tiny: Any) -> None:
     how: Any = {"num_chars": 300, "temperature": 0.7, "top_k": 4, "seed": 21}
+    prompts = ["ROMEO:", "", "語"]
     with Client(served.url, served.model) as client:
-        assert local.generate(["ROMEO:", "", "語"], **how) == client.generate(["ROMEO:", "", "語"], **how)
-        assert "".join(local.stream("the", **how)) == client.generate("the", **how)
-        (mine,), (theirs,) = (model.generate_from_state(["é"], num_chars=3, seed=1) for model in (local, client))
-        assert mine.text == theirs.text
-        assert mine.state == pytest.approx(theirs.state, rel=1e-5)
-        texts = ["ROMEO: the\n", "x"]
-        for mine_score, their_score in zip(local.score(texts), client.score(texts), strict=True):
-            assert mine_score.nll == pytest.approx(their_score.nll, rel=1e-4)
-            assert mine_score.num_chars == their_score.num_chars
+        pairs = zip(prompts, local.generate(prompts, **how), client.generate(prompts, **how), strict=True)
+        for row, (prompt, mine, theirs) in enumerate(pairs):
+            assert len(mine) == 300
+            refuse_unless_same(mine, theirs, *tiny, prompt, 0.7, 4, 21 + row)
+        refuse_unless_same("".join(local.stream("the", **how)), client.generate("the", **how), *tiny, "the", 0.7, 4, 21)
+        for model in (local, client):
+            (row,) = model.generate_from_state(["é"], num_chars=3, seed=1)
+            refuse_unless_written(row.text, *tiny, "é", 0.8, 0, 1)
+            exact = Gru(*tiny)
+            for character in f"é{row.text}"[:-1]:
+                exact.read(character)
+            numeric.close(row.state[:-2], exact.hidden[0][:, 0])
+            assert list(row.state[-2:]) == [tiny[1].index(row.text[-1]) + 1, 3], "the last character and the draws"
+            text, single = model.score(["ROMEO: the\n", "x"])
+            numeric.close(text.nll, Gru(*tiny).nll("ROMEO: the\n"))
+            assert (text.num_chars, single.num_chars, list(single.nll)) == (10, 0, [])
     assert [text.seed for text in local.generate(["a", "b"], **how)] == [21, 22]
 
 

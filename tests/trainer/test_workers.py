@@ -25,7 +25,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.passages import cut
-from tests import warm
+from tests import numeric, warm
 from transform.preprocessing import preprocessing_fn
 
 pytestmark = pytest.mark.e2e
@@ -149,7 +149,8 @@ def test_two_workers_learn_what_one_process_learns(transformed: Path, tmp_path: 
     assert alone.returncode == 0, output
     assert len(_losses(output)) == 2
     assert _losses(outputs[0]) == _losses(outputs[1])
-    assert _losses(outputs[0]) == pytest.approx(_losses(output), abs=5e-4)
+    # Printed to four decimals each.
+    assert _losses(outputs[0]) == pytest.approx(_losses(output), abs=1e-4, rel=2 * numeric.relative(2_000))
     # One export, by the chief; its weights are those of one process, to rounding.
     assert not (tmp_path / "1" / "model").exists()
     together, single = _weights(tmp_path / "0" / "model"), _weights(tmp_path / "alone" / "model")

@@ -1,6 +1,7 @@
 """One tiny export for all tests of a run, with warm-up file and limits, exactly as the trainer leaves it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +10,8 @@ ALPHABET = " etaéo\nTh"
 
 
 @pytest.fixture(scope="session")
-def export_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from serving.one_step import Defaults, OneStep, Weights
-    from trainer import export
-    from transform.vocabulary import Vocabulary
-
+def exported() -> tuple[SimpleNamespace, str]:
+    """The export's weights and characters, as `tests.gru` takes them."""
     random = np.random.default_rng(3)
 
     def normal(*shape: int) -> np.ndarray:
@@ -21,7 +19,18 @@ def export_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     ids, units = len(ALPHABET) + 1, 4
     gru = [(normal(3, 3 * units), normal(units, 3 * units), normal(2, 3 * units))]
-    weights = Weights(normal(ids, 3), gru, normal(units, ids), normal(ids))
+    weights = SimpleNamespace(embedding=normal(ids, 3), layers=gru)
+    weights.projection, weights.projection_bias = normal(units, ids), normal(ids)
+    return weights, ALPHABET
+
+
+@pytest.fixture(scope="session")
+def export_dir(exported: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from serving.one_step import Defaults, OneStep, Weights
+    from trainer import export
+    from transform.vocabulary import Vocabulary
+
+    weights = Weights(**vars(exported[0]))
     model = OneStep(weights, Vocabulary(tuple(map(ord, ALPHABET))), Defaults(40, 0.8, 0, 5_000), 1.5)
     directory = tmp_path_factory.mktemp("export") / "model"
     export.save(model, str(directory), "char_rnn")
