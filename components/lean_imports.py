@@ -1,15 +1,20 @@
-"""Import a framework without packages that it imports only for functions that nothing here calls.
+"""Import frameworks without what they import only for functions that nothing here calls.
 
-`import tensorflow` ends with an import of Keras, and Keras tries to import IPython, Matplotlib and scikit-learn: half
-of the time that TensorFlow's import takes. All of these are optional: where a package is not installed the framework
-works without it.
+What it saves, and what else is in the imports: docs/startup.md.
 """
 
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from types import ModuleType
+
+# What TFX's InfraValidator, which is not used here, starts servers with: the clients of Kubernetes and Docker.
+_SERVER_STARTERS = tuple(
+    f"tfx.components.infra_validator.model_server_runners.{name}"
+    for name in ("kubernetes_runner", "local_docker_runner")
+)
 
 
 @contextlib.contextmanager
@@ -28,6 +33,24 @@ def absent(*packages: str) -> Iterator[None]:
             del sys.modules[package]
 
 
+@contextlib.contextmanager
+def postponed(*modules: str) -> Iterator[None]:
+    """A module of these that is imported while this is entered runs when something of it is first used.
+
+    That is for modules that are imported whole (`from package import module`); from another one something is used at
+    once. Nothing changes for a name that does not exist.
+    """
+    with _first(_Postponing(*modules)):
+        yield
+
+
+def frameworks() -> None:
+    """Import TensorFlow, Keras and TFX's components."""
+    # Keras and NLTK import Matplotlib and scikit-learn for wrappers and plots, and do without where there is none.
+    with absent("matplotlib", "sklearn"), postponed(*_SERVER_STARTERS):
+        import tfx.components  # noqa: F401
+
+
 def tensorflow_without_keras() -> None:
     """Import TensorFlow alone, for processes that only use SavedModels: half of the CPU-seconds.
 
@@ -35,27 +58,47 @@ def tensorflow_without_keras() -> None:
     Keras; exports of this project hold none.
     """
     # Not `absent`: TensorFlow also asks where Keras lies, and keeps the answer for `import tensorflow.keras`.
-    refusing = _Refusing("keras", "tf_keras")
-    sys.meta_path.insert(0, refusing)
-    try:
+    with _first(_Refusing("keras", "tf_keras")):
         import tensorflow  # noqa: F401
-    finally:
-        sys.meta_path.remove(refusing)
 
 
-class _Refusing:
-    """Finds packages where they lie, and refuses to load them."""
+class _Finder:
+    """Finds modules where they lie."""
 
-    def __init__(self, *packages: str) -> None:
-        self._packages = packages
+    def __init__(self, *names: str) -> None:
+        self._names = names
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in self._packages else None
-        if spec is not None:
-            spec.loader = self  # type: ignore[assignment]
+        spec = PathFinder.find_spec(name, path, target) if name in self._names else None
+        if spec is not None and spec.loader is not None:
+            self.change(spec)
         return spec
+
+    def change(self, spec: ModuleSpec) -> None:
+        """Have it loaded in another way."""
+        raise NotImplementedError
+
+
+@contextlib.contextmanager
+def _first(finder: _Finder) -> Iterator[None]:
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Postponing(_Finder):
+    def change(self, spec: ModuleSpec) -> None:
+        assert spec.loader is not None
+        spec.loader = LazyLoader(spec.loader)
+
+
+class _Refusing(_Finder):
+    def change(self, spec: ModuleSpec) -> None:
+        spec.loader = self  # type: ignore[assignment]
 
     def create_module(self, spec: ModuleSpec) -> None:
         """As usual."""

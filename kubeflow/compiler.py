@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from components import startup
+from components import lean_imports, startup
 from components.errors import UserError
 from kubeflow import pods, spec
 from pipeline.config import Config
@@ -73,6 +73,7 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
 def _specification(config: Config, backend: str) -> dict[str, Any]:
     """What TFX makes of the pipeline."""
     with startup.importing():
+        lean_imports.frameworks()
         from tfx.orchestration.data_types import PipelineInfo
         from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 

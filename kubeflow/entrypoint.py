@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from components import lean_imports
 from components.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +60,7 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
     invocation.override_training(given)
     options.json_serialized_invocation_args = json.dumps(given)
 
+    lean_imports.frameworks()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
     kubeflow_v2_run_executor.main((options, beam_args))

@@ -4,28 +4,28 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from components.lean_imports import absent
+from components import lean_imports
 
-# Keras and NLTK, which TFX brings along, would import them for wrappers and plots: 1.5 CPU-seconds.
-with absent("matplotlib", "sklearn"):
-    from tfx.components.example_validator.component import ExampleValidator
-    from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-    from tfx.components.statistics_gen.component import StatisticsGen
-    from tfx.components.trainer.component import Trainer
-    from tfx.components.transform.component import Transform
-    from tfx.components.tuner.component import Tuner
-    from tfx.orchestration.pipeline import Pipeline
-    from tfx.proto import trainer_pb2, transform_pb2
+lean_imports.frameworks()
 
-from components import corpus_example_gen
-from components.anomaly_gate import AnomalyGate
-from components.evaluator import PerplexityEvaluator, eval_config
-from components.infra_check import InfraCheck
-from components.last_blessed import LastBlessed
-from components.pusher import Pusher
-from pipeline import sources
-from pipeline.config import Config
-from pipeline.places import Places
+from tfx.components.example_validator.component import ExampleValidator  # noqa: E402
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen  # noqa: E402
+from tfx.components.statistics_gen.component import StatisticsGen  # noqa: E402
+from tfx.components.trainer.component import Trainer  # noqa: E402
+from tfx.components.transform.component import Transform  # noqa: E402
+from tfx.components.tuner.component import Tuner  # noqa: E402
+from tfx.orchestration.pipeline import Pipeline  # noqa: E402
+from tfx.proto import trainer_pb2, transform_pb2  # noqa: E402
+
+from components import corpus_example_gen  # noqa: E402
+from components.anomaly_gate import AnomalyGate  # noqa: E402
+from components.evaluator import PerplexityEvaluator, eval_config  # noqa: E402
+from components.infra_check import InfraCheck  # noqa: E402
+from components.last_blessed import LastBlessed  # noqa: E402
+from components.pusher import Pusher  # noqa: E402
+from pipeline import sources  # noqa: E402
+from pipeline.config import Config  # noqa: E402
+from pipeline.places import Places  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import corpora, staging, startup
+from components import corpora, lean_imports, staging, startup
 from components.errors import UserError
 from pipeline import sources
 from pipeline.config import Config
@@ -96,6 +96,7 @@ def run(
     # TensorFlow and TFX take seconds to import: not before the input is known to be good.
     with screen.component("start"), startup.importing(screen.interrupted):
         screen.progress("loading TensorFlow and TFX", lasting=False)
+        lean_imports.frameworks()
         from absl import logging as absl_logging
         from tfx.orchestration.metadata import sqlite_metadata_connection_config
 

@@ -1,10 +1,12 @@
+import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from components.lean_imports import absent
+from components.lean_imports import absent, postponed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +33,51 @@ def test_a_failed_import_leaves_nothing_hidden() -> None:
     with pytest.raises(RuntimeError), absent("no_such_package"):
         raise RuntimeError
     assert "no_such_package" not in sys.modules
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    name = "package_of_this_test"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("ran = []")
+    (tmp_path / name / "part.py").write_text(f"import {name}; {name}.ran.append('part'); VALUE = 7")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield name
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[module]
+
+
+def test_a_postponed_module_runs_when_it_is_used(package: str) -> None:
+    finders = list(sys.meta_path)
+    with postponed(f"{package}.part", "no_such_package.part"):
+        whole = importlib.import_module(package)
+        part = __import__(package, fromlist=["part"]).part
+    assert sys.meta_path == finders
+    assert whole.ran == []
+    assert part.VALUE == 7
+    assert whole.ran == ["part"]
+
+
+def test_others_are_not_postponed(package: str) -> None:
+    with postponed("no_such_package"):
+        importlib.import_module(f"{package}.part")
+    assert sys.modules[package].ran == ["part"]
+
+
+@pytest.mark.integration
+def test_tfx_comes_without_what_its_infra_validator_starts_servers_with_and_that_still_works() -> None:
+    code = """
+import sys
+import pipeline.create
+print([name for name in ("kubernetes", "kubernetes.client", "matplotlib", "sklearn") if name in sys.modules])
+from tfx.components.infra_validator import executor
+print(executor.kubernetes_runner.KubernetesRunner.__name__, "kubernetes.client" in sys.modules)
+import matplotlib.pyplot
+import sklearn
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["[]", "KubernetesRunner True"], done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.integration
