@@ -1,4 +1,4 @@
-"""`scripts/check` and `.ci/run`, with stand-ins for the programs that they start."""
+"""`scripts/check`, `scripts/check_numerics` and `.ci/run`, with stand-ins for the programs that they start."""
 
 import shutil
 import signal
@@ -81,6 +81,71 @@ def test_an_interrupt_ends_all_that_was_started(check: Callable[[str], list[str]
         assert process.stderr is not None
         assert process.stderr.read().splitlines()[-1] == "interrupted"
     assert not [pid for pid in (tmp_path / "pids").read_text().split() if Path("/proc", pid).exists()]
+
+
+@pytest.fixture
+def check_numerics(tmp_path: Path) -> Callable[..., list[str]]:
+    """The lines of a copy whose processor has these flags and whose Python is this script."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "check_numerics", tmp_path / "scripts")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_some.py").write_text("pytestmark = pytest.mark.numeric")
+    (tmp_path / "tests" / "test_others.py").write_text("")
+
+    def lines(flags: str, python: str, *arguments: str, code: int = 0) -> list[str]:
+        program(tmp_path / ".venv" / "bin" / "python", python)
+        asked = f'case "$*" in *cpuinfo) [[ " {flags} " == *" $2 "* ]];; *) exec {shutil.which("grep")} "$@";; esac'
+        program(tmp_path / "bin" / "grep", asked)
+        environment = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "ONEDNN_MAX_CPU_ISA": "AVX"}
+        command = [str(tmp_path / "scripts" / "check_numerics"), *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (code, "")
+        return done.stdout.splitlines()
+
+    return lines
+
+
+SAYS = 'echo "${ONEDNN_MAX_CPU_ISA-any} ${TF_ENABLE_ONEDNN_OPTS-on} $*"'
+
+
+@pytest.mark.parametrize(
+    ("flags", "held", "skipped"),
+    [
+        ("avx2 avx512f avx512bw avx512vl avx512dq", {"SSE41": True, "AVX2": True, "AVX512_CORE": False}, []),
+        ("avx2", {"SSE41": False, "AVX2": False}, ["AVX512_CORE"]),
+        ("", {"SSE41": False}, ["AVX2", "AVX512_CORE"]),
+    ],
+)
+def test_numerics_are_checked_as_older_processors_compute(
+    flags: str, held: dict[str, bool], skipped: list[str], check_numerics: Callable[..., list[str]]
+) -> None:
+    """`held`: whether bfloat16, which oneDNN then has not, is left out."""
+    lines = check_numerics(flags, SAYS, "-x")
+    said = {line.split(" passed in ")[0].strip(): line.split(" s: ")[1] for line in lines if " passed in " in line}
+    asked = "-m pytest -q -m numeric and not slow and not e2e"
+    expected = {"as it is": f"any on {asked} -x tests/test_some.py"}
+    for isa, without in held.items():
+        options = " -k not bfloat16" if without else ""
+        expected[f"ONEDNN_MAX_CPU_ISA={isa}"] = f"{isa} on {asked}{options} -x tests/test_some.py"
+    expected["TF_ENABLE_ONEDNN_OPTS=0"] = f"any 0 {asked} -x tests/test_some.py"
+    assert said == expected
+    left = [line for line in lines if " passed in " not in line]
+    assert [line.split(" skipped: this processor has no ")[0].strip() for line in left] == [
+        f"ONEDNN_MAX_CPU_ISA={isa}" for isa in skipped
+    ]
+
+
+def test_numerics_that_fail_somewhere_are_shown_and_fail_the_check(check_numerics: Callable[..., list[str]]) -> None:
+    fails = '[ "$ONEDNN_MAX_CPU_ISA" != SSE41 ] || { echo its complaint; echo 1 failed; exit 1; }'
+    lines = check_numerics("", f"{fails}; echo fine", code=1)
+    assert lines[1:3] == ["its complaint", "1 failed"]
+    assert [line.partition(" in ")[0].split()[-1] for line in lines[3:4]] == ["FAILED"]
+    assert lines[0].endswith("s: fine")
+    assert lines[-1].endswith("s: fine")
+
+
+def test_numerics_of_the_whole_pipeline_if_asked_for(check_numerics: Callable[..., list[str]]) -> None:
+    assert check_numerics("", SAYS, "--e2e")[0].endswith("-m numeric and not slow tests/test_some.py")
 
 
 @pytest.fixture
