@@ -154,7 +154,7 @@ def test_two_workers_learn_what_one_process_learns(transformed: Path, tmp_path: 
     assert len(_losses(output)) == 2
     assert _losses(outputs[0]) == _losses(outputs[1])
     # Each step rounds its gradient, the longest way to which has ten operations for each of a window's 100 characters,
-    # and moves a weight by no more than about the learning rate. Ten times that, for later steps go on from earlier ones.
+    # and moves a weight by no more than about the learning rate. Ten times that, as later steps build on earlier ones.
     rounding = numeric.relative(10 * 100)
     assert _losses(outputs[0]) == pytest.approx(_losses(output), abs=1e-4 + 3 * rounding)  # printed to four decimals
     # One export, by the chief; its weights are those of one process, to rounding.
