@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import local_runner
 from components import shell_command
+from pipeline.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("components", "kubeflow", "pipeline", "serving", "trainer", "transform")
@@ -245,6 +247,37 @@ def test_a_command_works_when_it_is_pasted(
     done = run(["/bin/sh", "-c", shell_command.of(program, "--help")], directory)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: {'' if program.endswith('.py') else 'python -m '}{program}")
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ({}, []),
+        ({"model_name": "poems"}, ["--model", "poems"]),
+        ({"root": "my output", "serving_dir": "/srv/it's"}, ["--root", "my output", "--serving-dir", "/srv/it's"]),
+    ],
+)
+def test_a_run_ends_with_commands_that_find_what_it_pushed(given: dict[str, str], options: list[str]) -> None:
+    said = _next_of(Config(**given), "7")
+    assert [shlex.split(line) for line in said[1:]] == [
+        [*shlex.split(shell_command.of("serving", "generate", "The ")), *options],
+        [*shlex.split(shell_command.of("serving", "up")), *options],
+    ]
+
+
+def test_a_run_that_pushed_nothing_names_no_command() -> None:
+    assert not any("serving" in line for line in _next_of(Config(), None))
+
+
+def _next_of(config: Config, version: str | None) -> list[str]:
+    said: list[str] = []
+
+    class Screen:
+        def say(self, text: str, style: str = "") -> None:
+            said.append(text)
+
+    local_runner._show_next(Screen(), config, version)
+    return said
 
 
 @pytest.mark.integration

@@ -26,10 +26,12 @@ def run(python: str, *arguments: str, **how: object) -> "subprocess.CompletedPro
     return subprocess.run([python, *arguments], capture_output=True, text=True, check=False, **how)  # type: ignore[call-overload, no-any-return]
 
 
-@pytest.mark.parametrize("kind", ["script", "module", "code"])
+@pytest.mark.parametrize("kind", ["script", "module", "code", "folder"])
 def test_arguments_paths_environment_directory_and_input_are_those_of_a_fresh_start(kind: str, tmp_path: Path) -> None:
     (tmp_path / "tell.py").write_text(TELL)
-    start = {"script": ["tell.py"], "module": ["-m", "tell"], "code": ["-c", TELL]}[kind]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "__main__.py").write_text(f"assert not __package__\n{TELL}")
+    start = {"script": ["tell.py"], "module": ["-m", "tell"], "code": ["-c", TELL], "folder": ["folder"]}[kind]
     environment = {**os.environ, "TOLD": "an \udcff byte", "PYTHONPATH": "elsewhere", "TMPDIR": str(tmp_path)}
     told = []
     for python in (sys.executable, warm.python()):

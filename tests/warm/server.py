@@ -131,7 +131,7 @@ def become(request: dict[str, Any], executable: str) -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """`python FILE ...`, `python -c CODE ...` or `python -m MODULE ...`, as far as tests start such."""
+    """`python FILE ...`, `python FOLDER ...`, `python -c CODE ...` or `python -m MODULE ...`, as tests start them."""
     arguments = [argument for argument in arguments if argument != "-u"]
     kind, rest = arguments[0], arguments[1:]
     if kind.startswith("-") and kind not in ("-m", "-c"):
@@ -142,6 +142,11 @@ def run(arguments: list[str]) -> None:
         sys.path.insert(0, os.getcwd())
         sys.argv = rest
         runpy._run_module_as_main(rest[0])  # type: ignore[attr-defined] # what the interpreter itself calls
+        return
+    if os.path.isdir(kind):
+        sys.path.insert(0, os.path.abspath(kind))
+        sys.argv = arguments
+        runpy._run_module_as_main("__main__", False)  # type: ignore[attr-defined] # the same
         return
     if kind == "-c":
         sys.path.insert(0, "")
