@@ -36,6 +36,7 @@ COMMANDS = {
     "python -c pass (peer)": ["-c", "pass"],
     "serving --help": ["-m", "serving", "--help"],
     "serving versions": ["-m", "serving", "versions"],
+    "serving generate, refused": ["-m", "serving", "generate", "--samples", "0"],
     "serving promote, refused": ["-m", "serving", "promote", "--version", "999"],
     "local_runner.py --help": ["local_runner.py", "--help"],
     "local_runner.py, refused": ["local_runner.py", "--preset", "nope"],
