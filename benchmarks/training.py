@@ -38,6 +38,7 @@ KERAS_FLOAT32, KERAS_BFLOAT16 = "Keras fit, float32", "Keras fit, bfloat16"
 TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED = "torch, float32", "torch, autocast", "torch.compile"
 CONTENDERS = (OURS, OURS_FLOAT32, KERAS_FLOAT32, KERAS_BFLOAT16, TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED)
 SQUARE = 2048  # rows and columns of the large product
+CEILING_SECONDS = 0.3  # at least, of each measurement of a product
 WARM_UP = 3  # steps of each of the two turns that do not count
 
 
@@ -141,7 +142,7 @@ def ceilings(model: dict[str, Any], rows: int, threads: int, torch_python: str |
         with Worker("products", {"library": library, "threads": threads}, python) as worker:
             for name, shape in shapes:
                 for dtype in ("float32", "bfloat16"):
-                    request = {"shape": shape, "dtype": dtype, "seconds": 0.3}
+                    request = {"shape": shape, "dtype": dtype, "seconds": CEILING_SECONDS}
                     # The best of three: a ceiling is what can be reached.
                     speed = max(worker.ask(request)["per_second"] for _ in range(3))
                     best[name][dtype] = max(best[name].get(dtype, 0.0), speed)

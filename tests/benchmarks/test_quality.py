@@ -9,6 +9,7 @@ import pytest
 from benchmarks import machine, quality
 from benchmarks.workers import Worker
 from pipeline import overrides
+from tests import warm
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +52,7 @@ def test_our_training_gives_a_curve_and_figures_for_each_context(
     ]
     settings += ["training.precision=float32", "training.warmup_steps=0"]
     config = overrides.load("quick", settings).model_dump()
-    with Worker("our_fit", {"corpus": str(tmp_path / "text.txt"), "threads": 1}) as worker:
+    with Worker("our_fit", {"corpus": str(tmp_path / "text.txt"), "threads": 1}, warm.python()) as worker:
         sections = {name: config[name] for name in ("seed", "model", "training")}
         done = worker.ask({**sections, "directory": str(tmp_path / "checkpoints")})
     assert done["steps"] == 40

@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import scaling
+from tests import warm
 
 pytestmark = pytest.mark.integration
 
@@ -66,7 +66,7 @@ def test_a_size_that_fails_is_in_the_table_with_its_reason() -> None:
 @pytest.mark.e2e
 def test_the_program_measures_texts_and_models(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 200)
-    command = [sys.executable, "benchmarks/scaling.py", str(tmp_path / "text.txt"), "--megabytes", "0.02"]
+    command = [warm.python(), "benchmarks/scaling.py", str(tmp_path / "text.txt"), "--megabytes", "0.02"]
     command += ["--units", "8", "--layers", "1", "--replicas", "2", "--steps", "1", "--rounds", "1"]
     command += [
         "--set",

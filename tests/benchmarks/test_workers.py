@@ -8,6 +8,7 @@ import pytest
 from benchmarks import batches, corpus, machine
 from benchmarks.workers import Failed, Worker
 from pipeline import overrides
+from tests import warm
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +44,7 @@ def test_pytorch_learns(job: dict[str, Any]) -> None:
 
 
 def test_products_have_a_speed() -> None:
-    with Worker("products", {"library": "tensorflow", "threads": 1}) as worker:
+    with Worker("products", {"library": "tensorflow", "threads": 1}, warm.python()) as worker:
         speed = worker.ask({"shape": [64, 64, 64], "dtype": "float32", "seconds": 0.05})
     assert speed["per_second"] > 1e6
     assert speed["per_cpu_second"] > 1e6

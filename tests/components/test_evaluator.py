@@ -18,11 +18,11 @@ from tfx.utils import path_utils
 
 from components.evaluation import Figures, read_figures
 from components.evaluator import Executor, eval_config
+from pipeline.local import LOCAL_BEAM
 from tests import numeric
 
 pytestmark = pytest.mark.integration
 
-RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 # Every text's first character is no target.
 EASY, HARD = "e" * 301, "h" * 101
 RECORDS = [("easy.txt", EASY), ("hard.txt", HARD), ("hard.txt", HARD)]
@@ -110,7 +110,7 @@ def judge(tmp_path: Path) -> Judge:
             "blessing": [artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")],
         }
         configuration = eval_config(threshold, max_increase, by_document, "digest")
-        Executor(BaseBeamExecutor.Context(beam_pipeline_args=[RUNNER], tmp_dir=str(tmp_path / "temporary"))).Do(
+        Executor(BaseBeamExecutor.Context(beam_pipeline_args=[*LOCAL_BEAM], tmp_dir=str(tmp_path / "temporary"))).Do(
             {
                 "examples": [examples],
                 "model": [model(tmp_path / "candidate", candidate)],
