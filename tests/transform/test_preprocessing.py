@@ -110,12 +110,6 @@ def test_frequent_characters_have_low_ids(outcome: Outcome) -> None:
     assert by_id[0] > by_id[-1] == 1
 
 
-def test_the_character_that_passages_share_counts_once(tmp_path: Path) -> None:
-    outcome = transform(tmp_path, {"begun": "xxy", "continued": "yz"}, {}, min_count=2)
-    assert outcome.vocabulary.characters == ("x",)
-    assert outcome.passages["continued"]["ids"].numpy().tolist() == [1, 1]
-
-
 def test_unseen_characters_share_the_one_id_after_the_last(outcome: Outcome) -> None:
     ids = outcome.passages["unseen"]["ids"].numpy().tolist()
     assert ids == outcome.vocabulary.encode(UNSEEN)
@@ -141,18 +135,24 @@ def test_the_saved_graph_gives_the_same_ids(outcome: Outcome) -> None:
     assert ids.to_list() == [outcome.vocabulary.encode(TRAIN["cjk"]), outcome.vocabulary.encode(UNSEEN)]
 
 
+RARE = {"a.txt": "d\n\nee\nbb\nccb\nee"}
+# The first character of a passage that continues a document is the last one of the passage before.
+SHARED = {"begun": "xxy", "continued": "yz"}
+
+
 @pytest.mark.parametrize(
-    ("custom_config", "characters"),
+    ("texts", "custom_config", "characters"),
     [
-        ({"max_size": 3}, "\neb"),
-        ({"min_count": 2}, "\nebc"),
-        ({"min_count": 2, "max_size": 2}, "\ne"),
+        (RARE, {"max_size": 3}, "\neb"),
+        ({**RARE, **SHARED}, {"min_count": 2}, "\nebxc"),
+        (RARE, {"min_count": 2, "max_size": 2}, "\ne"),
     ],
 )
 def test_rare_characters_can_be_left_to_the_out_of_vocabulary_id(
-    tmp_path: Path, custom_config: dict[str, int], characters: str
+    tmp_path: Path, texts: dict[str, str], custom_config: dict[str, int], characters: str
 ) -> None:
-    outcome = transform(tmp_path, {"a.txt": "d\n\nee\nbb\nccb\nee"}, {}, **custom_config)
+    outcome = transform(tmp_path, texts, {}, **custom_config)
     assert "".join(outcome.vocabulary.characters) == characters
-    text = outcome.vocabulary.decode(outcome.passages["a.txt"]["ids"].numpy(), unknown="?")
-    assert text == "".join(c if c in characters else "?" for c in "d\n\nee\nbb\nccb\nee")
+    for document, text in texts.items():
+        ids = outcome.passages[document]["ids"].numpy()
+        assert outcome.vocabulary.decode(ids, unknown="?") == "".join(c if c in characters else "?" for c in text)
