@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 CHARACTERS = " etaoinshrdlu\nROME:é語"
 UNITS = 16
@@ -154,7 +156,7 @@ def served(pushed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     models.write_text(
         f'model_config_list {{ config {{ name: "tiny" base_path: "{base}" model_platform: "tensorflow" }} }}'
     )
-    command = [sys.executable, "-m", "serving.embedded", f"--rest_api_port={port}", f"--model_config_file={models}"]
+    command = [warm.python(), "-m", "serving.embedded", f"--rest_api_port={port}", f"--model_config_file={models}"]
     with (
         open(folder / "log", "wb") as log,
         subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT) as server,

@@ -1,7 +1,6 @@
 """What a server finds in the SavedModel: names, shapes and types that REST can carry, and the same texts as before."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from serving import signatures
 from serving.one_step import Defaults, OneStep, Weights
+from tests import warm
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
@@ -153,7 +153,7 @@ signatures.save(model, sys.argv[1])
 
 def test_a_reproducible_training_does_not_make_every_server_start_with_the_same_texts(tmp_path: Path) -> None:
     directory = str(tmp_path / "model")
-    subprocess.run([sys.executable, "-c", EXPORT, directory, str(ROOT)], check=True, capture_output=True)
+    subprocess.run([warm.python(), "-c", EXPORT, directory, str(ROOT)], check=True, capture_output=True)
     starts = [tf.saved_model.load(directory).signatures["serving_default"] for _ in range(3)]
     texts = {start(prompt=tf.constant(["a"]))["text"].numpy()[0] for start in starts}
     assert len(texts) == 3

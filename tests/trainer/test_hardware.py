@@ -4,7 +4,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from unittest import mock
 import pytest
 import tensorflow as tf
 
+from tests import warm
 from trainer import hardware
 
 pytestmark = pytest.mark.integration
@@ -165,7 +165,7 @@ def test_a_split_cpu_makes_two_replicas() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
     ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [warm.python(), "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     cores = len(os.sched_getaffinity(0))
     assert ran.stdout.strip() == f"2 False MirroredStrategy over 2 logical CPUs on {cores} CPU cores, float32"

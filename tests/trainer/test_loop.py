@@ -9,7 +9,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ import tensorflow as tf
 
 from components.errors import UserError
 from pipeline.config import TrainingConfig
-from tests import numeric
+from tests import numeric, warm
 from tests.gru import UNICODE, Gru, weights_of
 from trainer import hardware, optimizer, windows
 from trainer.checkpoint import Checkpoints, Position
@@ -377,9 +376,7 @@ def on_two_devices() -> dict[str, Any]:
 def two_devices() -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
     environment.pop("TF_CONFIG", None)
-    # `tests` first: what Keras imports finds room on the path for a package of that name.
-    program = f"import runpy, tests; runpy.run_path({__file__!r}, run_name='__main__')"
-    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    ran = subprocess.run([warm.python(), __file__], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     return json.loads(ran.stdout.splitlines()[-1])
 

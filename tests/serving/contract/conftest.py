@@ -9,13 +9,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.serving.contract import wire
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,11 +38,11 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return
     directory = tmp_path_factory.mktemp("contract")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    build = [sys.executable, "-m", "tests.serving.contract.models", str(directory)]
+    build = [warm.python(), "-m", "tests.serving.contract.models", str(directory)]
     subprocess.run(build, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     port, log = _free_port(), directory / "server.log"
     command = [
-        sys.executable,
+        warm.python(),
         "-m",
         "serving.embedded",
         "--host=127.0.0.1",

@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import uvicorn
 from playwright.sync_api import Browser, Page, Request
 
 from serving.playground.app import application
+from tests import warm
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 90.0
@@ -57,7 +57,7 @@ class Site:
 
 def write_model(directory: Path) -> None:
     """A version of the small model, in a process of its own: the tests need no TensorFlow."""
-    command = [sys.executable, "-m", "tests.serving.playground.small_model", str(directory)]
+    command = [warm.python(), "-m", "tests.serving.playground.small_model", str(directory)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **_QUIET}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -68,7 +68,7 @@ def embedded(config: Path, model: str) -> Iterator[tuple[str, "subprocess.Popen[
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url, log = f"http://127.0.0.1:{port}", config.with_suffix(".log")
-    command = [sys.executable, "-m", "serving.embedded", f"--rest_api_port={port}", f"--model_config_file={config}"]
+    command = [warm.python(), "-m", "serving.embedded", f"--rest_api_port={port}", f"--model_config_file={config}"]
     with (
         log.open("wb") as output,
         subprocess.Popen(command, cwd=ROOT, env={**os.environ, **_QUIET}, stdout=output, stderr=output) as process,
