@@ -70,6 +70,17 @@ def test_code_that_swallows_the_exception_hides_nothing(afterwards: Callable[[],
         swallow()
 
 
+def test_what_is_collected_meanwhile_is_not_the_tests_doing() -> None:
+    class Left:
+        def __del__(self) -> None:
+            with socket.socket() as server:
+                server.listen()
+
+    left = [Left()]
+    with tiers.guard():
+        left.clear()
+
+
 @pytest.mark.integration
 def test_tensorflow_may_be_there_but_not_be_used() -> None:
     import tensorflow as tf
