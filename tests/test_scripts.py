@@ -121,7 +121,7 @@ def test_numerics_are_checked_as_older_processors_compute(
 ) -> None:
     """`held`: whether bfloat16, which oneDNN then has not, is left out."""
     lines = check_numerics(flags, SAYS, "-x")
-    said = {line.split(" passed in ")[0].strip(): line.split(" s: ")[1] for line in lines if " passed in " in line}
+    said = {line.split(" passed in ")[0].strip(): line.split(" CPU-s): ")[1] for line in lines if " passed in " in line}
     asked = "-m pytest -q -m numeric and not slow and not e2e"
     expected = {"as it is": f"any on {asked} -x tests/test_some.py"}
     for isa, without in held.items():
@@ -140,8 +140,8 @@ def test_numerics_that_fail_somewhere_are_shown_and_fail_the_check(check_numeric
     lines = check_numerics("", f"{fails}; echo fine", code=1)
     assert lines[1:3] == ["its complaint", "1 failed"]
     assert [line.partition(" in ")[0].split()[-1] for line in lines[3:4]] == ["FAILED"]
-    assert lines[0].endswith("s: fine")
-    assert lines[-1].endswith("s: fine")
+    assert lines[0].endswith("CPU-s): fine")
+    assert lines[-1].endswith("CPU-s): fine")
 
 
 def test_numerics_of_the_whole_pipeline_if_asked_for(check_numerics: Callable[..., list[str]]) -> None:
