@@ -104,6 +104,25 @@ def test_volumes_go_to_those_who_need_them_and_are_those_that_are_served(kfp: li
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("settings", [[], ["tuner.enabled=true"]])
+def test_nothing_is_learned_from_a_corpus_before_it_has_passed_validation(settings: list[str]) -> None:
+    tasks = spec.tasks(next(yaml.safe_load_all(compiled("kfp", *settings))))
+
+    def waits_for(task: str) -> set[str]:
+        direct = set(tasks[task].get("dependentTasks", ()))
+        return direct.union(*map(waits_for, direct))
+
+    gated = {task for task in tasks if "AnomalyGate" in waits_for(task)}
+    assert tasks.keys() - gated == {
+        "CorpusExampleGen",
+        "StatisticsGen",
+        "ImportSchemaGen",
+        "ExampleValidator",
+        "AnomalyGate",
+    }
+
+
+@pytest.mark.integration
 def test_the_pusher_writes_where_the_servers_manifests_read(kfp: list[Any]) -> None:
     from serving.manifests import kubernetes
 

@@ -317,6 +317,21 @@ def test_a_prompt_after_a_text_goes_on_from_that_text(layers: int) -> None:
     refuse_unless_same(second, whole, layers, prompt, 0.0, 0, 7)
 
 
+@pytest.mark.numeric
+@both
+def test_a_row_goes_on_from_its_own_state_however_much_its_neighbours_wrote(layers: int) -> None:
+    prompts, counts, seeds = ["T", "", "te a", "é"], [3, 11, 0, 7], [1, 2, 3, 4]
+    states = tf.constant(np.repeat(fresh(layers), len(prompts), 0))
+    made = signature(layers, "generate_from_state")(
+        prompt=tf.constant(prompts), state=states, **controls(len(prompts), num_chars=counts, seed=seeds)
+    )
+    for row, (prompt, count, seed) in enumerate(zip(prompts, counts, seeds, strict=True)):
+        begun = made["text"].numpy()[row].decode()
+        rest, _ = go_on(layers, "", made["state"].numpy()[row : row + 1], num_chars=20, seed=seed)
+        whole = generate(layers, [prompt], num_chars=count + 20, seed=seed)[0]
+        refuse_unless_same(begun + rest, whole, layers, prompt, 1.0, 0, seed)
+
+
 def test_a_state_counts_its_draws_and_starts_anew_before_float32_cannot_count_further() -> None:
     _, state = go_on(1, "T", fresh(1), num_chars=11)
     assert state[0, -1] == 11

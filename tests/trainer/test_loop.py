@@ -292,6 +292,16 @@ def test_training_stops_when_the_eval_loss_gets_no_better(tmp_path: Path) -> Non
     assert overfitting(tmp_path / "never", early_stopping=0).run().step == 40
 
 
+def test_only_evaluations_since_the_best_one_count_towards_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = [2.0, 2.1, 2.2, 1.9, 2.0, 2.1, 1.8, 1.9, 1.8, 2.0]  # three in a row without a better one only at the end
+    trial = create(tmp_path, steps=40, eval_every=1, early_stopping=3)
+    monkeypatch.setattr(trial.loop, "evaluate", iter([*losses, *[9.0] * 30]).__next__)
+    position = trial.run()
+    assert (position.step, position.best_step, position.without_better) == (10, 7, 3)
+
+
 @pytest.mark.parametrize("restore_best", [True, False])
 def test_the_best_weights_are_in_the_model_afterwards_if_wanted(tmp_path: Path, restore_best: bool) -> None:
     trial = overfitting(tmp_path, restore_best=restore_best)
