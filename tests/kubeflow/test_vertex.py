@@ -159,6 +159,24 @@ def test_a_change_makes_the_new_one_before_the_old_one_goes_and_keeps_the_pause(
     assert (schedule["cron"], schedule["state"]) == ("0 4 * * *", "PAUSED")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": f"{PIPELINE}# of another version"},
+        {"parameters": {"corpus": "gs://b/y.txt"}},
+        {"pipeline_root": "gs://b/other"},
+        {"service_account": "other@p.iam.gserviceaccount.com"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_decides_a_run_is_a_change(state: State, tmp_path: Path, change: dict[str, Any]) -> None:
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    before = set(state.schedules)
+    vertex([]).deploy(package(tmp_path, **change), "0 3 * * *")
+    assert len(state.schedules) == 1
+    assert before.isdisjoint(state.schedules)
+
+
 def test_submit_status_resume_and_delete(state: State, tmp_path: Path) -> None:
     said: list[str] = []
     vertex(said).submit(package(tmp_path))
