@@ -13,6 +13,7 @@ from components import infra_check, model_server
 from components.infra_check import InfraCheck, check
 from serving import signatures, warmup
 from serving.one_step import Defaults, OneStep, Weights
+from tests import warm
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
@@ -61,8 +62,9 @@ def test_a_good_export_is_accepted_from_anywhere(
 
 
 def test_a_broken_export_is_refused_with_the_probes_reason_and_no_server_is_asked(
-    tmp_path: Path, asked: list[str]
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "executable", warm.python())
     assert check(str(tmp_path)).startswith("the SavedModel does not load: ")
     assert asked == []
 
