@@ -72,11 +72,15 @@ def block(rows: dict[str, list[str]], serving_dir: str | None, rounds: int) -> l
     return lines
 
 
-def hot(report: str, most: int) -> list[str]:
-    """The packages of an import-time report whose own modules take longest, in seconds."""
+def hot(reports: list[str], most: int) -> list[str]:
+    """The packages of some import-time reports whose own modules take longest, in seconds: of each the lowest."""
+    lowest: dict[str, int] = {}
+    for report in reports:
+        for microseconds, name in re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", report, re.MULTILINE):
+            lowest[name] = min(int(microseconds), lowest.get(name, int(microseconds)))
     own: collections.Counter[str] = collections.Counter()
-    for microseconds, name in re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", report, re.MULTILINE):
-        own[name.partition(".")[0]] += int(microseconds)
+    for name, taken in lowest.items():
+        own[name.partition(".")[0]] += taken
     return [f"{package:36}  {seconds / 1e6:6.2f}" for package, seconds in own.most_common(most)]
 
 
@@ -95,7 +99,8 @@ def main() -> None:
             print(line, flush=True)
     traced = [sys.executable, "-X", "importtime", "-c", "import pipeline.create"]
     print("\nimport pipeline.create, seconds by package")
-    print("\n".join(hot(subprocess.run(traced, cwd=ROOT, capture_output=True, text=True).stderr, options.hot)))
+    reports = [subprocess.run(traced, cwd=ROOT, capture_output=True, text=True).stderr for _ in range(options.rounds)]
+    print("\n".join(hot(reports, options.hot)))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,13 @@ import time:    700000 |     700000 |         nltk
 
 
 def test_the_hot_list_adds_up_the_modules_of_a_package() -> None:
-    assert [line.split() for line in startup.hot(REPORT, 5)] == [["nltk", "0.70"], ["tensorflow", "0.50"]]
-    assert len(startup.hot(REPORT, 1)) == 1
+    assert [line.split() for line in startup.hot([REPORT], 5)] == [["nltk", "0.70"], ["tensorflow", "0.50"]]
+    assert len(startup.hot([REPORT], 1)) == 1
+
+
+def test_of_several_reports_each_module_counts_with_its_lowest() -> None:
+    slower = REPORT.replace("500000", "900000").replace("700000", "600000")
+    assert [line.split() for line in startup.hot([REPORT, slower], 5)] == [["nltk", "0.60"], ["tensorflow", "0.50"]]
 
 
 def test_rows_are_compared_with_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
