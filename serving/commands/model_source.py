@@ -9,7 +9,7 @@ from typing import Protocol
 
 from components import shell_command, startup
 from components.errors import UserError
-from components.lean_imports import absent, tensorflow_without_keras
+from components.lean_imports import absent, tensorflow_without_keras, uncollected
 from pipeline.config import Config
 from pipeline.places import Places
 from serving import inventory, model_config, release
@@ -188,7 +188,7 @@ def _in_bucket(base: str) -> dict[int, str]:
 
 def _checkpoint(place: str, config: Config) -> tuple[Model, str]:
     _quiet()
-    with startup.importing():
+    with startup.importing(), uncollected():
         from serving.local_model import LocalModel
         from trainer import restore
 

@@ -1,3 +1,4 @@
+import gc
 import importlib
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.lean_imports import absent, postponed
+from components.lean_imports import absent, postponed, uncollected
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +34,32 @@ def test_a_failed_import_leaves_nothing_hidden() -> None:
     with pytest.raises(RuntimeError), absent("no_such_package"):
         raise RuntimeError
     assert "no_such_package" not in sys.modules
+
+
+def test_the_collector_rests_while_something_is_imported_and_leaves_it_alone_afterwards() -> None:
+    assert gc.isenabled()
+    before = gc.get_freeze_count()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before
+        with pytest.raises(RuntimeError), uncollected():
+            raise RuntimeError
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
+
+
+def test_a_collector_that_is_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 @pytest.fixture
