@@ -97,6 +97,9 @@ def test_pruning_takes_the_oldest_and_leaves_what_is_used() -> None:
     assert release.prune(labelled, VERSIONS, 1) == (labelled, [2])  # 1 is canary, 3 stable, 5 above stable
     withdrawn = entry(Specific((1, 2, 3)), 3, 3)
     assert release.prune(withdrawn, VERSIONS, 1) == (entry(Specific((3,)), 3, 3), [1, 2])
+    # A file edited by hand may have `stable` on a version that is not served.
+    answering = entry(Specific((1,)), 3, 3)
+    assert release.prune(answering, VERSIONS, 1) == (answering, [2])
 
 
 def test_a_label_is_not_put_on_a_version_that_has_to_be_loaded_first() -> None:

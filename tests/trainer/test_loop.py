@@ -191,8 +191,8 @@ def test_independent_windows_begin_without_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.numeric
-def test_evaluation_is_the_mean_over_all_targets_with_state_carried(tmp_path: Path) -> None:
-    trial = unchanging(tmp_path, evaluation=NOISE[:38], layers=2, epochs=1)
+def test_evaluation_is_the_mean_over_all_targets_with_state_carried_and_nothing_dropped(tmp_path: Path) -> None:
+    trial = unchanging(tmp_path, evaluation=NOISE[:38], layers=2, dropout=0.5, epochs=1)
     # Eight windows, the last one of two targets, in two streams.
     halves = [NOISE[: 4 * LENGTH + 1], NOISE[4 * LENGTH : 38]]
     expected = sum(nats(trial.model, half) for half in halves) / 37
