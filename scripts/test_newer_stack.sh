@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tree=${1:-/var/tmp/char-rnn-debian13}
 
 if [ ! -x "$tree/usr/bin/python3.13" ]; then
-  debootstrap --variant=minbase --include=python3,python3-pip,python3-dev,git,g++,ca-certificates \
+  debootstrap --variant=minbase --include=python3,python3-pip,python3-dev,git,g++,ca-certificates,chromium \
     trixie "$tree" http://deb.debian.org/debian
 fi
 
@@ -28,7 +28,7 @@ fi
 for place in proc dev; do
   mountpoint -q "$tree/$place" || mount --bind "/$place" "$tree/$place"
 done
-trap 'umount "$tree/proc" "$tree/dev"' EXIT
+trap 'umount --lazy "$tree/proc" "$tree/dev"' EXIT # a server of the tests may need a second to end
 
 chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 UV_PYTHON=3.13 CORPORA=/src/corpora \
   SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt \

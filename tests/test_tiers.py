@@ -112,7 +112,9 @@ def ours(tmp_path: Path) -> Callable[..., str]:
             "[pytest]\naddopts = --import-mode=importlib\nmarkers = unit\n e2e\n integration\n"
         )
         command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+        return subprocess.run(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        ).stdout
 
     return run
 
@@ -127,6 +129,12 @@ STARTS = "import subprocess\n{0}\ndef test_starts(): subprocess.run(['true'], ch
 )
 def test_a_test_without_a_marker_is_a_unit_test(mark: str, outcome: str, ours: Callable[..., str]) -> None:
     assert f"::test_starts {outcome}" in ours(STARTS.format(mark))
+
+
+@pytest.mark.integration
+def test_a_test_has_one_tier(ours: Callable[..., str]) -> None:
+    text = "pytestmark = pytest.mark.integration\n@pytest.mark.e2e\ndef test_starts(): pass\n"
+    assert "test_given.py::test_starts is marked for two tiers: e2e and integration" in ours(text)
 
 
 @pytest.mark.integration

@@ -116,7 +116,10 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if not any(map(item.get_closest_marker, OTHERS)):
+        tiers = {mark.name for mark in item.iter_markers() if mark.name in OTHERS}
+        if len(tiers) > 1:
+            raise pytest.UsageError(f"{item.nodeid} is marked for two tiers: {' and '.join(sorted(tiers))}")
+        if not tiers:
             item.add_marker("unit")
 
 

@@ -1,18 +1,12 @@
-"""The text that grows, the tables, and one run through the components at a size that takes seconds."""
+"""The text that grows, and the tables."""
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import scaling
-from tests import warm
 
 pytestmark = pytest.mark.integration
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_noisy_text_has_the_length_the_characters_and_nearly_the_content() -> None:
@@ -61,29 +55,3 @@ def test_a_size_that_fails_is_in_the_table_with_its_reason() -> None:
     _, measured, failed = scaling.model_table([{**size, "wall": 0.5, "cpu": 1.0}, {**size, "left_out": "no memory"}])
     assert measured.split() == ["8", "1", "2", "2", "0.500", "1.000", "2,000", "4", "1000.0"]
     assert failed.endswith("left out: no memory")
-
-
-@pytest.mark.e2e
-def test_the_program_measures_texts_and_models(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 200)
-    command = [warm.python(), "benchmarks/scaling.py", str(tmp_path / "text.txt"), "--megabytes", "0.02"]
-    command += ["--units", "8", "--layers", "1", "--replicas", "2", "--steps", "1", "--rounds", "1"]
-    command += [
-        "--set",
-        "training.batch_size=4",
-        "--set",
-        "model.units=8",
-        "--set",
-        "model.embedding=4",
-        "--json",
-        str(tmp_path / "out.json"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((tmp_path / "out.json").read_text())
-    (text,) = found["texts"]
-    assert list(text["stages"])[0] == "stage"
-    assert {"StatisticsGen", "Transform", "load", "windows"} <= set(text["stages"])
-    assert text["characters"] == 20_000
-    assert text["trained"]["characters"] > 0
-    assert [(one["replicas"], "turns" in one) for one in found["models"]] == [(1, True), (2, True)]

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from components import registry
-from components.errors import UserError
-from kubeflow import rehearsal
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Place
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +23,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return made
 
 
-@pytest.mark.e2e
 def test_the_first_run_ends_with_a_pushed_and_registered_model(place: Place) -> None:
     first = place.runs["first"]
     assert first.outcomes.keys() == TASKS
@@ -37,7 +34,6 @@ def test_the_first_run_ends_with_a_pushed_and_registered_model(place: Place) -> 
     assert (entry.version, entry.corpus) == (1, "sample")
 
 
-@pytest.mark.e2e
 @pytest.mark.slow
 def test_an_unchanged_corpus_is_read_again_and_nothing_is_trained_or_pushed(place: Place) -> None:
     place.run("unchanged", MORE_STEPS)
@@ -50,7 +46,6 @@ def test_an_unchanged_corpus_is_read_again_and_nothing_is_trained_or_pushed(plac
     assert unchanged.versions == ["1", "2"]
 
 
-@pytest.mark.e2e
 def test_another_model_meets_the_last_blessed_one_and_is_pushed(place: Place) -> None:
     changed = place.runs["changed"]
     assert "best eval loss" in changed.outcomes["Trainer"].output
@@ -61,49 +56,7 @@ def test_another_model_meets_the_last_blessed_one_and_is_pushed(place: Place) ->
     assert changed.versions == ["1", "2"]
 
 
-@pytest.mark.e2e
 def test_artifacts_lie_in_the_object_store(place: Place) -> None:
     for run in place.runs.values():
         assert run.uris()
         assert all(uri.startswith("minio://bucket/") for uri in run.uris())
-
-
-SPEC = """
-pipelineInfo: {name: small}
-schemaVersion: 2.1.0
-root:
-  dag: {tasks: {A: {componentRef: {name: A}, taskInfo: {name: A}}}}
-  inputDefinitions: {parameters: {corpus: {parameterType: STRING, defaultValue: sample, isOptional: true}}}
-components: {A: {executorLabel: A_executor}}
-deploymentSpec: {executors: {A_executor: {container: {image: i, command: [python], args: [%s]}}}}
-"""
-
-
-def test_a_task_that_fails_ends_the_rehearsal_with_what_it_said(tmp_path: Path) -> None:
-    text = SPEC % """-c, "import sys; print('no luck'); sys.exit(3)" """
-    with pytest.raises(UserError, match=r"(?s)task A ended with code 3.*no luck"):
-        rehearsal.run(text, "kfp", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == []
-
-
-def test_an_unknown_field_or_parameter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such parameter"):
-        rehearsal.run(SPEC % "-V", "kfp", tmp_path, {"steps": "3"})
-    with pytest.raises(Exception, match="unknown"):
-        rehearsal.run((SPEC % "-V") + "unknown: 1\n", "kfp", tmp_path)
-
-
-def test_an_object_store_keeps_files_and_no_empty_directories(tmp_path: Path) -> None:
-    (tmp_path / "a" / "empty").mkdir(parents=True)
-    (tmp_path / "a" / "full").mkdir()
-    (tmp_path / "a" / "full" / "file").write_text("x")
-    rehearsal._copy_files(tmp_path / "a", tmp_path / "b")
-    assert [path.relative_to(tmp_path).as_posix() for path in sorted((tmp_path / "b").rglob("*"))] == [
-        "b/full",
-        "b/full/file",
-    ]
-
-
-def test_metadata_comes_back_as_ml_metadata_gives_it() -> None:
-    values = [True, ["a"], {"k": 1}, "x", 2.0]
-    assert [rehearsal._wrapped(value) for value in values] == [1, {"list": ["a"]}, {"struct": {"k": 1}}, "x", 2.0]
