@@ -22,7 +22,7 @@ _SERVER_STARTERS = tuple(
 def absent(*packages: str) -> Iterator[None]:
     """While this is entered, these packages are as if they were not installed, unless they are imported already.
 
-    Afterwards they can be imported as usual; what looked for them meanwhile does without them.
+    Afterwards they can be imported as usual; a module that looked for them meanwhile does without them for good.
     """
     hidden = [package for package in packages if package not in sys.modules]
     for package in hidden:
@@ -66,8 +66,9 @@ def frameworks() -> None:
     """Import TensorFlow, Keras and TFX's components."""
     if "tfx.components" in sys.modules:
         return
-    # Keras and NLTK import Matplotlib and scikit-learn for wrappers and plots, and do without where there is none.
-    with uncollected(), absent("matplotlib", "sklearn"), postponed(*_SERVER_STARTERS):
+    # Keras imports Matplotlib for functions that draw images, and does without it. Not so scikit-learn: KerasTuner
+    # looks for it while it is imported, and its Bayesian search needs it.
+    with uncollected(), absent("matplotlib"), postponed(*_SERVER_STARTERS):
         import tfx.components  # noqa: F401
 
 
