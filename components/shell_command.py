@@ -19,7 +19,13 @@ def of(program: str, *arguments: str) -> str:
       program: a package, "serving" or "serving.playground", or a file in the root, "local_runner.py".
       arguments: not quoted yet.
     """
-    return shlex.join([shown(sys.executable), *start(program), *arguments])
+    return shlex.join([python(sys.executable), *start(program), *arguments])
+
+
+def python(path: str) -> str:
+    """An interpreter as a shell starts it: what has no slash would be looked up on PATH."""
+    name = shown(path)
+    return name if os.sep in name else os.path.join(os.curdir, name)
 
 
 def start(program: str) -> list[str]:

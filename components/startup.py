@@ -107,7 +107,7 @@ def _remedy(program: str) -> str:
     environment = os.path.join(root, ".venv")
     own = os.path.join(environment, "bin", "python")
     if os.path.exists(own) and os.path.realpath(sys.prefix) != os.path.realpath(environment):
-        python = shlex.quote(shell_command.shown(own))
+        python = shlex.quote(shell_command.python(own))
     else:
         # The README's words; uv finds the project by the working directory.
         tools = shlex.quote(shell_command.shown(os.path.join(root, ".tools")))

@@ -28,6 +28,14 @@ def test_elsewhere_they_are_named_by_where_they_are(tmp_path: Path, monkeypatch:
     assert shlex.split(shell_command.of("local_runner.py"))[1:] == [str(ROOT / "local_runner.py")]
 
 
+def test_beside_the_interpreter_it_is_not_looked_up_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert shell_command.of("serving").startswith("./python ")
+
+
 def test_above_the_root_paths_are_relative(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT.parent)
     assert shell_command.start("serving") == [f"{ROOT.name}/serving"]
