@@ -68,7 +68,7 @@ class Screen:
         """Say that the user ended the run, and leave the terminal as it was."""
         if self._live:
             self._live.stop()
-        self.say("interrupted; what is finished is kept, the same command goes on from there")
+        self.say("interrupted; what is finished is kept, the same command resumes from there")
 
     def table(self, rows: list[tuple[str, str]]) -> None:
         """Print names and values."""

@@ -35,7 +35,7 @@ def require_here(shelf: Shelf, model: ServedModel | None) -> None:
         up = shell_command.of("serving", "up")
         raise UserError(
             f"This is a copy: {shelf.config_path} serves the versions in {model.base_path}. Name the original with "
-            f"--root or --serving-dir; or, if the copy shall be served, start it with `{up}`, or mend "
+            f"--root or --serving-dir; or, to serve the copy, start it with `{up}`, or mend "
             f"base_path in the file. Received: versions in {shelf.base}"
         )
 

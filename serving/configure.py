@@ -53,7 +53,7 @@ def write_flag_files(settings: ServingSettings, shelf: Shelf) -> str:
         except OSError as error:
             failure = error
     raise UserError(
-        f"The server's configuration cannot be written: {failure.strerror}. Make room or mend the permissions. "
+        f"The server's configuration cannot be written: {failure.strerror}. Make room or repair the permissions. "
         f"Received: {shelf.serving_dir} and {directory}"
     ) from failure
 

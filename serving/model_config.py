@@ -146,7 +146,7 @@ def update(
             prune = shell_command.of("serving", "prune", "--keep", "2")
             raise UserError(
                 f"The list of served models cannot be written: {error.strerror}. It is as it was. Make room, for "
-                f"example with `{prune}`, or mend the permissions of its directory. Received: {path}"
+                f"example with `{prune}`, or repair the permissions of its directory. Received: {path}"
             ) from error
         afterwards()
         return after or before

@@ -45,7 +45,7 @@ def states(url: str, model: str) -> dict[int, VersionState] | None:
     Raises:
       Unclear: a server is there, but is too busy to say, fails, or is no model server.
     """
-    # Late: most of what a command imports, and one that is refused asks nobody.
+    # Late: most of what a command imports, and one that is refused makes no request.
     with absent("click"):  # httpx' own command line, with all of Rich and Pygments
         import httpx
 

@@ -1,4 +1,4 @@
-"""What starts without the frameworks: one table, because each row is a process of its own."""
+"""What starts without the frameworks: one table, because each row is a separate process."""
 
 import json
 import subprocess

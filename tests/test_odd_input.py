@@ -58,7 +58,7 @@ def odd_texts() -> dict[str, str]:
 
 @contextlib.contextmanager
 def small_disk(directory: Path, megabytes: int) -> Iterator[str]:
-    """Make the directory a file system of its own, in memory; yields why it cannot be one, or nothing."""
+    """Make the directory a separate file system, in memory; yields why it cannot be one, or nothing."""
     directory.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(directory)]
     try:

@@ -293,7 +293,7 @@ def test_text_in_chunks_is_the_text_in_one(layers: int, prompt: str, chunks: lis
         pieces, rest = pieces + piece, ""
     refuse_unless_same(pieces, whole, *how)
     model = reference(layers)
-    for character in ((prompt or "\n") + pieces)[:-1]:  # the last one is read when the text goes on
+    for character in ((prompt or "\n") + pieces)[:-1]:  # the last one is read when the text continues
         model.read(character)
     numeric.close(state[0, : layers * UNITS], np.concatenate([h[:, 0] for h in model.hidden], 1))
 

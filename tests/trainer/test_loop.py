@@ -399,7 +399,7 @@ def test_two_devices_train_as_one(
     trial = create(tmp_path, **changes)
     one, two = result(trial), two_devices[case]
     # Each step rounds its gradient, the longest way to which has some hundred operations, and moves a weight by no more
-    # than about the learning rate. Ten times that, for later steps go on from what earlier ones did.
+    # than about the learning rate. Ten times that, for later steps continue from what earlier ones did.
     rounding = numeric.relative(100)
     assert one["losses"] == pytest.approx(two["losses"], rel=rounding)
     moved = 10 * len(one["losses"]) * 0.02 * rounding

@@ -1,6 +1,6 @@
 """Imports the frameworks once, then forks a child for every start that `client.py` asks for.
 
-Run as a program: `server.py SOCKET EXECUTABLE OWNER`; it goes on in the background once it answers. Nothing of this
+Run as a program: `server.py SOCKET EXECUTABLE OWNER`; it continues in the background once it answers. Nothing of this
 project is imported, so a child runs whatever copy of it lies in its own working directory. A child gets the arguments,
 environment, working directory, umask and standard streams of the client that asked for it, ends with it, and its exit
 status goes back to it. The server ends when the process OWNER is gone.
@@ -162,7 +162,7 @@ def run(arguments: list[str]) -> None:
 
 
 def return_when_it_answers(path: str) -> None:
-    """Go on in a child; the process that was started waits until it answers, or ends with it."""
+    """Continue in a child; the process that was started waits until it answers, or ends with it."""
     child = os.fork()
     if child == 0:
         return
