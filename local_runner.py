@@ -28,8 +28,9 @@ import components
 import pipeline
 from components import own_packages, shell_command
 from components.errors import UserError
-from pipeline import failure, overrides
-from pipeline.config import Config
+from pipeline import failure
+from pipeline.config import overrides
+from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parent
 USER_ERROR, INTERRUPTED = 2, 130
@@ -41,7 +42,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         prog="local_runner.py",
         description="Train, judge and push a character-level language model with TFX on this machine.",
         epilog="Exit codes: 0 pushed or already served, 3 trained but not good enough, 2 a mistake in input or "
-        "options, 130 interrupted, 1 anything else. All values that --set takes: pipeline/config.py.",
+        "options, 130 interrupted, 1 anything else. All values that --set takes: pipeline/config/run.py.",
     )
     add = parser.add_argument
     add(
@@ -88,7 +89,7 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     # Before TensorFlow starts: Transform uses it before the trainer could ask, and InfraCheck needs its share of a GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     from pipeline import local
-    from pipeline.places import Places
+    from pipeline.config.places import Places
 
     places = Places.of(config)
     with local.locked(places, lambda text: print(text, flush=True)):

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.cells import KINDS
+from serving.graph.cells import KINDS
 
 
 def products(model: Mapping[str, Any], vocabulary_size: int, batch: int, length: int) -> list[tuple[int, int, int]]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders.job import Arrays, write
-from trainer import fitting, windows
+from trainer import fitting
+from trainer.data import windows
 from trainer.loop import Loop, batch_rows
 from trainer.model import INITIAL_EMBEDDING
 from trainer.optimizer import learning_rate

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from components import passages, text
-from trainer import data, fitting
+from components.ingest import passages, text
+from trainer import fitting
+from trainer.data import documents
 from transform.vocabulary import Vocabulary
 
 
@@ -26,6 +27,6 @@ def load(path: str, repeat: int = 1) -> fitting.Data:
     return fitting.Data(known, train, evaluation, fitting.learned(known, train, evaluation))
 
 
-def _split(block: str, known: Vocabulary) -> data.Split:
+def _split(block: str, known: Vocabulary) -> documents.Split:
     ids = np.array(known.encode(block), np.min_scalar_type(known.size - 1))
-    return data.Split(("corpus",), np.array([len(ids)], np.int64), ids)
+    return documents.Split(("corpus",), np.array([len(ids)], np.int64), ids)

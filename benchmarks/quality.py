@@ -30,7 +30,7 @@ import numpy as np
 
 from benchmarks import corpus, machine
 from benchmarks.workers import Worker
-from pipeline import overrides
+from pipeline.config import overrides
 
 CONTEXTS = ("carried", "windows of 100", "windows of 256", "windows of 64", "sliding 64")
 PUBLISHED = 2000  # iterations of the GPT's published configuration

@@ -24,8 +24,8 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-from components.versions import publish  # noqa: E402
-from serving.model_config import ServedModel, merged, path_in, write_whole  # noqa: E402
+from components.models.versions import publish  # noqa: E402
+from serving.tf_serving.model_config import ServedModel, merged, path_in, write_whole  # noqa: E402
 
 MODEL = "char_rnn"
 

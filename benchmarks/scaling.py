@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks import batches, corpus, machine
 from benchmarks.arithmetic import medians, operations
 from benchmarks.workers import Failed, Worker
-from pipeline import overrides
+from pipeline.config import overrides
 
 NOISE = 0.01  # of the characters
 WARM_UP = 2  # steps that do not count

@@ -32,8 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.tutorial_one_step import TutorialOneStep
-from serving.client import Client
-from serving.one_step import Defaults, OneStep, Weights
+from serving.client.blocking import Client
+from serving.graph.one_step import Defaults, OneStep, Weights
 from trainer import export
 from transform.vocabulary import Vocabulary
 

@@ -29,8 +29,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from benchmarks import batches, corpus, machine
 from benchmarks.arithmetic import medians, operations, ratio
 from benchmarks.workers import Failed, Worker
-from pipeline import overrides
-from serving.cells import KINDS
+from pipeline.config import overrides
+from serving.graph.cells import KINDS
 from trainer import fitting
 
 OURS, OURS_FLOAT32 = "ours, auto", "ours, float32"

@@ -26,8 +26,8 @@ import components
 import pipeline
 from components import own_packages
 from components.errors import UserError
-from pipeline import overrides
-from pipeline.config import Config
+from pipeline.config import overrides
+from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,7 +67,7 @@ def _configuration(given: argparse.Namespace) -> Config:
 
 
 def _run(given: argparse.Namespace, config: Config) -> int:
-    from kubeflow.compiler import pipeline_name
+    from kubeflow.compile.compiler import pipeline_name
 
     name = pipeline_name(config.model_name)
     if given.command == "compile":
@@ -76,7 +76,7 @@ def _run(given: argparse.Namespace, config: Config) -> int:
     elif given.command == "rehearse":
         _rehearse(given, config)
     elif given.command == "tfjob":
-        from kubeflow import tfjob
+        from kubeflow.compile import tfjob
 
         print(tfjob.render(config, _compiled(config, "kfp"), given.examples, given.transform_graph), end="")
     elif given.command in ("submit", "deploy"):
@@ -87,7 +87,7 @@ def _run(given: argparse.Namespace, config: Config) -> int:
 
 
 def _send(given: argparse.Namespace, config: Config, name: str) -> None:
-    from kubeflow import cron, deploy
+    from kubeflow.deploy import cron, deploy
 
     # A mistake in the schedule shows before the compiler's long imports.
     schedule = cron.check(config.cluster.schedule, given.backend) if given.command == "deploy" else ""
@@ -109,7 +109,7 @@ def _send(given: argparse.Namespace, config: Config, name: str) -> None:
 
 
 def _look_after(given: argparse.Namespace, config: Config, name: str) -> None:
-    from kubeflow import deploy
+    from kubeflow.deploy import deploy
 
     if given.backend == "vertex":
         vertex = _vertex(config)
@@ -151,26 +151,26 @@ def _rehearse(given: argparse.Namespace, config: Config) -> None:
 def _compiled(config: Config, backend: str, rehearse: bool = False) -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from kubeflow.compiler import compile_pipeline
+    from kubeflow.compile.compiler import compile_pipeline
 
     return compile_pipeline(config, backend, rehearse)
 
 
 def _server(given: argparse.Namespace) -> Any:
-    from kubeflow import connection
-    from kubeflow.server import Server, translated
+    from kubeflow.deploy import connection
+    from kubeflow.deploy.server import Server, translated
 
     return Server(translated(connection.connect, connection.from_options(given)))
 
 
 def _vertex(config: Config) -> Any:
-    from kubeflow.vertex import Vertex
+    from kubeflow.deploy.vertex import Vertex
 
     return Vertex(config.cluster.project, config.cluster.region, print)
 
 
 def _parameters(given: list[str], config: Config) -> dict[str, str]:
-    from kubeflow import invocation
+    from kubeflow.task import invocation
 
     wrong = [parameter for parameter in given if parameter.partition("=")[0] not in ("corpus", "training")]
     if wrong or any("=" not in parameter for parameter in given):

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
-    from kubeflow import invocation
+    from kubeflow.task import invocation
 
     given = json.loads(options.json_serialized_invocation_args)
     if options.backend == "kfp":

@@ -2,8 +2,8 @@
 
 import argparse
 
-from kubeflow import connection
-from pipeline import overrides
+from kubeflow.deploy import connection
+from pipeline.config import overrides
 
 BACKENDS = ("kfp", "vertex")
 
@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m kubeflow",
         description="The pipeline on Kubeflow Pipelines or Vertex AI Pipelines.",
         epilog="Exit codes: 0 done, 2 a mistake in input or options or a server that refuses, 1 anything else. "
-        "Values for --set: pipeline/config.py; those of a cluster: pipeline/cluster.py. Guide: docs/kubeflow.md.",
+        "Values for --set: pipeline/config/. Guide: docs/kubeflow.md.",
     )
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

@@ -22,8 +22,8 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.errors import UserError
-from kubeflow import spec as specification
-from kubeflow.invocation import COPIES
+from kubeflow.compile import spec as specification
+from kubeflow.task.invocation import COPIES
 
 SCHEME = "minio://"
 AT_ONCE = 2  # tasks at the same time

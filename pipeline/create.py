@@ -17,15 +17,15 @@ from tfx.components.tuner.component import Tuner  # noqa: E402
 from tfx.orchestration.pipeline import Pipeline  # noqa: E402
 from tfx.proto import trainer_pb2, transform_pb2  # noqa: E402
 
-from components import corpus_example_gen  # noqa: E402
-from components.anomaly_gate import AnomalyGate  # noqa: E402
-from components.evaluator import PerplexityEvaluator, eval_config  # noqa: E402
-from components.infra_check import InfraCheck  # noqa: E402
-from components.last_blessed import LastBlessed  # noqa: E402
-from components.pusher import Pusher  # noqa: E402
+from components.evaluate.evaluator import PerplexityEvaluator, eval_config  # noqa: E402
+from components.evaluate.last_blessed import LastBlessed  # noqa: E402
+from components.ingest import corpus_example_gen  # noqa: E402
+from components.release.infra_check import InfraCheck  # noqa: E402
+from components.release.pusher import Pusher  # noqa: E402
+from components.validate.anomaly_gate import AnomalyGate  # noqa: E402
 from pipeline import sources  # noqa: E402
-from pipeline.config import Config  # noqa: E402
-from pipeline.places import Places  # noqa: E402
+from pipeline.config.places import Places  # noqa: E402
+from pipeline.config.run import Config  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import corpora, lean_imports, staging, startup
+from components import lean_imports, startup
 from components.errors import UserError
+from components.ingest import corpora, staging
 from pipeline import sources
-from pipeline.config import Config
+from pipeline.config.places import Places
+from pipeline.config.run import Config
 from pipeline.console import ProgressHandler, Screen
-from pipeline.places import Places
 
 if TYPE_CHECKING:
     from pipeline.report import Report
@@ -100,7 +101,7 @@ def run(
         from absl import logging as absl_logging
         from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-        from components import registry
+        from components.models import registry
         from pipeline.create import Inputs, create_pipeline, run_key
         from pipeline.launch import WatchedRunner
         from pipeline.report import collect, mend_serving, with_learning_curve
@@ -133,7 +134,7 @@ def beam_args(config: Config) -> list[str]:
 
 def _stage_schema(places: Places) -> str:
     """Copy the curated schema to a path that changes with its content: TFX's cache looks at the path only."""
-    source = sources.ROOT / "components" / "schema" / "schema.pbtxt"
+    source = sources.ROOT / "components" / "validate" / "schema" / "schema.pbtxt"
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     target = Path(places.schema) / digest / "schema.pbtxt"
     if not target.exists():

@@ -11,14 +11,14 @@ from typing import Any
 from tfx.components.util import model_utils
 from tfx.utils import path_utils
 
-from components import versions
-from components.evaluation import Figures, read_figures
-from components.pusher import Destination, push
-from components.staging import CorpusFacts
+from components.evaluate.evaluation import Figures, read_figures
+from components.ingest.staging import CorpusFacts
+from components.models import versions
+from components.release.pusher import Destination, push
 from pipeline import learning_curve
-from pipeline.config import Config
+from pipeline.config.places import Places
+from pipeline.config.run import Config
 from pipeline.launch import Outcome
-from pipeline.places import Places
 
 OK, NOT_GOOD_ENOUGH = 0, 3
 

@@ -29,36 +29,33 @@ class Code:
 
 INGEST = Code(
     (
-        "components/corpus_example_gen.py",
-        "components/staging.py",
-        "components/text.py",
-        "components/passages.py",
+        "components/ingest/corpus_example_gen.py",
+        "components/ingest/staging.py",
+        "components/ingest/text.py",
+        "components/ingest/passages.py",
     ),
     # StatisticsGen and ExampleValidator have no place for a digest of their own, but run again on new examples, as all
     # does that comes after: the versions that concern everything stand here.
     ("tfx", "tensorflow-data-validation"),
 )
-GATE = Code(("components/anomaly_gate.py",))
+GATE = Code(("components/validate/anomaly_gate.py",))
 TRANSFORM = Code(("transform",), ("tensorflow", "tensorflow-transform"))
 TRAINER = Code(
     (
         "trainer/checkpoint.py",
-        "trainer/data.py",
+        "trainer/data/documents.py",
         "trainer/fitting.py",
-        "trainer/gradients.py",
+        "trainer/engine",
         "trainer/hardware.py",
         "trainer/hyperparameters.py",
-        "trainer/layout.py",
         "trainer/loop.py",
         "trainer/model.py",
         "trainer/optimizer.py",
-        "trainer/recurrent.py",
         "trainer/run.py",
-        "trainer/steps.py",
         "trainer/warm_start.py",
-        "trainer/windows.py",
+        "trainer/data/windows.py",
         "transform",
-        "serving/cells.py",
+        "serving/graph/cells.py",
     ),
     ("tensorflow", "keras"),
 )
@@ -67,38 +64,39 @@ EXPORT = Code(
     (
         "trainer/export.py",
         "trainer/run.py",
-        "trainer/trigram.py",
+        "trainer/data/trigram.py",
         "trainer/warm_start.py",
         "transform",
-        "serving/cells.py",
-        "serving/limits.py",
-        "serving/network.py",
-        "serving/one_step.py",
-        "serving/sampling.py",
-        "serving/scoring.py",
-        "serving/signatures.py",
-        "serving/warmup.py",
+        "serving/graph/cells.py",
+        "serving/graph/generation_config.py",
+        "serving/graph/network.py",
+        "serving/graph/one_step.py",
+        "serving/graph/sampling.py",
+        "serving/graph/scoring.py",
+        "serving/graph/signatures.py",
+        "serving/graph/warmup.py",
     ),
     ("tensorflow",),
 )
-_VERSIONS = ("components/versions.py", "components/version_number.py")
-BASELINE = Code(("components/last_blessed.py", "components/registry.py", *_VERSIONS))
+_VERSIONS = ("components/models/versions.py", "components/models/version_number.py")
+BASELINE = Code(("components/evaluate/last_blessed.py", "components/models/registry.py", *_VERSIONS))
 EVALUATOR = Code(
-    ("components/metrics.py", "components/evaluator.py", *_VERSIONS),
+    ("components/evaluate/metrics.py", "components/evaluate/evaluator.py", *_VERSIONS),
     ("tensorflow", "tensorflow-model-analysis"),
 )
 INFRA = Code(
     (
-        "components/infra_check.py",
-        "components/infra_probe.py",
+        "components/release/infra_check.py",
         "components/lean_imports.py",
-        "components/model_server.py",
-        "serving/signatures.py",
-        "serving/warmup.py",
+        "serving/probe",
+        "serving/graph/signatures.py",
+        "serving/graph/warmup.py",
     ),
     ("tensorflow",),
 )
-PUSHER = Code(("components/pusher.py", "components/evaluation.py", "components/registry.py", *_VERSIONS))
+PUSHER = Code(
+    ("components/release/pusher.py", "components/evaluate/evaluation.py", "components/models/registry.py", *_VERSIONS)
+)
 
 
 def digest(*codes: Code) -> str:

@@ -16,7 +16,7 @@ import contextlib
 
 from components.errors import UserError
 from serving import commands
-from serving.client_errors import ClientError
+from serving.client.errors import ClientError
 
 OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended

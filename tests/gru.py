@@ -35,7 +35,7 @@ class Gru:
     """
 
     def __init__(self, weights: Any, characters: str, noise: Noise | None = None) -> None:
-        """Take what `serving.network.Weights` and `weights_of` have, and begin from nothing."""
+        """Take what `serving.graph.network.Weights` and `weights_of` have, and begin from nothing."""
         self.characters, self._noise = characters, noise or Noise()
         self._layers, self._output = weights.layers, (weights.projection, weights.projection_bias)
         # The input of the first layer is made once for each character, so that its roundings repeat with it.

@@ -103,7 +103,7 @@ def layer(
     mask: Any = None,
     ids: Any = None,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Outputs and last states, all of them with the axis of the runs before those that `trainer.recurrent` has.
+    """Outputs and last states, all of them with the axis of the runs before those that `trainer.engine.recurrent` has.
 
     Args:
       ids: (time, batch); `x` is then the embedding (ids, features), and the input's product is made once for each id,

@@ -130,9 +130,9 @@ EDITS = {
     "the time stamp of the corpus": Edit(Project.touch_corpus),
     "the registry entry is deleted": Edit(lambda project: (project.registry / "1.json").unlink()),
     "the served version is deleted": Edit(lambda project: shutil.rmtree(project.serving / "1")),
-    "a line of the gate": Edit(_line("components/anomaly_gate.py"), "AnomalyGate", {"AnomalyGate"}),
-    "a line of the infra check": Edit(_line("components/infra_probe.py"), "InfraCheck", {"InfraCheck", "Pusher"}),
-    "a metric": Edit(_line("components/metrics.py"), "Evaluator", AFTER_EVALUATOR),
+    "a line of the gate": Edit(_line("components/validate/anomaly_gate.py"), "AnomalyGate", {"AnomalyGate"}),
+    "a line of the infra check": Edit(_line("serving/probe/in_process.py"), "InfraCheck", {"InfraCheck", "Pusher"}),
+    "a metric": Edit(_line("components/evaluate/metrics.py"), "Evaluator", AFTER_EVALUATOR),
     "an upgrade of TFMA": Edit(
         lambda project: project.upgrade("tensorflow-model-analysis"), "Evaluator", AFTER_EVALUATOR
     ),

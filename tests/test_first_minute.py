@@ -16,7 +16,7 @@ import pytest
 
 import local_runner
 from components import shell_command
-from pipeline.config import Config
+from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("components", "kubeflow", "pipeline", "serving", "trainer", "transform")

@@ -37,10 +37,10 @@ def loaded(code: str, packages: Sequence[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("code", "further"),
     [
-        ("import components.staging", ["requests"]),
-        ("import components.version_number", ["numpy", "pydantic"]),
-        ("import serving.model_config", ["numpy"]),
-        ("import serving.client, serving.client_async", ["numpy", "pydantic"]),
+        ("import components.ingest.staging", ["requests"]),
+        ("import components.models.version_number", ["numpy", "pydantic"]),
+        ("import serving.tf_serving.model_config", ["numpy"]),
+        ("import serving.client.blocking, serving.client.asynchronous", ["numpy", "pydantic"]),
         (program("serving.__main__", "--help"), ["numpy", "httpx", "pydantic"]),
         (program("serving.__main__", "generate", "--help"), ["numpy"]),
         (program("serving.__main__", "score", "--help"), ["numpy"]),

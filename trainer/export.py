@@ -4,8 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from serving import limits, signatures, warmup
-from serving.one_step import Defaults, OneStep, Weights
+from serving.graph import generation_config, signatures, warmup
+from serving.graph.one_step import Defaults, OneStep, Weights
 from trainer import warm_start
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
@@ -38,8 +38,9 @@ def save(exported: OneStep, directory: str, model_name: str, learned: str = "") 
     signatures.save(exported, partial)
     warmup.write(partial, model_name, exported.state_size)
     said = exported.defaults
-    limits.write(
-        partial, limits.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, exported.state_size)
+    generation_config.write(
+        partial,
+        generation_config.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, exported.state_size),
     )
     warm_start.describe(partial, learned)
     tf.io.gfile.rename(partial, directory)

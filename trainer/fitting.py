@@ -11,8 +11,10 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.errors import UserError
-from trainer import data, hardware, optimizer, restore, warm_start, windows
+from serving.graph import checkpoint
+from trainer import hardware, optimizer, warm_start
 from trainer.checkpoint import Checkpoints, Position
+from trainer.data import documents, windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
 from trainer.progress import LOGGER, Reporter, perplexity
@@ -31,8 +33,8 @@ class Data:
     """
 
     vocabulary: Vocabulary
-    train: data.Split
-    evaluation: data.Split
+    train: documents.Split
+    evaluation: documents.Split
     learned: str
 
 
@@ -52,14 +54,14 @@ def load(fn_args: Any, memory_limit: int) -> Data:
     except ValueError as error:
         raise UserError(f"{error} Lower it.") from error
     spec = transform_output.transformed_feature_spec()
-    train = data.load(fn_args.train_files, spec, vocabulary.size, memory_limit)
-    evaluation = data.load(fn_args.eval_files, spec, vocabulary.size, memory_limit)
+    train = documents.load(fn_args.train_files, spec, vocabulary.size, memory_limit)
+    evaluation = documents.load(fn_args.eval_files, spec, vocabulary.size, memory_limit)
     if not evaluation.targets or not train.targets:
         raise UserError("The corpus is too small: one of its splits has no character to predict. Give a longer text.")
     return Data(vocabulary, train, evaluation, learned(vocabulary, train, evaluation))
 
 
-def learned(vocabulary: Vocabulary, train: data.Split, evaluation: data.Split) -> str:
+def learned(vocabulary: Vocabulary, train: documents.Split, evaluation: documents.Split) -> str:
     """Digest of the data that a model learns from."""
     return digest({"data": [train.digest(vocabulary), evaluation.digest(vocabulary)]})
 
@@ -121,7 +123,7 @@ def fit(
     fitting = f"{machine.precision}-{loop.batch_size}x{replicas}-tensorflow-{tf.__version__}"
     saved = os.path.join(directory, fitting)
     if chief:
-        restore.describe(saved, text.vocabulary, config["model"], training["restore_best"])
+        checkpoint.describe(saved, text.vocabulary, config["model"], training["restore_best"])
     checkpoints = Checkpoints(saved, model, optimiser, loop.batch_size, chief, training["keep_every_epoch"])
     writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
     reporter = Reporter(loop.total_steps, training["log_every"], writer)

@@ -19,7 +19,7 @@ class Hardware:
       precision: compute type of the matrix products; variables and the state between windows are float32. The stock
         layer takes "bfloat16" as float32 (TensorFloat-32 where the GPU has it) and keeps its state in float16 under
         "float16".
-      stock_layer: run the stock Keras layer (cuDNN), where there is one, not the operation of `trainer.recurrent`.
+      stock_layer: run the stock Keras layer (cuDNN), where there is one, not `trainer.engine.recurrent`.
       description: one line for people.
     """
 

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import UserError
-from trainer import windows as w
 from trainer.checkpoint import Checkpoints, Position
+from trainer.data import windows as w
 from trainer.model import LanguageModel, State
 from trainer.progress import Reporter
 

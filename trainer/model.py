@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from serving.cells import KINDS, NORMS, input_bias, recurrent_bias
-from trainer import recurrent
-from trainer.layout import Layout
-from trainer.recurrent import dense
+from serving.graph.cells import KINDS, NORMS, input_bias, recurrent_bias
+from trainer.engine import recurrent
+from trainer.engine.layout import Layout
+from trainer.engine.recurrent import dense
 
 State = tuple[tf.Tensor, ...]  # (batch, units): for each layer its output, and for an LSTM then its cell
 # Embeddings begin between this and its negative, as large as what the recurrent product adds to them: with Keras' 0.05
@@ -22,7 +22,7 @@ class LanguageModel(keras.layers.Layer):
     """Character-level recurrent language model with explicit state.
 
     Weights live in stock Keras layers. With `stock_layer` those layers also do the work (cuDNN on a GPU); otherwise the
-    operation of `trainer.recurrent` runs on the same weights.
+    operation of `trainer.engine.recurrent` runs on the same weights.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class LanguageModel(keras.layers.Layer):
 
 
 class LayerNormLSTM(keras.layers.Layer):
-    """Weights of a layer-normalised LSTM, which Keras has not; `trainer.recurrent` does the work.
+    """Weights of a layer-normalised LSTM, which Keras has not; `trainer.engine.recurrent` does the work.
 
     Attributes:
       kernel: (features, 4 * units). recurrent_kernel: (units, 4 * units).

@@ -7,7 +7,8 @@ from typing import Any
 import tensorflow as tf
 from tfx.utils import io_utils
 
-from trainer import export, fitting, hardware, hyperparameters, trigram, warm_start
+from trainer import export, fitting, hardware, hyperparameters, warm_start
+from trainer.data import trigram
 from trainer.progress import LOGGER
 
 

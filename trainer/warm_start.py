@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components import registry
+from components.models import registry
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 

@@ -16,13 +16,15 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
 from benchmarks.contenders.ours import build, set_threads
 from benchmarks.contenders.protocol import Answer, Stopwatch, serve
-from components import corpora
-from pipeline import local, overrides
+from components.ingest import corpora
+from pipeline import local
+from pipeline.config import overrides
+from pipeline.config.places import Places
 from pipeline.create import Inputs, create_pipeline
 from pipeline.launch import WatchedRunner
-from pipeline.places import Places
-from trainer import fitting, hardware, windows
+from trainer import fitting, hardware
 from trainer.checkpoint import Position
+from trainer.data import windows
 from trainer.loop import Loop
 
 

@@ -14,7 +14,8 @@ from benchmarks import corpus
 from benchmarks.contenders import contexts
 from benchmarks.contenders.ours import set_threads
 from benchmarks.contenders.protocol import Answer, Stopwatch, progress, serve
-from trainer import fitting, hardware, windows
+from trainer import fitting, hardware
+from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
 

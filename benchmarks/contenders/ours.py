@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from benchmarks.contenders import job as jobs
 from benchmarks.contenders.protocol import Answer, Stopwatch, serve
-from trainer import hardware, optimizer, windows
+from trainer import hardware, optimizer
+from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
 

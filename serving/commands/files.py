@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from components.errors import UserError
-from components.text import read_document
+from components.ingest.text import read_document
 
 
 def content(place: str) -> bytes:

@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator
 
 from components.errors import UserError
-from serving import stop
-from serving.client_values import NUM_CHARS, TEMPERATURE, TOP_K, Controls, texts_of
+from serving.client import stop
+from serving.client.values import NUM_CHARS, TEMPERATURE, TOP_K, Controls, texts_of
 from serving.commands import files, model_source, places
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}

@@ -2,10 +2,11 @@
 
 import argparse
 
-from serving import apply, inventory, release, status
+from serving.client import status
 from serving.commands import places
-from serving.inventory import Shelf
-from serving.model_config import ServedModel
+from serving.rollout import apply, inventory, labels
+from serving.rollout.inventory import Shelf
+from serving.tf_serving.model_config import ServedModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +36,8 @@ def run(options: argparse.Namespace, change: apply.Change) -> int:
 def summary(entry: ServedModel, shelf: Shelf) -> str:
     """One line: which version answers what."""
     versions = inventory.whole_versions(shelf.base)
-    labels = ", ".join(f"{label} is {version}" for label, version in sorted(entry.labels.items(), reverse=True))
-    served = release.allowed(entry.policy, versions)
+    labeled = ", ".join(f"{label} is {version}" for label, version in sorted(entry.labels.items(), reverse=True))
+    served = labels.allowed(entry.policy, versions)
     withdrawn = [version for version in versions if version not in served]
-    text = f"{entry.name}: {labels}; requests without a label reach {release.reached(entry, versions)}"
+    text = f"{entry.name}: {labeled}; requests without a label reach {labels.reached(entry, versions)}"
     return text + (f"; not served: {', '.join(map(str, withdrawn))}" if withdrawn else "")

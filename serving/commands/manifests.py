@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from components.errors import UserError
-from pipeline.config import Config
-from serving import flags, inventory, model_config, release
+from pipeline.config.run import Config
 from serving.commands import places
-from serving.inventory import Shelf
 from serving.manifests.compose import compose
 from serving.manifests.kubernetes import manifests
-from serving.model_config import All, ServedModel
+from serving.rollout import inventory, labels
+from serving.rollout.inventory import Shelf
+from serving.tf_serving import flags, model_config
+from serving.tf_serving.model_config import All, ServedModel
 
 _HEADER = "# Written by `python -m serving manifests`: change the settings and write it again, rather than edit it.\n"
 
@@ -66,8 +67,8 @@ def _cluster_entry(shelf: Shelf, place: str) -> ServedModel:
     versions = inventory.whole_versions(shelf.base)
     if not versions:
         return ServedModel(shelf.name, base_path, All())
-    here = model_config.find(shelf.config_path, shelf.name) or release.fresh(shelf.name, base_path, versions)
-    return replace(release.mended(here, versions), base_path=base_path)
+    here = model_config.find(shelf.config_path, shelf.name) or labels.fresh(shelf.name, base_path, versions)
+    return replace(labels.mended(here, versions), base_path=base_path)
 
 
 def _yaml(content: dict[str, Any]) -> str:

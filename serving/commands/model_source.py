@@ -10,17 +10,18 @@ from typing import Protocol
 from components import shell_command, startup
 from components.errors import UserError
 from components.lean_imports import absent, tensorflow_without_keras, uncollected
-from pipeline.config import Config
-from pipeline.places import Places
-from serving import inventory, model_config, release
-from serving.client_errors import BadAnswer, NotReachable, ServerError, TimedOut, refusal
-from serving.client_values import Generated, Score
-from serving.model_config import All, ServedModel
-from serving.status import url_of
+from pipeline.config.places import Places
+from pipeline.config.run import Config
+from serving.client.errors import BadAnswer, NotReachable, ServerError, TimedOut, refusal
+from serving.client.status import url_of
+from serving.client.values import Generated, Score
+from serving.rollout import inventory, labels
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import All, ServedModel
 
 with absent("click"):  # httpx' own command line, with all of Rich and Pygments
-    from serving.client import Client
-    from serving.client_transport import RETRIES, TIMEOUT
+    from serving.client.blocking import Client
+    from serving.client.transport import RETRIES, TIMEOUT
 
 _PROBE_SECONDS = 2.0
 
@@ -146,7 +147,7 @@ def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Mo
     _quiet()
     with startup.importing():
         tensorflow_without_keras()
-        from serving.local_model import LocalModel
+        from serving.commands.local_model import LocalModel
 
     return LocalModel.load(found[number]), f"{config.model_name} (version {number}) in this process"
 
@@ -161,7 +162,7 @@ def _number(options: argparse.Namespace, entry: ServedModel, found: Mapping[int,
                 f"({shell_command.of('serving', 'promote')}), or use --version. Received: --label {options.label}"
             )
         return entry.labels[options.label]
-    reached = release.reached(entry, list(found))
+    reached = labels.reached(entry, list(found))
     if reached is None:
         raise UserError(
             f"No version of {entry.name} is served: models.config names none that is there. Serve one "
@@ -181,7 +182,7 @@ def _on_disk(base: str, name: str) -> tuple[dict[int, str], ServedModel | None]:
 def _in_bucket(base: str) -> dict[int, str]:
     _quiet()
     with startup.importing():
-        from components import versions  # TensorFlow, which reads buckets
+        from components.models import versions  # TensorFlow, which reads buckets
 
     return {number: os.path.join(base, str(number)) for number in versions.served(base)}
 
@@ -189,11 +190,11 @@ def _in_bucket(base: str) -> dict[int, str]:
 def _checkpoint(place: str, config: Config) -> tuple[Model, str]:
     _quiet()
     with startup.importing(), uncollected():
-        from serving.local_model import LocalModel
-        from trainer import restore
+        from serving.commands.local_model import LocalModel
+        from serving.graph import checkpoint
 
-    directory = restore.newest(place)
-    model, step = restore.one_step(directory, config.export.model_dump())
+    directory = checkpoint.newest(place)
+    model, step = checkpoint.one_step(directory, config.export.model_dump())
     return LocalModel.of(model), f"the checkpoint of step {step:,} in {directory}, in this process"
 
 

@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from pipeline import overrides
-from pipeline.config import Config
+from pipeline.config import overrides
+from pipeline.config.run import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

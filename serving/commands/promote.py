@@ -7,17 +7,17 @@ rollback withdrew is served again; promoting the newest ends the rollback.
 import argparse
 from functools import partial
 
-from serving import release
 from serving.commands import labelling
+from serving.rollout import labels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("version", nargs="?", type=int, metavar="VERSION", help="default: the newest whole one")
-    parser.add_argument("--label", choices=release.LABELS, default=release.STABLE, help="default: %(default)s")
+    parser.add_argument("--label", choices=labels.LABELS, default=labels.STABLE, help="default: %(default)s")
     labelling.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Move the label and say what is served now."""
-    return labelling.run(options, partial(release.promote, version=options.version, label=options.label))
+    return labelling.run(options, partial(labels.promote, version=options.version, label=options.label))

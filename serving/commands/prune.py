@@ -6,10 +6,11 @@ Never deleted: a version with a label, the one that requests without a label rea
 import argparse
 
 from components.errors import UserError
-from serving import apply, inventory, model_config, release
 from serving.commands import places
-from serving.inventory import Shelf
-from serving.model_config import ServedModel
+from serving.rollout import apply, inventory, labels
+from serving.rollout.inventory import Shelf
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import ServedModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     def change(before: ServedModel | None) -> ServedModel | None:
         apply.require_here(shelf, before)
         versions = inventory.require_versions(shelf)
-        after, deleted = release.prune(apply.entry_of(shelf, before, versions), versions, options.keep)
+        after, deleted = labels.prune(apply.entry_of(shelf, before, versions), versions, options.keep)
         doomed.extend(deleted)
         # Only a policy that names what is deleted has to be written: on a full disk nothing can be.
         return after if before and before.policy != after.policy else None

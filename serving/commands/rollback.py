@@ -6,8 +6,8 @@ Nothing is deleted. Models that are pushed afterwards wait until one is promoted
 import argparse
 from functools import partial
 
-from serving import release
 from serving.commands import labelling
+from serving.rollout import labels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,4 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Withdraw the versions and say what is served now."""
-    return labelling.run(options, partial(release.rollback, to=options.to))
+    return labelling.run(options, partial(labels.rollback, to=options.to))

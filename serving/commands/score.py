@@ -14,9 +14,9 @@ import json
 import math
 import sys
 
-from components import passages
 from components.errors import UserError
-from pipeline.config import Config
+from components.ingest import passages
+from pipeline.config.run import Config
 from serving.commands import files, model_source, places
 
 _ROWS = 16  # passages in one request

@@ -14,13 +14,16 @@ import time
 
 from rich.console import Console
 
-from pipeline.config import Config
-from serving import apply, backends, configure, inventory, launcher, model_config, release, status
+from pipeline.config.run import Config
+from serving.client import status
 from serving.commands import places
-from serving.deaths import TOO_MANY, Deaths
-from serving.inventory import Shelf
-from serving.launcher import Process, ServerFailed
-from serving.page import Page
+from serving.launcher import backends, configure, process
+from serving.launcher.playground import Page
+from serving.launcher.process import Process, ServerFailed
+from serving.launcher.restarts import TOO_MANY, Deaths
+from serving.rollout import apply, inventory, labels
+from serving.rollout.inventory import Shelf
+from serving.tf_serving import model_config
 
 _PLAYGROUND = "serving.playground"
 _LOOK_SECONDS = 0.2  # between looks at the processes
@@ -65,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     with_page = not options.no_playground and importlib.util.find_spec(_PLAYGROUND) is not None
     if with_page:
         ports["serving.playground_port"] = config.serving.playground_port
-    launcher.check_ports(config.serving.host, ports)
+    process.check_ports(config.serving.host, ports)
     console.print(f"server: {backend.kind} ({backend.why})", markup=False)
     if backend.note:
         note(backend.note)
@@ -73,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     log = os.path.join(shelf.root, "logs", "serving.log")
     page: Page | None = None
     ready, deaths = False, Deaths()
-    with launcher.interrupts(), contextlib.ExitStack() as running:
+    with process.interrupts(), contextlib.ExitStack() as running:
         try:
             while True:
                 server = Process(backend.command, log, backend.stop, backend.kill, config.serving.stop_seconds)
@@ -118,12 +121,12 @@ def _watch(server: Process, page: Page | None) -> None:
 def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> dict[int, status.VersionState]:
     versions = inventory.require_versions(shelf)
     entry = apply.entry_of(shelf, model_config.find(shelf.config_path, shelf.name), versions)
-    version = release.reached(entry, versions) or versions[-1]
+    version = labels.reached(entry, versions) or versions[-1]
     url = status.url_of(config.serving.host, config.serving.rest_port)
     if not console.is_terminal:
         console.print("waiting until the model is available ...")
     with console.status("starting") as line:
-        states = launcher.await_available(
+        states = process.await_available(
             server, url, shelf.name, version, config.serving.start_seconds, lambda text: line.update(text)
         )
     for number, one in sorted(states.items(), reverse=True):

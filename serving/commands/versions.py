@@ -7,9 +7,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from serving import apply, inventory, model_config, status
+from serving.client import status
 from serving.commands import places
-from serving.inventory import Shelf, Version
+from serving.rollout import apply, inventory
+from serving.rollout.inventory import Shelf, Version
+from serving.tf_serving import model_config
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -27,9 +27,9 @@ from pathlib import Path
 
 from components.errors import UserError
 from components.lean_imports import tensorflow_without_keras
-from serving import model_config
-from serving.flags import METRICS_PATH
-from serving.settings import BatchingSettings, ServingSettings
+from pipeline.config.serving import BatchingSettings, ServingSettings
+from serving.tf_serving import model_config
+from serving.tf_serving.flags import METRICS_PATH
 
 USER_ERROR = 2
 _NESTING = 5_000  # levels of JSON that are read, where TF Serving ends at some ten thousand by release
@@ -85,9 +85,9 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     tensorflow_without_keras()
     import uvicorn
 
-    from serving.embedded import app, http
-    from serving.embedded.catalogue import Catalogue
     from serving.embedded.metrics import Metrics
+    from serving.embedded.models.catalogue import Catalogue
+    from serving.embedded.rest import app, uvicorn_protocol
 
     gc.freeze()  # what is imported stays: looking through it at every unload would hold the requests up
     metrics = Metrics()
@@ -107,7 +107,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     )
     config = uvicorn.Config(
         app.Server(catalogue, metrics, limits).application(),
-        http=http.Protocol,
+        http=uvicorn_protocol.Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -119,7 +119,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     host, port = listening.getsockname()[:2]
     logging.info("REST API at %s port %d", host, port)
     try:
-        asyncio.run(http.Server(config, catalogue.end).serve([listening]))
+        asyncio.run(uvicorn_protocol.Server(config, catalogue.end).serve([listening]))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise

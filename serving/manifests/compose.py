@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from serving.flags import BATCHING_FILE, MONITORING_FILE, flags, joins
-from serving.settings import ServingSettings
+from pipeline.config.serving import ServingSettings
+from serving.tf_serving.flags import BATCHING_FILE, MONITORING_FILE, flags, joins
 
 FIXED = "/config"  # where the files that do not change are, inside the container
 _UNITS = {"Mi": "m", "Gi": "g"}  # of Kubernetes and of Docker

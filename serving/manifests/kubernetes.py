@@ -3,8 +3,8 @@
 import hashlib
 from typing import Any
 
-from serving.flags import METRICS_PATH, files, flags, joins
-from serving.settings import ServingSettings
+from pipeline.config.serving import ServingSettings
+from serving.tf_serving.flags import METRICS_PATH, files, flags, joins
 
 _FIXED = "/config"  # where the files that do not change are, inside the container
 _MODELS, _CONFIG, _SCRATCH = "models", "config", "scratch"  # names of volumes

@@ -23,7 +23,7 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from components.errors import UserError
-from serving.settings import ServingSettings
+from pipeline.config.serving import ServingSettings
 
 OK, USER_ERROR, INTERRUPTED = 0, 2, 130
 _DEFAULTS = ServingSettings()

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from serving.limits import PLACE
+from serving.graph.generation_config import PLACE
 from serving.playground.relay import Unanswered, Upstream
 
 LABELS = ("stable", "canary")  # TF Serving has no route that lists labels: these are asked for by name
@@ -102,13 +102,13 @@ def registered(directory: str) -> dict[str, dict[str, Any]]:
     if "://" in directory:
         import dataclasses
 
-        from components import registry
-        from serving import limits
+        from components.models import registry
+        from serving.graph import generation_config
 
         return {
             str(entry.version): {
                 "facts": _shown(dataclasses.asdict(entry)),
-                "limits": (found := limits.read(entry.served)) and dataclasses.asdict(found),
+                "limits": (found := generation_config.read(entry.served)) and dataclasses.asdict(found),
             }
             for entry in registry.entries(directory)
         }

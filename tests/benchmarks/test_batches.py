@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import batches, corpus
 from benchmarks.contenders import job
-from pipeline import overrides
+from pipeline.config import overrides
 from trainer import fitting
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import machine, quality
 from benchmarks.workers import Worker
-from pipeline import overrides
+from pipeline.config import overrides
 from tests import warm
 
 pytestmark = pytest.mark.integration

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import batches, corpus, machine
 from benchmarks.workers import Failed, Worker
-from pipeline import overrides
+from pipeline.config import overrides
 from tests import warm
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kubeflow import connection
+from kubeflow.deploy import connection
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         assert found.loader
         sys.modules[name] = importlib.util.module_from_spec(found)
         found.loader.exec_module(sys.modules[name])
-    from kubeflow import server
+    from kubeflow.deploy import server
 
     monkeypatch.setattr(server, "RETRY_PAUSES", (0.01, 0.01))
     monkeypatch.setattr(connection, "TIMEOUTS", (1.0, 1.0))

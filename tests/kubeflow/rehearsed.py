@@ -8,9 +8,9 @@ from typing import Any
 from unittest import mock
 
 from kubeflow import rehearsal
-from kubeflow.compiler import compile_pipeline
-from pipeline import overrides
-from pipeline.config import Config
+from kubeflow.compile.compiler import compile_pipeline
+from pipeline.config import overrides
+from pipeline.config.run import Config
 from tests import warm
 
 TASKS = {"CorpusExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate", "Transform"}

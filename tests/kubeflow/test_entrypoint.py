@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeflow import entrypoint, invocation
+from kubeflow import entrypoint
+from kubeflow.task import invocation
 
 ARGUMENTS = ["--backend", "kfp", "--executor_class_path", "x.Y", "--json_serialized_invocation_args"]
 MISTAKE = '{"inputs": {"parameterValues": {"training_overrides": "steps=3"}}, "outputs": {}}'

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from kubeflow import options
-from pipeline import overrides
-from pipeline.config import Config
+from pipeline.config import overrides
+from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "kubeflow.md").read_text()

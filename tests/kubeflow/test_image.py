@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.config import Config
+from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components import registry
+from components.models import registry
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Place
 
 pytestmark = pytest.mark.e2e

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kubeflow import tfjob
-from kubeflow.compiler import compile_pipeline
+from kubeflow.compile import tfjob
+from kubeflow.compile.compiler import compile_pipeline
 from tests import warm
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Place
 

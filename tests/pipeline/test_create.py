@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline import overrides
-from pipeline.config import Config
+from pipeline.config import overrides
+from pipeline.config.run import Config
 from pipeline.create import run_key
 
 pytestmark = pytest.mark.integration  # TFX brings TensorFlow

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from components.errors import UserError
-from components.staging import document_name
+from components.ingest.staging import document_name
 from pipeline import local, sources
-from pipeline.config import Config, CorpusConfig
-from pipeline.places import Places
+from pipeline.config.places import Places
+from pipeline.config.run import Config, CorpusConfig
 
 
 def places_at(root: Path) -> Places:

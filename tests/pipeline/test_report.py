@@ -10,13 +10,13 @@ import pytest
 from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 
-from components import registry, versions
-from components.evaluation import Figures
-from components.staging import CorpusFacts
+from components.evaluate.evaluation import Figures
+from components.ingest.staging import CorpusFacts
+from components.models import registry, versions
 from pipeline import report
-from pipeline.config import Config, EvaluationConfig
+from pipeline.config.places import Places
+from pipeline.config.run import Config, EvaluationConfig
 from pipeline.launch import Outcome
-from pipeline.places import Places
 from pipeline.report import Report
 
 pytestmark = pytest.mark.integration

@@ -164,44 +164,44 @@ def test_an_upgrade_changes_the_digests_of_what_the_library_computes(
     [
         # What a component imports but what does not decide its output, and why.
         (
-            "components/corpus_example_gen.py",
+            "components/ingest/corpus_example_gen.py",
             ("INGEST",),
             {
-                "components/corpora.py",  # finds files: their content is in the path of the staged corpus
-                "components/download.py",  # the same
+                "components/ingest/corpora.py",  # finds files: their content is in the path of the staged corpus
+                "components/ingest/download.py",  # the same
             },
         ),
-        ("components/anomaly_gate.py", ("GATE",), set()),
+        ("components/validate/anomaly_gate.py", ("GATE",), set()),
         ("transform/preprocessing.py", ("TRANSFORM",), set()),
         (
             "trainer/run.py",
             ("TRAINER", "EXPORT"),
             {
                 "trainer/progress.py",  # it only shows how training goes
-                "components/registry.py",  # finds a beginning: which one, its content decides
-                "components/versions.py",  # the same
-                "components/version_number.py",  # the same
-                "trainer/restore.py",  # it only writes down what the checkpoints are of
+                "components/models/registry.py",  # finds a beginning: which one, its content decides
+                "components/models/versions.py",  # the same
+                "components/models/version_number.py",  # the same
+                "serving/graph/checkpoint.py",  # it only writes down what the checkpoints are of
             },
         ),
-        ("components/last_blessed.py", ("BASELINE",), set()),
-        ("components/evaluator.py", ("EVALUATOR",), set()),
-        ("components/metrics.py", ("EVALUATOR",), set()),
-        ("components/infra_check.py", ("INFRA",), set()),
+        ("components/evaluate/last_blessed.py", ("BASELINE",), set()),
+        ("components/evaluate/evaluator.py", ("EVALUATOR",), set()),
+        ("components/evaluate/metrics.py", ("EVALUATOR",), set()),
+        ("components/release/infra_check.py", ("INFRA",), set()),
         (
-            "components/infra_probe.py",
+            "serving/probe/in_process.py",
             ("INFRA",),
             {
-                "serving/one_step.py",  # its result, the export, is what is examined
-                "serving/cells.py",  # the same
-                "serving/limits.py",  # the same
-                "serving/network.py",  # the same
-                "serving/scoring.py",  # the same
-                "serving/sampling.py",  # the same
+                "serving/graph/one_step.py",  # its result, the export, is what is examined
+                "serving/graph/cells.py",  # the same
+                "serving/graph/generation_config.py",  # the same
+                "serving/graph/network.py",  # the same
+                "serving/graph/scoring.py",  # the same
+                "serving/graph/sampling.py",  # the same
                 "transform/vocabulary.py",  # the same
             },
         ),
-        ("components/pusher.py", ("PUSHER",), set()),
+        ("components/release/pusher.py", ("PUSHER",), set()),
     ],
 )
 def test_everything_that_a_component_imports_is_named(entry: str, named: tuple[str, ...], harmless: set[str]) -> None:

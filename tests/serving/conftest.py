@@ -133,8 +133,8 @@ def tiny() -> tuple[SimpleNamespace, str]:
 @pytest.fixture(scope="session")
 def pushed(tiny: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """A root with version 3 of a model `tiny`, saved as the pipeline saves it."""
-    from serving import signatures
-    from serving.one_step import Defaults, OneStep, Weights
+    from serving.graph import signatures
+    from serving.graph.one_step import Defaults, OneStep, Weights
     from transform.vocabulary import Vocabulary
 
     weights = Weights(**vars(tiny[0]))

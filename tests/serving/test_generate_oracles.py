@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from serving import signatures
-from serving.one_step import Defaults, OneStep, Weights
+from serving.graph import signatures
+from serving.graph.one_step import Defaults, OneStep, Weights
 from tests import gru
 from tests.numeric import Noise
 from transform.vocabulary import Vocabulary

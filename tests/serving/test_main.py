@@ -13,7 +13,7 @@ import pytest
 
 from serving import __main__ as command_line
 from serving import commands
-from serving.client_errors import TimedOut
+from serving.client.errors import TimedOut
 
 ROOT = Path(__file__).resolve().parents[2]
 

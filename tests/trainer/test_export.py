@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving import warmup
-from serving.one_step import OneStep
+from serving.graph import warmup
+from serving.graph.one_step import OneStep
 from tests import gru, numeric
 from tests.gru import Gru
 from trainer import export

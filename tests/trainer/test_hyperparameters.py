@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Config
+from pipeline.config.run import Config
 from trainer import hyperparameters
 
 

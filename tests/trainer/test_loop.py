@@ -22,11 +22,12 @@ import pytest
 import tensorflow as tf
 
 from components.errors import UserError
-from pipeline.config import TrainingConfig
+from pipeline.config.run import TrainingConfig
 from tests import numeric, warm
 from tests.gru import UNICODE, Gru, weights_of
-from trainer import hardware, optimizer, windows
+from trainer import hardware, optimizer
 from trainer.checkpoint import Checkpoints, Position
+from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
 from trainer.progress import Reporter

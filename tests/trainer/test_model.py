@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.cells import KINDS
+from serving.graph.cells import KINDS
 from tests import numeric, reference
-from trainer import recurrent
-from trainer.layout import Layout
+from trainer.engine import recurrent
+from trainer.engine.layout import Layout
 from trainer.model import LanguageModel, State
 
 pytestmark = pytest.mark.integration

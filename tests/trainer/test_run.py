@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trainer import fitting, run
-from trainer.data import Split
+from trainer.data.documents import Split
 from trainer.model import LanguageModel
 from trainer.warm_start import Beginning
 from transform.vocabulary import Vocabulary

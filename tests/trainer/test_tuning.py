@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.overrides import load
+from pipeline.config.overrides import load
 from trainer import fitting, hardware, tuning
-from trainer.data import Split
+from trainer.data.documents import Split
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration

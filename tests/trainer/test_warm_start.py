@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import registry
-from components.registry import Entry
-from serving.cells import KINDS
+from components.models import registry
+from components.models.registry import Entry
+from serving.graph.cells import KINDS
 from trainer import export, warm_start
 from trainer.model import LanguageModel
 from trainer.warm_start import Beginning

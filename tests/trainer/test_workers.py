@@ -24,7 +24,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.passages import cut
+from components.ingest.passages import cut
 from tests import numeric, warm
 from transform.preprocessing import preprocessing_fn
 
@@ -55,7 +55,7 @@ SETTINGS += ["training.precision=float32", "training.checkpoint_seconds=1", "tra
 def transformed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What TFX's Transform leaves: the transform graph, and transformed examples of both splits."""
     folder = tmp_path_factory.mktemp("transform")
-    schema = text_format.Parse((ROOT / "components/schema/schema.pbtxt").read_text(), schema_pb2.Schema())
+    schema = text_format.Parse((ROOT / "components/validate/schema/schema.pbtxt").read_text(), schema_pb2.Schema())
     metadata = dataset_metadata.DatasetMetadata(schema)
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "eval": []}
     for passage in cut("play.txt", SAMPLE.read_text()[:20_000], 500, 0.1):
@@ -86,7 +86,7 @@ def _encode(batch: Any, metadata: Any) -> list[bytes]:
 
 
 def _arguments(transformed: Path, out: Path, checkpoints: Path) -> str:
-    from pipeline.overrides import load
+    from pipeline.config.overrides import load
 
     config = load("quick", SETTINGS).model_dump(mode="json")
     custom = {name: config[name] for name in ("model", "training", "export", "seed", "model_name")}

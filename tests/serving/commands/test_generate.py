@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from serving.__main__ import main
-from serving.client import Client
+from serving.client.blocking import Client
 
 Command = Callable[..., tuple[int, str, str]]
 

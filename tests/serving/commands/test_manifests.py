@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import overrides
-from pipeline.config import Config
-from serving import model_config
+from pipeline.config import overrides
+from pipeline.config.run import Config
+from pipeline.config.serving import ServingSettings
 from serving.__main__ import main
 from serving.commands import manifests
 from serving.manifests import compose, kubernetes
-from serving.model_config import All, ServedModel, Specific
-from serving.settings import ServingSettings
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import All, ServedModel, Specific
 
 
 def tree(directory: Path) -> dict[str, str]:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from components.errors import UserError
-from pipeline.config import Config
-from serving import model_config
-from serving.client import Client
+from pipeline.config.run import Config
+from serving.client.blocking import Client
 from serving.commands import model_source, places
-from serving.local_model import LocalModel
-from serving.model_config import ServedModel, Specific
+from serving.commands.local_model import LocalModel
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import ServedModel, Specific
 
 pytestmark = pytest.mark.integration
 
@@ -129,7 +129,8 @@ def test_where_there_is_no_model(arguments: list[str], words: str) -> None:
 def test_a_checkpoint_below_the_root(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from trainer import export, restore
+    from serving.graph import checkpoint
+    from trainer import export
     from trainer.checkpoint import Checkpoints, Position
     from trainer.model import LanguageModel
     from transform.vocabulary import Vocabulary
@@ -138,7 +139,7 @@ def test_a_checkpoint_below_the_root(tmp_path: Path) -> None:
     model = LanguageModel(vocabulary.size, 3, 5)
     optimizer = tf.Variable(0.0)
     folder = str(tmp_path / "checkpoints" / "key" / "cpu")
-    restore.describe(folder, vocabulary, {"embedding": 3, "units": 5, "layers": 1}, True)
+    checkpoint.describe(folder, vocabulary, {"embedding": 3, "units": 5, "layers": 1}, True)
     checkpoints = Checkpoints(folder, model, optimizer, 2, True, False)
     checkpoints.save(Position(step=1_200), [np.zeros((2, 5), np.float32)])
     how: Any = {"num_chars": 30, "seed": 4}

@@ -3,7 +3,7 @@
 import argparse
 
 import local_runner
-from pipeline import overrides
+from pipeline.config import overrides
 from serving.commands import places
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from serving import model_config
 from serving.__main__ import main
-from serving.model_config import All, ServedModel, Specific
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import All, ServedModel, Specific
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from components import passages
+from components.ingest import passages
 from serving.__main__ import main
-from serving.client import Client
+from serving.client.blocking import Client
 from tests import numeric
 
 pytestmark = pytest.mark.integration

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving import model_config
 from serving.__main__ import main
-from serving.model_config import All, ServedModel
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import All, ServedModel
 
 PROJECT = Path(__file__).resolve().parents[3]
 Up = Callable[..., "subprocess.Popen[str]"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from serving import model_config
 from serving.__main__ import main
-from serving.model_config import ServedModel
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import ServedModel
 
 
 def test_the_table_shows_what_is_known(

@@ -5,8 +5,8 @@ from typing import Any
 from tests.serving.contract.case import TEXT, Answer, Case, error, ok, ok_that, predict
 from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, STATE_SIZE
 
-_SIGNATURES = "serving/signatures.py (this repository)"
-_CHECKS = "serving/one_step.py OneStep._checks (this repository)"
+_SIGNATURES = "serving/graph/signatures.py (this repository)"
+_CHECKS = "serving/graph/one_step.py OneStep._checks (this repository)"
 _ROWS = "util/json_tensor.cc FillTensorMapFromInstancesList"
 _ADD = "util/json_tensor.cc AddValueToTensor"
 GOOD = {"prompt": "The ", "num_chars": 12, "temperature": 0.8, "top_k": 0, "seed": 7}

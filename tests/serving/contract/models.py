@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving import signatures, warmup
-from serving.one_step import Defaults, OneStep, Weights
+from serving.graph import signatures, warmup
+from serving.graph.one_step import Defaults, OneStep, Weights
 from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, UNITS
 from transform.vocabulary import Vocabulary
 

@@ -26,7 +26,7 @@ def exported() -> tuple[SimpleNamespace, str]:
 
 @pytest.fixture(scope="session")
 def export_dir(exported: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from serving.one_step import Defaults, OneStep, Weights
+    from serving.graph.one_step import Defaults, OneStep, Weights
     from trainer import export
     from transform.vocabulary import Vocabulary
 

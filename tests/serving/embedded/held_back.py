@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import numpy as np
 
-from serving.embedded.app import Limits, Server
+from serving.embedded.codec.signature import Signature, TensorInfo
 from serving.embedded.metrics import Metrics
-from serving.embedded.served import Version, not_found
-from serving.embedded.signature import Signature, TensorInfo
+from serving.embedded.models.served import Version, not_found
+from serving.embedded.rest.app import Limits, Server
 from serving.embedded.statuses import Refusal, invalid
 
 TEXT = TensorInfo("string", "DT_STRING", "x:0", (-1,))

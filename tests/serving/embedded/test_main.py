@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from benchmarks.reload import MODEL, ROOT, Served
-from components.versions import publish
+from components.models.versions import publish
 from serving.embedded import __main__ as program
 
 pytestmark = pytest.mark.integration

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from benchmarks.reload import MODEL, Load, Served, broken
-from components.versions import publish
-from serving.model_config import All, ServedModel, merged, write_whole
+from components.models.versions import publish
+from serving.tf_serving.model_config import All, ServedModel, merged, write_whole
 
 pytestmark = pytest.mark.e2e
 CHARS = 60

@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 import yaml
 
-from serving import flags
+from pipeline.config.serving import BatchingSettings, ResourceSettings, ServingSettings
 from serving.manifests.compose import compose
-from serving.settings import BatchingSettings, ResourceSettings, ServingSettings
+from serving.tf_serving import flags
 
 ODD = ServingSettings(
     host="::1",

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from serving.flags import files, flags
+from pipeline.config.serving import BatchingSettings, ResourceSettings, ServingSettings
 from serving.manifests.kubernetes import manifests, object_name
-from serving.settings import BatchingSettings, ResourceSettings, ServingSettings
+from serving.tf_serving.flags import files, flags
 
 ODD = ServingSettings(
     rest_port=9001,

@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 
-from serving import limits, signatures, warmup
-from serving.one_step import Defaults, OneStep, Weights
+from serving.graph import generation_config, signatures, warmup
+from serving.graph.one_step import Defaults, OneStep, Weights
 from transform.vocabulary import Vocabulary
 
 CHARACTERS = " \netaoinshrdluTE.,é語😀"
@@ -30,8 +30,9 @@ def main(directory: str) -> None:
     signatures.save(model, directory)
     warmup.write(directory, "small", model.state_size)
     said = DEFAULTS
-    limits.write(
-        directory, limits.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, model.state_size)
+    generation_config.write(
+        directory,
+        generation_config.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, model.state_size),
     )
 
 

@@ -126,7 +126,7 @@ def test_no_registry_yet(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_the_registry_of_the_pipeline_is_understood(tmp_path: Path) -> None:
-    from components import registry as written  # imports TensorFlow
+    from components.models import registry as written  # imports TensorFlow
 
     entry = written.Entry(**ENTRY, served=str(tmp_path / "gone"))
     written.record(str(tmp_path), entry)

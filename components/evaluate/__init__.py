@@ -1,0 +1,4 @@
+"""Evaluate: TFMA metrics, the Evaluator and the baseline it compares with.
+
+Imports `components.models` and `components.errors`.
+"""

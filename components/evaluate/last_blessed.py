@@ -1,0 +1,28 @@
+"""LastBlessed: the model that the candidate has to compare with, from the registry.
+
+TFX's Resolver would read it from ML Metadata, but it does not run on open-source Kubeflow Pipelines.
+"""
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Model
+from tfx.utils import path_utils
+
+from components.models import registry, versions
+
+
+@component
+def LastBlessed(  # type: ignore[no-untyped-def] # noqa: N802
+    candidate: InputArtifact[Model],
+    baseline: OutputArtifact[Model],
+    registry_directory: Parameter[str],
+    newest: Parameter[str],  # noqa: ARG001 - only to run again when the registry has something new
+    sources: Parameter[str],  # noqa: ARG001
+):
+    """Copy the last blessed model into `baseline`; leave it empty when there is none."""
+    digest = versions.digest(path_utils.serving_model_path(candidate.uri))
+    other = registry.newest_other(registry_directory, digest=digest)
+    path = other and other.found_at()
+    baseline.set_string_custom_property("copied_from", path or "")
+    if path:
+        versions.copy(path, path_utils.serving_model_path(baseline.uri))

@@ -1,0 +1,114 @@
+"""CorpusExampleGen: a text corpus as passages in `tf.Example`s, split by contiguous block."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.io import fileio
+from google.protobuf import struct_pb2
+from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenExecutor
+from tfx.components.example_gen.component import FileBasedExampleGen
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+from tfx.proto import example_gen_pb2
+from tfx.utils import proto_utils
+
+from components.ingest.passages import Passage, cut
+from components.ingest.staging import document_name
+from components.ingest.text import read_document
+
+
+class Executor(BaseExampleGenExecutor):
+    """Cleans each document and cuts it into passages.
+
+    A record holds `text`, `document` (its name), `position` (of the text's first character in the document) and
+    `length` (characters of the text).
+    """
+
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 - TFX's name
+        """Not used: the splits come from `GenerateExamplesByBeam`."""
+        raise NotImplementedError("CorpusExampleGen makes its splits itself.")
+
+    def GenerateExamplesByBeam(  # noqa: N802 - TFX's name
+        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
+    ) -> dict[str, beam.PCollection]:
+        """Read `input_base` and return the serialized records of each split."""
+        settings = _settings(exec_properties["custom_config"])
+        output = proto_utils.json_to_proto(exec_properties["output_config"], example_gen_pb2.Output())
+        splits = [split.name for split in output.split_config.splits]
+        passages = (
+            pipeline
+            | "Match" >> fileio.MatchFiles(os.path.join(exec_properties["input_base"], "*"))
+            # The files are as they were given: a name's ending is no reason to unpack, `read_document` looks inside.
+            | "Open" >> fileio.ReadMatches(compression="uncompressed")
+            | "Cut" >> beam.FlatMap(_passages, settings)
+        )
+        parts = passages | "Split" >> beam.Partition(lambda passage, _: splits.index(passage.split), len(splits))
+        return {split: part | f"Serialize[{split}]" >> beam.Map(_serialize) for split, part in zip(splits, parts)}
+
+
+def create(input_base: str, passage_length: int, eval_fraction: float, test_fraction: float, sources: str) -> Any:
+    """The component, reading every file of the staged corpus `input_base`.
+
+    Args:
+      sources: digest of the code that makes the records, so that an edit runs it again.
+    """
+    settings = struct_pb2.Struct()
+    settings.update(
+        {
+            "passage_length": passage_length,
+            "eval_fraction": eval_fraction,
+            "test_fraction": test_fraction,
+            "sources": sources,
+        }
+    )
+    custom = example_gen_pb2.CustomConfig()
+    custom.custom_config.Pack(settings)
+    names = ["train", "eval"] + (["test"] if test_fraction else [])
+    # TFX wants numbers of hash buckets here; the executor splits by place in the text and ignores them.
+    splits = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=1) for name in names]
+    return FileBasedExampleGen(
+        input_base=input_base,
+        input_config=example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="documents", pattern="*")]),
+        output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits)),
+        custom_config=custom,
+        custom_executor_spec=BeamExecutorSpec(Executor),
+    ).with_id("CorpusExampleGen")
+
+
+def _settings(packed: str) -> dict[str, Any]:
+    custom = proto_utils.json_to_proto(packed, example_gen_pb2.CustomConfig())
+    settings = struct_pb2.Struct()
+    custom.custom_config.Unpack(settings)
+    return dict(settings)
+
+
+def _passages(file: fileio.ReadableFile, settings: dict[str, Any]) -> Iterator[Passage]:
+    name = document_name(file.metadata.path)
+    yield from cut(
+        name,
+        read_document(file.read(), name),
+        int(settings["passage_length"]),
+        settings["eval_fraction"],
+        settings["test_fraction"],
+    )
+
+
+def _serialize(passage: Passage) -> bytes:
+    def integer(value: int) -> tf.train.Feature:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    def text(value: str) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode("utf-8", "surrogatepass")]))
+
+    # A file name need not be text: its odd bytes are spelled out.
+    document = passage.document.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    features = {
+        "text": text(passage.text),
+        "document": text(document),
+        "position": integer(passage.position),
+        "length": integer(len(passage.text)),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return bytes(example.SerializeToString(deterministic=True))

@@ -1,0 +1,4 @@
+"""Validate: examples are checked against `schema/` and anomalies stop the run.
+
+Imports `components.errors`.
+"""

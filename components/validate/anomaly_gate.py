@@ -1,0 +1,42 @@
+"""AnomalyGate: stops the run when ExampleValidator found an anomaly, which by itself only reports."""
+
+import os
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.dsl.component.experimental.annotations import InputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import ExampleAnomalies
+
+from components.errors import UserError
+
+
+def in_words(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
+    """One sentence for each anomaly of a split."""
+    found = [
+        f"{split} split, {name or 'records'}: {info.short_description.rstrip('.')} ({info.description.rstrip('.')})."
+        for name, info in sorted(anomalies.anomaly_info.items())
+    ]
+    if anomalies.HasField("dataset_anomaly_info"):
+        found.append(f"{split} split: {anomalies.dataset_anomaly_info.description.rstrip('.')}.")
+    if anomalies.data_missing:
+        found.append(f"{split} split: it has no records.")
+    return found
+
+
+@component
+def AnomalyGate(anomalies: InputArtifact[ExampleAnomalies], sources: Parameter[str]):  # type: ignore[no-untyped-def] # noqa: N802, ARG001
+    """Raise `UserError` with every anomaly in words; Transform waits for this component."""
+    found: list[str] = []
+    for split in artifact_utils.decode_split_names(anomalies.split_names):
+        path = os.path.join(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
+        with fileio.open(path, "rb") as file:
+            found += in_words(split, anomalies_pb2.Anomalies.FromString(file.read()))
+    if found:
+        raise UserError(
+            "The corpus does not pass validation against components/validate/schema/schema.pbtxt. "
+            + " ".join(found)
+            + " Mend or leave out the documents concerned (a very short one shows as a small `length`) and run again; "
+            "nothing was trained or replaced."
+        )

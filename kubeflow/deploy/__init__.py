@@ -1,0 +1,4 @@
+"""Deploy: submit and schedule the compiled pipeline on a server.
+
+Imports `components.errors` only.
+"""

@@ -1,0 +1,4 @@
+"""Task: what runs inside a container of the compiled pipeline.
+
+Imports `components` and `pipeline.config`.
+"""

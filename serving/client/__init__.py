@@ -1,0 +1,26 @@
+"""Client: everything that speaks TF Serving's REST protocol, without TensorFlow.
+
+Imports `components.errors` and nothing else of the project. `Client` and `AsyncClient` load httpx when they are used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from serving.client.errors import ClientError
+
+if TYPE_CHECKING:
+    from serving.client.asynchronous import AsyncClient
+    from serving.client.blocking import Client
+
+__all__ = ["AsyncClient", "Client", "ClientError"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Client":
+        from serving.client.blocking import Client
+
+        return Client
+    if name == "AsyncClient":
+        from serving.client.asynchronous import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,177 @@
+"""The OneStep model: the exported graph that turns prompts into text and text into figures.
+
+A plain `tf.Module`: whoever loads the SavedModel needs TensorFlow (or TF Serving) and nothing of this project.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from serving.graph import sampling, scoring
+from serving.graph.generation_config import LARGEST_TEMPERATURE
+from serving.graph.network import Network, Weights
+from transform.vocabulary import Vocabulary
+
+__all__ = ["Defaults", "OneStep", "Weights"]
+
+_EXACT_IN_FLOAT32 = 2**24  # the state counts draws in a float32
+_BOOKKEEPING = 2  # state: after the recurrent values, the last character's id plus one, and the number of draws so far
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What `serving_default` does, the most one request may ask for, and the precision of all products."""
+
+    num_chars: int
+    temperature: float
+    top_k: int
+    max_chars: int
+    precision: str = "float32"
+
+
+class OneStep(Network):
+    """The network and how it writes; all signatures share its variables."""
+
+    def __init__(self, weights: Weights, vocabulary: Vocabulary, defaults: Defaults, yardstick_nll: float) -> None:
+        """Take trained weights.
+
+        Args:
+          yardstick_nll: nats per character of the trigram model on the eval split, which `eval_nll` hands to the
+          Evaluator.
+        """
+        super().__init__(weights, vocabulary, defaults.precision)
+        self.defaults = defaults
+        self.state_size = self.parts * self.units + _BOOKKEEPING
+        self._characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
+        self._newline = vocabulary.encode("\n")[0]
+        if self._newline == vocabulary.out_of_vocabulary:
+            self._newline = 0  # no lines in this corpus: begin as after the most frequent character
+        self._yardstick_nll = yardstick_nll
+
+    def generate_from_state(
+        self,
+        prompt: tf.Tensor,
+        state: tf.Tensor,
+        num_chars: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Read the prompts and write on.
+
+        Args:
+          prompt: string (batch,), UTF-8, may be empty.
+          state: float32 (batch, state_size) of a former call, or zeros for a fresh start. A fresh start with an empty
+            prompt begins as after a line's end.
+          num_chars: int32 (batch,), at least 0.
+          temperature: float32 (batch,), at least 0.
+          top_k: int32 (batch,), at least 0; 0 draws from all characters.
+          seed: int64 (batch,).
+
+        Returns:
+          The new text, string (batch,), without the prompt; and the state after it.
+        """
+        checks = self._checks(state, num_chars, temperature, top_k)
+        with tf.control_dependencies(checks):
+            # All of them, so that nothing is made of a refused value: its random numbers could take all memory.
+            prompt, state, num_chars, temperature, top_k = map(
+                tf.identity, (prompt, state, num_chars, temperature, top_k)
+            )
+        ids, lengths = self.encode(prompt)  # (batch, time), (batch,)
+        hidden, last, draws = self._unpack(state)
+        last = tf.where((last == 0) & (lengths == 0), self._newline + 1, last)
+        # The last character read is the next step's input: the recurrence has not seen it yet.
+        hidden, last = self._read(ids, lengths, hidden, last)
+        written, hidden, last = self._write(hidden, last, draws, num_chars, temperature, top_k, seed)
+        draws = (draws + tf.cast(num_chars, tf.int64)) % _EXACT_IN_FLOAT32
+        return written, self._pack(hidden, last, draws)
+
+    def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature `score`, see `serving.graph.scoring.score`."""
+        return scoring.score(self, text)
+
+    def eval_nll(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature `eval_nll`, see `serving.graph.scoring.eval_nll`."""
+        return scoring.eval_nll(self, examples, self._yardstick_nll)
+
+    def _checks(self, state: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor) -> list[Any]:
+        most = self.defaults.max_chars
+        return [
+            tf.debugging.Assert(
+                tf.reduce_all((num_chars >= 0) & (num_chars <= most)),
+                [f"num_chars must be from 0 to {most}", num_chars],
+            ),
+            tf.debugging.Assert(
+                tf.reduce_all((temperature >= 0.0) & (temperature <= LARGEST_TEMPERATURE)),
+                [f"temperature must be from 0 to {LARGEST_TEMPERATURE:g}", temperature],
+            ),
+            tf.debugging.Assert(tf.reduce_all(top_k >= 0), ["top_k must be 0 (all characters) or more", top_k]),
+            tf.debugging.Assert(
+                tf.reduce_all(tf.math.is_finite(state)),
+                ["state must be one that generate_from_state returned, or zeros"],
+            ),
+        ]
+
+    def _unpack(self, state: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        hidden = [state[:, i * self.units : (i + 1) * self.units] for i in range(self.parts)]
+        largest = float(self.vocabulary.size)
+        last = tf.cast(tf.clip_by_value(state[:, -2], 0.0, largest), tf.int32)
+        return hidden, last, tf.cast(state[:, -1], tf.int64)
+
+    def _pack(self, hidden: list[tf.Tensor], last: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        return tf.concat([*hidden, tf.cast(last, tf.float32)[:, None], tf.cast(draws, tf.float32)[:, None]], 1)
+
+    def _read(
+        self, ids: tf.Tensor, lengths: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Advance each row over `last` and its prompt but for the prompt's last character, which becomes `last`."""
+        # The inputs: what was last, and then the prompt. Rows without anything last skip their first step.
+        inputs = tf.concat([last[:, None], ids + 1], 1)  # (batch, 1 + time), id plus one
+        table = self.table.read_value()
+
+        def step(t: tf.Tensor, hidden: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            now = inputs[:, t]
+            after = self.step(tf.gather(table, tf.maximum(now - 1, 0)), hidden)
+            moves = ((t < lengths) & (now > 0))[:, None]
+            return t + 1, [tf.where(moves, new, old) for new, old in zip(after, hidden)]
+
+        _, hidden = tf.while_loop(lambda t, _: t < tf.shape(ids)[1], step, (0, hidden))
+        return hidden, tf.gather(inputs, lengths, batch_dims=1)
+
+    def _write(
+        self,
+        hidden: list[tf.Tensor],
+        last: tf.Tensor,
+        draws: tf.Tensor,
+        num_chars: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
+        """Generate; a row that has all its characters waits unchanged for the others."""
+        count = tf.reduce_max(tf.concat([num_chars, [1]], 0))  # at least one step: an empty TensorArray does not stack
+        with tf.device("/CPU:0"):
+            random = sampling.uniforms(seed, draws, count)  # (count, batch)
+        any_top_k = tf.reduce_any(top_k > 0)
+        known = len(self.vocabulary.code_points)
+        table, kernel, bias = self.table.read_value(), self.projection.read_value(), self.projection_bias.read_value()
+        kernel, bias = kernel[:, :known], bias[:known]  # the out-of-vocabulary id is never written
+
+        def step(t: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor, written: Any) -> tuple[Any, ...]:
+            after = self.step(tf.gather(table, last - 1), hidden)
+            logits = self.product(self.output(after), kernel) + bias
+            drawn = tf.cond(
+                any_top_k,
+                lambda: sampling.draw_top_k(logits, temperature, top_k, random[t]),
+                lambda: sampling.draw(logits, temperature, random[t]),
+            )
+            moves = t < num_chars
+            hidden = [tf.where(moves[:, None], new, old) for new, old in zip(after, hidden)]
+            return t + 1, hidden, tf.where(moves, drawn + 1, last), written.write(t, drawn)
+
+        written = tf.TensorArray(tf.int32, count, element_shape=(None,))
+        _, hidden, last, written = tf.while_loop(lambda t, *_: t < count, step, (0, hidden, last, written))
+        ids = tf.transpose(written.stack())  # (batch, count)
+        texts = tf.where(tf.range(count)[None, :] < num_chars[:, None], tf.gather(self._characters, ids), "")
+        return tf.strings.reduce_join(texts, 1), hidden, last

@@ -1,0 +1,84 @@
+"""The SavedModel's signatures, and how it is saved."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from serving.graph.one_step import OneStep
+
+SERVING_SIGNATURES = ("serving_default", "generate", "generate_from_state", "score")
+EVAL_SIGNATURE = "eval_nll"
+
+
+def _spec(name: str, dtype: tf.DType, *inner: int) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *inner), dtype, name)
+
+
+def build(model: OneStep) -> dict[str, Any]:
+    """Signatures by name. Every input and output has a batch dimension, as TF Serving's REST port and batching need.
+
+    - `serving_default(prompt)`: `generate` with the defaults and a new seed for every row and request.
+    - `generate(prompt, num_chars, temperature, top_k, seed)`: the new text.
+    - `generate_from_state(prompt, state, num_chars, temperature, top_k, seed)`: `text` and `state`.
+    - `score(text)`: `nll`, `nll_sum`, `num_chars`.
+    - `eval_nll(examples)`: sums for the Evaluator, from serialized `tf.Example`s.
+    """
+    prompt = _spec("prompt", tf.string)
+    controls = (
+        _spec("num_chars", tf.int32),
+        _spec("temperature", tf.float32),
+        _spec("top_k", tf.int32),
+        _spec("seed", tf.int64),
+    )
+
+    def fresh(prompt: tf.Tensor) -> tf.Tensor:
+        return tf.zeros((tf.shape(prompt)[0], model.state_size))
+
+    @tf.function(input_signature=(prompt,), autograph=False)
+    def serving_default(prompt: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = tf.shape(prompt)
+        text, _ = model.generate_from_state(
+            prompt,
+            fresh(prompt),
+            tf.fill(rows, model.defaults.num_chars),
+            tf.fill(rows, model.defaults.temperature),
+            tf.fill(rows, model.defaults.top_k),
+            # Not `tf.random.uniform`: a global seed of the exporting process would stay in the graph, and with
+            # deterministic training that function refuses to work without one.
+            tf.raw_ops.RandomUniformInt(shape=rows, minval=tf.constant(0, tf.int64), maxval=tf.int64.max),
+        )
+        return {"text": text}
+
+    @tf.function(input_signature=(prompt, *controls), autograph=False)
+    def generate(
+        prompt: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        text, _ = model.generate_from_state(prompt, fresh(prompt), num_chars, temperature, top_k, seed)
+        return {"text": text}
+
+    @tf.function(input_signature=(prompt, _spec("state", tf.float32, model.state_size), *controls), autograph=False)
+    def generate_from_state(
+        prompt: tf.Tensor,
+        state: tf.Tensor,
+        num_chars: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        text, state = model.generate_from_state(prompt, state, num_chars, temperature, top_k, seed)
+        return {"text": text, "state": state}
+
+    score = tf.function(model.score, input_signature=(_spec("text", tf.string),), autograph=False)
+    eval_nll = tf.function(model.eval_nll, input_signature=(_spec("examples", tf.string),), autograph=False)
+    return {
+        "serving_default": serving_default,
+        "generate": generate,
+        "generate_from_state": generate_from_state,
+        "score": score,
+        EVAL_SIGNATURE: eval_nll,
+    }
+
+
+def save(model: OneStep, directory: str) -> None:
+    """Write the SavedModel with all signatures."""
+    tf.saved_model.save(model, directory, signatures=build(model))

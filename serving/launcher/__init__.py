@@ -1,0 +1,4 @@
+"""Launcher: start a model server and the playground as child processes and keep them running.
+
+Imports `pipeline.config`, `serving.tf_serving`, `serving.rollout` and `serving.client.status`.
+"""

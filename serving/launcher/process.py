@@ -1,0 +1,199 @@
+"""Run a model server as a child process: start it, wait until the model is available, stop it, leave no orphan."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from components.errors import UserError
+from serving.client import status
+
+PROJECT = Path(__file__).resolve().parents[2]
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_TAIL_LINES = 15
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ServerFailed(Exception):
+    """A server ended or did not get its model ready; the message holds the last lines of its log."""
+
+
+class Process:
+    """A server that is running."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: str,
+        stop: Sequence[str] = (),
+        kill: Sequence[str] = (),
+        stop_seconds: float = 30.0,
+    ) -> None:
+        """Start it.
+
+        Args:
+          command: program and arguments.
+          log: file to which its output is added.
+          stop: command that stops it, empty: SIGTERM.
+          kill: command that ends it at once, empty: SIGKILL.
+          stop_seconds: until it is killed after it was asked to stop.
+
+        Raises:
+          UserError: the program or the log file cannot be opened.
+        """
+        self.log, self._stop, self._kill, self._stop_seconds = log, tuple(stop), tuple(kill), stop_seconds
+        try:
+            os.makedirs(os.path.dirname(log), exist_ok=True)
+            with open(log, "ab") as output:
+                self._log_start = output.tell()
+                self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {"PYTHONPATH": _python_path()},
+                    start_new_session=True,  # Ctrl-C is for this process, which then stops the server in order
+                    preexec_fn=_die_with_parent(os.getpid()),
+                )
+        except OSError as error:
+            raise UserError(f"The server cannot be started: {error}. Received: {command[0]}, log {log}") from error
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, None while it runs."""
+        return self._child.poll()
+
+    def tail(self) -> str:
+        """The last lines that it wrote to its log."""
+        with open(self.log, "rb") as file:
+            file.seek(self._log_start)
+            lines = file.read().decode(errors="replace").splitlines()
+        return "\n".join(lines[-_TAIL_LINES:])
+
+    def stop(self) -> None:
+        """Ask it to stop, wait, and kill it if it has not stopped in time or if the wait is interrupted."""
+        if self.code is not None:
+            if self._kill:  # what the command stood for may live on without it
+                subprocess.run(self._kill, capture_output=True, check=False)
+            return
+        try:
+            if self._stop:
+                subprocess.run(self._stop, capture_output=True, check=False, timeout=self._stop_seconds + 10)
+            else:
+                self._child.terminate()
+            self._child.wait(self._stop_seconds)
+        except (subprocess.TimeoutExpired, OSError, KeyboardInterrupt):
+            if self._kill:
+                subprocess.run(self._kill, capture_output=True, check=False)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)  # what it started itself, too
+            self._child.wait()
+
+
+def await_available(
+    process: Process, url: str, model: str, version: int, seconds: float, say: Callable[[str], None]
+) -> dict[int, status.VersionState]:
+    """Wait until the server answers with a version of the model.
+
+    Args:
+      process: the server.
+      url: its base address.
+      model: name in requests.
+      version: that is waited for; another one will do if the server is not loading this one.
+      seconds: to wait at most.
+      say: told, in words, how far it is.
+
+    Returns:
+      The states of the versions.
+
+    Raises:
+      ServerFailed: the server ended, or it took too long.
+    """
+    started = time.monotonic()
+    while (took := time.monotonic() - started) < seconds:
+        if process.code is not None:
+            raise ServerFailed(f"The server ended with exit code {process.code}:\n{process.tail()}")
+        known, unclear = _states(url, model)
+        states = known or {}
+        wanted = states.get(version, status.VersionState(""))
+        ready = [number for number, one in states.items() if one.state == status.AVAILABLE]
+        if wanted.state == status.AVAILABLE or (ready and wanted.state not in status.COMING):
+            return states
+        doing = "starting" if known is None else f"version {version} is {wanted.state or 'not known yet'}{unclear}"
+        say(f"{doing}, {took:.0f} s")
+        time.sleep(0.1)
+    raise ServerFailed(f"The model {model} was not available after {seconds:.0f} s:\n{process.tail()}")
+
+
+def _states(url: str, model: str) -> tuple[dict[int, status.VersionState] | None, str]:
+    try:
+        return status.states(url, model), ""
+    except status.Unclear as error:
+        return {}, f" ({error})"
+
+
+def check_ports(host: str, ports: dict[str, int]) -> None:
+    """Make sure that ports are free.
+
+    Args:
+      host: address to listen on.
+      ports: by the name of the setting that says which.
+
+    Raises:
+      UserError: one is taken, is not allowed, is given twice, or the address is not this machine's.
+    """
+    for setting, port in ports.items():
+        same = [other for other in ports if ports[other] == port]
+        if len(same) > 1:
+            raise UserError(
+                f"Each of {', '.join(same)} needs a port of its own. Give another one with --set {same[-1]}=PORT. "
+                f"Received: {' and '.join(f'{name}={port}' for name in same)}"
+            )
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            raise UserError(
+                f"Nothing can listen on port {port} of {host}: {error.strerror or error}. Stop what uses it, or give "
+                f"another one with --set {setting}=PORT. Received: {setting}={port}"
+            ) from error
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, unless they are ignored, as `nohup` asks."""
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _python_path() -> str:
+    """The project first, so that a Python child finds it wherever it is started."""
+    return os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+
+
+def _die_with_parent(parent: int) -> Callable[[], None]:
+    """What the child does before it starts: even if this process is killed, the kernel then asks it to stop."""
+
+    def prepare() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # killed before the kernel was told
+            os._exit(1)
+
+    return prepare

@@ -1,0 +1,193 @@
+"""TFX's Evaluator with our configuration, on models whose figures are known: who is blessed, and why not."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from google.protobuf import json_format
+from tfx.components.util import model_utils
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components.evaluate.evaluation import Figures, read_figures
+from components.evaluate.evaluator import Executor, eval_config
+from pipeline.local import LOCAL_BEAM
+from tests import numeric
+
+pytestmark = pytest.mark.integration
+
+# Every text's first character is no target.
+EASY, HARD = "e" * 301, "h" * 101
+RECORDS = [("easy.txt", EASY), ("hard.txt", HARD), ("hard.txt", HARD)]
+YARDSTICK = 2.0  # nats per character
+# Up to three nats per character, multiplied in float32 by a passage's characters; of their exponential it is as much
+# relative to itself as they are off.
+ROUNDED = 3 * numeric.relative(4)
+
+
+class Known(tf.Module):
+    """Pays `easy` nats for an "e" and `hard` nats for an "h"."""
+
+    def __init__(self, easy: float, hard: float) -> None:
+        super().__init__()
+        self.easy, self.hard = tf.Variable(easy), tf.Variable(hard)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")], autograph=False)
+    def eval_nll(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        text = tf.io.parse_example(examples, {"text": tf.io.FixedLenFeature([], tf.string)})["text"]
+        chars = tf.cast(tf.strings.length(text) - 1, tf.float32)
+        is_hard = tf.cast(tf.strings.substr(text, 0, 1) == "h", tf.float32)
+        return {
+            "nll_sum": chars * (is_hard * self.hard + (1 - is_hard) * self.easy),
+            "num_chars": chars,
+            "num_unknown": is_hard,
+            "yardstick_nll_sum": chars * YARDSTICK,
+        }
+
+
+def mean(easy: float, hard: float) -> float:
+    return (300 * easy + 200 * hard) / 500
+
+
+def artifact(kind: Any, folder: Path) -> Any:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = kind()
+    made.uri = str(folder)
+    return made
+
+
+def model(folder: Path, nats: tuple[float, float] | None) -> Any:
+    """A Model artifact; without nats an empty one, as LastBlessed leaves it."""
+    made = artifact(standard_artifacts.Model, folder)
+    if nats is not None:
+        known = Known(*nats)
+        tf.saved_model.save(known, path_utils.serving_model_path(made.uri), signatures={"eval_nll": known.eval_nll})
+    return made
+
+
+def example(document: str, text: str) -> bytes:
+    features = {
+        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+        for name, value in (("document", document), ("text", text))
+    }
+    return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    blessed: bool
+    figures: Figures
+
+
+Judge = Callable[..., Judged]
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Judge:
+    def judged(
+        candidate: tuple[float, float],
+        baseline: tuple[float, float] | None = None,
+        threshold: float | None = None,
+        max_increase: float = 0.02,
+        by_document: bool = True,
+    ) -> Judged:
+        examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
+        examples.split_names = '["train", "eval"]'
+        (tmp_path / "examples" / "Split-eval").mkdir()
+        path = str(tmp_path / "examples" / "Split-eval" / "data_tfrecord-00000-of-00001.gz")
+        with tf.io.TFRecordWriter(path, "GZIP") as writer:
+            for record in RECORDS:
+                writer.write(example(*record))
+        outputs = {
+            "evaluation": [artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation")],
+            "blessing": [artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")],
+        }
+        configuration = eval_config(threshold, max_increase, by_document, "digest")
+        Executor(BaseBeamExecutor.Context(beam_pipeline_args=[*LOCAL_BEAM], tmp_dir=str(tmp_path / "temporary"))).Do(
+            {
+                "examples": [examples],
+                "model": [model(tmp_path / "candidate", candidate)],
+                "baseline_model": [model(tmp_path / "baseline", baseline)],
+            },
+            outputs,
+            {
+                "eval_config": json_format.MessageToJson(configuration, preserving_proto_field_name=True),
+                "example_splits": json.dumps(["eval"]),
+                "fairness_indicator_thresholds": "null",
+            },
+        )
+        return Judged(model_utils.is_model_blessed(outputs["blessing"][0]), read_figures(str(tmp_path / "evaluation")))
+
+    return judged
+
+
+def test_a_first_model_that_beats_the_yardstick_is_blessed_although_one_document_is_too_hard(judge: Judge) -> None:
+    judged = judge(candidate=(1.0, 3.0))
+    assert judged.blessed
+    figures = judged.figures
+    assert figures.perplexity == pytest.approx(math.exp(mean(1.0, 3.0)), rel=ROUNDED)
+    assert figures.bits_per_character == pytest.approx(mean(1.0, 3.0) / math.log(2), rel=ROUNDED)
+    assert figures.yardstick_perplexity == pytest.approx(math.exp(YARDSTICK), rel=ROUNDED)
+    assert figures.eval_chars == 500
+    assert figures.out_of_vocabulary_rate == pytest.approx(2 / 500)
+    assert figures.baseline_perplexity is None
+    assert figures.by_document == {
+        "easy.txt": pytest.approx(math.exp(1.0), rel=ROUNDED),
+        "hard.txt": pytest.approx(math.exp(3.0), rel=ROUNDED),
+    }
+    assert figures.reasons == ()
+
+
+def test_a_first_model_no_better_than_the_yardstick_is_refused(judge: Judge) -> None:
+    judged = judge(candidate=(YARDSTICK, YARDSTICK))
+    assert not judged.blessed
+    assert judged.figures.reasons == (
+        "perplexity is 1.000 times that of a character trigram model, it must be below 1",
+    )
+
+
+def test_a_threshold_of_ones_own_replaces_the_yardstick(judge: Judge) -> None:
+    judged = judge(candidate=(2.5, 2.5), threshold=13.0, by_document=False)
+    assert judged.blessed
+    assert judged.figures.by_document == {}
+
+
+def test_a_model_above_a_threshold_of_ones_own_is_refused(judge: Judge) -> None:
+    judged = judge(candidate=(1.0, 1.0), threshold=2.5)
+    assert not judged.blessed
+    assert judged.figures.reasons == ("perplexity 2.718 is above the threshold 2.5",)
+
+
+@pytest.mark.parametrize(("easy", "blessed"), [(0.731, True), (0.736, False)])
+def test_a_model_may_be_worse_than_the_last_one_by_the_tolerance_whichever_document_became_harder(
+    judge: Judge, easy: float, blessed: bool
+) -> None:
+    judged = judge(candidate=(easy, 1.45), baseline=(1.2, 0.7))
+    assert mean(1.2, 0.7) == pytest.approx(1.0)
+    assert judged.blessed is blessed
+    figures = judged.figures
+    assert figures.perplexity == pytest.approx(math.exp(mean(easy, 1.45)), rel=ROUNDED)
+    assert figures.baseline_perplexity == pytest.approx(math.e, rel=ROUNDED)
+    assert figures.by_document["hard.txt"] == pytest.approx(math.exp(1.45), rel=ROUNDED)
+    rise = math.exp(mean(easy, 1.45)) - math.e
+    refusal = f"perplexity rose by {rise:.3f} over the last blessed model, more than 2.0% of its own"
+    assert figures.reasons == (() if blessed else (refusal,))
+
+
+def test_thresholds_hold_for_the_whole_split_only_and_an_edit_of_the_code_is_another_configuration() -> None:
+    made = eval_config(None, 0.02, True, "digest")
+    bounded = [metric for spec in made.metrics_specs for metric in spec.metrics if metric.per_slice_thresholds]
+    assert sorted(metric.class_name for metric in bounded) == ["Perplexity", "YardstickRatio"]
+    for spec in made.metrics_specs:
+        for metric in spec.metrics:
+            assert not metric.HasField("threshold")
+            for bound in metric.per_slice_thresholds:
+                assert list(bound.slicing_specs) == [tfma.SlicingSpec()]
+    assert eval_config(None, 0.02, True, "edited") != made

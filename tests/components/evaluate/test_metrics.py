@@ -1,0 +1,115 @@
+"""Every figure is a ratio of sums over the whole slice, however its records were batched."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorflow_model_analysis.metrics import metric_types
+
+from components.evaluate import metrics
+
+pytestmark = pytest.mark.integration
+
+SUMS = {"nll_sum": 120.0, "num_chars": 80.0, "num_unknown": 4.0, "yardstick_nll_sum": 160.0}
+METRICS = {
+    metrics.Perplexity: ("perplexity", math.exp(1.5)),
+    metrics.BitsPerCharacter: ("bits_per_character", 1.5 / math.log(2)),
+    metrics.YardstickRatio: ("yardstick_ratio", math.exp(1.5 - 2.0)),
+    metrics.OutOfVocabularyRate: ("out_of_vocabulary_rate", 0.05),
+    metrics.CharacterCount: ("character_count", 80.0),
+}
+
+record = st.fixed_dictionaries(
+    {
+        "nll_sum": st.floats(0, 1e4, width=32),
+        "num_chars": st.integers(0, 2000).map(float),
+        "num_unknown": st.integers(0, 2000).map(float),
+        "yardstick_nll_sum": st.floats(0, 1e4, width=32),
+    }
+)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_each_formula_gives_its_figure(metric: Any) -> None:
+    assert metric.formula(SUMS) == pytest.approx(METRICS[metric][1], rel=1e-12)
+
+
+def test_two_perplexities_of_a_uniform_choice_are_the_number_of_choices() -> None:
+    sums = {**SUMS, "nll_sum": 80 * math.log(65)}
+    assert metrics.perplexity(sums) == pytest.approx(65)
+    assert metrics.bits_per_character(sums) == pytest.approx(math.log2(65))
+
+
+def test_without_characters_no_figure_is_one_that_a_model_could_be_blessed_for() -> None:
+    nothing = dict.fromkeys(metrics.OUTPUTS, 0.0)
+    assert metrics.perplexity(nothing) == metrics.yardstick_ratio(nothing) == math.inf
+    assert math.isnan(metrics.bits_per_character(nothing))
+    assert math.isnan(metrics.out_of_vocabulary_rate(nothing))
+    assert metrics.character_count(nothing) == 0
+
+
+@pytest.mark.parametrize("nats", [80 * 1e6, math.inf, math.nan])
+def test_a_model_that_is_lost_is_infinitely_perplexed(nats: float) -> None:
+    assert metrics.perplexity({**SUMS, "nll_sum": nats}) == math.inf
+    assert metrics.yardstick_ratio({**SUMS, "nll_sum": nats}) == math.inf
+
+
+def computed(metric: Any, batches: dict[str, list[dict[str, Any]]]) -> dict[metric_types.MetricKey, float]:
+    """Run a metric's computations as TFMA does, for records of each model in two accumulators."""
+    models = list(batches)
+    results: dict[Any, Any] = {}
+    derived = []
+    for computation in metric().computations(model_names=models):
+        if isinstance(computation, metric_types.DerivedMetricComputation):
+            derived.append(computation)
+            continue
+        combiner = computation.combiner
+        parts = [combiner.create_accumulator(), combiner.create_accumulator()]
+        for i in range(len(batches[models[0]])):
+            outputs = {model: batches[model][i] for model in models}
+            element = metric_types.StandardMetricInputs(prediction=outputs if models != [""] else outputs[""])
+            parts[i % 2] = combiner.add_input(parts[i % 2], element)
+        results.update(combiner.extract_output(combiner.merge_accumulators(parts)))
+    assert derived
+    return {key: value for one in derived for key, value in one.result(results).items()}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(records=st.lists(record, min_size=1, max_size=6))
+def test_a_figure_is_that_of_the_sums_over_all_records(metric: Any, records: list[dict[str, float]]) -> None:
+    batches = [{name: np.array([value], np.float32) for name, value in one.items()} for one in records]
+    sums = {name: sum(float(one[name][0]) for one in batches) for name in metrics.OUTPUTS}
+    ((key, figure),) = computed(metric, {"": batches}).items()
+    assert key.name == METRICS[metric][0]
+    assert figure == pytest.approx(metric.formula(sums), rel=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_candidate_and_baseline_get_a_figure_each(metric: Any) -> None:
+    candidate = {name: np.array([value], np.float32) for name, value in SUMS.items()}
+    baseline = {**candidate, "nll_sum": np.array([100.0]), "num_unknown": np.array([0.0])}
+    figures = computed(metric, {"candidate": [candidate], "baseline": [baseline]})
+    assert {key.model_name: value for key, value in figures.items()} == {
+        "candidate": pytest.approx(metric.formula(SUMS)),
+        "baseline": pytest.approx(metric.formula({**SUMS, "nll_sum": 100.0, "num_unknown": 0.0})),
+    }
+
+
+def test_all_metrics_of_a_model_share_one_pass_over_the_records() -> None:
+    combiners = {
+        computation.combiner
+        for metric in METRICS
+        for computation in metric().computations(model_names=["candidate", "baseline"])
+        if isinstance(computation, metric_types.MetricComputation)
+    }
+    assert len(combiners) == 2
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_tfma_finds_a_metric_by_its_class_name_and_passes_the_digest_of_the_code(metric: Any) -> None:
+    assert metric_types.registered_metrics()[metric.__name__] is metric
+    made = metric_types.registered_metrics()[metric.__name__](sources="digest")
+    assert made.name == METRICS[metric][0]

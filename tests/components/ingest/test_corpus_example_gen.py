@@ -1,0 +1,134 @@
+"""A staged corpus becomes serialized passages: all of the text, each split a contiguous block of every document."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from components.ingest import corpus_example_gen, staging
+from components.ingest.corpora import Corpus, SourceFile
+from components.ingest.passages import cut
+from components.ingest.text import clean
+
+pytestmark = pytest.mark.integration
+
+RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+LENGTH, EVAL, TEST = 150, 0.2, 0.1
+TEXTS = {
+    "one.txt": "".join(f"line {number} é\r\n" for number in range(120)),
+    "a folder/two.txt.gz": "\ufeff" + "zwei\n" * 300,
+    "short.txt": "three",
+    "empty.txt": "",
+}
+
+
+def staged(tmp_path: Path, texts: dict[str, str] | None = None) -> str:
+    files = []
+    for index, (name, text) in enumerate(sorted((texts or TEXTS).items())):
+        content = text.encode()
+        (tmp_path / f"{index}").write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        files.append(SourceFile(name, tmp_path / f"{index}"))
+    return str(staging.stage(Corpus("mine", tuple(files), None), tmp_path / "staged"))
+
+
+def component(directory: str, test_fraction: float = TEST, sources: str = "sources") -> Any:
+    return corpus_example_gen.create(directory, LENGTH, EVAL, test_fraction, sources)
+
+
+def generated(tmp_path: Path, directory: str, test_fraction: float = TEST) -> dict[str, list[dict[str, Any]]]:
+    """The records of each split as the executor makes them, in Beam's order."""
+    properties = component(directory, test_fraction).exec_properties
+    executor = corpus_example_gen.Executor()
+    with beam.Pipeline(options=PipelineOptions([RUNNER])) as pipeline:
+        splits = executor.GenerateExamplesByBeam(pipeline, properties)
+        for split, records in splits.items():
+            prefix = str(tmp_path / "out" / split)
+            _ = records | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix, coder=beam.coders.BytesCoder())
+    return {
+        split: [
+            parsed(record.numpy())
+            for record in tf.data.TFRecordDataset(sorted(map(str, (tmp_path / "out").glob(f"{split}-*"))))
+        ]
+        for split in splits
+    }
+
+
+def parsed(record: bytes) -> dict[str, Any]:
+    features = tf.train.Example.FromString(record).features.feature
+    assert set(features) == {"text", "document", "position", "length"}
+    return {
+        "text": features["text"].bytes_list.value[0].decode(),
+        "document": features["document"].bytes_list.value[0].decode(),
+        "position": features["position"].int64_list.value[0],
+        "length": features["length"].int64_list.value[0],
+    }
+
+
+def expected(split: str, test_fraction: float) -> list[dict[str, Any]]:
+    return [
+        {"text": passage.text, "document": name, "position": passage.position, "length": len(passage.text)}
+        for name, text in sorted(TEXTS.items())
+        for passage in cut(name, clean(text), LENGTH, EVAL, test_fraction)
+        if passage.split == split
+    ]
+
+
+def in_order(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(records, key=lambda record: (record["document"], record["position"]))
+
+
+@pytest.mark.parametrize(("test_fraction", "names"), [(0.0, ["train", "eval"]), (TEST, ["train", "eval", "test"])])
+def test_every_split_holds_its_passages_of_every_document(
+    tmp_path: Path, test_fraction: float, names: list[str]
+) -> None:
+    splits = generated(tmp_path, staged(tmp_path), test_fraction)
+    assert list(splits) == names
+    for name, records in splits.items():
+        assert in_order(records) == expected(name, test_fraction)
+        assert records
+    assert "short.txt" in {record["document"] for record in splits["train"]}
+
+
+def joined(splits: dict[str, list[dict[str, Any]]], name: str) -> str:
+    """A document put together again; the passages of a split overlap by a character, splits do not."""
+    whole = ""
+    for records in splits.values():
+        block = ""
+        for record in in_order([record for record in records if record["document"] == name]):
+            assert record["position"] == len(whole) + max(len(block) - 1, 0)
+            block += record["text"][1:] if block else record["text"]
+        whole += block
+    return whole
+
+
+def test_the_splits_together_are_the_clean_text_in_blocks_one_after_the_other(tmp_path: Path) -> None:
+    splits = generated(tmp_path, staged(tmp_path))
+    assert {name: joined(splits, name) for name in TEXTS} == {name: clean(text) for name, text in TEXTS.items()}
+
+
+def test_a_file_is_unpacked_for_its_content_and_not_for_its_name(tmp_path: Path) -> None:
+    directory = staged(tmp_path, {"packed.txt": "", "plain.txt.gz": ""})
+    Path(directory, "packed.txt").write_bytes(gzip.compress(b"packed " * 100))
+    Path(directory, "plain.txt.gz").write_bytes(b"plain " * 100)
+    splits = generated(tmp_path, directory)
+    assert joined(splits, "packed.txt") == "packed " * 100
+    assert joined(splits, "plain.txt.gz") == "plain " * 100
+
+
+def test_a_document_that_is_no_text_stops_the_run_by_name(tmp_path: Path) -> None:
+    directory = staged(tmp_path)
+    Path(directory, "one.txt").write_bytes(b"abc\xff" * 100)
+    with pytest.raises(Exception, match=r"'one\.txt' is not UTF-8 at byte offset 3"):
+        generated(tmp_path, directory)
+
+
+def test_an_edit_of_the_code_or_a_setting_makes_another_component(tmp_path: Path) -> None:
+    made = [component("/corpus"), component("/corpus", sources="edited"), component("/corpus", 0.0)]
+    properties = {json.dumps(one.exec_properties, sort_keys=True, default=str) for one in made}
+    assert len(properties) == 3
+    assert {one.id for one in made} == {"CorpusExampleGen"}

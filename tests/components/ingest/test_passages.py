@@ -1,0 +1,120 @@
+from decimal import ROUND_FLOOR, Decimal
+from itertools import groupby, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.errors import UserError
+from components.ingest.passages import MIN_HELD_OUT, Passage, cut, split_blocks
+
+FRACTIONS = st.sampled_from([0.0, 0.05, 0.1, 0.125, 0.2, 0.3, 1e-05])
+TEXTS = st.builds(lambda seed, length: (seed * length)[:length], st.text(min_size=1), st.integers(0, 3000))
+
+
+def by_split(passages: list[Passage]) -> dict[str, list[Passage]]:
+    return {split: list(group) for split, group in groupby(passages, lambda passage: passage.split)}
+
+
+def restored(passages: list[Passage]) -> str:
+    return passages[0].text + "".join(passage.text[1:] for passage in passages[1:])
+
+
+def test_worked_example() -> None:
+    assert list(cut("a.txt", "abcdefgh", 3, 0.1)) == [
+        Passage("train", "a.txt", 0, "abc"),
+        Passage("train", "a.txt", 2, "cde"),
+        Passage("train", "a.txt", 4, "efgh"),
+    ]
+
+
+def test_shakespeare_sizes_do_not_suffer_from_floats() -> None:
+    assert split_blocks(1_115_394, 0.1) == [("train", 0, 1_003_854), ("eval", 1_003_854, 1_115_394)]
+    # In floats, 1 - 0.1 - 0.2 is 0.7000000000000001 and 1 - 0.3 - 0.6 is 0.10000000000000003.
+    assert split_blocks(1000, 0.1, 0.2) == [("train", 0, 700), ("eval", 700, 800), ("test", 800, 1000)]
+    assert split_blocks(10_000, 0.3, 0.6) == [("train", 0, 1000), ("eval", 1000, 4000), ("test", 4000, 10_000)]
+
+
+@given(st.integers(0, 10**7), st.integers(0, 99))
+def test_train_size_is_the_floor_of_exact_arithmetic(length: int, percent: int) -> None:
+    sizes = {split: end - start for split, start, end in split_blocks(length, percent / 100)}
+    train = int((Decimal(length) * (100 - percent) / 100).to_integral_value(ROUND_FLOOR))
+    held_out = length - train
+    expected = {"train": train, "eval": held_out} if held_out >= MIN_HELD_OUT else {"train": length}
+    assert sizes == {split: size for split, size in expected.items() if size}
+
+
+@pytest.mark.parametrize(
+    ("length", "eval_fraction", "test_fraction", "expected"),
+    [
+        (0, 0.1, 0.1, []),
+        (1, 0.1, 0.1, [("train", 0, 1)]),
+        (990, 0.1, 0.0, [("train", 0, 990)]),
+        (991, 0.1, 0.0, [("train", 0, 891), ("eval", 891, 991)]),
+        (1000, 0.0, 0.1, [("train", 0, 900), ("test", 900, 1000)]),
+        (1000, 0.0, 0.0, [("train", 0, 1000)]),
+        # A small eval block joins train in front of test; a small test block moves eval to the end.
+        (1000, 0.05, 0.2, [("train", 0, 800), ("test", 800, 1000)]),
+        (1000, 0.2, 0.05, [("train", 0, 800), ("eval", 800, 1000)]),
+        (1000, 0.05, 0.05, [("train", 0, 1000)]),
+    ],
+)
+def test_blocks(length: int, eval_fraction: float, test_fraction: float, expected: list[tuple[str, int, int]]) -> None:
+    assert split_blocks(length, eval_fraction, test_fraction) == expected
+
+
+@given(TEXTS, st.integers(1, 400), FRACTIONS, FRACTIONS)
+def test_passages_restore_splits_and_document(
+    content: str, passage_length: int, eval_fraction: float, test_fraction: float
+) -> None:
+    splits = by_split(list(cut("a.txt", content, passage_length, eval_fraction, test_fraction)))
+    assert list(splits) == [split for split in ("train", "eval", "test") if split in splits]
+    assert "".join(map(restored, splits.values())) == content
+    for split, start, end in split_blocks(len(content), eval_fraction, test_fraction):
+        assert restored(splits[split]) == content[start:end]
+
+
+@given(TEXTS, st.integers(1, 400), FRACTIONS, FRACTIONS)
+def test_passages_are_even_and_overlap_by_one(
+    content: str, passage_length: int, eval_fraction: float, test_fraction: float
+) -> None:
+    for split, group in by_split(list(cut("a.txt", content, passage_length, eval_fraction, test_fraction))).items():
+        characters = len(restored(group))
+        targets = [len(passage.text) - 1 for passage in group]
+        assert sum(targets) == characters - 1
+        assert max(targets) - min(targets) <= 1
+        assert max(targets) <= passage_length
+        assert len(group) == max(1, -(-(characters - 1) // passage_length))
+        assert split == "train" or characters >= MIN_HELD_OUT
+        for passage in group:
+            assert passage.document == "a.txt"
+            assert content[passage.position : passage.position + len(passage.text)] == passage.text
+        for before, after in pairwise(group):
+            assert before.position + len(before.text) - 1 == after.position
+
+
+def test_tiny_documents() -> None:
+    assert list(cut("a.txt", "", 5, 0.1)) == []
+    assert list(cut("a.txt", "x", 5, 0.1)) == [Passage("train", "a.txt", 0, "x")]
+    assert list(cut("a.txt", "xy", 5, 0.1)) == [Passage("train", "a.txt", 0, "xy")]
+
+
+@pytest.mark.parametrize(
+    ("eval_fraction", "test_fraction", "complaint"),
+    [
+        (-0.1, 0.0, "eval_fraction is a part .* Received: eval_fraction=-0.1$"),
+        (float("nan"), 0.0, "Received: eval_fraction=nan$"),
+        (0.1, float("inf"), "Received: test_fraction=inf$"),
+        (0.5, 0.5, "less than 1.* Received: eval_fraction=0.5, test_fraction=0.5$"),
+    ],
+)
+def test_impossible_fractions_are_refused_at_the_call(
+    eval_fraction: float, test_fraction: float, complaint: str
+) -> None:
+    with pytest.raises(UserError, match=complaint):
+        cut("a.txt", "abc", 5, eval_fraction, test_fraction)
+
+
+def test_impossible_passage_length_is_refused_at_the_call() -> None:
+    with pytest.raises(UserError, match="Received: passage_length=0$"):
+        cut("a.txt", "abc", 0, 0.1)

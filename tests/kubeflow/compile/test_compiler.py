@@ -1,0 +1,305 @@
+"""The real pipeline compiled by TFX for both back ends: properties of the file, judged by KFP's own definitions."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+
+from components.errors import UserError
+from kubeflow.compile import spec
+from kubeflow.compile.compiler import compile_pipeline, pipeline_name
+from pipeline.config import overrides
+from pipeline.config.cluster import Pods
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "registry.example/char-rnn:1"
+GPU = [
+    "cluster.pods.Trainer.gpus=2",
+    'cluster.pods.Trainer.node_selector=["pool=gpu"]',
+    'cluster.pods.Trainer.tolerations=[{key="nvidia.com/gpu", effect="NoSchedule"}]',
+]
+VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cluster.pipeline_root=gs://b/runs"]
+
+
+def compiled(backend: str, *settings: str) -> str:
+    config = overrides.load("quick", [f"cluster.image={IMAGE}", "corpus.source=sample", *settings])
+    return compile_pipeline(config, backend)
+
+
+@pytest.fixture(scope="module")
+def kfp() -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(compiled("kfp", *GPU)))
+
+
+@pytest.fixture(scope="module")
+def vertex() -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(compiled("vertex", *VERTEX, "cluster.pods.Trainer.gpus=1")))
+
+
+@pytest.mark.integration
+def test_kubeflow_gets_two_documents_and_vertex_one(kfp: list[Any], vertex: list[Any]) -> None:
+    assert len(kfp) == 2
+    assert len(vertex) == 1
+
+
+@pytest.mark.integration
+def test_the_file_parses_strictly(kfp: list[Any], vertex: list[Any]) -> None:
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    for document in (kfp[0], vertex[0]):
+        parsed = json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())
+        assert parsed.schema_version == "2.1.0"
+        assert parsed.pipeline_info.name == "char-rnn"
+        assert len(parsed.root.dag.tasks) == 11
+    json_format.ParseDict(kfp[1], pipeline_spec_pb2.PlatformSpec())
+    with pytest.raises(json_format.ParseError):
+        json_format.ParseDict(kfp[0] | {"unknown": 1}, pipeline_spec_pb2.PipelineSpec())
+
+
+@pytest.mark.integration
+def test_kfp_reads_the_file_as_its_client_does(kfp: list[Any], tmp_path: Path) -> None:
+    from kfp.client.client import _extract_pipeline_yaml
+
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(compiled("kfp", *GPU))
+    read = _extract_pipeline_yaml(str(file)).to_dict()
+    assert read["pipeline_spec"]["root"] == kfp[0]["root"]
+
+
+@pytest.mark.integration
+def test_the_platform_document_fits_the_definition_of_kubernetes_settings(kfp: list[Any]) -> None:
+    from kfp.kubernetes import kubernetes_executor_config_pb2
+
+    definition = kubernetes_executor_config_pb2.KubernetesExecutorConfig
+    for settings in kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        # The definition that comes with the older kfp has no tolerations yet; servers have since 2.0.5.
+        known = {key: value for key, value in settings.items() if key != "tolerations" or _knows(definition, key)}
+        json_format.ParseDict(known, definition())
+
+
+def _knows(definition: Any, field: str) -> bool:
+    return field in definition.DESCRIPTOR.fields_by_name
+
+
+@pytest.mark.integration
+def test_volumes_go_to_those_who_need_them_and_are_those_that_are_served(kfp: list[Any]) -> None:
+    executors = kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = {
+        name: {mount["constant"]: mount["mountPath"] for mount in settings.get("pvcMount", [])}
+        for name, settings in executors.items()
+    }
+    state, both = {"char-rnn-state": "/mnt/state"}, {"char-rnn-state": "/mnt/state", "char-rnn-serving": "/models"}
+    assert mounts == {
+        "CorpusExampleGen_executor": state,
+        "Trainer_executor": state,
+        "LastBlessed_executor": both,
+        "Pusher_executor": both,
+    }
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("settings", [[], ["tuner.enabled=true"]])
+def test_nothing_is_learned_from_a_corpus_before_it_has_passed_validation(settings: list[str]) -> None:
+    tasks = spec.tasks(next(yaml.safe_load_all(compiled("kfp", *settings))))
+
+    def waits_for(task: str) -> set[str]:
+        direct = set(tasks[task].get("dependentTasks", ()))
+        return direct.union(*map(waits_for, direct))
+
+    gated = {task for task in tasks if "AnomalyGate" in waits_for(task)}
+    assert tasks.keys() - gated == {
+        "CorpusExampleGen",
+        "StatisticsGen",
+        "ImportSchemaGen",
+        "ExampleValidator",
+        "AnomalyGate",
+    }
+
+
+@pytest.mark.integration
+def test_the_pusher_writes_where_the_servers_manifests_read(kfp: list[Any]) -> None:
+    from serving.manifests import kubernetes
+
+    served = kubernetes.manifests(overrides.load("quick").serving, "char_rnn")
+    executors = kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    (claim,) = [mount for mount in executors["Pusher_executor"]["pvcMount"] if mount["mountPath"] == "/models"]
+    pod = served["deployment.yaml"]["spec"]["template"]["spec"]
+    volumes = [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+    claims = [volume["persistentVolumeClaim"]["claimName"] for volume in volumes]
+    assert claims == [claim["constant"]]
+    assert "/models" in {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert constant(kfp[0], "Pusher", "serving") == "/models/char_rnn"
+
+
+@pytest.mark.integration
+def test_node_selectors_and_tolerations_are_on_the_trainer_only(kfp: list[Any]) -> None:
+    executors = kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["Trainer_executor"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
+    tolerations = executors["Trainer_executor"]["tolerations"]
+    assert tolerations == [{"key": "nvidia.com/gpu", "operator": "Exists", "value": "", "effect": "NoSchedule"}]
+    assert not any("nodeSelector" in of for name, of in executors.items() if name != "Trainer_executor")
+
+
+@pytest.mark.integration
+def test_resources_are_set_for_every_component_the_ingest_included(kfp: list[Any], vertex: list[Any]) -> None:
+    for document, kind, count in ((kfp[0], "nvidia.com/gpu", "2"), (vertex[0], "NVIDIA_TESLA_T4", "1")):
+        resources = {task: spec.container(document, task)["resources"] for task in spec.tasks(document)}
+        assert resources["CorpusExampleGen"]["memoryLimit"] == 4.0
+        assert resources["Trainer"]["accelerator"] == {"type": kind, "count": count}
+        assert resources["Trainer"]["cpuRequest"] == resources["Trainer"]["cpuLimit"] == 4.0
+        assert [task for task, wanted in resources.items() if "accelerator" in wanted] == ["Trainer"]
+
+
+@pytest.mark.integration
+def test_every_component_has_settings_of_its_pod(kfp: list[Any]) -> None:
+    tuned = {"default", "Tuner"}  # the Tuner is off unless asked for
+    assert spec.tasks(kfp[0]).keys() | tuned == Pods.model_fields.keys(), (
+        "add the component to pipeline.config.cluster.Pods"
+    )
+
+
+@pytest.mark.integration
+def test_whoever_is_told_of_a_volume_has_it(kfp: list[Any]) -> None:
+    """A path without its volume is a directory of the pod, gone with it, and nobody would notice."""
+    tuned = list(yaml.safe_load_all(compiled("kfp", "tuner.enabled=true")))
+    assert "Tuner" in spec.tasks(tuned[0])
+    for document, platform in (kfp, tuned):
+        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        for name, task in spec.tasks(document).items():
+            told = json.dumps(task.get("inputs", {}).get("parameters", {}))
+            mounts = {mount["mountPath"] for mount in executors.get(f"{name}_executor", {}).get("pvcMount", [])}
+            for path in ("/mnt/state", "/models"):
+                assert f"{path}/" not in told or path in mounts, f"{name} {path}"
+
+
+@pytest.mark.integration
+def test_the_runs_training_values_reach_the_tuner_too() -> None:
+    document = next(yaml.safe_load_all(compiled("kfp", "tuner.enabled=true")))
+    given = spec.tasks(document)["Tuner"]["inputs"]["parameters"]["training_overrides"]
+    assert given == {"componentInputParameter": "training"}
+
+
+@pytest.mark.integration
+def test_nothing_is_cached_and_there_is_no_driver_resolver_or_condition(kfp: list[Any], vertex: list[Any]) -> None:
+    for document in (kfp[0], vertex[0]):
+        spec.check(document)
+        for name, task in spec.tasks(document).items():
+            assert not task.get("cachingOptions", {}).get("enableCache")
+            assert "lifecycle" not in spec.container(document, name)
+
+
+@pytest.mark.integration
+def test_tfx_alone_would_cache_the_ingest_and_drop_its_resources(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kubeflow.compile import compiler
+
+    config = overrides.load("quick", [f"cluster.image={IMAGE}", "corpus.source=sample"])
+    raw = compiler._specification(config, "kfp")
+    assert spec.tasks(raw)["CorpusExampleGen"]["cachingOptions"] == {"enableCache": True}
+    assert "lifecycle" in spec.container(raw, "CorpusExampleGen")
+
+
+@pytest.mark.integration
+def test_every_container_runs_our_entrypoint_for_its_back_end(kfp: list[Any], vertex: list[Any]) -> None:
+    for document, backend in ((kfp[0], "kfp"), (vertex[0], "vertex")):
+        for task in spec.tasks(document):
+            container = spec.container(document, task)
+            assert container["image"] == IMAGE
+            assert container["command"] == ["python", "-m", "kubeflow.entrypoint", "--backend", backend]
+            assert "{{$}}" in container["args"]
+
+
+@pytest.mark.integration
+def test_corpus_and_training_are_parameters_of_the_run_and_thresholds_are_not(kfp: list[Any]) -> None:
+    parameters = kfp[0]["root"]["inputDefinitions"]["parameters"]
+    assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
+        "corpus": "sample",
+        "training": "{}",
+    }
+    for task, parameter, source in (
+        ("CorpusExampleGen", "input_base", "corpus"),
+        ("Pusher", "corpus", "corpus"),
+        ("Trainer", "training_overrides", "training"),
+    ):
+        given = spec.tasks(kfp[0])[task]["inputs"]["parameters"][parameter]
+        assert given == {"componentInputParameter": source}
+    assert "YardstickRatio" in constant(kfp[0], "Evaluator", "eval_config")
+
+
+def constant(document: dict[str, Any], task: str, parameter: str) -> str:
+    return str(spec.tasks(document)[task]["inputs"]["parameters"][parameter]["runtimeValue"]["constant"])
+
+
+@pytest.mark.integration
+def test_the_same_configuration_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    """Another process, another order of hashes, another directory, another time."""
+    file = tmp_path / "pipeline.yaml"
+    command = [
+        sys.executable,
+        "-m",
+        "kubeflow",
+        "compile",
+        "--image",
+        IMAGE,
+        "--corpus",
+        "sample",
+        "--output",
+        str(file),
+    ]
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT), "TZ": "Asia/Tokyo"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert file.read_text() == compiled("kfp")
+    assert str(ROOT) not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("char_rnn", "char-rnn"),
+        ("poems", "poems"),
+        ("Poems", "poems-"),
+        ("char-rnn", "char-rnn-"),
+        ("poems_", "poems-"),
+    ],
+)
+def test_models_of_different_names_get_pipelines_of_different_names(model: str, name: str) -> None:
+    assert pipeline_name(model).startswith(name)
+    assert (pipeline_name(model) == name) == (not name.endswith("-"))
+    assert pipeline_name(model)[-1].isalnum(), "Kubernetes allows no other end"
+
+
+@pytest.mark.parametrize(
+    ("backend", "settings", "reason"),
+    [
+        ("kfp", ["cluster.image=none"], "container image.*Dockerfile"),
+        ("kfp", ["cluster.root=state"], "absolute path where a volume is mounted"),
+        ("kfp", ["cluster.serving_dir=s3://b/serving"], "TensorFlow opens no other object store"),
+        ("kfp", ['beam_args=["--runner=DataflowRunner"]'], "Beam workers on other machines"),
+        ("kfp", ['beam_args=["--runner", "FlinkRunner"]', VERTEX[2]], "staged corpus.*FlinkRunner, cluster.root=/mnt"),
+        ("kfp", ["cluster.root=/"], "absolute path where a volume is mounted"),
+        ("kfp", ["cluster.root=gs://"], "absolute path where a volume is mounted"),
+        ("kfp", ["cluster.root=/models"], "two volumes and need two places"),
+        ("kfp", ["cluster.pipeline_root=/mnt/runs"], "folder in the back end's object store"),
+        ("kfp", ["training.strategy=mirrored", "training.logical_cpus=2"], "one's own machine"),
+        ("vertex", [], "Vertex AI mounts no volumes"),
+        ("vertex", VERTEX[:2], "bucket for the artifacts"),
+        ("vertex", [*VERTEX, *GPU], "neither node selectors nor tolerations.*cluster.pods.Trainer"),
+    ],
+)
+def test_what_a_back_end_cannot_do_is_said_before_compiling(backend: str, settings: list[str], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        compiled(backend, *settings)
+
+
+@pytest.mark.integration
+def test_beam_elsewhere_is_compiled_in_when_it_can_see_the_artifacts() -> None:
+    runner = 'beam_args=["--runner=DataflowRunner", "--project=p"]'
+    document = next(yaml.safe_load_all(compiled("kfp", *VERTEX, runner)))
+    assert "/mnt/state" not in json.dumps(document), "workers would look there"
+    assert spec.container(document, "Transform")["args"][-2:] == ["--runner=DataflowRunner", "--project=p"]

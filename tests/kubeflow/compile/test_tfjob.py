@@ -1,0 +1,72 @@
+"""The manifest; test_rehearsal runs its very command with two workers. The training operator is not touched."""
+
+import re
+
+import kubernetes_validate
+import pytest
+
+from components.errors import UserError
+from kubeflow.compile import tfjob
+from kubeflow.compile.compiler import compile_pipeline
+from pipeline.config import overrides
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return compile_pipeline(overrides.load("quick", SETTINGS), "kfp")
+
+
+SETTINGS = ["cluster.image=i:1", "corpus.source=sample", "cluster.workers=3", "cluster.pods.Trainer.gpus=1"]
+SETTINGS += ['cluster.pods.Trainer.node_selector=["pool=gpu"]', 'cluster.pods.Trainer.tolerations=[{key="gpu"}]']
+
+
+def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> None:
+    config = overrides.load("quick", SETTINGS)
+    job = tfjob.manifest(config, text, "gs://b/examples", "gs://b/graph")
+    assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v1", "TFJob")
+    worker = job["spec"]["tfReplicaSpecs"]["Worker"]
+    assert worker["replicas"] == 3
+    # The operator's own schema is not at hand; the pods in it are Kubernetes'.
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": dict(worker["template"]["spec"])}
+    pod["spec"]["restartPolicy"] = worker["restartPolicy"]
+    kubernetes_validate.validate(pod, "1.31", strict=True)
+    (container,) = pod["spec"]["containers"]
+    assert container["name"] == "tensorflow"
+    assert container["command"] == ["python", "-m", "kubeflow.entrypoint", "--backend", "kfp"]
+    assert container["resources"]["limits"] == {"cpu": "4000m", "memory": "8000M", "nvidia.com/gpu": "1"}
+    assert container["volumeMounts"] == [{"name": "state", "mountPath": "/mnt/state"}]
+    assert "{{$}}" not in container["args"]
+
+
+@pytest.mark.parametrize("uri", ["minio://b/examples", "/elsewhere/examples", "/mnt/state-of/x", "examples"])
+def test_artifacts_that_workers_cannot_see_are_refused(text: str, uri: str) -> None:
+    with pytest.raises(UserError, match=f"no local copies.*below /mnt/state. Received: examples={uri}"):
+        tfjob.manifest(overrides.load("quick", SETTINGS), text, uri, "gs://b/graph")
+
+
+def test_artifacts_in_the_state_volume_are_taken_and_every_job_writes_to_a_place_of_its_own(text: str) -> None:
+    config = overrides.load("quick", SETTINGS)
+    jobs = [tfjob.manifest(config, text, f"/mnt/state/{run}/examples", "gs://b/graph") for run in "ab"]
+    names = [job["metadata"]["name"] for job in jobs]
+    assert names[0] != names[1]
+    for job, name in zip(jobs, names):
+        (container,) = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
+        assert f'"uri": "/mnt/state/tfjob/{name}/model"' in " ".join(container["args"])
+
+
+def test_names_of_pods_and_services_are_short_enough(text: str) -> None:
+    long = text.replace("name: char-rnn\n", f"name: {'long-' * 13}model\n")
+    assert long != text
+    name = tfjob.manifest(overrides.load("quick", SETTINGS), long, "gs://b/e", "gs://b/g")["metadata"]["name"]
+    assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", f"{name}-worker-99")
+    assert len(f"{name}-worker-99") <= 63
+
+
+def test_quantities_are_kubernetes_own_and_the_text_is_plain(text: str) -> None:
+    odd = ["cluster.pods.Trainer.cpu=0.0015", "cluster.pods.Trainer.memory_gb=12345.678901"]
+    printed = tfjob.render(overrides.load("quick", [*SETTINGS, *odd]), text, "gs://b/e", "gs://b/g")
+    assert "cpu: 2m" in printed
+    assert "memory: 12345679M" in printed
+    assert "&id" not in printed, "references are for programs"

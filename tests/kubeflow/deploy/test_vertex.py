@@ -1,0 +1,257 @@
+"""Schedules through the real google-cloud-aiplatform, over REST, against a small server of the calls used.
+
+Google's service itself is not touched; what it does with the file is not shown here.
+"""
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from components.errors import UserError
+from kubeflow.deploy.deploy import Package
+from kubeflow.deploy.vertex import Vertex
+
+pytestmark = pytest.mark.integration
+
+PARENT = "projects/p/locations/us-central1"
+PIPELINE = """
+pipelineInfo: {name: char-rnn}
+schemaVersion: 2.1.0
+sdkVersion: tfx-1.16.0
+root:
+  dag: {tasks: {A: {componentRef: {name: A}, taskInfo: {name: A}}}}
+  inputDefinitions: {parameters: {corpus: {parameterType: STRING, defaultValue: sample, isOptional: true}}}
+components: {A: {executorLabel: A_executor}}
+deploymentSpec: {executors: {A_executor: {container: {image: i}}}}
+"""
+
+
+@dataclass
+class State:
+    """What the server holds and saw."""
+
+    schedules: dict[str, Any] = field(default_factory=dict)
+    jobs: list[Any] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+    status: int = 200
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+
+class Handler(BaseHTTPRequestHandler):
+    state: State
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        name = self._name()
+        if name.endswith("/schedules"):
+            return self._answer({"schedules": list(self.state.schedules.values())})
+        if name.endswith("/pipelineJobs"):
+            return self._answer({"pipelineJobs": self.state.jobs})
+        return self._answer(self.state.schedules.get(name) or self.state.jobs[-1])
+
+    def do_POST(self) -> None:  # noqa: N802
+        name = self._name()
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+        self.state.writes.append(f"POST {name.removeprefix(PARENT + '/')}")
+        if name.endswith("/schedules"):
+            body |= {"name": f"{PARENT}/schedules/{next(self.state.numbers)}", "state": "ACTIVE"}
+            self.state.schedules[body["name"]] = body
+        elif name.endswith("/pipelineJobs"):
+            body |= {"name": f"{PARENT}/pipelineJobs/{next(self.state.numbers)}", "state": "PIPELINE_STATE_SUCCEEDED"}
+            body["createTime"] = "2026-01-01T00:00:00Z"
+            self.state.jobs.append(body)
+        else:
+            name, _, verb = name.partition(":")
+            self.state.schedules[name]["state"] = "PAUSED" if verb == "pause" else "ACTIVE"
+            body = {}
+        self._answer(body)
+
+    def do_DELETE(self) -> None:  # noqa: N802
+        name = self._name()
+        self.state.writes.append(f"DELETE {name.removeprefix(PARENT + '/')}")
+        del self.state.schedules[name]
+        empty = {"@type": "type.googleapis.com/google.protobuf.Empty"}
+        self._answer({"name": f"{name}/operations/1", "done": True, "response": empty})
+
+    def _name(self) -> str:
+        return self.path.partition("?")[0].removeprefix("/v1/")
+
+    def _answer(self, body: Any) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(self.state.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform
+    from google.cloud.aiplatform.utils import gcs_utils
+
+    held = State()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"state": held}))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    init = aiplatform.init
+
+    def local(project: str, location: str) -> None:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        credentials = AnonymousCredentials()
+        init(project=project, location=location, credentials=credentials, api_endpoint=address, api_transport="rest")
+
+    monkeypatch.setattr(aiplatform, "init", local)
+    # Storage is another service, which this server is not.
+    monkeypatch.setattr(gcs_utils, "create_gcs_bucket_for_pipeline_artifacts_if_it_does_not_exist", lambda **_: None)
+    yield held
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> Package:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(text)
+    values = {"parameters": {"corpus": "gs://b/x.txt"}, "pipeline_root": "gs://b/runs"} | changes
+    return Package("char-rnn", str(file), "char-rnn", **values)
+
+
+def vertex(said: list[str]) -> Vertex:
+    return Vertex("p", "us-central1", said.append)
+
+
+def test_the_first_deployment_makes_a_schedule_and_the_second_writes_nothing(state: State, tmp_path: Path) -> None:
+    said: list[str] = []
+    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    assert state.writes == ["POST schedules"]
+    (schedule,) = state.schedules.values()
+    assert (schedule["cron"], schedule["maxConcurrentRunCount"]) == ("0 3 * * *", "1")
+    job = schedule["createPipelineJobRequest"]["pipelineJob"]
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://b/runs"
+    assert job["runtimeConfig"]["parameterValues"] == {"corpus": "gs://b/x.txt"}
+    assert "cachingOptions" not in json.dumps(job)
+    state.writes.clear()
+    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    assert state.writes == []
+    assert "there already" in said[-1]
+
+
+def test_a_change_makes_the_new_one_before_the_old_one_goes_and_keeps_the_pause(state: State, tmp_path: Path) -> None:
+    said: list[str] = []
+    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    vertex(said).pause("char-rnn")
+    state.writes.clear()
+    vertex(said).deploy(package(tmp_path), "0 4 * * *")
+    assert [write.split("/")[0] for write in state.writes] == ["POST schedules", "POST schedules", "DELETE schedules"]
+    (schedule,) = state.schedules.values()
+    assert (schedule["cron"], schedule["state"]) == ("0 4 * * *", "PAUSED")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": f"{PIPELINE}# of another version"},
+        {"parameters": {"corpus": "gs://b/y.txt"}},
+        {"pipeline_root": "gs://b/other"},
+        {"service_account": "other@p.iam.gserviceaccount.com"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_decides_a_run_is_a_change(state: State, tmp_path: Path, change: dict[str, Any]) -> None:
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    before = set(state.schedules)
+    vertex([]).deploy(package(tmp_path, **change), "0 3 * * *")
+    assert len(state.schedules) == 1
+    assert before.isdisjoint(state.schedules)
+
+
+def test_submit_status_resume_and_delete(state: State, tmp_path: Path) -> None:
+    said: list[str] = []
+    vertex(said).submit(package(tmp_path))
+    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    vertex(said).pause("char-rnn")
+    vertex(said).pause("char-rnn")
+    assert "paused already" in said[-1]
+    vertex(said).pause("char-rnn", resume=True)
+    vertex(said).status("char-rnn")
+    assert any("active, char-rnn-" in line for line in said)
+    assert any("PIPELINE_STATE_SUCCEEDED" in line for line in said)
+    vertex(said).delete("char-rnn")
+    assert not state.schedules
+    with pytest.raises(UserError, match="no schedule of this pipeline"):
+        vertex(said).pause("char-rnn")
+
+
+def test_of_equal_schedules_the_active_one_stays(state: State, tmp_path: Path) -> None:
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    ((name, active),) = state.schedules.items()
+    twin = {**active, "name": f"{PARENT}/schedules/twin", "state": "PAUSED"}
+    state.schedules.clear()
+    state.schedules |= {twin["name"]: twin, name: active}
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    assert list(state.schedules) == [name]
+    assert state.schedules[name]["state"] == "ACTIVE"
+
+
+def test_a_schedule_that_was_active_does_not_end_paused(state: State, tmp_path: Path) -> None:
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    ((name, other),) = state.schedules.items()
+    vertex([]).deploy(package(tmp_path), "0 4 * * *")
+    ((kept, paused),) = state.schedules.items()
+    paused["state"] = "PAUSED"
+    state.schedules[name] = other
+    vertex([]).deploy(package(tmp_path), "0 4 * * *")
+    assert {name: schedule["state"] for name, schedule in state.schedules.items()} == {kept: "ACTIVE"}
+
+
+def test_what_is_not_there_is_said(state: State) -> None:
+    said: list[str] = []
+    vertex(said).delete("char-rnn")
+    state.jobs = []
+    vertex(said).status("char-rnn")
+    assert said == ["no schedule of char-rnn is there"] * 2
+
+
+def test_another_pipelines_schedule_is_left_alone(state: State, tmp_path: Path) -> None:
+    other = {
+        "name": f"{PARENT}/schedules/other",
+        "displayName": "char-rnn-poems",
+        "state": "ACTIVE",
+        "cron": "0 1 * * *",
+    }
+    state.schedules[other["name"]] = other
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    vertex([]).delete("char-rnn")
+    assert list(state.schedules) == [other["name"]]
+
+
+def test_a_refusal_is_one_paragraph(state: State) -> None:
+    state.status = 403
+    with pytest.raises(
+        UserError, match="(?s)gcloud auth application-default login.*Received: (Forbidden|PermissionDenied)"
+    ):
+        vertex([]).status("char-rnn")
+
+
+@pytest.mark.parametrize("kind", [requests.ConnectionError, ValueError])
+def test_a_service_that_cannot_be_reached_or_used_is_one_paragraph(
+    state: State, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise kind("no route")
+
+    monkeypatch.setattr(requests.Session, "request", broken)
+    with pytest.raises(UserError, match=f"cannot be reached.*Received: {kind.__name__}: no route"):
+        vertex([]).status("char-rnn")

@@ -1,0 +1,47 @@
+"""Pod settings by component: gaps are filled from the default, key by key."""
+
+import pytest
+
+from components.errors import UserError
+from pipeline.config import overrides
+
+
+def test_a_components_own_values_win_and_the_rest_is_the_defaults() -> None:
+    settings = ["cluster.pods.Trainer.gpus=1", "cluster.pods.default.memory_gb=6", "cluster.pods.Pusher.cpu=0.5"]
+    pods = overrides.load("quick", settings).cluster.pods
+    trainer, pusher, transform = pods.of("Trainer"), pods.of("Pusher"), pods.of("Transform")
+    assert (trainer.gpus, trainer.cpu, trainer.memory_gb) == (1, 4.0, 8.0)
+    assert (pusher.gpus, pusher.cpu, pusher.memory_gb) == (0, 0.5, 6.0)
+    assert transform == pods.default
+    assert pods.of("A component that nobody has settled") == pods.default
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'cluster.pods.Trainer.node_selector=["no equals sign"]',
+        'cluster.pods.Trainer.node_selector=["a/b/c=d"]',
+        'cluster.pods.Trainer.node_selector=["pool=-x"]',
+        f'cluster.pods.Trainer.node_selector=["pool={"x" * 64}"]',
+        'cluster.pods.Trainer.tolerations=[{key="x", effect="Sometimes"}]',
+        'cluster.pods.Trainer.tolerations=[{key="x", value="y"}]',
+        'cluster.pods.Trainer.tolerations=[{operator="Equal", value="y"}]',
+        "cluster.gpu_resource=gpu",
+        "cluster.vertex_gpu=nvidia.com/gpu",
+    ],
+)
+def test_what_kubernetes_or_vertex_would_refuse_is_refused_here(setting: str) -> None:
+    with pytest.raises(UserError, match="Received: cluster"):
+        overrides.load("quick", [setting])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'cluster.pods.Trainer.node_selector=["cloud.google.com/gke-accelerator=nvidia-l4", "a=", "A_b.c=D"]',
+        'cluster.pods.Trainer.tolerations=[{}, {key="x", operator="Equal", value="y"}, {key="x", effect="NoExecute"}]',
+        "cluster.gpu_resource=amd.com/gpu",
+    ],
+)
+def test_what_kubernetes_allows_is_allowed_here(setting: str) -> None:
+    overrides.load("quick", [setting])

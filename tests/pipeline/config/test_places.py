@@ -1,0 +1,50 @@
+"""One root, one layout; buckets stay buckets."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.places import Places
+from pipeline.config.run import Config
+
+
+def test_everything_but_a_serving_directory_of_ones_own_lies_below_the_root(tmp_path: Path) -> None:
+    config = Config(root=str(tmp_path / "root"), serving_dir=str(tmp_path / "served"), model_name="mine")
+    places = dataclasses.asdict(Places.of(config))
+    assert places.pop("root") == str(tmp_path / "root")
+    assert places.pop("serving") == str(tmp_path / "served" / "mine")
+    assert {Path(place).relative_to(tmp_path / "root").as_posix() for place in places.values()} == {
+        "pipeline",
+        "metadata.db",
+        "corpus",
+        "schema",
+        "checkpoints",
+        "registry/mine",
+        "logs",
+        "reports",
+        ".lock",
+    }
+
+
+def test_models_are_served_below_the_root_unless_told_otherwise(tmp_path: Path) -> None:
+    assert Places.of(Config(root=str(tmp_path))).serving == str(tmp_path / "serving" / "char_rnn")
+
+
+def test_lineages_share_a_root_and_neither_registry_nor_serving_directory(tmp_path: Path) -> None:
+    one, two = (dataclasses.asdict(Places.of(Config(root=str(tmp_path), model_name=name))) for name in ("one", "two"))
+    assert {name for name in one if one[name] != two[name]} == {"registry", "serving"}
+
+
+def test_local_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    places = Places.of(Config(root="out", serving_dir="~/served"))
+    assert places.metadata == str(tmp_path / "out" / "metadata.db")
+    assert places.serving == str(tmp_path / "home" / "served" / "char_rnn")
+
+
+def test_a_bucket_stays_as_it_is_written() -> None:
+    places = Places.of(Config(root="gs://bucket/runs", serving_dir="s3://models"))
+    assert places.checkpoints == "gs://bucket/runs/checkpoints"
+    assert places.serving == "s3://models/char_rnn"

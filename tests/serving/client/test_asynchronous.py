@@ -1,0 +1,95 @@
+"""The asynchronous client does what the blocking one does; what both share is tested with that one."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from serving.client.asynchronous import AsyncClient
+from serving.client.blocking import Client
+from serving.client.errors import ServerError, TimedOut
+
+
+def within(url: str, model: str, work: Callable[[AsyncClient], Awaitable[Any]], **settings: Any) -> Any:
+    async def run() -> Any:
+        async with AsyncClient(url, model, **settings) as client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+def test_both_clients_take_the_same_arguments() -> None:
+    for name in ("__init__", "generate", "generate_from_state", "stream", "score", "status", "metadata"):
+        ours, theirs = (inspect.signature(getattr(kind, name)).parameters for kind in (AsyncClient, Client))
+        assert list(ours.values()) == list(theirs.values()), name
+
+
+@pytest.mark.integration
+def test_both_clients_get_the_same_answers(served: Any) -> None:
+    async def work(client: AsyncClient) -> Any:
+        (row,) = await client.generate_from_state(["A"], num_chars=3, seed=1)
+        return (
+            await client.generate("ROMEO:", seed=5),
+            await client.generate(["ROMEO:", ""], seed=5),
+            [chunk async for chunk in client.stream("ROMEO:", num_chars=300, seed=5)],
+            (await client.score("ROMEO:")).nll_sum,
+            await client.status(),
+            (await client.metadata()).version,
+            row.text,
+        )
+
+    with Client(served.url, served.model) as client:
+        (row,) = client.generate_from_state(["A"], num_chars=3, seed=1)
+        expected = (
+            client.generate("ROMEO:", seed=5),
+            client.generate(["ROMEO:", ""], seed=5),
+            list(client.stream("ROMEO:", num_chars=300, seed=5)),
+            client.score("ROMEO:").nll_sum,
+            client.status(),
+            client.metadata().version,
+            row.text,
+        )
+    assert within(served.url, served.model, work) == expected
+    assert "".join(expected[2]) == expected[0]
+
+
+@pytest.mark.integration
+def test_requests_of_one_client_run_at_the_same_time(script: Any) -> None:
+    for _ in range(4):
+        script.then(200, {"predictions": ["x"]}, delay=0.3)
+    began = time.monotonic()
+    texts = within(script.url, "m", lambda client: asyncio.gather(*(client.generate("A") for _ in range(4))))
+    assert texts == ["x"] * 4
+    assert time.monotonic() - began < 1.0
+
+
+@pytest.mark.integration
+def test_a_lost_connection_is_tried_again_and_a_slow_answer_is_not(script: Any) -> None:
+    script.then_reset().then(503, {"error": "loading"}).then(200, {"predictions": ["text"]})
+    assert within(script.url, "m", lambda client: client.generate("A")) == "text"
+    script.then(200, {"predictions": ["late"]}, delay=0.5)
+    with pytest.raises(TimedOut):
+        within(script.url, "m", lambda client: client.generate("A"), timeout=0.1)
+    assert len(script.asked) == 4
+
+
+@pytest.mark.integration
+def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any) -> None:
+    script.then_metadata(8, 1).then_chunk("a" * 16, [1.0]).then(500, {"error": "broken"}).then_chunk("b" * 4, [2.0])
+
+    async def work(client: AsyncClient) -> Any:
+        stream = client.stream("A", num_chars=20, seed=1)
+        first = await anext_of(stream)
+        with pytest.raises(ServerError, match="broken"):
+            await anext_of(stream)
+        return first, [chunk async for chunk in stream], stream.text, stream.seed
+
+    assert within(script.url, "m", work) == ("a" * 16, ["b" * 4], "a" * 16 + "b" * 4, 1)
+
+
+async def anext_of(stream: Any) -> str:
+    chunk: str = await stream.__anext__()
+    return chunk

@@ -1,0 +1,263 @@
+"""The blocking client against a server that plays a script, and against a real model behind the embedded server."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.client.blocking import Client
+from serving.client.errors import BadAnswer, ClientError, ModelUnavailable, NotReachable, ServerError, TimedOut
+from tests import numeric
+from tests.gru import Gru, refuse_unless_same
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+Connect = Callable[..., Client]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Makes clients that are closed after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **how: stack.enter_context(Client(*arguments, **how))
+
+
+@pytest.fixture(scope="module")
+def client(served: Any) -> Iterator[Client]:
+    with Client(served.url, served.model) as client:
+        yield client
+
+
+@pytest.mark.integration
+def test_a_request_is_a_row_of_the_generate_signature(script: Any, connect: Connect) -> None:
+    script.then(200, {"predictions": ["one", "two"]})
+    texts = connect(script.url, "my model", label="a/b").generate(
+        ["A", "é"], num_chars=3, temperature=0.5, top_k=2, seed=7
+    )
+    assert texts == ["one", "two"]
+    assert [text.seed for text in texts] == [7, 8]
+    rows = [
+        {"prompt": prompt, "num_chars": 3, "temperature": 0.5, "top_k": 2, "seed": seed}
+        for prompt, seed in (("A", 7), ("é", 8))
+    ]
+    path = "/v1/models/my%20model/labels/a%2Fb:predict"
+    assert script.asked == [("POST", path, {"signature_name": "generate", "instances": rows})]
+
+
+@pytest.mark.integration
+def test_the_path_of_a_proxy_is_kept(script: Any) -> None:
+    script.then(200, {"predictions": ["x"]})
+    Client(f"{script.url}/inner/", "m", version=4).generate("A")
+    assert script.asked[0][1] == "/inner/v1/models/m/versions/4:predict"
+
+
+@pytest.mark.integration
+def test_a_server_that_loads_or_hangs_up_is_asked_again_with_the_same_seed(script: Any, connect: Connect) -> None:
+    script.then(503, {"error": "loading"}).then_reset().then(502, b"<html><body>Bad Gateway</body></html>")
+    script.then(200, {"predictions": ["text"]})
+    text = connect(script.url).generate("A")
+    assert text == "text"
+    assert len(script.asked) == 4
+    assert all(asked == script.asked[0] for asked in script.asked)
+    assert script.asked[0][2]["instances"][0]["seed"] == text.seed
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        ((503, {"error": "No room"}), ModelUnavailable, "No room"),
+        ((404, {"error": "Servable not found for request: Latest(m)"}), ModelUnavailable, "Latest(m)"),
+        ((400, {"error": "Unrecognized servable version label: x"}), ModelUnavailable, "label: x"),
+        ((400, {"error": "temperature must be from 0"}), ServerError, "temperature must be"),
+        ((404, b"<html><head><title>no</title></head><body><h1>Not &amp; here</h1></body>"), ServerError, "Not & here"),
+        ((500, b""), ServerError, "Internal Server Error"),
+        ((302, b""), ServerError, "Found"),
+        ((200, b"<html>Please log in</html>"), BadAnswer, "Please log in"),
+        ((200, b"\xff\xfe"), BadAnswer, "not a JSON object"),
+        ((200, b"[" * 100_000), BadAnswer, "not a JSON object"),
+        ((200, [1]), BadAnswer, "not a JSON object"),
+        ((200, {"outputs": ["x"]}), BadAnswer, "1 predictions"),
+        ((200, {"predictions": ["x", "y"]}), BadAnswer, "1 predictions"),
+        ((200, {"predictions": [3]}), BadAnswer, "text was expected"),
+    ],
+)
+def test_an_error_carries_what_the_server_said(
+    script: Any, reply: tuple[Any, ...], kind: type[ClientError], words: str, connect: Connect
+) -> None:
+    script.then(*reply)
+    with pytest.raises(kind, match=r".*") as caught:
+        connect(script.url, "m", retries=0).generate("A")
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    if isinstance(caught.value, ServerError):
+        assert caught.value.status == reply[0]
+        assert words in caught.value.message
+    assert len(script.asked) == 1
+
+
+@pytest.mark.integration
+def test_an_answer_that_is_garbled_on_its_way(script: Any, connect: Connect) -> None:
+    script.then(200, b"garbled", headers={"Content-Encoding": "gzip"})
+    with pytest.raises(BadAnswer, match="cannot be decoded"):
+        connect(script.url).generate("A")
+    assert len(script.asked) == 1
+
+
+@pytest.mark.integration
+def test_a_refused_request_is_not_sent_again(script: Any, connect: Connect) -> None:
+    script.then(400, {"error": "no"})
+    with pytest.raises(ServerError):
+        connect(script.url, retries=5).generate("A")
+    assert len(script.asked) == 1
+
+
+@pytest.mark.integration
+def test_a_slow_server_is_asked_once(script: Any, connect: Connect) -> None:
+    script.then(200, {"predictions": ["late"]}, delay=1.0)
+    began = time.monotonic()
+    with pytest.raises(TimedOut):
+        connect(script.url, timeout=0.2, retries=3).generate("A")
+    assert time.monotonic() - began < 0.9
+    assert len(script.asked) == 1
+
+
+def test_nobody_there(connect: Connect) -> None:
+    with pytest.raises(NotReachable, match="Tried 2 times"):
+        connect("http://127.0.0.1:1", retries=1).status()
+
+
+@pytest.mark.integration
+def test_numbers_that_are_none_are_read(script: Any, connect: Connect) -> None:
+    script.then(200, b'{"predictions": [{"nll": [1.5, NaN, 0.0], "nll_sum": Infinity, "num_chars": 2}]}')
+    score = connect(script.url).score("abc")
+    assert score.nll[0] == 1.5
+    assert math.isnan(score.nll[1])
+    assert (len(score.nll), score.nll_sum, score.perplexity) == (2, math.inf, math.inf)
+
+
+@pytest.mark.integration
+def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any, connect: Connect) -> None:
+    script.then_metadata(8, 2).then_chunk("a" * 16, [1.0, 2.0])
+    script.then(503, {"error": "busy"}).then_chunk("b" * 64, [3.0, 4.0])
+    script.then(500, {"error": "broken"}).then_chunk("c" * 12, [5.0, 6.0])
+    stream = connect(script.url).stream("A", num_chars=92, seed=1)
+    assert [next(stream), next(stream)] == ["a" * 16, "b" * 64]
+    with pytest.raises(ServerError, match="broken"):
+        next(stream)
+    assert list(stream) == ["c" * 12]
+    assert stream.text == "a" * 16 + "b" * 64 + "c" * 12
+    posts = [body["instances"][0] for method, _, body in script.asked if method == "POST"]
+    assert [row["state"] for row in posts] == [[0.0, 0.0], [1.0, 2.0], [1.0, 2.0], [3.0, 4.0], [3.0, 4.0]]
+    assert [row["prompt"] for row in posts] == ["A", "", "", "", ""]
+    assert {row["seed"] for row in posts} == {1}
+    assert {path for method, path, _ in script.asked if method == "POST"} == {"/v1/models/char_rnn/versions/8:predict"}
+
+
+@pytest.mark.integration
+def test_the_stream_joins_to_the_text_of_one_request(client: Client) -> None:
+    whole = client.generate("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
+    stream = client.stream("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
+    chunks = list(stream)
+    assert "".join(chunks) == whole == stream.text
+    assert [len(chunk) for chunk in chunks] == [16, 64, 256, 364]
+    assert list(client.stream("ROMEO:", num_chars=3, seed=11, chunk_chars=1)) == list(
+        client.generate("ROMEO:", num_chars=3, seed=11)
+    )
+    assert list(client.stream("ROMEO:", num_chars=0)) == []
+
+
+@pytest.mark.integration
+def test_one_step_at_a_time_with_explicit_state(client: Client) -> None:
+    whole = client.generate("é:", num_chars=12, seed=3)
+    (row,) = client.generate_from_state(["é:"], seed=3)
+    steps = [row.text]
+    while len(steps) < 12:
+        (row,) = client.generate_from_state([""], [row.state], seed=3)
+        steps.append(row.text)
+    assert all(len(step) == 1 for step in steps)
+    assert "".join(steps) == whole
+
+
+@pytest.mark.numeric
+@pytest.mark.integration
+def test_five_prompts_in_one_batch_write_what_each_writes_alone(client: Client, tiny: Any) -> None:
+    prompts = ["ROMEO:", "", "語", "the\n", "ROMEO:"]
+    texts = client.generate(prompts, num_chars=50, seed=100)
+    for seed, (prompt, text) in enumerate(zip(prompts, texts, strict=True), 100):
+        assert len(text) == 50
+        refuse_unless_same(text, client.generate(prompt, num_chars=50, seed=seed), *tiny, prompt, 0.8, 0, seed)
+    assert texts[0] != texts[4]  # the seed is another one
+
+
+@pytest.mark.numeric
+@pytest.mark.integration
+def test_sampling_keeps_to_the_most_likely_characters(client: Client, tiny: Any) -> None:
+    greedy = client.generate("ROMEO:", num_chars=60, temperature=0)
+    for text in client.generate(["ROMEO:"] * 2, num_chars=60, top_k=1, temperature=5):
+        refuse_unless_same(text, greedy, *tiny, "ROMEO:", 0.0, 1, 0)
+    cold = client.generate(["ROMEO:"] * 8, num_chars=1, temperature=0.1, seed=0)
+    hot = client.generate(["ROMEO:"] * 8, num_chars=1, temperature=50, seed=0)
+    assert len(set(cold)) < len(set(hot))
+    first = [text[0] for text in client.generate(["ROMEO:"] * 64, num_chars=1, top_k=3, temperature=50, seed=0)]
+    assert len(set(first)) == 3
+    assert greedy[0] in first
+
+
+@pytest.mark.integration
+def test_a_drawn_seed_gives_the_text_again(client: Client) -> None:
+    text, other = client.generate("A"), client.generate("A")
+    assert text.seed != other.seed
+    assert client.generate("A", seed=text.seed) == text
+    stream = client.stream("A")
+    assert "".join(stream) == client.generate("A", seed=stream.seed)
+
+
+@pytest.mark.numeric
+@pytest.mark.integration
+def test_scores_are_those_of_the_model(client: Client, tiny: Any) -> None:
+    alone, pair = client.score("ROMEO: the\n"), client.score(["ROMEO: the\n", "R"])
+    for one in (alone, pair[0]):
+        numeric.close(one.nll, Gru(*tiny).nll("ROMEO: the\n"))
+        numeric.close(one.nll_sum, Gru(*tiny).nll_sum("ROMEO: the\n"))
+    assert (alone.num_chars, len(alone.nll), pair[1].num_chars, pair[1].nll) == (10, 10, 0, ())
+    assert alone.perplexity == pytest.approx(math.exp(alone.nll_sum / 10))
+    assert alone.bits_per_character == pytest.approx(math.log2(alone.perplexity))
+    assert math.isnan(pair[1].perplexity)
+
+
+@pytest.mark.integration
+def test_status_and_metadata(client: Client) -> None:
+    assert [(status.version, status.state) for status in client.status()] == [(3, "AVAILABLE")]
+    metadata = client.metadata()
+    assert metadata.version == 3
+    assert {"serving_default", "generate", "generate_from_state", "score"} <= set(metadata.signatures)
+    (row,) = client.generate_from_state([""], seed=1)
+    assert len(row.state) == metadata.state_size
+
+
+@pytest.mark.integration
+def test_nothing_to_do_is_not_asked(client: Client) -> None:
+    assert client.generate([]) == []
+    assert client.score([]) == []
+
+
+@pytest.mark.integration
+def test_what_the_model_refuses_is_said_in_its_words(client: Client) -> None:
+    with pytest.raises(ServerError, match="num_chars must be from 0 to 1000"):
+        client.generate("A", num_chars=1_001)
+
+
+@pytest.mark.integration
+def test_a_version_or_label_that_is_not_served(served: Any, connect: Connect) -> None:
+    with pytest.raises(ModelUnavailable, match="Servable not found"):
+        connect(served.url, served.model, version=99).generate("A")
+    with pytest.raises(ModelUnavailable, match="nobody"):
+        connect(served.url, served.model, label="nobody").generate("A")
+    with pytest.raises(ModelUnavailable):
+        connect(served.url, "another").status()

@@ -1,0 +1,41 @@
+"""What an error says."""
+
+import copy
+import pickle
+
+import pytest
+
+from serving.client.errors import ClientError, ModelUnavailable, refusal
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            "Graph execution error:\n\nassertion failed: [top_k must be 0 (all characters) or more] [-1 2]\n [[{{node",
+            "top_k must be 0 (all characters) or more. Received: -1 2",
+        ),
+        ("assertion failed: [state must be zeros]\n [[{{node Assert}}]]", "state must be zeros."),
+        ("two\n  lines", "two lines"),
+    ],
+)
+def test_the_words_of_a_check_are_found(message: str, words: str) -> None:
+    assert refusal(message) == words
+
+
+def test_a_refusal_can_be_told_from_other_failures() -> None:
+    error = ModelUnavailable(404, "not here.", "http://x")
+    assert isinstance(error, ClientError)
+    assert (error.status, error.message) == (404, "not here.")
+    assert str(error) == "The server answered 404: not here. Received from: http://x"
+
+
+def test_a_refusal_can_be_copied_and_pickled() -> None:
+    error = ModelUnavailable(404, "not here.", "http://x")
+    for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (type(again), str(again), again.status, again.message) == (
+            ModelUnavailable,
+            str(error),
+            404,
+            "not here.",
+        )

@@ -1,0 +1,152 @@
+"""When a request is sent again and what comes of the answers, by driving the generators without a network."""
+
+import json
+from typing import Any
+
+import pytest
+
+from serving.client.errors import BadAnswer, ModelUnavailable, NotReachable
+from serving.client.protocol import Answer, Call, Lost, Pause, Protocol, Steps
+from serving.client.values import Continuation, Controls, Score, VersionStatus
+
+
+def drive(steps: Steps[Any], *outcomes: Answer | Lost) -> tuple[Any, list[Call | Pause]]:
+    """What the steps return when their calls end like this, and all that they asked for."""
+    asked: list[Call | Pause] = []
+    left = list(outcomes)
+    outcome: Answer | Lost | None = None
+    try:
+        while True:
+            asked.append(steps.send(outcome))
+            outcome = left.pop(0) if isinstance(asked[-1], Call) else None
+    except StopIteration as end:
+        assert not left
+        return end.value, asked
+
+
+def answer(body: Any, status: int = 200, **how: Any) -> Answer:
+    return Answer(status, json.dumps(body).encode(), **how)
+
+
+def controls(rows: int = 1) -> Controls:
+    return Controls.of(rows, 5, 0.8, 0, 1)
+
+
+BUSY = answer({"error": "busy"}, 503)
+TEXT = answer({"predictions": ["text"]})
+
+
+def test_pauses_grow_and_are_left_to_chance() -> None:
+    protocol = Protocol("http://x", "m", retries=5)
+    runs = [drive(protocol.generate(["A"], controls()), *[BUSY] * 5, TEXT)[1] for _ in range(3)]
+    pauses = [[step.seconds for step in run if isinstance(step, Pause)] for run in runs]
+    for run in pauses:
+        assert all(0.05 * 2**i <= seconds <= 0.1 * 2**i for i, seconds in enumerate(run))
+    assert len({tuple(run) for run in pauses}) == 3
+    assert all(step == runs[0][0] for run in runs for step in run if isinstance(step, Call))
+
+
+def test_a_server_may_ask_for_a_longer_pause_but_not_for_any() -> None:
+    protocol = Protocol("http://x", "m", retries=2)
+    _, asked = drive(
+        protocol.generate(["A"], controls()),
+        answer({}, 503, retry_after=3.0),
+        answer({}, 429, retry_after=9_999.0),
+        TEXT,
+    )
+    assert [step.seconds for step in asked if isinstance(step, Pause)] == [3.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [(BUSY, ModelUnavailable), (Lost("connection", "reset"), NotReachable)],
+)
+def test_in_the_end_the_last_failure_is_raised(outcome: Answer | Lost, kind: type[Exception]) -> None:
+    with pytest.raises(kind):
+        drive(Protocol("http://x", "m", retries=2).generate(["A"], controls()), outcome, outcome, outcome)
+
+
+def test_a_long_message_is_shortened() -> None:
+    with pytest.raises(ModelUnavailable) as caught:
+        drive(Protocol("http://x", "m", retries=0).status(), answer({"error": "x" * 10_000}, 404))
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("protocol", "url"),
+    [
+        (Protocol("http://x", "a b/c?d:e%"), "http://x/v1/models/a%20b%2Fc%3Fd%3Ae%25"),
+        (Protocol("http://x/y", "m", version=0), "http://x/y/v1/models/m/versions/0"),
+        (Protocol("http://x", "m", label="ä/:"), "http://x/v1/models/m/labels/%C3%A4%2F%3A"),
+    ],
+)
+def test_names_are_encoded(protocol: Protocol, url: str) -> None:
+    assert protocol.place() == url
+
+
+def test_a_fresh_start_asks_how_large_a_state_is() -> None:
+    signature = {"inputs": {"state": {"tensor_shape": {"dim": [{"size": "-1"}, {"size": "3"}]}}}}
+    described = answer(
+        {
+            "model_spec": {"version": "7"},
+            "metadata": {"signature_def": {"signature_def": {"generate_from_state": signature}}},
+        }
+    )
+    steps = Protocol("http://x", "m").generate_from_state(["A", ""], None, controls(2))
+    row = {"text": "t", "state": [1, 2.5, 0.0]}
+    result, asked = drive(steps, described, answer({"predictions": [row, row]}))
+    assert result == [Continuation("t", (1.0, 2.5, 0.0))] * 2  # type: ignore[arg-type]
+    assert [text.seed for text, _ in result] == [1, 2]
+    sent = json.loads(asked[1].body)  # type: ignore[union-attr, arg-type]
+    assert [row["state"] for row in sent["instances"]] == [[0.0] * 3] * 2
+
+
+def test_another_kind_of_model_cannot_continue() -> None:
+    described = answer(
+        {"model_spec": {"version": "7"}, "metadata": {"signature_def": {"signature_def": {"serving_default": {}}}}}
+    )
+    with pytest.raises(BadAnswer, match="serving_default"):
+        drive(Protocol("http://x", "m").generate_from_state(["A"], None, controls()), described)
+
+
+def test_rows_of_a_score_lose_their_padding() -> None:
+    body = {
+        "predictions": [
+            {"num_chars": 2, "nll": [1, 0.5, 0.0], "nll_sum": 1.5},
+            {"nll_sum": 0, "num_chars": 0, "nll": [0.0, 0.0, 0.0]},
+        ]
+    }
+    result, asked = drive(Protocol("http://x", "m").score(["abc", ""]), answer(body))
+    assert result == [Score((1.0, 0.5), 1.5, 2), Score((), 0.0, 0)]
+    assert json.loads(asked[0].body)["instances"] == [{"text": "abc"}, {"text": ""}]  # type: ignore[union-attr, arg-type]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [None, "x", {}, {"nll": 1, "nll_sum": 1, "num_chars": 1}, {"nll": [1], "nll_sum": "1", "num_chars": 1}]
+    + [{"nll": [True], "nll_sum": 1, "num_chars": 1}, {"nll": [1], "nll_sum": 1, "num_chars": 1.0}],
+)
+def test_scores_that_are_none(row: Any) -> None:
+    with pytest.raises(BadAnswer, match="Received: "):
+        drive(Protocol("http://x", "m").score(["ab"]), answer({"predictions": [row]}))
+
+
+def test_status_is_read() -> None:
+    full = {"version": "12", "state": "END", "status": {"error_code": "UNKNOWN", "error_message": "broken"}}
+    result, asked = drive(
+        Protocol("http://x", "m").status(),
+        answer({"model_version_status": [full, {"version": "3", "state": "AVAILABLE"}]}),
+    )
+    assert result == [VersionStatus(12, "END", "UNKNOWN", "broken"), VersionStatus(3, "AVAILABLE", "OK", "")]
+    assert asked == [Call("GET", "http://x/v1/models/m")]
+
+
+@pytest.mark.parametrize("body", [{}, {"model_version_status": [{}]}, {"model_version_status": 3}])
+def test_a_status_that_is_none(body: Any) -> None:
+    with pytest.raises(BadAnswer):
+        drive(Protocol("http://x", "m").status(), answer(body))
+
+
+def test_states_must_fit_the_prompts() -> None:
+    with pytest.raises(ValueError, match="2 prompts"):
+        drive(Protocol("http://x", "m").generate_from_state(["A", "B"], [[0.0]], controls(2)))

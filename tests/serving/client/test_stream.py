@@ -1,0 +1,91 @@
+"""How a stream chooses its chunks, and what it does when its version disappears."""
+
+import pytest
+
+from serving.client.errors import ModelUnavailable
+from serving.client.protocol import Protocol, Steps
+from serving.client.stream import LARGEST_CHUNK, Progress
+from serving.client.values import Continuation, Controls, Generated, Metadata
+
+
+class Model(Protocol):
+    """Protocol whose answers come from here: version `served` writes its own letter, its state counts characters."""
+
+    def __init__(self, version: int | None = None) -> None:
+        super().__init__("http://x", "m", version)
+        object.__setattr__(self, "served", 1)
+        object.__setattr__(self, "requests", [])
+
+    def metadata(self, version: int | None = None) -> Steps[Metadata]:
+        yield from ()
+        state = {"tensor_shape": {"dim": [{}, {"size": "1"}]}}
+        return Metadata(self.served, {"generate_from_state": {"inputs": {"state": state}}})  # type: ignore[attr-defined]
+
+    def generate_from_state(self, prompts, states, controls, version=None) -> Steps[list[Continuation]]:  # type: ignore[no-untyped-def, override]
+        yield from ()
+        self.requests.append((version, prompts[0], states[0], controls.num_chars))  # type: ignore[attr-defined]
+        if version != self.served:  # type: ignore[attr-defined]
+            raise ModelUnavailable(404, "Servable not found", "http://x")
+        letter = "abc"[version - 1]
+        return [Continuation(Generated(letter * controls.num_chars, 1), [states[0][0] + controls.num_chars])]
+
+
+def chunk(progress: Progress) -> str | None:
+    steps = progress.chunk()
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        text: str | None = end.value
+        return text
+
+
+def progress(model: Model, num_chars: int, chunk_chars: int = LARGEST_CHUNK) -> Progress:
+    return Progress(model, "prompt ", Controls.of(1, num_chars, 0.8, 0, 1), chunk_chars)
+
+
+def test_chunks_begin_small_and_grow() -> None:
+    stream = progress(Model(), 1_000)
+    sizes = []
+    while (text := chunk(stream)) is not None:
+        sizes.append(len(text))
+    assert sizes == [16, 64, 256, 512, 152]
+    assert chunk(stream) is None
+
+
+def test_the_largest_chunk_is_also_the_first_ones_bound() -> None:
+    stream = progress(Model(), 10, chunk_chars=4)
+    assert [chunk(stream) for _ in range(4)] == ["aaaa", "aaaa", "aa", None]
+
+
+def test_another_version_reads_the_text_so_far_and_goes_on() -> None:
+    model = Model()
+    stream = progress(model, 100)
+    assert chunk(stream) == "a" * 16
+    object.__setattr__(model, "served", 2)
+    assert chunk(stream) == "b" * 64
+    assert chunk(stream) == "b" * 20
+    assert stream.text == "a" * 16 + "b" * 84
+    assert model.requests == [  # type: ignore[attr-defined]
+        (1, "prompt ", [0.0], 16),
+        (1, "", [16.0], 64),
+        (2, "prompt " + "a" * 16, [0.0], 64),
+        (2, "", [64.0], 20),
+    ]
+
+
+def test_a_version_that_was_asked_for_is_not_replaced() -> None:
+    model = Model(version=1)
+    stream = progress(model, 64)
+    assert chunk(stream) == "a" * 16
+    object.__setattr__(model, "served", 2)
+    with pytest.raises(ModelUnavailable):
+        chunk(stream)
+    object.__setattr__(model, "served", 1)
+    assert chunk(stream) == "a" * 48
+    assert stream.text == "a" * 64
+
+
+def test_a_chunk_has_characters() -> None:
+    with pytest.raises(ValueError, match="chunk_chars=0"):
+        progress(Model(), 10, chunk_chars=0)

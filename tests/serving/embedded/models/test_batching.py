@@ -1,0 +1,140 @@
+"""A real export at work: batched answers are those of the graph, and what cannot be batched goes to the graph alone."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.embedded.models.batching import Answering
+from serving.embedded.models.loaded import Loaded
+from serving.embedded.statuses import Refusal
+from tests import gru, numeric
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def answering(export_dir: Path) -> Iterator[Answering]:
+    with ThreadPoolExecutor(2) as alone:
+        one = Answering(Loaded(str(export_dir)), alone, max_rows=8, max_waiting=100)
+        yield one
+        one.close()
+
+
+def texts(*values: str | bytes) -> np.ndarray:
+    array = np.empty(len(values), object)
+    array[:] = [value.encode() if isinstance(value, str) else value for value in values]
+    return array
+
+
+def controls(*counts: int, **changes: Any) -> dict[str, np.ndarray]:
+    rows = len(counts)
+    return {
+        "num_chars": np.array(counts, np.int32),
+        "temperature": np.linspace(0.0, 1.5, rows, dtype=np.float32),
+        "top_k": np.arange(rows, dtype=np.int32),
+        "seed": np.arange(rows, dtype=np.int64) - 1,
+        **changes,
+    }
+
+
+def refuse_unless_same(inputs: dict[str, np.ndarray], some: np.ndarray, others: np.ndarray, exported: Any) -> None:
+    """Texts of the same requests, which may differ where rounding decides."""
+    how = [inputs[name].tolist() for name in ("prompt", "temperature", "top_k", "seed")]
+    for one, other, prompt, *rest in zip(some, others, *how, strict=True):
+        prompt = prompt.decode(errors="replace")
+        gru.refuse_unless_same(one.decode(), other.decode(), *exported, prompt, *rest)
+
+
+LONG = ["the oat " * 90, "a" * 257, b"\xff\xc3" * 300]
+PROMPTS = st.text("The tea\n\u00e9x", max_size=9) | st.binary(max_size=6) | st.sampled_from(LONG)
+REQUEST = st.lists(st.tuples(PROMPTS, st.integers(0, 70)), min_size=1, max_size=4)
+
+
+@pytest.mark.numeric
+@settings(max_examples=8)
+@given(st.lists(REQUEST, min_size=1, max_size=4))
+def test_batched_texts_are_those_of_one_call_of_the_graph(answering: Answering, exported: Any, requests: Any) -> None:
+    asked = [
+        {"prompt": texts(*(prompt for prompt, _ in rows)), **controls(*(count for _, count in rows))}
+        for rows in requests
+    ]
+
+    async def together() -> list[dict[str, np.ndarray]]:
+        return await asyncio.gather(*(answering.run("generate", inputs) for inputs in asked))
+
+    for inputs, outputs in zip(asked, asyncio.run(together())):
+        assert set(outputs) == {"text"}
+        refuse_unless_same(inputs, outputs["text"], answering.loaded.run("generate", inputs)["text"], exported)
+
+
+@pytest.mark.numeric
+def test_states_go_on_where_the_graph_stopped(answering: Answering, exported: Any) -> None:
+    zeros = np.zeros((2, answering.loaded.limits.state_size), np.float32)  # type: ignore[union-attr]
+    inputs = {"prompt": texts("The ", ""), "state": zeros, **controls(80, 50)}
+    expected = answering.loaded.run("generate_from_state", inputs)
+    outputs = asyncio.run(answering.run("generate_from_state", inputs))
+    refuse_unless_same(inputs, outputs["text"], expected["text"], exported)
+    for prompt, text, state in zip(("The ", "\n"), outputs["text"], outputs["state"], strict=True):
+        exact = gru.Gru(*exported)
+        for character in (prompt + text.decode())[:-1]:
+            exact.read(character)
+        numeric.close(state[:-2], exact.hidden[0][:, 0])
+    np.testing.assert_array_equal(outputs["state"][:, -1], inputs["num_chars"])  # draws
+
+
+def test_the_default_draws_anew_for_each_row(answering: Answering) -> None:
+    outputs = asyncio.run(answering.run("serving_default", {"prompt": texts(*["The"] * 6)}))
+    assert set(outputs) == {"text"}
+    assert {len(text.decode()) for text in outputs["text"]} == {40}
+    assert len(set(outputs["text"])) == 6
+
+
+def test_other_signatures_are_the_graphs(answering: Answering) -> None:
+    inputs = {"text": texts("The tea", "at")}
+    np.testing.assert_equal(asyncio.run(answering.run("score", inputs)), answering.loaded.run("score", inputs))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"num_chars": np.array([5_001], np.int32)}, "num_chars must be from 0 to 5000"),
+        ({"temperature": np.array([-1], np.float32)}, "temperature must be from 0 to 100"),
+        ({"top_k": np.array([-1], np.int32)}, "top_k must be 0"),
+    ],
+)
+def test_a_refused_row_is_refused_by_the_graph_in_its_words(
+    answering: Answering, changes: dict[str, np.ndarray], expected: str
+) -> None:
+    with pytest.raises(Refusal, match=expected) as caught:
+        asyncio.run(answering.run("generate", {"prompt": texts("x"), **controls(1, **changes)}))
+    assert caught.value.http == 400
+
+
+def test_a_text_that_would_fill_the_memory_is_refused(answering: Answering) -> None:
+    asyncio.run(answering.run("score", {"text": texts("a" * 100_000)}))
+    for large in (texts("a" * 600_000), texts("a" * 30_000, *[""] * 100)):
+        with pytest.raises(Refusal, match="characters in") as caught:
+            asyncio.run(answering.run("score", {"text": large}))
+        assert caught.value.http == 400  # for good: nobody shall send it again
+
+
+def test_a_model_of_another_kind_is_answered_without_batching(export_dir: Path) -> None:
+    loaded = Loaded(str(export_dir))
+    loaded.limits = None
+    with ThreadPoolExecutor(1) as alone:
+        seconds: list[float] = []
+        answering = Answering(loaded, alone, 8, 100, seconds.append)
+        assert not answering.batched
+        inputs = {"prompt": texts("The"), **controls(9)}
+        outputs = asyncio.run(answering.run("generate", inputs))
+        np.testing.assert_array_equal(outputs["text"], loaded.run("generate", inputs)["text"])
+        assert len(seconds) == 1
+        assert seconds[0] > 0
+        answering.close()

@@ -1,0 +1,261 @@
+"""Continuous batching: each request gets the text of a call of its own, whatever else is written, joins or leaves.
+
+The graph is a small automaton here; `test_answering.py` does the same with an exported one.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, wait
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.embedded.codec.signature import Tensors
+from serving.embedded.models.generation import SIGNATURE, Generator, Run
+from serving.embedded.statuses import Refusal
+from serving.graph.generation_config import Limits
+
+SIZE = 3
+LIMITS = Limits(num_chars=40, temperature=0.8, top_k=0, max_chars=1_000, state_size=SIZE)
+
+
+def automaton(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
+    """Text that depends on all that a row was given and on nothing else; the state says what was read and drawn."""
+    assert name == SIGNATURE
+    texts, states = [], []
+    for row, prompt in enumerate(inputs["prompt"]):
+        seen, drawn = int(inputs["state"][row, 0]), int(inputs["state"][row, 1])
+        for character in prompt.decode("utf-8", "replace"):
+            seen = (seen * 31 + ord(character) + 1) % 9973
+        written = ""
+        for _ in range(inputs["num_chars"][row]):
+            at = seen + drawn * int(inputs["seed"][row]) + int(inputs["top_k"][row])
+            written += chr(97 + (at + int(inputs["temperature"][row] * 8)) % 26)
+            seen, drawn = (seen * 31 + ord(written[-1])) % 9973, drawn + 1
+        texts.append(written.encode())
+        states.append([seen, drawn, 0])
+    outputs = np.empty(len(texts), object)
+    outputs[:] = texts
+    return {"text": outputs, "state": np.array(states, np.float32).reshape(-1, SIZE)}
+
+
+def request(*rows: tuple[str | bytes, int], seed: int = 1, state: Any = None) -> dict[str, np.ndarray]:
+    prompts = np.empty(len(rows), object)
+    prompts[:] = [row[0].encode() if isinstance(row[0], str) else row[0] for row in rows]
+    inputs = {
+        "prompt": prompts,
+        "num_chars": np.array([row[1] for row in rows], np.int32),
+        "temperature": np.full(len(rows), 0.5, np.float32),
+        "top_k": np.arange(len(rows), dtype=np.int32),
+        "seed": np.arange(seed, seed + len(rows), dtype=np.int64),
+    }
+    return inputs if state is None else {**inputs, "state": np.asarray(state, np.float32)}
+
+
+def alone(inputs: Tensors) -> dict[str, np.ndarray]:
+    return automaton(SIGNATURE, {"state": np.zeros((inputs["prompt"].size, SIZE), np.float32), **inputs})
+
+
+@contextmanager
+def generator(run: Run = automaton, max_rows: int = 4, max_waiting: int = 100) -> Iterator[Generator]:
+    running = Generator(run, LIMITS, max_rows, max_waiting)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def same(result: Any, inputs: Tensors) -> None:
+    expected = alone(inputs)
+    np.testing.assert_array_equal(result[0], expected["text"])
+    np.testing.assert_array_equal(result[1], expected["state"])
+
+
+class Gate:
+    """A graph that waits until it may go on, and remembers how many rows each call had."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[bytes]] = []
+        self.begun, self.may_go = threading.Event(), threading.Event()
+
+    def __call__(self, name: str, inputs: Tensors) -> dict[str, np.ndarray]:
+        self.calls.append(list(inputs["prompt"]))
+        self.begun.set()
+        assert self.may_go.wait(10)
+        return automaton(name, inputs)
+
+
+LONG = st.integers(200, 900).map(lambda length: "ab\u00e9\n" * (length // 4))
+PROMPTS = st.text(max_size=12) | st.binary(max_size=8) | LONG
+ROWS = st.lists(st.tuples(PROMPTS, st.integers(0, 150)), max_size=6)
+
+
+@pytest.mark.integration
+@settings(max_examples=40)
+@given(st.lists(ROWS, min_size=1, max_size=6), st.sets(st.integers(0, 5)), st.integers(1, 5))
+def test_any_mix_of_requests_is_answered_as_if_each_were_alone(requests: Any, cancelled: set[int], rows: int) -> None:
+    with generator(max_rows=rows) as running:
+        asked = [request(*one, seed=number) for number, one in enumerate(requests)]
+        futures = [running.submit(inputs) for inputs in asked]
+        gone = {number for number in cancelled if number < len(futures) and futures[number].cancel()}
+        for number, (future, inputs) in enumerate(zip(futures, asked)):
+            if number in gone:
+                with pytest.raises(CancelledError):
+                    future.result(10)
+            else:
+                same(future.result(10), inputs)
+
+
+@pytest.mark.integration
+def test_a_state_goes_on_where_another_request_stopped() -> None:
+    whole = request(("The ", 200))
+    with generator() as running:
+        text, state = running.submit(request(("The ", 77))).result(10)
+        rest, end = running.submit(request(("", 123), state=state)).result(10)
+        np.testing.assert_array_equal(text + rest, alone(whole)["text"])
+        np.testing.assert_array_equal(end, alone(whole)["state"])
+
+
+def test_no_rows_are_no_text() -> None:
+    with generator() as running:
+        text, state = running.submit(request()).result(10)
+    assert (text.shape, state.shape) == ((0,), (0, SIZE))
+
+
+@pytest.mark.integration
+def test_a_request_joins_one_that_is_being_written() -> None:
+    gate = Gate()
+    with generator(gate) as running:
+        long, short = request(("long", 900)), request(("short", 1), seed=9)
+        first = running.submit(long)
+        assert gate.begun.wait(10)
+        second = running.submit(short)
+        gate.may_go.set()
+        same(second.result(10), short)
+        assert gate.calls[1] == [b"", b"short"]
+        same(first.result(10), long)
+
+
+@pytest.mark.integration
+def test_a_cancelled_request_is_written_no_further() -> None:
+    gate = Gate()
+    with generator(gate) as running:
+        gone, stays = request(("gone", 900)), request(("stays", 400), seed=9)
+        future = running.submit(gone)
+        assert gate.begun.wait(10)
+        assert future.cancel()
+        kept = running.submit(stays)
+        gate.may_go.set()
+        same(kept.result(10), stays)
+        assert {len(rows) for rows in gate.calls} == {1}
+
+
+def test_a_large_request_does_not_keep_a_small_one_out() -> None:
+    gate = Gate()
+    with generator(gate, max_rows=2) as running:
+        large = running.submit(request(*[("large", 32)] * 40))
+        assert gate.begun.wait(10)
+        small = running.submit(request(("small", 32)))
+        gate.may_go.set()
+        wait([large, small], 10)
+    assert [number for number, rows in enumerate(gate.calls) if b"small" in rows] in ([1], [2])
+
+
+def failing(prompt: bytes) -> Run:
+    def run(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
+        if prompt in inputs["prompt"]:
+            raise Refusal("INTERNAL", "this row is not to be written")
+        return automaton(name, inputs)
+
+    return run
+
+
+@pytest.mark.integration
+def test_only_the_guilty_request_fails() -> None:
+    good = [request(("a" * 600, 80), ("b", 5), seed=3), request(("c", 64), seed=8)]
+    guilty = request(("d", 3), ("bad", 3), ("e", 300))
+    with generator(failing(b"bad"), max_rows=8) as running:
+        futures = [running.submit(inputs) for inputs in (good[0], guilty, good[1])]
+        with pytest.raises(Refusal, match="not to be written"):
+            futures[1].result(10)
+        same(futures[0].result(10), good[0])
+        same(futures[2].result(10), good[1])
+        same(running.submit(good[1]).result(10), good[1])  # and it goes on
+
+
+def test_a_graph_that_answers_nonsense_fails_the_request_and_not_the_thread() -> None:
+    with generator(lambda name, inputs: {}) as running:
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                running.submit(request(("a", 3))).result(10)
+
+
+@pytest.mark.integration
+def test_when_too_much_waits_more_is_refused() -> None:
+    gate = Gate()
+    with generator(gate, max_rows=2, max_waiting=5) as running:
+        first = running.submit(request(*[("a", 1)] * 2))
+        assert gate.begun.wait(10)
+        second = running.submit(request(*[("b", 1)] * 5))
+        with pytest.raises(Refusal, match="queue .* is full") as caught:
+            running.submit(request(("c", 1)))
+        assert caught.value.http == 503
+        assert second.cancel()
+        third = running.submit(request(("c", 1)))  # who is gone takes no place
+        gate.may_go.set()
+        wait([first, third], 10)
+        same(third.result(), request(("c", 1)))
+
+
+@pytest.mark.integration
+def test_a_request_that_could_never_wait_is_refused_for_what_it_is() -> None:
+    with generator(max_rows=2, max_waiting=5) as running:
+        with pytest.raises(Refusal, match="Task size 6 is larger than maximum") as caught:
+            running.submit(request(*[("a", 1)] * 6))
+        assert caught.value.http == 400
+        same(running.submit(request(*[("a", 1)] * 5)).result(10), request(*[("a", 1)] * 5))
+
+
+@pytest.mark.integration
+def test_stopping_finishes_what_is_queued_and_takes_nothing_more() -> None:
+    gate = Gate()
+    running = Generator(gate, LIMITS, 1, 100)
+    asked = [request(("a", 100)), request(("b", 50), ("c", 3), seed=5)]
+    futures = [running.submit(inputs) for inputs in asked]
+    threading.Timer(0.1, gate.may_go.set).start()
+    running.stop()
+    for future, inputs in zip(futures, asked):
+        assert future.done()
+        same(future.result(), inputs)
+    with pytest.raises(Refusal):
+        running.submit(asked[0])
+    assert not [one for one in threading.enumerate() if one is running._thread]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: one | {"num_chars": np.array([-1], np.int32)},
+        lambda one: one | {"num_chars": np.array([1_001], np.int32)},
+        lambda one: one | {"temperature": np.array([-0.1], np.float32)},
+        lambda one: one | {"temperature": np.array([100.1], np.float32)},
+        lambda one: one | {"temperature": np.array([np.nan], np.float32)},
+        lambda one: one | {"top_k": np.array([-1], np.int32)},
+        lambda one: one | {"seed": np.array([1, 2])},
+        lambda one: one | {"prompt": np.array(b"x", object)},
+        lambda one: one | {"prompt": np.array([[b"x"]], object)},
+        lambda one: one | {"state": np.zeros((1, SIZE + 1), np.float32)},
+        lambda one: one | {"state": np.zeros(SIZE, np.float32)},
+        lambda one: one | {"state": np.full((1, SIZE), np.inf, np.float32)},
+    ],
+)
+def test_what_the_graph_might_refuse_is_not_taken(change: Callable[[Any], Any]) -> None:
+    with generator() as running:
+        good = request(("x", 1_000))
+        assert running.takes(good)
+        assert running.takes(good | {"state": np.ones((1, SIZE), np.float32)})
+        assert not running.takes(change(good))

@@ -1,0 +1,149 @@
+"""A SavedModel in a session: what it says of itself, what it answers, and why a broken one is refused."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from serving.embedded.models.loaded import Loaded
+from serving.embedded.statuses import Refusal
+from serving.graph import generation_config, warmup
+from tests import numeric
+from tests.gru import Gru
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def loaded(export_dir: Path) -> Iterator[Loaded]:
+    one = Loaded(str(export_dir))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def copy(export_dir: Path, tmp_path: Path) -> Path:
+    shutil.copytree(export_dir, tmp_path / "1")
+    return tmp_path / "1"
+
+
+def prompts(*values: bytes) -> dict[str, np.ndarray]:
+    return {"prompt": np.array(values, object)}
+
+
+def test_signatures_and_limits_are_the_exports(loaded: Loaded) -> None:
+    initial = {"__saved_model_init_op"}  # stands among the signatures in the file, and in TF Serving's answers
+    promised = {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
+    assert set(loaded.signatures) == promised | initial
+    assert loaded.limits is not None
+    assert (loaded.limits.num_chars, loaded.limits.max_chars) == (40, 5_000)
+    assert loaded.warm_up_seconds is not None
+    assert loaded.warm_up_seconds > 0
+    state = loaded.signature("generate_from_state").inputs["state"]
+    assert (state.dtype, state.enum, state.shape) == ("float", "DT_FLOAT", (-1, loaded.limits.state_size))
+    with pytest.raises(Refusal, match='Serving signature name: "x" not found in signature def'):
+        loaded.signature("x")
+
+
+def test_metadata_is_written_as_tf_serving_writes_it(loaded: Loaded) -> None:
+    described = loaded.metadata["serving_default"]
+    assert described["method_name"] == "tensorflow/serving/predict"
+    assert described["inputs"]["prompt"] | {"name": ""} == {
+        "dtype": "DT_STRING",
+        "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False},
+        "name": "",
+    }
+
+
+@pytest.mark.numeric
+def test_answers_are_those_of_the_saved_model(loaded: Loaded, export_dir: Path, exported: Any) -> None:
+    inputs = {"text": np.array([b"The tea", b"a"], object)}
+    expected = tf.saved_model.load(str(export_dir)).signatures["score"](text=tf.constant(inputs["text"]))
+    outputs = loaded.run("score", inputs)
+    assert set(outputs) == set(expected) == {"nll", "nll_sum", "num_chars"}
+    for found in (outputs, expected):
+        numeric.close(found["nll"][0], Gru(*exported).nll("The tea"))
+        numeric.close(found["nll_sum"][0], Gru(*exported).nll_sum("The tea"))
+        np.testing.assert_array_equal(found["nll"][1], np.zeros(6))
+        np.testing.assert_array_equal(found["num_chars"], [6, 0])
+
+
+def test_other_inputs_than_the_signatures_are_refused(loaded: Loaded) -> None:
+    with pytest.raises(Refusal, match=r"input size does not match signature: 1!=1 len\(\{x\}\)"):
+        loaded.run("serving_default", {"x": np.zeros(1)})
+
+
+@pytest.mark.parametrize("array", [np.zeros((2, 2), object), np.zeros((), object)])
+def test_a_wrong_shape_is_the_clients_fault(loaded: Loaded, array: np.ndarray) -> None:
+    array = np.full(array.shape, b"x", object)
+    with pytest.raises(Refusal) as caught:
+        loaded.run("serving_default", {"prompt": array})
+    assert caught.value.http == 400
+
+
+def test_what_the_graph_refuses_is_told_without_a_stack(loaded: Loaded) -> None:
+    inputs = {
+        **prompts(b"x"),
+        "num_chars": np.array([1], np.int32),
+        "temperature": np.array([-1], np.float32),
+        "top_k": np.array([0], np.int32),
+        "seed": np.array([0], np.int64),
+    }
+    with pytest.raises(Refusal, match="temperature must be from 0 to 100") as caught:
+        loaded.run("generate", inputs)
+    assert "stack" not in caught.value.message
+
+
+def refusal(directory: Path) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        Loaded(str(directory))
+    return caught.value
+
+
+def test_no_saved_model_at_all(tmp_path: Path) -> None:
+    assert "SavedModel" in refusal(tmp_path).message
+    assert refusal(tmp_path / "nowhere").code in ("NOT_FOUND", "INVALID_ARGUMENT")
+
+
+def test_weights_that_are_missing_or_cut_off(copy: Path) -> None:
+    data = next((copy / "variables").glob("*.data-*"))
+    whole = data.read_bytes()
+    data.write_bytes(whole[: len(whole) // 2])
+    assert refusal(copy).http >= 400
+    data.unlink()
+    assert refusal(copy).http >= 400
+    data.write_bytes(whole)
+    Loaded(str(copy)).close()
+
+
+def test_a_graph_that_is_cut_off(copy: Path) -> None:
+    graph = copy / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes()[:5_000])
+    assert refusal(copy).message
+
+
+def test_a_warm_up_that_fails_or_cannot_be_read(copy: Path) -> None:
+    path = copy / warmup.PLACE
+    path.write_bytes(b"no records, but many bytes of something else")
+    assert "warm-up file cannot be read" in refusal(copy).message
+    warmup.write(str(copy), "m", state_size=3)  # a state of another size
+    assert refusal(copy).http == 400
+
+
+def test_too_many_warm_up_requests(copy: Path) -> None:
+    path = copy / warmup.PLACE
+    path.write_bytes(path.read_bytes() * 201)
+    assert "exceeds the maximum (1000)" in refusal(copy).message
+
+
+def test_a_model_without_warm_up_and_limits_is_served_all_the_same(copy: Path) -> None:
+    (copy / warmup.PLACE).unlink()
+    (copy / generation_config.PLACE).unlink()
+    one = Loaded(str(copy))
+    assert (one.limits, one.warm_up_seconds) == (None, None)
+    assert len(one.run("serving_default", prompts(b"a", b"b"))["text"]) == 2
+    one.close()

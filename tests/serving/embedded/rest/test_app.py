@@ -1,0 +1,243 @@
+"""The HTTP side over the real codec; only catalogue and model are stand-ins, whose answers can be held back.
+
+`test_main.py` goes through real sockets.
+"""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from serving.embedded.rest.app import Limits
+from tests.serving.embedded.held_back import BODY, MODEL, URL, Served, run
+
+pytestmark = pytest.mark.integration
+
+
+def error(response: httpx.Response, status: int) -> str:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    message = response.json()
+    assert set(message) == {"error"}
+    return str(message["error"])
+
+
+def test_the_routes() -> None:
+    async def test(served: Served) -> None:
+        answer = await served.post()
+        assert (answer.status_code, answer.json()) == (200, {"predictions": ["A"]})
+        assert answer.headers["content-type"] == "application/json"
+        assert (await served.post(b'{"inputs": ["a", "b"]}')).json() == {"outputs": ["A", "B"]}
+        status = (await served.client.get("/v1/models/m")).json()["model_version_status"]
+        assert [(one["version"], one["state"]) for one in status] == [("2", "END"), ("1", "AVAILABLE")]
+        assert status[0]["status"] == {"error_code": "DATA_LOSS", "error_message": "cut"}
+        metadata = (await served.client.get("/v1/models/m/metadata")).json()
+        assert metadata["model_spec"] == {"name": "m", "signature_name": "", "version": "1"}
+        assert "Malformed request: POST" in error(await served.post(url=URL + "?x=1"), 400)
+        assert "Malformed request: PUT" in error(await served.client.put(URL), 400)
+        assert "Servable not found" in error(await served.post(url="/v1/models/x:predict"), 404)
+        assert "Could not find any versions" in error(await served.client.get("/v1/models/x"), 404)
+        assert "Expected classification" in error(
+            await served.post(b'{"examples": [{}]}', "/v1/models/m:classify"), 400
+        )
+        other = await served.client.get("/other?<script>")
+        assert (other.status_code, "<script>" in other.text) == (404, False)
+
+    run(test)
+
+
+def test_the_order_of_checks() -> None:
+    async def test(served: Served) -> None:
+        for body, url, status, expected in [
+            (b"", "/v1/models/x:predict", 400, "The document is empty"),
+            (b'{"signature_name": 1}', "/v1/models/x:predict", 400, "must be a string"),
+            (b'{"signature_name": "?"}', "/v1/models/x:predict", 404, "Servable not found"),
+            (b'{"signature_name": "?"}', URL, 400, 'Serving signature name: "?" not found'),
+            (b"{}", URL, 400, "Missing 'inputs' or 'instances' key"),
+        ]:
+            assert expected in error(await served.post(body, url), status)
+
+    run(test)
+
+
+def test_a_request_that_takes_too_long() -> None:
+    async def test(served: Served) -> None:
+        served.model.may_go.clear()
+        assert error(await served.post(), 504) == "No answer within 0.1 s"
+        await served.until_running(0)
+
+    run(test, Limits(0.1, 10_000, 3))
+
+
+def test_a_body_that_takes_too_long() -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'{"instances":'
+        await asyncio.sleep(5)
+        yield b"[]}"
+
+    async def test(served: Served) -> None:
+        assert error(await served.post(slowly()), 504) == "No answer within 0.1 s"
+
+    run(test, Limits(0.1, 10_000, 3))
+
+
+def test_slow_bodies_take_no_places() -> None:
+    async def test(served: Served) -> None:
+        go = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield BODY[:5]
+            await go.wait()
+            yield BODY[5:]
+
+        slow = [asyncio.ensure_future(served.post(slowly())) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert (await served.post()).status_code == 200
+        go.set()
+        assert {(await one).status_code for one in slow} == {200}
+
+    run(test)
+
+
+def test_a_client_that_leaves_is_not_worked_for() -> None:
+    async def test(served: Served) -> None:
+        served.model.may_go.clear()
+        gone = asyncio.Event()
+        sent: list[Any] = []
+        bodies = [{"type": "http.request", "body": BODY, "more_body": False}]
+
+        async def receive() -> Any:
+            if bodies:
+                return bodies.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": URL,
+            "raw_path": URL.encode(),
+            "query_string": b"",
+            "headers": [],
+        }
+        request = asyncio.ensure_future(served.app(scope, receive, send))  # type: ignore[arg-type]
+        await served.until_running(1)
+        gone.set()
+        await request
+        await served.until_running(0)
+        assert sent == []
+
+    assert 'status="CANCELLED"} 1' in run(test).metrics.text()
+
+
+def test_too_many_at_the_same_time() -> None:
+    async def test(served: Served) -> None:
+        served.model.may_go.clear()
+        busy = [asyncio.ensure_future(served.post()) for _ in range(3)]
+        await served.until_running(3)
+        assert "answering 3 requests already" in error(await served.post(), 503)
+        # Whoever probes the server or moves a label is answered as if it were idle.
+        for url, status in ((MODEL, 200), (f"{MODEL}/metadata", 200), ("/v1/models/x", 404)):
+            assert (await served.client.get(url)).status_code == status
+        served.model.may_go.set()
+        assert {(await one).status_code for one in busy} == {200}
+        assert (await served.post()).status_code == 200
+
+    run(test)
+
+
+def large(size: int) -> bytes:
+    return json.dumps({"instances": ["a" * (size - len('{"instances": [""]}'))]}).encode()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_largest_body_and_a_larger_one(pack: Callable[[bytes], bytes]) -> None:
+    async def test(served: Served) -> None:
+        encoding = {"content_encoding": "gzip"} if pack is gzip.compress else {}
+        assert (await served.post(pack(large(10_000)), **encoding)).status_code == 200
+        assert "larger than 10000 bytes" in error(await served.post(pack(large(10_001)), **encoding), 413)
+
+    run(test)
+
+
+def test_a_gzip_bomb_is_not_unpacked() -> None:
+    async def test(served: Served) -> None:
+        assert "larger than" in error(await served.post(gzip.compress(bytes(10**8)), content_encoding="gzip"), 413)
+        assert "gzip" in error(await served.post(BODY, content_encoding="gzip"), 400)
+
+    run(test, Limits(5.0, 200_000, 3))
+
+
+def test_too_much_on_its_way_in() -> None:
+    async def test(served: Served) -> None:
+        go = asyncio.Event()
+
+        async def almost() -> AsyncIterator[bytes]:
+            yield bytes(9_999)
+            await go.wait()
+
+        waiting = [asyncio.ensure_future(served.post(almost())) for _ in range(16)]
+        await asyncio.sleep(0.05)
+        assert "Too many large requests" in error(await served.post(large(9_000)), 503)
+        go.set()
+        assert {(await one).status_code for one in waiting} == {400}
+        assert (await served.post(large(9_000))).status_code == 200
+
+    run(test, Limits(5.0, 10_000, 100))
+
+
+@pytest.mark.parametrize("cross_origin", [False, True])
+def test_other_origins(cross_origin: bool) -> None:
+    async def test(served: Served) -> None:
+        for response in (await served.post(), await served.post(b"")):
+            assert ("access-control-allow-origin" in response.headers) is cross_origin
+        allowed = await served.client.options(URL, headers={"origin": "https://example.org"})
+        assert (allowed.status_code, allowed.content) == (200, b"")
+        assert allowed.headers.get("access-control-allow-methods") == ("POST, GET" if cross_origin else None)
+        for headers in ({}, {"origin": "file://x"}):
+            refused = await served.client.options(URL, headers=headers)
+            assert (refused.status_code, refused.content) == (400, b"")
+
+    run(test, Limits(5.0, 10_000, 3, cross_origin))
+
+
+def test_what_was_not_foreseen_is_an_error_in_json_and_not_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(served: Served) -> None:
+        served.model.error = ZeroDivisionError("oh")
+        assert error(await served.post(), 500) == "ZeroDivisionError: oh"
+
+    run(test)
+    assert "not foreseen" in caplog.text
+
+
+def test_metrics_count_known_models_by_name_and_others_together() -> None:
+    async def test(served: Served) -> None:
+        await served.post()
+        await served.post(b"")
+        for name in ("x", "y", "%ff"):
+            await served.post(b"{}", f"/v1/models/{name}:predict")
+        await served.client.get("/v1/models/m")  # not counted, as in TF Serving
+        page = await served.client.get("/monitoring/prometheus/metrics")
+        assert page.headers["content-type"].startswith("text/plain")
+        counts = [line for line in page.text.splitlines() if "request_count{" in line]
+        assert counts == [
+            ':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"} 3',
+            ':tensorflow:serving:request_count{model_name="m",status="INVALID_ARGUMENT"} 1',
+            ':tensorflow:serving:request_count{model_name="m",status="OK"} 1',
+        ]
+
+    run(test)
+
+
+def test_metrics_may_be_off() -> None:
+    async def test(served: Served) -> None:
+        assert (await served.client.get("/monitoring/prometheus/metrics")).status_code == 404
+
+    run(test, Limits(5.0, 10_000, 3, metrics_path=None))

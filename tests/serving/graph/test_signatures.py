@@ -1,0 +1,159 @@
+"""What a server finds in the SavedModel: names, shapes and types that REST can carry, and the same texts as before."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from serving.graph import signatures
+from serving.graph.one_step import Defaults, OneStep, Weights
+from tests import warm
+from transform.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+CHARACTERS = " etaé\nT"
+PROMPTS = ["T", "", "xü tea"]
+
+
+def tiny(layers: int, **defaults: Any) -> OneStep:
+    random = np.random.default_rng(layers)
+
+    def normal(*shape: int) -> Any:
+        return np.asarray(random.standard_normal(shape), np.float32)
+
+    ids, units = len(CHARACTERS) + 1, 5
+    inputs = [4] + [units] * (layers - 1)
+    gru = [(normal(size, 3 * units), normal(units, 3 * units), normal(2, 3 * units)) for size in inputs]
+    weights = Weights(normal(ids, 4), gru, normal(units, ids), normal(ids))
+    chosen = Defaults(**{"num_chars": 40, "temperature": 0.8, "top_k": 0, "max_chars": 1000, **defaults})
+    return OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), chosen, 1.5)
+
+
+def controls(rows: int) -> dict[str, tf.Tensor]:
+    return {
+        "num_chars": tf.range(20, 20 + rows),
+        "temperature": tf.fill([rows], 0.9),
+        "top_k": tf.range(rows),
+        "seed": tf.range(rows, dtype=tf.int64),
+    }
+
+
+def example(text: str) -> bytes:
+    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
+    return bytes(tf.train.Example(features=tf.train.Features(feature={"text": feature})).SerializeToString())
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[OneStep, str]:
+    model, directory = tiny(request.param), str(tmp_path_factory.mktemp("saved") / "model")
+    signatures.save(model, directory)
+    return model, directory
+
+
+def test_every_signature_is_there_and_no_other(saved: tuple[OneStep, str]) -> None:
+    loaded = tf.saved_model.load(saved[1]).signatures
+    assert set(loaded) == {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
+    assert set(signatures.SERVING_SIGNATURES) | {signatures.EVAL_SIGNATURE} == set(loaded)
+
+
+def test_inputs_and_outputs_are_those_promised(saved: tuple[OneStep, str]) -> None:
+    model, directory = saved
+    prompt = {"prompt": (tf.string, ())}
+    asked = {
+        "num_chars": (tf.int32, ()),
+        "temperature": (tf.float32, ()),
+        "top_k": (tf.int32, ()),
+        "seed": (tf.int64, ()),
+    }
+    state, text = {"state": (tf.float32, (model.state_size,))}, {"text": (tf.string, ())}
+    sums = ("nll_sum", "num_chars", "num_unknown", "yardstick_nll_sum")
+    expected: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "serving_default": (prompt, text),
+        "generate": (prompt | asked, text),
+        "generate_from_state": (prompt | state | asked, text | state),
+        "score": (text, {"nll": (tf.float32, (None,)), "nll_sum": (tf.float32, ()), "num_chars": (tf.int32, ())}),
+        "eval_nll": ({"examples": (tf.string, ())}, dict.fromkeys(sums, (tf.float32, ()))),
+    }
+    for name, function in tf.saved_model.load(directory).signatures.items():
+        given = function.structured_input_signature[1]
+        for actual, promised in zip((given, function.structured_outputs), expected[name]):
+            # Rows come first, and their number is free.
+            assert {key: (spec.dtype, tuple(spec.shape)) for key, spec in actual.items()} == {
+                key: (dtype, (None, *inner)) for key, (dtype, inner) in promised.items()
+            }
+            assert not [key for key in actual if key.endswith("_bytes")]  # TF Serving takes them for base64
+
+
+def test_what_was_saved_and_loaded_gives_the_same(saved: tuple[OneStep, str]) -> None:
+    model, directory = saved
+    before, after = signatures.build(model), tf.saved_model.load(directory).signatures
+    state = tf.constant(np.tile(np.linspace(0, 1, model.state_size, dtype=np.float32), (3, 1)))
+    calls = {
+        "generate": {"prompt": tf.constant(PROMPTS), **controls(3)},
+        "generate_from_state": {"prompt": tf.constant(PROMPTS), "state": state, **controls(3)},
+        "score": {"text": tf.constant(PROMPTS)},
+        "eval_nll": {"examples": tf.constant([example(text) for text in PROMPTS])},
+    }
+    for name, inputs in calls.items():
+        expected, actual = before[name](**inputs), after[name](**inputs)
+        assert set(expected) == set(actual)
+        for key in expected:
+            np.testing.assert_array_equal(actual[key], expected[key], err_msg=f"{name}: {key}")
+
+
+def test_fresh_generate_is_generate_from_a_state_of_zeros(saved: tuple[OneStep, str]) -> None:
+    model, directory = saved
+    loaded, inputs = tf.saved_model.load(directory).signatures, {"prompt": tf.constant(PROMPTS), **controls(3)}
+    stateful = loaded["generate_from_state"](state=tf.zeros((3, model.state_size)), **inputs)
+    np.testing.assert_array_equal(stateful["text"], loaded["generate"](**inputs)["text"])
+
+
+# serving_default
+
+
+def test_the_default_writes_as_many_characters_as_configured_and_another_text_for_each_row_and_request() -> None:
+    function = signatures.build(tiny(1, num_chars=60, temperature=1.0))["serving_default"]
+    texts = [text.decode() for _ in range(5) for text in function(prompt=tf.constant(["T"] * 4))["text"].numpy()]
+    assert {len(text) for text in texts} == {60}
+    assert len(set(texts)) == 20
+
+
+def test_the_default_draws_at_the_configured_temperature_and_among_the_configured_top_k() -> None:
+    prompt = tf.constant(["T"] * 3)
+    greedy = signatures.build(tiny(1))["generate"](
+        prompt=prompt, **{**controls(3), "num_chars": tf.fill([3], 40), "temperature": tf.zeros(3)}
+    )["text"]
+    for defaults in ({"temperature": 1e-7}, {"top_k": 1, "temperature": 5.0}):
+        texts = signatures.build(tiny(1, **defaults))["serving_default"](prompt=prompt)["text"]
+        np.testing.assert_array_equal(texts, greedy)
+
+
+EXPORT = """
+import sys
+import tensorflow as tf
+sys.path.insert(0, sys.argv[2])
+import numpy as np
+from serving import signatures
+from serving.one_step import Defaults, OneStep, Weights
+from transform.vocabulary import Vocabulary
+
+tf.random.set_seed(1)
+tf.config.experimental.enable_op_determinism()
+ones = lambda *shape: np.ones(shape, np.float32)
+weights = Weights(ones(3, 2), [(ones(2, 6), ones(2, 6), ones(2, 6))], ones(2, 3), ones(3))
+model = OneStep(weights, Vocabulary((97, 98)), Defaults(64, 1.0, 0, 100), 1.0)
+signatures.save(model, sys.argv[1])
+"""
+
+
+def test_a_reproducible_training_does_not_make_every_server_start_with_the_same_texts(tmp_path: Path) -> None:
+    directory = str(tmp_path / "model")
+    subprocess.run([warm.python(), "-c", EXPORT, directory, str(ROOT)], check=True, capture_output=True)
+    starts = [tf.saved_model.load(directory).signatures["serving_default"] for _ in range(3)]
+    texts = {start(prompt=tf.constant(["a"]))["text"].numpy()[0] for start in starts}
+    assert len(texts) == 3

@@ -1,0 +1,105 @@
+"""Which server is chosen, and why. The programs on PATH are stand-ins: no TF Serving, no Docker daemon is touched."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.errors import UserError
+from pipeline.config.serving import BatchingSettings, ServingSettings
+from serving.launcher import backends
+from serving.tf_serving.flags import flags
+
+SETTINGS = ServingSettings(rest_port=1234, grpc_port=1235)
+Program = Callable[[str], Path]
+
+
+def calls(path: Path) -> list[list[str]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_the_binary_comes_first(program: Program) -> None:
+    docker = program("docker")
+    program("tensorflow_model_server")
+    chosen = backends.choose("auto", SETTINGS, "/serving")
+    assert chosen.kind == "tensorflow_model_server"
+    assert chosen.why.endswith("bin/tensorflow_model_server")
+    assert list(chosen.command[1:]) == flags(SETTINGS, "/serving", batching=False)
+    assert "all addresses" in chosen.note
+    assert calls(docker) == []
+
+
+@pytest.mark.integration
+def test_docker_comes_second(program: Program) -> None:
+    docker = program("docker")
+    chosen = backends.choose("auto", SETTINGS, "/serving")
+    assert chosen.kind == "docker"
+    assert [call[0] for call in calls(docker)] == ["info", "image"]
+    command = list(chosen.command)
+    after_image = command.index("tensorflow/serving:2.20.0") + 1
+    assert command[after_image:] == flags(SETTINGS, "/serving", batching=False)
+    options = command[:after_image]
+    assert "--mount=type=bind,source=/serving,target=/serving,readonly" in options
+    assert {"--publish=127.0.0.1:1234:1234", "--publish=127.0.0.1:1235:1235"} <= set(options)
+    assert {"--rm", "--init", f"--user={os.getuid()}:{os.getgid()}"} <= set(options)
+    name = next(option.partition("=")[2] for option in options if option.startswith("--name="))
+    assert chosen.stop == ("docker", "stop", "--time=30", name)
+    assert chosen.kill == ("docker", "rm", "--force", name)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [("down", "no Docker daemon answers"), ("no image", "cannot fetch it"), ("", "no docker on PATH")],
+)
+def test_the_embedded_server_is_there_when_nothing_else_is(
+    program: Program, monkeypatch: pytest.MonkeyPatch, state: str, reason: str
+) -> None:
+    if state:
+        program("docker")
+    monkeypatch.setenv("FAKE_DOCKER", state)
+    chosen = backends.choose("auto", SETTINGS, "/serving")
+    assert chosen.kind == "embedded"
+    assert reason in chosen.why
+    assert chosen.command[:3] == (sys.executable, "-m", "serving.embedded")
+    assert "--host=127.0.0.1" in chosen.command
+    assert set(flags(SETTINGS, "/serving", batching=True)) <= set(chosen.command)
+    with pytest.raises(UserError, match=f"{reason}.*Received: --server docker"):
+        backends.choose("docker", SETTINGS, "/serving")
+
+
+@pytest.mark.integration
+def test_a_daemon_that_hangs_is_not_waited_for(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    program("docker")
+    monkeypatch.setenv("FAKE_DOCKER", "hangs")
+    monkeypatch.setattr(backends, "_DOCKER_SECONDS", 0.2)
+    assert "did not answer within" in backends.choose("auto", SETTINGS, "/serving").why
+
+
+def test_what_is_asked_for_and_missing_is_a_mistake(program: Program) -> None:
+    program("docker")
+    with pytest.raises(UserError, match="Received: --server tensorflow_model_server"):
+        backends.choose("tensorflow_model_server", SETTINGS, "/serving")
+    assert backends.choose("embedded", SETTINGS, "/serving").why == "asked for"
+
+
+def test_tf_serving_joins_requests_only_if_asked_for(program: Program) -> None:
+    program("tensorflow_model_server")
+    on = SETTINGS.model_copy(update={"batching": BatchingSettings(mode="on")})
+    assert "--enable_batching=true" in backends.choose("auto", on, "/serving").command
+    assert "--enable_batching=true" not in backends.choose("auto", SETTINGS, "/serving").command
+
+
+@pytest.mark.integration
+def test_other_files_may_lie_elsewhere(program: Program) -> None:
+    program("docker")
+    command = backends.choose("docker", SETTINGS, "/serving", "/fixed").command
+    mounts = [option for option in command if option.startswith("--mount=")]
+    assert mounts == [f"--mount=type=bind,source={place},target={place},readonly" for place in ("/serving", "/fixed")]
+    embedded = backends.choose("embedded", SETTINGS, "/serving", "/fixed").command
+    for chosen in (command, embedded):
+        assert "--monitoring_config_file=/fixed/monitoring.config" in chosen
+        assert "--model_config_file=/serving/models.config" in chosen

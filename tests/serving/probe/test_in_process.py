@@ -1,0 +1,219 @@
+"""A good export passes; every way in which an export can be broken is refused with its reason."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+from serving.graph import signatures, warmup
+from serving.graph.one_step import Defaults, OneStep, Weights
+from serving.probe import in_process
+from serving.probe.in_process import Unfit, probe
+from transform.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.integration
+
+CHARACTERS = " etaé\nThnd."
+ALL = (*signatures.SERVING_SIGNATURES, signatures.EVAL_SIGNATURE)
+
+
+class Tiny(OneStep):
+    """A model of random weights, to be broken in some method."""
+
+    def __init__(self, bias: float = 0.0, **defaults: Any) -> None:
+        random = np.random.default_rng(1)
+
+        def normal(*shape: int) -> Any:
+            return np.asarray(random.standard_normal(shape), np.float32)
+
+        ids, units = len(CHARACTERS) + 1, 5
+        weights = Weights(
+            embedding=normal(ids, 4),
+            layers=[(normal(4, 3 * units), normal(units, 3 * units), normal(2, 3 * units))],
+            projection=normal(units, ids),
+            projection_bias=normal(ids) + np.float32(bias),
+        )
+        chosen = Defaults(**{"num_chars": 5, "temperature": 0.8, "top_k": 0, "max_chars": 100, **defaults})
+        super().__init__(weights, Vocabulary(tuple(map(ord, CHARACTERS))), chosen, 1.5)
+
+
+def save(model: OneStep, directory: Path, names: tuple[str, ...] = ALL) -> str:
+    built = signatures.build(model)
+    tf.saved_model.save(model, str(directory), signatures={name: built[name] for name in names})
+    warmup.write(str(directory), "mine", model.state_size)
+    return str(directory)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(save(Tiny(), tmp_path_factory.mktemp("good") / "model"))
+
+
+@pytest.fixture
+def export(good: Path, tmp_path: Path) -> Path:
+    """A copy of the good export, to be broken."""
+    return Path(shutil.copytree(good, tmp_path / "model"))
+
+
+def write_requests(export: Path, *requests: tuple[str, dict[str, Any]]) -> None:
+    with tf.io.TFRecordWriter(str(export / warmup.PLACE)) as writer:
+        for signature, inputs in requests:
+            request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(signature_name=signature))
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+
+
+def usual(export: Path) -> list[tuple[str, dict[str, Any]]]:
+    return warmup.read(str(export))
+
+
+def test_a_good_export_is_accepted(good: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in good.rglob("*")}
+    probe(str(good))
+    assert {path: path.stat().st_mtime_ns for path in good.rglob("*")} == before
+
+
+# Broken files
+
+
+def truncate_weights(export: Path) -> None:
+    (data,) = export.glob("variables/variables.data-*")
+    data.write_bytes(data.read_bytes()[:-40])
+
+
+def garble_weights(export: Path) -> None:
+    index = export / "variables" / "variables.index"
+    index.write_bytes(index.read_bytes()[::-1])
+
+
+def garble_warmup(export: Path) -> None:
+    path = export / warmup.PLACE
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def ask_for_an_unknown_signature(export: Path) -> None:
+    write_requests(export, *usual(export), ("classify", {"prompt": np.array([b"T"], object)}))
+
+
+def ask_with_a_missing_input(export: Path) -> None:
+    write_requests(export, *usual(export), ("generate", {"prompt": np.array([b"T"], object)}))
+
+
+def leave_out_score(export: Path) -> None:
+    write_requests(export, *(request for request in usual(export) if request[0] != "score"))
+
+
+@pytest.mark.parametrize(
+    ("breaks", "reason"),
+    [
+        (lambda export: (export / "saved_model.pb").unlink(), "the SavedModel does not load: "),
+        (lambda export: (export / "saved_model.pb").write_bytes(b"garbage"), "the SavedModel does not load: "),
+        (lambda export: shutil.rmtree(export / "variables"), "the SavedModel does not load: "),
+        (truncate_weights, "the SavedModel does not load: "),
+        (garble_weights, "the SavedModel does not load: "),
+        (lambda export: (export / warmup.PLACE).unlink(), "The warm-up file cannot be read: "),
+        (garble_warmup, "The warm-up file cannot be read: "),
+        (lambda export: (export / warmup.PLACE).write_bytes(b""), "The warm-up file holds no request"),
+        (ask_for_an_unknown_signature, "the warm-up file asks for the signature classify, which the model does not"),
+        (ask_with_a_missing_input, "the signature generate fails: "),
+        (leave_out_score, "the warm-up file has no request for score"),
+    ],
+)
+def test_broken_files_are_refused_with_the_reason(export: Path, breaks: Callable[[Path], Any], reason: str) -> None:
+    breaks(export)
+    with pytest.raises(Unfit) as refused:
+        probe(str(export))
+    assert str(refused.value).startswith(reason)
+    assert "\n" not in str(refused.value)
+
+
+# Broken models
+
+
+@pytest.mark.parametrize("missing", ["generate_from_state", "eval_nll"])
+def test_a_missing_signature_is_refused_by_name(tmp_path: Path, missing: str) -> None:
+    directory = save(Tiny(), tmp_path / "model", tuple(name for name in ALL if name != missing))
+    with pytest.raises(Unfit, match=f"^the signature {missing} is missing$"):
+        probe(directory)
+
+
+class Short(Tiny):
+    """Writes one character less than asked for."""
+
+    def generate_from_state(
+        self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any
+    ) -> Any:
+        return super().generate_from_state(prompt, state, tf.maximum(num_chars - 1, 0), temperature, top_k, seed)
+
+
+class Random(Tiny):
+    """Does not heed the seed."""
+
+    def generate_from_state(
+        self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any
+    ) -> Any:
+        another = tf.random.uniform(tf.shape(seed), maxval=1 << 60, dtype=tf.int64)
+        return super().generate_from_state(prompt, state, num_chars, temperature, top_k, another)
+
+
+class Unchecked(Tiny):
+    """Takes any parameter."""
+
+    def _checks(self, *inputs: Any) -> list[Any]:
+        return []
+
+
+class Nameless(Tiny):
+    """Refuses a bad parameter and does not say which."""
+
+    def _checks(self, *inputs: Any) -> list[Any]:
+        return [tf.debugging.Assert(tf.reduce_all(inputs[2] >= 0.0), ["no"])]
+
+
+class Optimist(Tiny):
+    """Gives the Evaluator better figures than `score` does."""
+
+    def eval_nll(self, examples: Any) -> Any:
+        outputs = super().eval_nll(examples)
+        return {**outputs, "nll_sum": outputs["nll_sum"] * 0.9}
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (lambda: Short(), "generate was asked for 12 and 5 characters and gave [11, 4]"),
+        (lambda: Random(), "generate gave another text for the same seed"),
+        (lambda: Unchecked(), "generate accepts a negative temperature"),
+        (lambda: Nameless(), "generate refuses a negative temperature without naming it"),
+        (lambda: Optimist(), "score gives "),
+        (lambda: Tiny(bias=np.nan), "the output nll"),
+        (lambda: Tiny(num_chars=200), "the signature serving_default fails: "),
+    ],
+    ids=["short", "random", "unchecked", "nameless", "optimist", "not finite", "default out of range"],
+)
+def test_a_model_that_does_not_do_what_it_must_is_refused_with_the_reason(
+    tmp_path: Path, model: Callable[[], OneStep], reason: str
+) -> None:
+    with pytest.raises(Unfit) as refused:
+        probe(save(model(), tmp_path / "model"))
+    assert str(refused.value).startswith(reason)
+
+
+@pytest.mark.parametrize("reason", ["", "the signature score is missing"])
+def test_check_returns_the_reason(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    def probed(directory: str) -> None:
+        assert directory == "somewhere"
+        if reason:
+            raise Unfit(reason)
+
+    monkeypatch.setattr(in_process, "probe", probed)
+    assert in_process.check("somewhere") == reason

@@ -1,0 +1,178 @@
+"""models.config is read and written in TF Serving's own protos, whole at every moment, keeping what is not ours."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorflow_serving.config import model_server_config_pb2 as protos
+
+from components.errors import UserError
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import All, Latest, ServedModel, Specific
+
+MODEL = ServedModel("char_rnn", "/serving/char_rnn", Specific((1, 3)), {"stable": 1, "canary": 3})
+FOREIGN = """
+model_config_list {
+  config {
+    name: "other" base_path: "/other" model_platform: "tensorflow"
+    model_version_policy { latest { num_versions: 3 } }
+    logging_config { sampling_config { sampling_rate: 0.5 } }
+  }
+  config {
+    name: "char_rnn" base_path: "/old" model_platform: "tensorflow"
+    logging_config { sampling_config { sampling_rate: 0.25 } }
+  }
+}
+"""
+numbers = st.integers(0, 2**62)
+policies = st.one_of(
+    st.builds(Latest, st.integers(1, 2**31)),
+    st.just(All()),
+    st.sets(numbers, min_size=1, max_size=5).map(lambda versions: Specific(tuple(sorted(versions)))),
+)
+text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
+models = st.builds(ServedModel, text, text, policies, st.dictionaries(text, numbers, max_size=3))
+
+
+@given(st.lists(models, max_size=4, unique_by=lambda model: model.name))
+def test_models_are_read_as_they_were_written(written: list[ServedModel]) -> None:
+    content = ""
+    for model in written:
+        content = model_config.merged(content, model)
+    assert model_config.parse(content) == written
+
+
+def test_the_text_is_what_tf_serving_parses() -> None:
+    """Parsed with TF Serving's protos; TF Serving itself is not run."""
+    parsed = text_format.Parse(model_config.merged("", MODEL), protos.ModelServerConfig())
+    (entry,) = parsed.model_config_list.config
+    assert (entry.name, entry.base_path, entry.model_platform) == ("char_rnn", "/serving/char_rnn", "tensorflow")
+    assert list(entry.model_version_policy.specific.versions) == [1, 3]
+    assert dict(entry.version_labels) == {"stable": 1, "canary": 3}
+
+
+def test_the_text_of_equal_models_is_equal() -> None:
+    turned = ServedModel(MODEL.name, MODEL.base_path, MODEL.policy, dict(reversed(MODEL.labels.items())))
+    assert model_config.merged("", turned) == model_config.merged("", MODEL)
+
+
+def test_other_models_and_other_fields_survive() -> None:
+    entries = text_format.Parse(
+        model_config.merged(FOREIGN, MODEL), protos.ModelServerConfig()
+    ).model_config_list.config
+    before = text_format.Parse(FOREIGN, protos.ModelServerConfig()).model_config_list.config
+    assert entries[0] == before[0]
+    assert entries[1].logging_config == before[1].logging_config
+    assert model_config.parse(model_config.merged(FOREIGN, MODEL))[1] == MODEL
+
+
+def test_without_a_policy_the_highest_version_is_served() -> None:
+    assert [model.policy for model in model_config.parse(FOREIGN)] == [Latest(3), Latest(1)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "model_config_list {",
+        "model_config_list { config { name: 'a' colour: 'red' } }",
+        "custom_model_config { }",
+        "model_config_list { config { base_path: '/a' } }",
+        "model_config_list { config { name: 'a' } config { name: 'a' } }",
+    ],
+)
+def test_what_no_server_could_use_is_refused_and_left_alone(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"Received: .*models\.config"):
+        model_config.read(str(path))
+    with pytest.raises(UserError):
+        model_config.update(str(path), "char_rnn", lambda _: MODEL)
+    assert path.read_text() == content
+
+
+def test_a_file_that_is_not_there_serves_nothing_and_is_made(tmp_path: Path) -> None:
+    path = model_config.path_in(str(tmp_path))
+    assert model_config.read(path) == []
+    assert model_config.update(path, "char_rnn", lambda before: MODEL if before is None else before) == MODEL
+    assert model_config.find(path, "char_rnn") == MODEL
+    assert model_config.find(path, "other") is None
+
+
+def test_an_entry_that_stays_the_same_does_not_touch_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    path.write_text("# by hand\n" + model_config.merged("", MODEL))
+    model_config.update(str(path), "char_rnn", lambda _: MODEL)
+    assert path.read_text().startswith("# by hand")
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is not really full: the moment before the rename fails with the same error."""
+    path = tmp_path / "models.config"
+    path.write_text(FOREIGN)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        model_config.update(str(path), "char_rnn", lambda _: MODEL)
+    assert path.read_text() == FOREIGN
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".models.config.lock", "models.config"]
+
+
+def test_what_fails_afterwards_is_not_taken_for_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "models.config")
+
+    def fail() -> None:
+        raise PermissionError(13, "of something else")
+
+    with pytest.raises(PermissionError, match="of something else"):
+        model_config.update(path, "char_rnn", lambda _: MODEL, fail)
+    assert model_config.read(path) == [MODEL]
+
+
+def test_a_server_of_another_user_can_read_what_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    before = os.umask(0o077)
+    try:
+        model_config.write_whole(str(path), "new")
+        assert path.stat().st_mode & 0o777 == 0o644
+        path.chmod(0o640)
+        model_config.write_whole(str(path), "changed")
+        assert path.stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only the superuser gives files away")
+def test_the_owner_stays(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    path.touch()
+    os.chown(path, 1000, 1001)
+    model_config.write_whole(str(path), "changed")
+    assert (path.stat().st_uid, path.stat().st_gid) == (1000, 1001)
+
+
+def _add_labels(path: str, prefix: str) -> None:
+    for number in range(20):
+
+        def change(before: ServedModel | None) -> ServedModel:
+            assert before is not None
+            return ServedModel("char_rnn", "/serving", All(), before.labels | {f"{prefix}{number}": number})  # noqa: B023
+
+        model_config.update(path, "char_rnn", change)
+
+
+def test_writers_at_the_same_time_lose_nothing_and_a_reader_sees_whole_files(tmp_path: Path) -> None:
+    path = str(tmp_path / "models.config")
+    model_config.update(path, "char_rnn", lambda _: MODEL)
+    with ThreadPoolExecutor() as pool:  # each takes the lock by a handle of its own, as processes do
+        writers = [pool.submit(_add_labels, path, prefix) for prefix in "abc"]
+        while wait(writers, timeout=0).not_done:
+            assert len(model_config.read(path)) == 1
+    assert [writer.exception() for writer in writers] == [None] * 3
+    assert len(model_config.read(path)[0].labels) == 2 + 3 * 20
