@@ -173,7 +173,7 @@ def test_the_local_runner_keeps_tfx_from_packing_its_own_source() -> None:
 def test_a_schema_is_staged_under_a_path_that_follows_its_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = tmp_path / "project" / "components" / "schema" / "schema.pbtxt"
+    source = tmp_path / "project" / "components" / "validate" / "schema" / "schema.pbtxt"
     source.parent.mkdir(parents=True)
     monkeypatch.setattr(sources, "ROOT", tmp_path / "project")
     places = dataclasses.replace(places_at(tmp_path), schema=str(tmp_path / "staged"))

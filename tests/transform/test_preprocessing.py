@@ -23,7 +23,7 @@ from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
 
-SCHEMA = Path(__file__).parents[2] / "components" / "schema" / "schema.pbtxt"
+SCHEMA = Path(__file__).parents[2] / "components" / "validate" / "schema" / "schema.pbtxt"
 TRAIN = {
     "whitespace": " one\ntwo\r\nthree\tfour\u00a0five\u2028six\x0bseven\x00eight\n ",
     "newline": "\n",

@@ -17,7 +17,7 @@ from kubeflow.compile.compiler import compile_pipeline, pipeline_name
 from pipeline.config import overrides
 from pipeline.config.cluster import Pods
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IMAGE = "registry.example/char-rnn:1"
 GPU = [
     "cluster.pods.Trainer.gpus=2",

@@ -14,7 +14,7 @@ from serving.client.errors import BadAnswer, ClientError, ModelUnavailable, NotR
 from tests import numeric
 from tests.gru import Gru, refuse_unless_same
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 Connect = Callable[..., Client]

@@ -15,7 +15,7 @@ from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CHARACTERS = " etaé\nT"
 PROMPTS = ["T", "", "xü tea"]
 
