@@ -81,10 +81,11 @@ def test_generated_and_hidden_folders_are_not_searched(check_words: ModuleType, 
 
 
 def test_named_files_only_are_searched(check_words: ModuleType, tmp_path: Path) -> None:
-    for name, text in (("one.py", "quoth"), ("two.py", "")):
+    for name, text in (("one.py", "quoth"), ("two.py", ""), ("uv.lock", "quoth")):
         (tmp_path / name).write_text(text)
     assert check_words.main([str(tmp_path / "two.py")]) == 0
     assert check_words.main([str(tmp_path / "one.py")]) == 1
+    assert check_words.main([str(tmp_path / "uv.lock")]) == 0, "no source of ours"
 
 
 def test_glossary_of_this_project_has_words(check_words: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
