@@ -13,6 +13,13 @@ import pytest
 pytestmark = pytest.mark.integration
 Done = subprocess.CompletedProcess
 ROOT = Path(__file__).resolve().parents[1]
+STEPS = {
+    "lint": "ruff check .",
+    "format": "ruff format --check .",
+    "types": "mypy",
+    "imports": "lint-imports --no-logo --no-cache",
+    "unit": "pytest -q -m unit",
+}
 
 
 def program(path: Path, script: str) -> None:
@@ -35,17 +42,16 @@ def check(tmp_path: Path) -> Callable[[str], list[str]]:
 
 
 def outcomes(said: str) -> list[list[str]]:
-    return [line.split()[:2] for line in said.splitlines()[-4:]]
+    return [line.split()[:2] for line in said.splitlines()[-len(STEPS) :]]
 
 
 def test_check_lists_its_steps(check: Callable[[str], list[str]], tmp_path: Path) -> None:
     done = subprocess.run(check(f'echo "$*" >> {tmp_path}/calls'), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert outcomes(done.stdout) == [[step, "passed"] for step in ("lint", "format", "types", "unit")]
+    assert outcomes(done.stdout) == [[step, "passed"] for step in STEPS]
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls[0] == "run --quiet --group dev true", "the environment is there before the steps begin"
-    steps = {"ruff check .", "ruff format --check .", "mypy", "pytest -q -m unit"}
-    assert {call.removeprefix("run --quiet --no-sync ") for call in calls[1:]} == steps
+    assert {call.removeprefix("run --quiet --no-sync ") for call in calls[1:]} == set(STEPS.values())
 
 
 @pytest.mark.parametrize(("step", "started"), [("lint", "ruff check"), ("types", "mypy"), ("unit", "pytest")])
@@ -56,7 +62,7 @@ def test_check_shows_what_a_failing_step_said(step: str, started: str, check: Ca
     assert f"--- {step} ---\nits complaint\n" in done.stdout
     assert "nothing worth reading" not in done.stdout.partition("---")[2]
     assert [step, "FAILED"] in outcomes(done.stdout)
-    assert sum(outcome == "passed" for _, outcome in outcomes(done.stdout)) == 3
+    assert sum(outcome == "passed" for _, outcome in outcomes(done.stdout)) == len(STEPS) - 1
 
 
 def test_check_says_how_to_install_what_it_needs(check: Callable[[str], list[str]], tmp_path: Path) -> None:
@@ -73,7 +79,7 @@ def test_an_interrupt_ends_all_that_was_started(check: Callable[[str], list[str]
     command = check(f'[ "$4" = true ] && exit; [ "$5" = true ] && exit; {sys.executable} -c \'{sleep}\'; true')
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         end = time.monotonic() + 20
-        while not (tmp_path / "pids").exists() or len((tmp_path / "pids").read_text().split()) < 4:
+        while not (tmp_path / "pids").exists() or len((tmp_path / "pids").read_text().split()) < len(STEPS):
             assert time.monotonic() < end
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
