@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from components.errors import UserError
 from serving.client import stop
 from serving.client.values import NUM_CHARS, TEMPERATURE, TOP_K, Controls, texts_of
-from serving.commands import files, model_source, places
+from serving.commands.shared import config_options, input_text, model_source
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
@@ -44,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--echo", action="store_true", help="write the prompt before the text, too")
     add("--json", action="store_true", help="write one JSON object a line: prompt, seed, text")
     model_source.add_arguments(parser)
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Generate and write."""
-    config = places.config(options)
+    config = config_options.load(options)
     prompts, controls = _wanted(options)
     with model_source.chosen(options, config) as (model, where):
         _note(f"{where}; seed {controls.seeds[0]}")
@@ -78,7 +78,7 @@ def _wanted(options: argparse.Namespace) -> tuple[list[str], Controls]:
                 "Give prompts or a file with one, not both. "
                 f"Received: {prompts[0]!r} and --prompt-file {options.prompt_file}"
             )
-        prompts = [files.text(options.prompt_file, "prompt")]
+        prompts = [input_text.text(options.prompt_file, "prompt")]
     if options.samples < 1:
         raise UserError(f"There must be at least one sample. Received: --samples {options.samples}")
     prompts = [prompt for prompt in prompts or [""] for _ in range(options.samples)]

@@ -12,7 +12,7 @@ import yaml
 
 from components.errors import UserError
 from pipeline.config.run import Config
-from serving.commands import places
+from serving.commands.shared import config_options
 from serving.manifests.compose import compose
 from serving.manifests.kubernetes import manifests
 from serving.rollout import inventory, labels
@@ -26,12 +26,12 @@ _HEADER = "# Written by `python -m serving manifests`: change the settings and w
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--output", required=True, metavar="DIR", help="files there are replaced")
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the files and list them."""
-    config = places.config(options)
+    config = config_options.load(options)
     for name, text in files(config).items():
         path = os.path.join(options.output, name)
         try:

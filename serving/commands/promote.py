@@ -7,7 +7,7 @@ rollback withdrew is served again; promoting the newest ends the rollback.
 import argparse
 from functools import partial
 
-from serving.commands import labelling
+from serving.commands.shared import label_change
 from serving.rollout import labels
 
 
@@ -15,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("version", nargs="?", type=int, metavar="VERSION", help="default: the newest whole one")
     parser.add_argument("--label", choices=labels.LABELS, default=labels.STABLE, help="default: %(default)s")
-    labelling.add_arguments(parser)
+    label_change.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Move the label and say what is served now."""
-    return labelling.run(options, partial(labels.promote, version=options.version, label=options.label))
+    return label_change.run(options, partial(labels.promote, version=options.version, label=options.label))

@@ -6,7 +6,7 @@ Never deleted: a version with a label, the one that requests without a label rea
 import argparse
 
 from components.errors import UserError
-from serving.commands import places
+from serving.commands.shared import config_options
 from serving.rollout import apply, inventory, labels
 from serving.rollout.inventory import Shelf
 from serving.tf_serving import model_config
@@ -16,14 +16,14 @@ from serving.tf_serving.model_config import ServedModel
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--keep", type=int, required=True, metavar="N", help="so many of the newest are kept")
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Delete and say what was deleted."""
     if options.keep < 1:
         raise UserError(f"At least one version is kept. Received: --keep {options.keep}")
-    shelf = Shelf.of(places.config(options))
+    shelf = Shelf.of(config_options.load(options))
     inventory.require_versions(shelf)
     doomed: list[int] = []
     failures: list[OSError] = []

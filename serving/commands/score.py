@@ -17,7 +17,7 @@ import sys
 from components.errors import UserError
 from components.ingest import passages
 from pipeline.config.run import Config
-from serving.commands import files, model_source, places
+from serving.commands.shared import config_options, input_text, model_source
 
 _ROWS = 16  # passages in one request
 _SPLITS = ("all", "train", "eval", "test")
@@ -77,13 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", action="store_true", help="write one JSON object")
     model_source.add_arguments(parser)
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Score and print."""
-    config = places.config(options)
-    pieces = _cut(files.document(options.file), options.split, config)
+    config = config_options.load(options)
+    pieces = _cut(input_text.document(options.file), options.split, config)
     if not sum(len(piece.text) - 1 for piece in pieces):
         raise UserError(
             "There is nothing to predict: the text, or this split of it, has fewer than two characters. Received: "

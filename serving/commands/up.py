@@ -16,7 +16,7 @@ from rich.console import Console
 
 from pipeline.config.run import Config
 from serving.client import status
-from serving.commands import places
+from serving.commands.shared import config_options
 from serving.launcher import backends, configure, process
 from serving.launcher.playground import Page
 from serving.launcher.process import Process, ServerFailed
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a name by which the page may be called, besides addresses and localhost; repeatable",
     )
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     for key, value in (("host", options.host), ("rest_port", options.port)):
         if value is not None:
             options.settings = [*options.settings, f"serving.{key}={value}"]
-    config = places.config(options)
+    config = config_options.load(options)
     shelf = Shelf.of(config)
     inventory.require_versions(shelf)
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)

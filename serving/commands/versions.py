@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from serving.client import status
-from serving.commands import places
+from serving.commands.shared import config_options
 from serving.rollout import apply, inventory
 from serving.rollout.inventory import Shelf, Version
 from serving.tf_serving import model_config
@@ -23,12 +23,12 @@ _FILE_WIDTH = 160  # characters, where no terminal says how many it has
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--json", action="store_true", help="as a JSON list, oldest first")
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the list."""
-    config = places.config(options)
+    config = config_options.load(options)
     shelf = Shelf.of(config)
     entry = model_config.find(shelf.config_path, shelf.name)
     url = status.url_of(config.serving.host, config.serving.rest_port)

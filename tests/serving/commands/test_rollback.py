@@ -1,4 +1,4 @@
-"""The options of `rollback`; what it does is in test_labelling.py and test_release.py."""
+"""The options of `rollback`; what it does is in shared/test_label_change.py and rollout/test_labels.py."""
 
 import argparse
 

@@ -3,7 +3,7 @@
 import argparse
 
 from serving.client import status
-from serving.commands import places
+from serving.commands.shared import config_options
 from serving.rollout import apply, inventory, labels
 from serving.rollout.inventory import Shelf
 from serving.tf_serving.model_config import ServedModel
@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the server that must have loaded a version before it gets a label; "
         "default: serving.host and serving.rest_port on this machine, if one answers there",
     )
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
 
 
 def run(options: argparse.Namespace, change: apply.Change) -> int:
     """Apply a change and print what is served now."""
-    config = places.config(options)
+    config = config_options.load(options)
     shelf = Shelf.of(config)
     explicit = options.server_url is not None
     url = options.server_url if explicit else status.url_of(config.serving.host, config.serving.rest_port)

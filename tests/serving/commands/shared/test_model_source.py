@@ -13,8 +13,8 @@ import pytest
 from components.errors import UserError
 from pipeline.config.run import Config
 from serving.client.blocking import Client
-from serving.commands import model_source, places
-from serving.commands.local_model import LocalModel
+from serving.commands.shared import config_options, model_source
+from serving.commands.shared.local_model import LocalModel
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import ServedModel, Specific
 
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.integration
 def parsed(*arguments: str) -> tuple[argparse.Namespace, Config]:
     parser = argparse.ArgumentParser()
     model_source.add_arguments(parser)
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
     options = parser.parse_args(list(arguments))
-    return options, places.config(options)
+    return options, config_options.load(options)
 
 
 def port(url: str) -> str:

@@ -4,14 +4,14 @@ import argparse
 
 import local_runner
 from pipeline.config import overrides
-from serving.commands import places
+from serving.commands.shared import config_options
 
 
 def test_the_options_mean_what_they_mean_for_the_local_runner() -> None:
     arguments = ["--model", "poems", "--root", "r", "--serving-dir", "s", "--set", "serving.rest_port=9"]
     parser = argparse.ArgumentParser()
-    places.add_arguments(parser)
+    config_options.add_arguments(parser)
     theirs = local_runner.arguments(arguments)
     explicit = {"model_name": theirs.model, "root": theirs.root, "serving_dir": theirs.serving_dir}
-    assert places.config(parser.parse_args(arguments)) == overrides.load(theirs.preset, theirs.settings, explicit)
-    assert places.config(parser.parse_args([])) == overrides.load(local_runner.arguments([]).preset)
+    assert config_options.load(parser.parse_args(arguments)) == overrides.load(theirs.preset, theirs.settings, explicit)
+    assert config_options.load(parser.parse_args([])) == overrides.load(local_runner.arguments([]).preset)

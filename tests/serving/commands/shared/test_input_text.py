@@ -7,28 +7,28 @@ from pathlib import Path
 import pytest
 
 from components.errors import UserError
-from serving.commands import files
+from serving.commands.shared import input_text
 
 
 def test_a_prompt_stays_as_it_is_but_for_its_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "prompt").write_bytes(b"\xef\xbb\xbf a\r\n\xc3\xa9 ")
-    assert files.text(str(tmp_path / "prompt"), "prompt") == " a\r\né "
+    assert input_text.text(str(tmp_path / "prompt"), "prompt") == " a\r\né "
 
 
 def test_a_document_is_what_the_pipeline_would_read(tmp_path: Path) -> None:
     (tmp_path / "book.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfa\r\nb\n"))
-    assert files.document(str(tmp_path / "book.gz")) == "a\nb\n"
+    assert input_text.document(str(tmp_path / "book.gz")) == "a\nb\n"
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"typed\n")))
-    assert files.text("-", "prompt") == "typed\n"
+    assert input_text.text("-", "prompt") == "typed\n"
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"caf\xe9")
     with pytest.raises(UserError, match="byte offset 3"):
-        files.text(str(tmp_path / "latin"), "prompt")
+        input_text.text(str(tmp_path / "latin"), "prompt")
     for place in (str(tmp_path), str(tmp_path / "missing"), "a\0b"):
         with pytest.raises(UserError, match="cannot be read"):
-            files.content(place)
+            input_text.content(place)

@@ -7,7 +7,7 @@ import pytest
 
 from components.errors import UserError
 from serving.client.blocking import Client
-from serving.commands.local_model import LocalModel
+from serving.commands.shared.local_model import LocalModel
 from tests import numeric
 from tests.gru import Gru, refuse_unless_same, refuse_unless_written
 

@@ -50,7 +50,7 @@ class Model(Protocol):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that choose the model, beside those of `serving.commands.places`."""
+    """Declare the options that choose the model, beside those of `serving.commands.shared.config_options`."""
     group = parser.add_argument_group(
         "where the model runs",
         "Without any of these: the server at the default address if it serves the model, else the version that a "
@@ -147,7 +147,7 @@ def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Mo
     _quiet()
     with startup.importing():
         tensorflow_without_keras()
-        from serving.commands.local_model import LocalModel
+        from serving.commands.shared.local_model import LocalModel
 
     return LocalModel.load(found[number]), f"{config.model_name} (version {number}) in this process"
 
@@ -190,7 +190,7 @@ def _in_bucket(base: str) -> dict[int, str]:
 def _checkpoint(place: str, config: Config) -> tuple[Model, str]:
     _quiet()
     with startup.importing(), uncollected():
-        from serving.commands.local_model import LocalModel
+        from serving.commands.shared.local_model import LocalModel
         from serving.graph import checkpoint
 
     directory = checkpoint.newest(place)

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def config(options: argparse.Namespace) -> Config:
+def load(options: argparse.Namespace) -> Config:
     """The configuration that the options ask for.
 
     Raises:
