@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from components import files
+
 Points = list[tuple[int, float]]  # step, nats per character
 TRAIN, EVALUATION = "train/loss_nats", "eval/loss_nats"
 
@@ -76,10 +78,9 @@ def draw(curves: Curves, path: str, title: str, threshold: float) -> None:
     axes.legend(loc="upper right")
     perplexities = axes.secondary_yaxis("right", functions=(_exp, _log))
     perplexities.set_ylabel("perplexity")
-    partial = f"{path}.partial"
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    figure.savefig(partial, format="png")
-    os.replace(partial, path)
+    with files.replacing(path) as file:
+        figure.savefig(file, format="png")
 
 
 def _exp(nats: Any) -> Any:

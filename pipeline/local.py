@@ -5,13 +5,12 @@ import fcntl
 import hashlib
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import lean_imports, startup
+from components import files, lean_imports, startup
 from components.errors import UserError
 from components.ingest import corpora, staging
 from pipeline import sources
@@ -135,11 +134,10 @@ def beam_args(config: Config) -> list[str]:
 def _stage_schema(places: Places) -> str:
     """Copy the curated schema to a path that changes with its content: TFX's cache looks at the path only."""
     source = sources.ROOT / "components" / "validate" / "schema" / "schema.pbtxt"
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    content = source.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:16]
     target = Path(places.schema) / digest / "schema.pbtxt"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        shutil.copyfile(source, partial)
-        partial.rename(target)
+        files.write(target, content)
     return str(target)

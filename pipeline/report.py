@@ -5,12 +5,12 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tfx.components.util import model_utils
 from tfx.utils import path_utils
 
+from components import files
 from components.evaluate.evaluation import Figures, read_figures
 from components.ingest.staging import CorpusFacts
 from components.models import versions
@@ -116,10 +116,7 @@ class Report:
                 for name, outcome in self.outcomes.items()
             },
         }
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.partial")
-        partial.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(target)
+        files.write(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
 
 
 def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, outcomes: dict[str, Outcome]) -> Report:

@@ -3,11 +3,11 @@
 import hashlib
 import os
 import re
-import tempfile
 import time
 from pathlib import Path
 from urllib.parse import unquote
 
+from components import files
 from components.errors import UserError
 
 RETRY_PAUSES = (0.5, 2.0)  # seconds
@@ -84,24 +84,19 @@ def _download(url: str, expected: str | None, target: Path) -> None:
     digest = hashlib.sha256()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            requests.get(url, stream=True, timeout=TIMEOUTS) as response,
-            tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder,
-        ):
+        with requests.get(url, stream=True, timeout=TIMEOUTS) as response, files.replacing(target) as file:
             if not response.ok:
                 kind = _TryAgain if response.status_code >= 500 else UserError
                 raise _failed(url, f"HTTP {response.status_code} {response.reason}", kind)
-            with Path(folder, "document").open("wb") as file:
-                for chunk in response.iter_content(1 << 20):
-                    digest.update(chunk)
-                    file.write(chunk)
+            for chunk in response.iter_content(1 << 20):
+                digest.update(chunk)
+                file.write(chunk)
             announced, received = response.headers.get("Content-Length", ""), response.raw.tell()
             if announced.isdecimal() and received < int(announced):  # The libraries let an early end pass.
                 raise _failed(url, f"it ended after {received} of {announced} bytes", Unreachable)
             if expected not in (None, digest.hexdigest()):
                 target.unlink(missing_ok=True)
                 raise mismatch(url, str(expected), digest.hexdigest())
-            os.replace(file.name, target)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _failed(url, error, Unreachable) from error
     except requests.RequestException as error:
