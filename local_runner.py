@@ -20,20 +20,18 @@ if __name__ == "__main__":
 import argparse
 import contextlib
 import time
-import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
 import components
 import pipeline
-from components import own_packages, shell_command
+from components import command_line, own_packages, shell_command
 from components.errors import UserError
 from pipeline import failure
 from pipeline.config import overrides
 from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parent
-USER_ERROR, INTERRUPTED = 2, 130
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -64,26 +62,19 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = arguments(argv)
+    return command_line.run(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    startup.hand_over()
+    own_packages.require(ROOT, components, pipeline)
     explicit: dict[str, Any] = {
         "corpus.source": options.corpus,
         "model_name": options.model,
         "root": options.root,
         "serving_dir": options.serving_dir,
     }
-    try:
-        startup.hand_over()
-        own_packages.require(ROOT, components, pipeline)
-        config = overrides.load(options.preset, options.settings, explicit)
-        return _run(config, options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-
-
-def _run(config: Config, options: argparse.Namespace) -> int:
+    config = overrides.load(options.preset, options.settings, explicit)
     _check_summary(options.summary)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # Before TensorFlow starts: Transform uses it before the trainer could ask, and InfraCheck needs its share of a GPU.
@@ -98,7 +89,8 @@ def _run(config: Config, options: argparse.Namespace) -> int:
 
         log = None if options.verbose else os.path.join(places.logs, time.strftime("%Y%m%d-%H%M%S.log"))
         screen = Screen(kept_output())
-        try:
+
+        def train() -> int:
             if log:
                 redirect(log)
             screen.say(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
@@ -111,18 +103,14 @@ def _run(config: Config, options: argparse.Namespace) -> int:
                 report.write(options.summary)
             _show_text(screen, report.model, config)
             _show_next(screen, config, report.pushed_version)
-            code = report.exit_code
-        except UserError as error:
-            screen.say(f"error: {error}", style="red")
-            code = USER_ERROR
-        except KeyboardInterrupt:
-            screen.interrupted()
-            code = INTERRUPTED
-        except Exception as error:
-            with contextlib.suppress(OSError):  # The log may lie on the full disk that is the reason.
-                traceback.print_exc()
-            said, code = failure.explain(error, places.root, log)
-            screen.say(said, style="red")
+            return report.exit_code
+
+        code = command_line.run(
+            train,
+            say=lambda text: screen.say(text, style="red"),
+            interrupted=screen.interrupted,
+            explain=lambda error: failure.explain(error, places.root, log),
+        )
     _leave(screen, code)
 
 

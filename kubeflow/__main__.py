@@ -24,7 +24,7 @@ from typing import Any
 
 import components
 import pipeline
-from components import own_packages
+from components import command_line, own_packages
 from components.errors import UserError
 from pipeline.config import overrides
 from pipeline.config.run import Config
@@ -39,22 +39,22 @@ def main(argv: list[str] | None = None) -> int:
     given = options.parser().parse_args(argv)
     # What Google's libraries say about versions to come is nothing that a user could act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
+    return command_line.run(
+        lambda: _run(given),
+        interrupted=lambda: command_line.print_error("interrupted; the same command resumes from there"),
+    )
+
+
+def _run(given: argparse.Namespace) -> int:
+    startup.hand_over()
+    own_packages.require(ROOT, components, pipeline)
     try:
-        startup.hand_over()
-        return _run(given, _configuration(given))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        _command(given, _configuration(given))
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("kfp", "kfp_server_api"):
             raise
-        print(
-            f"error: The package kfp is needed for this: uv sync --extra kubeflow. Received: {error}", file=sys.stderr
-        )
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command resumes from there", file=sys.stderr)
-        return 130
+        raise UserError(f"The package kfp is needed for this: uv sync --extra kubeflow. Received: {error}") from error
+    return command_line.OK
 
 
 def _configuration(given: argparse.Namespace) -> Config:
@@ -66,7 +66,7 @@ def _configuration(given: argparse.Namespace) -> Config:
     return overrides.load(given.preset, given.settings, explicit)
 
 
-def _run(given: argparse.Namespace, config: Config) -> int:
+def _command(given: argparse.Namespace, config: Config) -> None:
     from kubeflow.compile.compiler import pipeline_name
 
     name = pipeline_name(config.model_name)
@@ -83,7 +83,6 @@ def _run(given: argparse.Namespace, config: Config) -> int:
         _send(given, config, name)
     else:
         _look_after(given, config, name)
-    return 0
 
 
 def _send(given: argparse.Namespace, config: Config, name: str) -> None:
@@ -199,9 +198,4 @@ def write(path: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        own_packages.require(ROOT, components, pipeline)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     sys.exit(main())

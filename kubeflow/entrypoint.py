@@ -11,8 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from components import lean_imports
-from components.errors import UserError
+from components import command_line, lean_imports
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,15 +35,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    try:
-        _run(options, beam_args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 2
-    return 0
+    return command_line.run(lambda: _run(options, beam_args))
 
 
-def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
+def _run(options: argparse.Namespace, beam_args: list[str]) -> int:
     from kubeflow.task import invocation
 
     given = json.loads(options.json_serialized_invocation_args)
@@ -64,9 +58,9 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> None:
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
     kubeflow_v2_run_executor.main((options, beam_args))
-    answer = given["outputs"]["outputFile"]
     if options.backend == "kfp":
-        invocation.restore(answer)
+        invocation.restore(given["outputs"]["outputFile"])
+    return command_line.OK
 
 
 if __name__ == "__main__":

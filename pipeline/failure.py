@@ -4,7 +4,8 @@ import errno
 import os
 from collections.abc import Iterator
 
-FAILED, USER_ERROR = 1, 2
+from components.command_line import FAILED, USER_ERROR
+
 _LONGEST = 300  # characters shown of a framework's message
 # The frameworks wrap a system's error in exceptions of their own, or in text of other processes: its words remain.
 _DISK = (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), "disk is full")  # the last is SQLite's

@@ -12,14 +12,10 @@ if __name__ == "__main__":
     startup.begin("serving", "pydantic", "httpx", "rich", "tensorflow_serving")
 
 import argparse
-import contextlib
 
-from components.errors import UserError
+from components import command_line
 from serving import commands
 from serving.client.errors import ClientError
-
-OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
-BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -44,27 +40,14 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    try:
-        options = arguments(sys.argv[1:] if argv is None else argv)
-        command = commands.find(options.command)
-        startup.hand_over()
-        code = command.run(options)
-        sys.stdout.flush()
-        return code
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except ClientError as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has enough of it. What is still buffered goes nowhere, or closing would fail again.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    return command_line.run(lambda: _run(sys.argv[1:] if argv is None else argv), failures=(ClientError,))
+
+
+def _run(argv: list[str]) -> int:
+    options = arguments(argv)
+    command = commands.find(options.command)
+    startup.hand_over()
+    return command.run(options)
 
 
 if __name__ == "__main__":

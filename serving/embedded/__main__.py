@@ -25,13 +25,13 @@ import signal
 import socket
 from pathlib import Path
 
+from components import command_line
 from components.errors import UserError
 from components.lean_imports import tensorflow_without_keras
 from pipeline.config.serving import BatchingSettings, ServingSettings
 from serving.tf_serving import model_config
 from serving.tf_serving.flags import METRICS_PATH
 
-USER_ERROR = 2
 _NESTING = 5_000  # levels of JSON that are read, where TF Serving ends at some ten thousand by release
 _DEFAULTS = ServingSettings()
 _IDLE_SECONDS = 60  # a connection without a request is kept so long; clients keep theirs for less
@@ -66,12 +66,12 @@ def main(argv: list[str] | None = None) -> int:
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _end)  # until uvicorn has handlers of its own, and after
     logging.info("Starting: TensorFlow takes some seconds")
-    try:
-        with _listen(options.host, options.rest_api_port) as listening:
-            return _serve(options, listening)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
+    return command_line.run(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    with _listen(options.host, options.rest_api_port) as listening:
+        return _serve(options, listening)
 
 
 def _serve(options: argparse.Namespace, listening: socket.socket) -> int:

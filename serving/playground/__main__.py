@@ -22,10 +22,10 @@ import socket
 from types import FrameType
 from urllib.parse import urlsplit
 
+from components import command_line
 from components.errors import UserError
 from pipeline.config.serving import ServingSettings
 
-OK, USER_ERROR, INTERRUPTED = 0, 2, 130
 _DEFAULTS = ServingSettings()
 
 
@@ -58,20 +58,16 @@ def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code."""
     options = arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        _check(options)
-        listening = _listen(options.host, options.port)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
+    return command_line.run(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    _check(options)
+    listening = _listen(options.host, options.port)
     # Afterwards uvicorn raises again the signal that ended it; to be asked to stop is no failure.
     signal.signal(signal.SIGTERM, _ignore)
-    try:
-        _serve(options, listening)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return OK
+    _serve(options, listening)
+    return command_line.OK
 
 
 def _serve(options: argparse.Namespace, listening: socket.socket) -> None:

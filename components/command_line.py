@@ -1,0 +1,63 @@
+"""Exit codes of the command lines, and what each of them prints about the exception that ended it."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+
+from components.errors import UserError
+
+OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
+
+
+def print_error(text: str) -> None:
+    """Print a line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(
+    program: Callable[[], int],
+    *,
+    failures: tuple[type[Exception], ...] = (),
+    say: Callable[[str], None] = print_error,
+    interrupted: Callable[[], None] = lambda: print_error("interrupted"),
+    explain: Callable[[Exception], tuple[str, int]] | None = None,
+) -> int:
+    """Run a program and return the exit code of the process.
+
+    Args:
+      program: returns its exit code.
+      failures: exceptions whose message is written for users, although it was not their mistake.
+      say: prints a paragraph about an exception.
+      interrupted: reports a KeyboardInterrupt.
+      explain: makes a paragraph and an exit code of any other exception. Without it, these are raised.
+    """
+    try:
+        code = program()
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        say(f"error: {error}")
+        return USER_ERROR
+    except failures as error:
+        say(f"failed: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        interrupted()
+        return INTERRUPTED
+    except Exception as error:
+        if explain is not None:
+            import traceback  # late: only a program that fails needs it
+
+            with contextlib.suppress(OSError):  # the log may be on the full disk that is the reason
+                traceback.print_exc()
+            paragraph, code = explain(error)
+            say(paragraph)
+            return code
+        if not isinstance(error, BrokenPipeError):
+            raise
+        # The reader of the output has closed it. Discard what is still buffered, or the flush at exit fails as well.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE

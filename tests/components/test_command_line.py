@@ -1,0 +1,65 @@
+"""Exceptions become exit codes, the same for every command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components import command_line
+from components.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def ends_with(error: BaseException) -> int:
+    """A program that ends with this exception."""
+    raise error
+
+
+def test_the_programs_exit_code_is_returned(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.run(lambda: 3) == 3
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "printed"),
+    [
+        (UserError("No such file. Received: x"), 2, "error: No such file. Received: x\n"),
+        (TimeoutError("The server did not answer."), 1, "failed: The server did not answer.\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_an_expected_exception_is_one_paragraph_on_standard_error(
+    error: BaseException, code: int, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.run(lambda: ends_with(error), failures=(TimeoutError,)) == code
+    assert capsys.readouterr() == ("", printed)
+
+
+def test_any_other_exception_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        command_line.run(lambda: 1 // 0)
+
+
+def test_any_other_exception_is_explained_after_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    code = command_line.run(lambda: 1 // 0, say=said.append, explain=lambda error: (f"failed: {error}", 7))
+    assert (code, said) == (7, ["failed: integer division or modulo by zero"])
+    assert capsys.readouterr().err.endswith("ZeroDivisionError: integer division or modulo by zero\n")
+
+
+@pytest.mark.integration
+def test_a_reader_that_closes_the_pipe_ends_the_program_quietly() -> None:
+    code = "import sys; from components import command_line; "
+    code += "sys.exit(command_line.run(lambda: print('x' * 1_000_000) or 0))"
+    program = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    program.stdout.read(10)
+    program.stdout.close()
+    assert program.stderr is not None
+    assert program.stderr.read() == ""
+    program.stderr.close()
+    assert program.wait(timeout=30) == command_line.BROKEN_PIPE
