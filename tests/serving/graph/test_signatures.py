@@ -138,8 +138,8 @@ import sys
 import tensorflow as tf
 sys.path.insert(0, sys.argv[2])
 import numpy as np
-from serving import signatures
-from serving.one_step import Defaults, OneStep, Weights
+from serving.graph import signatures
+from serving.graph.one_step import Defaults, OneStep, Weights
 from transform.vocabulary import Vocabulary
 
 tf.random.set_seed(1)

@@ -17,7 +17,7 @@ from components.errors import UserError
 from serving.launcher import process as launcher
 from serving.launcher.process import Process, ServerFailed
 
-FAKE = Path(__file__).with_name("fake_programs.py")
+FAKE = Path(__file__).parents[1] / "fake_programs.py"
 
 
 @pytest.fixture
