@@ -37,10 +37,6 @@ def save(exported: OneStep, directory: str, model_name: str, learned: str = "") 
         tf.io.gfile.rmtree(partial)
     signatures.save(exported, partial)
     warmup.write(partial, model_name, exported.state_size)
-    said = exported.defaults
-    generation_config.write(
-        partial,
-        generation_config.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, exported.state_size),
-    )
+    generation_config.write(partial, exported.limits)
     warm_start.describe(partial, learned)
     tf.io.gfile.rename(partial, directory)

@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 from pipeline.config.cluster import ClusterSettings
 from pipeline.config.section import Section
 from pipeline.config.serving import ServingSettings
-from serving.graph.generation_config import LARGEST_TEMPERATURE
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -114,9 +113,10 @@ class ExportConfig(Section):
     """What the exported OneStep SavedModel does when a request says nothing (signature `serving_default`)."""
 
     num_chars: Annotated[int, Field(ge=1, le=100_000)] = 300
-    temperature: Annotated[float, Field(gt=0.0, le=LARGEST_TEMPERATURE)] = 0.8
+    temperature: PositiveFloat = 0.8
     top_k: NonNegativeInt = 0  # 0: all characters
     max_chars: Annotated[int, Field(ge=100)] = 100_000  # most characters one request may ask for
+    max_temperature: PositiveFloat = 100.0  # highest temperature one request may ask for; above it a text is noise
     precision: Literal["float32", "bfloat16"] = "float32"  # of the served products; bfloat16 pays with large batches
 
 
@@ -170,5 +170,11 @@ class Config(Section):
             raise ValueError(
                 "export.num_chars is what a request gets that says nothing and may not exceed export.max_chars. "
                 f"Received: export.num_chars={self.export.num_chars}, export.max_chars={self.export.max_chars}"
+            )
+        if self.export.temperature > self.export.max_temperature:
+            raise ValueError(
+                "export.temperature may not exceed export.max_temperature. "
+                f"Received: export.temperature={self.export.temperature}, "
+                f"export.max_temperature={self.export.max_temperature}"
             )
         return self

@@ -1,4 +1,4 @@
-"""What an export says of itself beside its graph, for servers that want to know before they ask: `Limits` as JSON."""
+"""Generation limits and defaults stored next to the SavedModel as JSON; servers read them without running the graph."""
 
 import dataclasses
 import json
@@ -6,19 +6,21 @@ import os
 from dataclasses import dataclass
 
 PLACE = os.path.join("assets.extra", "generation.json")
-LARGEST_TEMPERATURE = 100.0  # of every export: above it a text is noise all the same
+# Of exports that do not state one; also imported by the client and the embedded server, until they read `Limits`.
+LARGEST_TEMPERATURE = 100.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How the model generates.
+    """Limits and defaults of one export.
 
     Attributes:
-      num_chars: characters that `serving_default` writes.
+      num_chars: characters that `serving_default` generates.
       temperature: of `serving_default`.
       top_k: of `serving_default`.
-      max_chars: most characters one request may ask for.
+      max_chars: upper bound of a request's `num_chars`.
       state_size: width of the state that `generate_from_state` takes.
+      max_temperature: upper bound of a request's temperature.
     """
 
     num_chars: int
@@ -26,6 +28,7 @@ class Limits:
     top_k: int
     max_chars: int
     state_size: int
+    max_temperature: float = LARGEST_TEMPERATURE
 
 
 def write(directory: str, limits: Limits) -> None:
@@ -39,7 +42,7 @@ def write(directory: str, limits: Limits) -> None:
 
 
 def read(directory: str) -> Limits | None:
-    """The limits of a SavedModel; None if it does not say, or not in a way that is understood."""
+    """Read the limits of a SavedModel; None if the file is missing or malformed."""
     from tensorflow.io import gfile
 
     path = os.path.join(directory, PLACE)
@@ -47,10 +50,8 @@ def read(directory: str) -> Limits | None:
         return None
     with gfile.GFile(path) as file:
         try:
-            values = json.loads(file.read())
-            temperature = values.pop("temperature")
-            if not isinstance(temperature, (int, float)) or any(type(value) is not int for value in values.values()):
-                return None
-            return Limits(temperature=temperature, **values)
-        except (AttributeError, KeyError, TypeError, ValueError):
+            limits = Limits(**json.loads(file.read()))
+        except (TypeError, ValueError):
             return None
+    types = {field.name: (int, float) if field.type is float else (int,) for field in dataclasses.fields(Limits)}
+    return limits if all(type(getattr(limits, name)) in allowed for name, allowed in types.items()) else None

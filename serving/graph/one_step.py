@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from serving.graph import sampling, scoring
-from serving.graph.generation_config import LARGEST_TEMPERATURE
+from serving.graph.generation_config import Limits
 from serving.graph.network import Network, Weights
 from transform.vocabulary import Vocabulary
 
@@ -21,13 +21,17 @@ _BOOKKEEPING = 2  # state: after the recurrent values, the last character's id p
 
 @dataclass(frozen=True)
 class Defaults:
-    """What `serving_default` does, the most one request may ask for, and the precision of all products."""
+    """Defaults of `serving_default`, limits of one request, and the precision of all matrix products.
+
+    See the configuration's `pipeline.config.run.ExportConfig` for each value.
+    """
 
     num_chars: int
     temperature: float
     top_k: int
     max_chars: int
     precision: str = "float32"
+    max_temperature: float = Limits.max_temperature
 
 
 class OneStep(Network):
@@ -48,6 +52,12 @@ class OneStep(Network):
         if self._newline == vocabulary.out_of_vocabulary:
             self._newline = 0  # no lines in this corpus: begin as after the most frequent character
         self._yardstick_nll = yardstick_nll
+
+    @property
+    def limits(self) -> Limits:
+        """The limits and defaults that an export states."""
+        own = self.defaults
+        return Limits(own.num_chars, own.temperature, own.top_k, own.max_chars, self.state_size, own.max_temperature)
 
     def generate_from_state(
         self,
@@ -96,15 +106,15 @@ class OneStep(Network):
         return scoring.eval_nll(self, examples, self._yardstick_nll)
 
     def _checks(self, state: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor) -> list[Any]:
-        most = self.defaults.max_chars
+        max_chars, max_temperature = self.defaults.max_chars, self.defaults.max_temperature
         return [
             tf.debugging.Assert(
-                tf.reduce_all((num_chars >= 0) & (num_chars <= most)),
-                [f"num_chars must be from 0 to {most}", num_chars],
+                tf.reduce_all((num_chars >= 0) & (num_chars <= max_chars)),
+                [f"num_chars must be from 0 to {max_chars}", num_chars],
             ),
             tf.debugging.Assert(
-                tf.reduce_all((temperature >= 0.0) & (temperature <= LARGEST_TEMPERATURE)),
-                [f"temperature must be from 0 to {LARGEST_TEMPERATURE:g}", temperature],
+                tf.reduce_all((temperature >= 0.0) & (temperature <= max_temperature)),
+                [f"temperature must be from 0 to {max_temperature:g}", temperature],
             ),
             tf.debugging.Assert(tf.reduce_all(top_k >= 0), ["top_k must be 0 (all characters) or more", top_k]),
             tf.debugging.Assert(

@@ -54,7 +54,8 @@ RANGES: list[tuple[str, list[str], dict[str, str]]] = [
     ("training.final_fraction", ["0", "1"], {"-0.1": "or equal to 0", "1.1": "or equal to 1"}),
     ("training.beta_2", ["0.001", "0.999"], {"0": "greater than 0", "1": "less than 1"}),
     ("export.num_chars", ["1", "100_000"], {"0": "or equal to 1", "100_001": "or equal to 100000"}),
-    ("export.temperature", ["0.001", "100"], {"0": "greater than 0", "100.1": "or equal to 100"}),
+    ("export.temperature", ["0.001", "100"], {"0": "greater than 0"}),
+    ("export.max_temperature", ["0.8"], {"0": "greater than 0"}),
     ("export.max_chars", ["100"], {"99": "or equal to 100"}),  # the infra check asks for some
     ("seed", ["0", "1_999_999_999"], {"-1": "or equal to 0", "2_000_000_000": "less than 2000000000"}),
     (
@@ -130,6 +131,7 @@ def test_a_value_at_the_edge_of_its_range_is_taken_and_one_beyond_is_refused(
             ["model.embedding=64", "model.units=128"],
         ),
         ({"export": {"num_chars": 200, "max_chars": 100}}, ["export.num_chars=200", "export.max_chars=100"]),
+        ({"export": {"temperature": 100.1}}, ["export.temperature=100.1", "export.max_temperature=100.0"]),
     ],
 )
 def test_values_that_contradict_each_other_are_refused_with_what_came(values: dict[str, Any], named: list[str]) -> None:
@@ -147,6 +149,7 @@ def test_values_that_contradict_each_other_are_refused_with_what_came(values: di
         {"training": {"sequence_length": 999}, "corpus": {"passage_length": 100}},
         {"corpus": {"eval_fraction": 0.3, "test_fraction": 0.3}},
         {"export": {"num_chars": 200, "max_chars": 200}},
+        {"export": {"temperature": 150.0, "max_temperature": 150.0}},
     ],
 )
 def test_values_at_the_edge_of_a_contradiction_are_accepted(values: dict[str, Any]) -> None:

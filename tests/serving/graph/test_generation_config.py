@@ -1,5 +1,6 @@
-"""What an export says of itself comes back; what is not understood counts as nothing said."""
+"""Limits and defaults next to an export: written, read, and rejected when malformed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,29 +10,38 @@ from serving.graph.generation_config import Limits
 
 pytestmark = pytest.mark.integration
 
-SOME = Limits(num_chars=300, temperature=0.8, top_k=0, max_chars=1000, state_size=514)
+SOME = Limits(num_chars=300, temperature=0.8, top_k=0, max_chars=1000, state_size=514, max_temperature=9.5)
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_limits_are_read_as_written(tmp_path: Path) -> None:
     generation_config.write(str(tmp_path), SOME)
     assert generation_config.read(str(tmp_path)) == SOME
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.json")] == [Path(generation_config.PLACE)]
 
 
-def test_an_export_that_says_nothing(tmp_path: Path) -> None:
+def test_older_export_has_the_default_max_temperature(tmp_path: Path) -> None:
+    generation_config.write(str(tmp_path), SOME)
+    path = tmp_path / generation_config.PLACE
+    values = json.loads(path.read_text())
+    del values["max_temperature"]
+    path.write_text(json.dumps(values))
+    assert generation_config.read(str(tmp_path)) == Limits(300, 0.8, 0, 1000, 514, max_temperature=100.0)
+
+
+def test_export_without_the_file_has_no_limits(tmp_path: Path) -> None:
     assert generation_config.read(str(tmp_path)) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"num_chars": 3}', '{"unheard_of": 1}', "\xff"])
-def test_what_is_not_understood(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"num_chars": 3}', '{"unknown": 1}', "\xff"])
+def test_malformed_file_has_no_limits(tmp_path: Path, text: str) -> None:
     path = tmp_path / generation_config.PLACE
     path.parent.mkdir()
     path.write_text(text, encoding="latin-1")
     assert generation_config.read(str(tmp_path)) is None
 
 
-@pytest.mark.parametrize("field", ["num_chars", "temperature", "top_k", "max_chars", "state_size"])
-def test_a_value_of_another_kind_is_not_understood(tmp_path: Path, field: str) -> None:
+@pytest.mark.parametrize("field", ["num_chars", "temperature", "top_k", "max_chars", "state_size", "max_temperature"])
+def test_value_of_another_type_is_malformed(tmp_path: Path, field: str) -> None:
     generation_config.write(str(tmp_path), SOME)
     path = tmp_path / generation_config.PLACE
     path.write_text(path.read_text().replace(f'"{field}": {getattr(SOME, field)}', f'"{field}": "many"'))

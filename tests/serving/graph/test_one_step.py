@@ -379,3 +379,17 @@ def test_a_state_that_is_not_finite_is_refused_by_name(value: float) -> None:
     state[0, 2] = value
     with pytest.raises(tf.errors.InvalidArgumentError, match="state must be"):
         go_on(1, "T", state, num_chars=3)
+
+
+@pytest.mark.parametrize("bound", [0.7, 150.0])
+def test_export_enforces_and_states_its_own_max_temperature(bound: float) -> None:
+    defaults = Defaults(num_chars=5, temperature=0.5, top_k=0, max_chars=20_000, max_temperature=bound)
+    model = OneStep(random_weights(1), Vocabulary(tuple(map(ord, CHARACTERS))), defaults, YARDSTICK)
+    assert model.limits.max_temperature == bound
+    controls = [tf.constant([3]), tf.constant([bound]), tf.constant([0]), tf.constant([1], tf.int64)]
+    generate = signatures.build(model)["generate"]
+    (text,) = generate(tf.constant(["T"]), *controls)["text"].numpy()
+    assert len(text.decode()) == 3
+    controls[1] = tf.constant([bound * 1.001])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"temperature must be from 0 to {bound:g}"):
+        generate(tf.constant(["T"]), *controls)

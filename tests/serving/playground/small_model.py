@@ -29,11 +29,7 @@ def main(directory: str) -> None:
     model = OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), DEFAULTS, 2.0)
     signatures.save(model, directory)
     warmup.write(directory, "small", model.state_size)
-    said = DEFAULTS
-    generation_config.write(
-        directory,
-        generation_config.Limits(said.num_chars, said.temperature, said.top_k, said.max_chars, model.state_size),
-    )
+    generation_config.write(directory, model.limits)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,14 @@ ENTRY = {
     "pushed_at": "2026-01-02T03:04:05+00:00",
 }
 FACTS = {key: ENTRY[key] for key in ("perplexity", "bits_per_character", "corpus", "pushed_at")}
-LIMITS = {"num_chars": 300, "temperature": 0.8, "top_k": 0, "max_chars": 1000, "state_size": 514}
+LIMITS = {
+    "num_chars": 300,
+    "temperature": 0.8,
+    "top_k": 0,
+    "max_chars": 1000,
+    "state_size": 514,
+    "max_temperature": 9.5,
+}
 
 
 def describe(answers: dict[str, Any], registry: str | None = None) -> dict[str, Any]:
