@@ -6,47 +6,56 @@ from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
 
-# As Kubernetes has them: prefix/name=value, where prefix and value may be missing, of at most 63 characters each.
+# Kubernetes' syntax of a label: prefix/name=value. Prefix and value are optional, each has at most 63 characters.
 _WORD = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 Label = Annotated[str, Field(pattern=f"^({_DOMAIN}/)?{_WORD}=({_WORD})?$")]
 Claim = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 PositiveInt = Annotated[int, Field(ge=1)]
-# Kubernetes counts in thousandths of a core, and a pod needs some megabytes at least.
+# Kubernetes counts in millicores, and a pod needs at least some megabytes.
 Cores = Annotated[float, Field(ge=0.001, le=1_000.0)]
 Gigabytes = Annotated[float, Field(ge=0.01, le=100_000.0)]
 Gpus = Annotated[int, Field(ge=0, le=16)]
 
 
 class Toleration(Section):
-    """A taint that a pod may be scheduled in spite of, in Kubernetes' own words."""
+    """A taint that a pod tolerates, in Kubernetes' notation."""
 
-    key: str = ""  # empty: every taint; only with operator Exists
+    # Key of the taint. Empty: every taint; only with operator Exists.
+    key: str = ""
+    # Exists: the taint may have any value. Equal: it must have `value`.
     operator: Literal["Exists", "Equal"] = "Exists"
+    # Value of the taint; only with operator Equal.
     value: str = ""
-    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""  # empty: every effect
+    # Effect of the taint. Empty: every effect.
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
 
     @model_validator(mode="after")
-    def _as_kubernetes(self) -> "Toleration":
+    def _check_operator(self) -> "Toleration":
         if self.operator == "Exists" and self.value:
-            raise ValueError('a toleration of a value with operator="Equal": "Exists" holds for every value')
+            raise ValueError('a toleration of a value with operator="Equal": "Exists" matches every value')
         if self.operator == "Equal" and not self.key:
-            raise ValueError('a toleration with a key: only operator="Exists" goes without')
+            raise ValueError('a toleration with a key: only operator="Exists" can be without one')
         return self
 
 
 class PodSettings(Section):
-    """What the pod of a component asks for and where it may run; None: what `pods.default` says."""
+    """Resources of a component's pod and the nodes that it may run on. None: the value of `cluster.pods.default`."""
 
-    cpu: Cores | None = None  # cores, as request and as limit
-    memory_gb: Gigabytes | None = None  # gigabytes of 10^9 bytes, as request and as limit
+    # Cores, as request and as limit.
+    cpu: Cores | None = None
+    # Gigabytes of 10^9 bytes, as request and as limit.
+    memory_gb: Gigabytes | None = None
+    # Number of GPUs.
     gpus: Gpus | None = None
-    node_selector: tuple[Label, ...] | None = None  # key=value
+    # Labels that a node must have, each key=value.
+    node_selector: tuple[Label, ...] | None = None
+    # Taints of nodes that the pod tolerates.
     tolerations: tuple[Toleration, ...] | None = None
 
 
 class DefaultPod(PodSettings):
-    """What every pod gets, but for what its own section says."""
+    """Values of every pod that its own section does not set."""
 
     cpu: Cores = 1.0
     memory_gb: Gigabytes = 4.0
@@ -56,7 +65,7 @@ class DefaultPod(PodSettings):
 
 
 class TrainerPod(PodSettings):
-    """The pod that trains."""
+    """The pod that trains. None: the value of `cluster.pods.default`."""
 
     cpu: Cores | None = 4.0
     memory_gb: Gigabytes | None = 8.0
@@ -80,7 +89,7 @@ class Pods(Section):
     Pusher: PodSettings = PodSettings()
 
     def of(self, component: str) -> DefaultPod:
-        """The settings of one component, with the gaps filled from `default`."""
+        """Return the settings of one component; values that it does not set come from `default`."""
         own: PodSettings = getattr(self, component, PodSettings())
         return DefaultPod.model_validate(self.default.model_dump() | own.model_dump(exclude_none=True))
 
@@ -88,19 +97,31 @@ class Pods(Section):
 class ClusterSettings(Section):
     """Kubeflow Pipelines or Vertex AI Pipelines."""
 
-    image: str | None = None  # holds this repository, see Dockerfile; a tag or digest of its own for every state of it
-    root: str = Field("/mnt/state", min_length=1)  # what `root` is locally: a mounted directory or gs://bucket/folder
-    # TF Serving reads <serving_dir>/<model_name>/<version>; None: `serving.mount_path`, as the servers see it.
+    # Container image with this repository, see Dockerfile. Each build needs its own tag or digest. None: only
+    # `rehearse` works.
+    image: str | None = None
+    # Directory for everything that runs write: below the mounted state volume, or gs://bucket/folder.
+    root: str = Field("/mnt/state", min_length=1)
+    # Models are pushed to <serving_dir>/<model_name>/<version>. None: `serving.mount_path`, as the servers see it.
     serving_dir: str | None = None
-    state_claim: Claim = "char-rnn-state"  # volume mounted at `root`, unless that is a bucket
-    pipeline_root: str | None = None  # where artifacts of runs go; None: what the back end has as its default
-    experiment: str = Field("char-rnn", min_length=1)  # groups the runs in the user interface
-    schedule: str | None = None  # cron: six fields, seconds first, for kfp (UTC); five for vertex
-    service_account: str | None = None  # that the pods run as; None: the back end's default
+    # Claim of the state volume, which is mounted at `cluster.root`; unused with a bucket.
+    state_claim: Claim = "char-rnn-state"
+    # Folder of the runs' artifacts. None: the back end's default.
+    pipeline_root: str | None = None
+    # Experiment that groups the runs in the user interface.
+    experiment: str = Field("char-rnn", min_length=1)
+    # Cron expression. kfp: six fields, seconds first, in UTC. vertex: five fields. None: `deploy` needs --cron.
+    schedule: str | None = None
+    # Service account of the pods. None: the back end's default.
+    service_account: str | None = None
     pods: Pods = Pods()
-    # kfp: the Kubernetes resource that a GPU is
+    # kfp: the Kubernetes resource that stands for a GPU.
     gpu_resource: str = Field("nvidia.com/gpu", pattern=f"^{_DOMAIN}/{_WORD}$")
-    vertex_gpu: str = Field("NVIDIA_TESLA_T4", pattern=r"^NVIDIA_[A-Z0-9_]+$")  # vertex: the accelerator type
-    workers: PositiveInt = 2  # of the TFJob that `python -m kubeflow tfjob` prints
-    project: str | None = None  # vertex: Google Cloud project
-    region: str = Field("us-central1", min_length=1)  # vertex
+    # vertex: the accelerator type.
+    vertex_gpu: str = Field("NVIDIA_TESLA_T4", pattern=r"^NVIDIA_[A-Z0-9_]+$")
+    # Workers of the TFJob that `python -m kubeflow tfjob` prints.
+    workers: PositiveInt = 2
+    # vertex: the Google Cloud project.
+    project: str | None = None
+    # vertex: the region.
+    region: str = Field("us-central1", min_length=1)

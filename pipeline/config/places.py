@@ -1,4 +1,4 @@
-"""Where a run puts things: one root, the same layout for every runner."""
+"""Paths of the files of a run: one root with the same layout for every runner."""
 
 import os
 from dataclasses import dataclass
@@ -8,20 +8,23 @@ from pipeline.config.run import Config
 
 @dataclass(frozen=True)
 class Places:
-    """Paths of one lineage below a root, which may be a bucket.
+    """Paths of one model lineage below a root, which may be a bucket.
+
+    >>> Places.of(Config(root="gs://bucket", model_name="poems")).serving
+    'gs://bucket/serving/poems'
 
     Attributes:
-      root: everything a run leaves behind.
+      root: directory of everything that a run writes.
       pipeline: TFX's artifacts.
       metadata: ML Metadata's SQLite file.
-      corpus: staged corpora, by content.
-      schema: staged schemas, by content.
-      checkpoints: of training runs, by what decides them.
-      registry: blessed models.
+      corpus: staged corpora, by content digest.
+      schema: staged schemas, by content digest.
+      checkpoints: checkpoints of training, by digest of data, configuration and code.
+      registry: entries of blessed models.
       serving: TF Serving's base path of the model.
       logs: framework logs.
-      reports: pictures of training runs.
-      lock: guards the root against a second run.
+      reports: plots of training runs.
+      lock: file whose lock keeps a second run out.
     """
 
     root: str
@@ -38,7 +41,7 @@ class Places:
 
     @classmethod
     def of(cls, config: Config) -> "Places":
-        """Places of a configuration; local paths become absolute."""
+        """Return the paths of a configuration; local ones become absolute."""
         root = config.root if "://" in config.root else os.path.abspath(os.path.expanduser(config.root))
         serving = config.serving_dir or os.path.join(root, "serving")
         serving = serving if "://" in serving else os.path.abspath(os.path.expanduser(serving))

@@ -1,7 +1,7 @@
-"""Every value that a run can be given, with its meaning, its unit and its default.
+"""Every configuration value of a run, with its unit, its meaning and its default.
 
-The defaults are the `quick` preset. A preset file in `pipeline/presets/` holds only what differs, and `--set` comes
-last; `pipeline.config.overrides` joins the three. All values are frozen, typed and checked; an unknown key is an error.
+The defaults are the preset `quick`. A file in `pipeline/presets/` holds only what differs, and `--set` comes last;
+`pipeline.config.overrides` joins the three. All values are frozen, typed and checked; an unknown key is an error.
 """
 
 from typing import Annotated, Literal
@@ -19,115 +19,171 @@ PositiveFloat = Annotated[float, Field(gt=0.0)]
 
 
 class CorpusConfig(Section):
-    """What is read and how it is cut."""
+    """The text to train on, and how it is split and cut into records."""
 
-    source: str = Field("shakespeare", min_length=1)  # a known name, a path, a directory, a glob or a URL
-    checksum: str | None = (
-        None  # SHA-256 of a single-file corpus, in hexadecimal; None: known corpora are checked all the same
-    )
-    min_chars: PositiveInt = 2_000  # characters; a smaller corpus is refused before anything starts
-    passage_length: Annotated[int, Field(ge=100, le=100_000)] = 2_000  # characters to predict in one record
-    eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1  # of every document, its last part (before `test`)
-    test_fraction: Annotated[float, Field(ge=0.0, le=0.4)] = 0.0  # of every document, the very end; 0: no such split
+    # A known corpus (`shakespeare`, `great_expectations`, `sample`), or a file, directory, glob or http(s) URL.
+    source: str = Field("shakespeare", min_length=1)
+    # SHA-256 of a corpus of one file, in hexadecimal. None: not checked, except for `shakespeare`.
+    checksum: str | None = None
+    # Characters that the cleaned corpus must have at least. A shorter one is an error before training starts.
+    min_chars: PositiveInt = 2_000
+    # Characters to predict in one record, at most.
+    passage_length: Annotated[int, Field(ge=100, le=100_000)] = 2_000
+    # Part of every document that is held out for evaluation: its last part, before the test split.
+    eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    # Part of every document that is held out for tests: its very end. 0: no test split.
+    test_fraction: Annotated[float, Field(ge=0.0, le=0.4)] = 0.0
 
 
 class VocabularyConfig(Section):
-    """Which characters get an id of their own; all others share the out-of-vocabulary id."""
+    """Which characters get their own id. All others share the out-of-vocabulary id."""
 
-    max_size: PositiveInt | None = None  # the most frequent characters only; None: all
-    min_count: PositiveInt = 1  # occurrences in the train split
+    # Number of characters, the most frequent ones. None: all.
+    max_size: PositiveInt | None = None
+    # Occurrences in the train split that a character must have at least.
+    min_count: PositiveInt = 1
 
 
 class ModelConfig(Section):
     """The recurrent language model."""
 
+    # Type of the recurrent cell.
     cell: Literal["rnn", "gru", "lstm", "layer_norm_lstm"] = "gru"
-    embedding: PositiveInt = 64  # size of a character's vector
-    initial_embedding: PositiveFloat | None = (
-        None  # the vectors begin with numbers between -this and this; None: 1, or 0.05 (Keras') if tied
-    )
-    units: PositiveInt = 512  # recurrent units in each layer
+    # Size of a character's embedding vector.
+    embedding: PositiveInt = 64
+    # Initial embeddings are uniform between -x and x. None: 1, or Keras' 0.05 if `model.tied`.
+    initial_embedding: PositiveFloat | None = None
+    # Recurrent units in each layer.
+    units: PositiveInt = 512
+    # Recurrent layers.
     layers: Annotated[int, Field(ge=1, le=8)] = 1
-    tied: bool = False  # the embedding is the output's matrix as well; needs embedding = units
-    dropout: Fraction = 0.0  # on the embedding, between the layers and before the output
-    input_dropout: Fraction | None = None  # on the embedding; None: as dropout
-    layer_dropout: Fraction | None = None  # between the layers; None: as dropout
-    output_dropout: Fraction | None = None  # before the output; None: as dropout
-    recurrent_dropout: Fraction = 0.0  # on the recurrent path, the same for all characters of a window (variational)
+    # Use the embedding matrix as the output matrix, too. `model.embedding` must then equal `model.units`.
+    tied: bool = False
+    # Dropout rate of the embedding, between the layers and before the output.
+    dropout: Fraction = 0.0
+    # Dropout rate of the embedding. None: `model.dropout`.
+    input_dropout: Fraction | None = None
+    # Dropout rate between the layers. None: `model.dropout`.
+    layer_dropout: Fraction | None = None
+    # Dropout rate before the output. None: `model.dropout`.
+    output_dropout: Fraction | None = None
+    # Dropout rate of the recurrent connections, with one mask for all characters of a window (variational dropout).
+    recurrent_dropout: Fraction = 0.0
 
 
 class TrainingConfig(Section):
-    """How the model is fitted."""
+    """How the model is trained."""
 
-    data_order: Literal["contiguous", "shuffled"] = (
-        "contiguous"  # carried state (truncated BPTT), or independent windows
-    )
-    batch_size: PositiveInt = 64  # windows in one step over all devices; shrinks for a small corpus
-    sequence_length: Annotated[int, Field(ge=2)] = 100  # characters in a window
-    shuffle_buffer: PositiveInt = 10_000  # windows; used by data_order "shuffled" only
-    steps: PositiveInt | None = 1_000  # optimiser steps; give either this or epochs
-    epochs: PositiveInt | None = None  # passes over the train split
-    warm_start: bool = False  # begin from the newest blessed model of other data, as far as its weights fit
+    # contiguous: consecutive windows that carry the state (truncated BPTT). shuffled: independent windows.
+    data_order: Literal["contiguous", "shuffled"] = "contiguous"
+    # Windows in one step, over all devices together. A small corpus reduces it.
+    batch_size: PositiveInt = 64
+    # Characters in a window.
+    sequence_length: Annotated[int, Field(ge=2)] = 100
+    # Windows in the shuffle buffer; only with `training.data_order` shuffled.
+    shuffle_buffer: PositiveInt = 10_000
+    # Optimizer steps. Set either this or `training.epochs`; setting one of them unsets the other.
+    steps: PositiveInt | None = 1_000
+    # Passes over the train split. None: `training.steps` decides.
+    epochs: PositiveInt | None = None
+    # Start from the newest blessed model of other data, with every weight that fits.
+    warm_start: bool = False
+    # Keras' optimizer.
     optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: PositiveFloat = 4e-3  # the peak
-    schedule: Literal["cosine", "constant"] = "cosine"  # cosine falls to learning_rate * final_fraction
+    # Peak learning rate.
+    learning_rate: PositiveFloat = 4e-3
+    # cosine: linear warm-up, then half a cosine down to `training.final_fraction` of the peak. constant: the peak.
+    schedule: Literal["cosine", "constant"] = "cosine"
+    # Last learning rate as a fraction of the peak; cosine only.
     final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
-    warmup_steps: NonNegativeInt = 50  # linear; cosine only
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01  # adamw only, on matrices and not on biases
-    beta_2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.99  # decay of the second moment
-    epsilon: PositiveFloat = 1e-8  # added to the root of the second moment
-    clip_norm: Annotated[float, Field(ge=0.0)] = 1.0  # global norm of the gradient; 0: no clipping
-    eval_every: PositiveInt | None = 250  # steps between evaluations; None: once an epoch
-    early_stopping: NonNegativeInt = 5  # evaluations without a better loss before training stops; 0: never
-    restore_best: bool = True  # export the weights of the best eval loss instead of the last ones
-    checkpoint_seconds: PositiveInt = 30  # at most this much work is lost to a kill; also one at every evaluation
-    keep_every_epoch: bool = False  # keep a checkpoint of every epoch beside the newest
-    sample_chars: NonNegativeInt = 300  # characters of generated text shown at every evaluation in TensorBoard; 0: none
-    log_every: PositiveInt = 20  # steps between TensorBoard scalars
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = (
-        "auto"  # of the matrix products; weights stay float32
-    )
-    strategy: Literal["auto", "one_device", "mirrored"] = "auto"  # auto: by hardware and TF_CONFIG
-    logical_cpus: PositiveInt = 1  # split the CPU into so many devices; only with strategy "mirrored" and no GPU
-    deterministic: bool = False  # deterministic kernels on GPUs; on a CPU the same seed gives the same result anyway
-    memory_limit_chars: PositiveInt = 200_000_000  # a split with more characters is kept as a file and mapped
+    # Steps of linear warm-up; cosine only.
+    warmup_steps: NonNegativeInt = 50
+    # Weight decay of the matrices; biases have none. adamw only.
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    # Decay rate of the optimizer's second moment.
+    beta_2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.99
+    # Added to the square root of the second moment.
+    epsilon: PositiveFloat = 1e-8
+    # Gradients with a larger global norm are scaled down to it. 0: no clipping.
+    clip_norm: Annotated[float, Field(ge=0.0)] = 1.0
+    # Steps between evaluations. None: once an epoch.
+    eval_every: PositiveInt | None = 250
+    # Evaluations without a better loss after which training stops. 0: never.
+    early_stopping: NonNegativeInt = 5
+    # Export the weights with the best eval loss, not the last ones.
+    restore_best: bool = True
+    # Seconds between checkpoints, that is, the most work that a killed run loses. Every evaluation saves one, too.
+    checkpoint_seconds: PositiveInt = 30
+    # Keep a checkpoint of every epoch as well as the newest one.
+    keep_every_epoch: bool = False
+    # Characters of generated text that TensorBoard shows at every evaluation. 0: none.
+    sample_chars: NonNegativeInt = 300
+    # Steps between TensorBoard scalars.
+    log_every: PositiveInt = 20
+    # Type of the matrix products; weights stay float32. auto: the fastest type that the device supports well.
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    # Distribution strategy. auto: by the number of GPUs, and by the workers in TF_CONFIG.
+    strategy: Literal["auto", "one_device", "mirrored"] = "auto"
+    # Logical devices that a CPU is split into, without a GPU. More than 1 needs `training.strategy` mirrored.
+    logical_cpus: PositiveInt = 1
+    # Use deterministic kernels on GPUs. On a CPU the same seed always gives the same result.
+    deterministic: bool = False
+    # A split with more characters than this is memory-mapped from a file.
+    memory_limit_chars: PositiveInt = 200_000_000
 
 
 class TunerConfig(Section):
-    """A search for better hyperparameters before training; the space is in `trainer/hyperparameters.py`."""
+    """A search for better hyperparameters before training. `trainer/hyperparameters.py` holds the search space."""
 
+    # Run the search.
     enabled: bool = False
-    trials: PositiveInt = 12  # models that are tried
-    steps: PositiveInt = 200  # optimiser steps of a trial
+    # Models to train.
+    trials: PositiveInt = 12
+    # Optimizer steps of each trial.
+    steps: PositiveInt = 200
 
 
 class EvaluationConfig(Section):
     """When a model is blessed."""
 
-    threshold: Literal["auto"] | PositiveFloat = "auto"  # highest perplexity; auto: that of a character trigram model
-    max_increase: Annotated[float, Field(ge=0.0)] = 0.02  # relative, over the perplexity of the last blessed model
-    by_document: bool = True  # report each document on its own as well
+    # Highest perplexity of a blessed model. auto: the perplexity of a character trigram model.
+    threshold: Literal["auto"] | PositiveFloat = "auto"
+    # Highest relative increase of perplexity over the last blessed model.
+    max_increase: Annotated[float, Field(ge=0.0)] = 0.02
+    # Also report the perplexity of each document.
+    by_document: bool = True
 
 
 class ExportConfig(Section):
-    """What the exported OneStep SavedModel does when a request says nothing (signature `serving_default`)."""
+    """Defaults and limits of the exported OneStep SavedModel."""
 
+    # Characters that a request without a number gets (signature `serving_default`).
     num_chars: Annotated[int, Field(ge=1, le=100_000)] = 300
+    # Temperature of a request without one.
     temperature: PositiveFloat = 0.8
-    top_k: NonNegativeInt = 0  # 0: all characters
-    max_chars: Annotated[int, Field(ge=100)] = 100_000  # most characters one request may ask for
-    max_temperature: PositiveFloat = 100.0  # highest temperature one request may ask for; above it a text is noise
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the served products; bfloat16 pays with large batches
+    # Sample from this many most probable characters only, in a request without this number. 0: from all.
+    top_k: NonNegativeInt = 0
+    # Characters that one request may ask for at most.
+    max_chars: Annotated[int, Field(ge=100)] = 100_000
+    # Highest temperature that a request may ask for; the text is noise long before this default.
+    max_temperature: PositiveFloat = 100.0
+    # Type of the matrix products when serving. bfloat16 is faster with large batches only.
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class Config(Section):
     """One run of the pipeline."""
 
-    model_name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")] = "char_rnn"  # a lineage of its own
-    root: str = Field("output", min_length=1)  # everything a run leaves behind
-    serving_dir: str | None = None  # TF Serving reads <serving_dir>/<model_name>/<version>; None: <root>/serving
+    # Name of the model and of its lineage: each has its own registry and serving directory.
+    model_name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")] = "char_rnn"
+    # Directory for everything that a run writes.
+    root: str = Field("output", min_length=1)
+    # Models are pushed to <serving_dir>/<model_name>/<version>, where TF Serving reads them. None: <root>/serving.
+    serving_dir: str | None = None
+    # Seed of initialization, dropout, shuffling and sampling.
     seed: Annotated[int, Field(ge=0, lt=2_000_000_000)] = 42
-    beam_args: tuple[str, ...] = ()  # more arguments for every Beam pipeline, e.g. a runner
+    # Additional arguments of every Beam pipeline, for example another runner.
+    beam_args: tuple[str, ...] = ()
     corpus: CorpusConfig = CorpusConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     model: ModelConfig = ModelConfig()
@@ -139,7 +195,7 @@ class Config(Section):
     cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Config":
+    def _check_consistency(self) -> "Config":
         training = self.training
         if (training.steps is None) == (training.epochs is None):
             raise ValueError(
@@ -148,7 +204,7 @@ class Config(Section):
             )
         if self.model.tied and self.model.embedding != self.model.units:
             raise ValueError(
-                "model.tied uses the embedding as the output's matrix, so both must have the same size. "
+                "model.tied uses the embedding matrix as the output matrix, so both must have the same size. "
                 f"Received: model.embedding={self.model.embedding}, model.units={self.model.units}"
             )
         if training.logical_cpus > 1 and training.strategy != "mirrored":
@@ -158,7 +214,7 @@ class Config(Section):
             )
         if training.sequence_length >= self.corpus.passage_length * 10:
             raise ValueError(
-                "training.sequence_length is in characters and may not exceed ten passages. "
+                "training.sequence_length is in characters and must be less than ten passages. "
                 f"Received: {training.sequence_length} with corpus.passage_length={self.corpus.passage_length}"
             )
         if self.corpus.eval_fraction + self.corpus.test_fraction > 0.6:
@@ -168,12 +224,12 @@ class Config(Section):
             )
         if self.export.num_chars > self.export.max_chars:
             raise ValueError(
-                "export.num_chars is what a request gets that says nothing and may not exceed export.max_chars. "
+                "export.num_chars is the default of a request and must not exceed its limit, export.max_chars. "
                 f"Received: export.num_chars={self.export.num_chars}, export.max_chars={self.export.max_chars}"
             )
         if self.export.temperature > self.export.max_temperature:
             raise ValueError(
-                "export.temperature may not exceed export.max_temperature. "
+                "export.temperature must not exceed export.max_temperature. "
                 f"Received: export.temperature={self.export.temperature}, "
                 f"export.max_temperature={self.export.max_temperature}"
             )

@@ -1,4 +1,4 @@
-"""How the pushed model is served: one set of values for every server, and for the manifests that describe them."""
+"""How the pushed model is served: the same values for every server, and for the manifests that describe them."""
 
 from typing import Annotated, Literal
 
@@ -11,48 +11,75 @@ PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class BatchingSettings(Section):
-    """How requests that wait at the same time are joined."""
+    """How waiting requests are joined into batches."""
 
-    # TF Serving joins requests unseen, so that one with a bad value fails all that it was joined with, and all wait for
-    # the longest. The embedded server checks each first. auto: only where that is done; on, off: whatever the server.
+    # auto: the embedded server only. It validates each request first, where TF Serving fails all requests of a batch
+    # that holds one bad value, and makes all wait for the longest. on, off: for every server.
     mode: Literal["auto", "on", "off"] = "auto"
-    max_rows: PositiveInt = 64  # rows in one batch
-    max_waiting: PositiveInt = 100  # batches that may wait; more are refused
-    timeout_microseconds: Annotated[int, Field(ge=0)] = 0  # how long a batch waits for more rows
-    threads: PositiveInt | None = None  # batches that run at the same time; None: one for each core
+    # Rows in one batch.
+    max_rows: PositiveInt = 64
+    # Batches that may wait; further requests are refused.
+    max_waiting: PositiveInt = 100
+    # Microseconds that a batch waits for more rows.
+    timeout_microseconds: Annotated[int, Field(ge=0)] = 0
+    # Batches that run at the same time. None: one for each core.
+    threads: PositiveInt | None = None
 
 
 class ResourceSettings(Section):
-    """What one server takes in a cluster, in Kubernetes' notation, and how many there are."""
+    """Resources of one server in a cluster, in Kubernetes' notation, and the number of servers."""
 
+    # CPU request and limit: cores, or millicores with the suffix m.
     cpu: str = Field("2", pattern=r"^\d+(\.\d+)?m?$")
+    # Memory request and limit.
     memory: str = Field("1Gi", pattern=r"^\d+(Mi|Gi)$")
+    # Fewest servers.
     min_replicas: PositiveInt = 1
+    # Most servers that the autoscaler starts.
     max_replicas: PositiveInt = 4
-    gpus: Annotated[int, Field(ge=0)] = 0  # of NVIDIA, for each server; `image` then has to be one for GPUs
-    target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = 70  # the autoscaler adds a replica above this
+    # NVIDIA GPUs of each server. `serving.image` must then be an image for GPUs.
+    gpus: Annotated[int, Field(ge=0)] = 0
+    # Average CPU use, in percent of the request, above which the autoscaler adds a server.
+    target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = 70
 
 
 class ServingSettings(Section):
-    """Where and how to serve."""
+    """Where and how models are served."""
 
-    host: str = Field("127.0.0.1", min_length=1)  # address to listen on; 0.0.0.0: every machine that reaches this one
+    # Address to listen on. 127.0.0.1: this machine only. 0.0.0.0: every machine that can reach this one.
+    host: str = Field("127.0.0.1", min_length=1)
+    # Port of the REST API.
     rest_port: Port = 8501
+    # Port of the gRPC API; TF Serving only.
     grpc_port: Port = 8500
+    # Port of the playground page.
     playground_port: Port = 8502
+    # Container image of TF Serving.
     image: str = Field("tensorflow/serving:2.20.0", min_length=1)
-    poll_seconds: PositiveInt = 1  # between looks for a new version
-    config_poll_seconds: PositiveInt = 2  # between looks at models.config for changed labels
+    # Seconds between checks for a new version.
+    poll_seconds: PositiveInt = 1
+    # Seconds between checks of models.config for changed labels.
+    config_poll_seconds: PositiveInt = 2
+    # Seconds until a request times out.
     request_timeout_seconds: PositiveInt = 120
-    start_seconds: PositiveInt = 120  # until a version must be loaded, when a server starts or a label moves to it
-    stop_seconds: PositiveInt = 30  # for requests under way, when a server is asked to stop
-    max_request_bytes: PositiveInt = 16 * 1024 * 1024  # embedded server only
-    max_concurrent_requests: PositiveInt = 256  # embedded server only; more are refused with 503
-    # In a cluster: the volume that holds the serving directory, its size, and where servers and pipeline mount it.
+    # Seconds in which a version must load when a server starts or a label moves to it.
+    start_seconds: PositiveInt = 120
+    # Seconds that running requests get to finish when a server stops.
+    stop_seconds: PositiveInt = 30
+    # Largest request body in bytes; embedded server only.
+    max_request_bytes: PositiveInt = 16 * 1024 * 1024
+    # Concurrent requests; more are refused with 503. Embedded server only.
+    max_concurrent_requests: PositiveInt = 256
+    # Cluster: claim of the volume that holds the serving directory.
     volume_claim: str = Field("char-rnn-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    # Cluster: size of that volume.
     volume_size: str = Field("10Gi", pattern=r"^\d+(Mi|Gi|Ti)$")
+    # Cluster: where servers and pipeline mount that volume.
     mount_path: str = Field("/models", pattern=r"^/[A-Za-z0-9._/-]+$")
-    service_account: str | None = None  # that servers in a cluster run as: one that may read the bucket, if it is one
-    user_id: PositiveInt = 1000  # that a container runs as; it must be able to read the serving directory
+    # Cluster: service account of the servers. A serving directory in a bucket needs one that may read it. None: the
+    # namespace's default.
+    service_account: str | None = None
+    # Cluster: user id of the containers. It must be able to read the serving directory.
+    user_id: PositiveInt = 1000
     batching: BatchingSettings = BatchingSettings()
     resources: ResourceSettings = ResourceSettings()

@@ -1,4 +1,4 @@
-"""Pod settings by component: gaps are filled from the default, key by key."""
+"""A component's pod settings; each value that is not set comes from the default."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from components.errors import UserError
 from pipeline.config import overrides
 
 
-def test_a_components_own_values_win_and_the_rest_is_the_defaults() -> None:
+def test_pod_uses_its_own_values_and_defaults_for_the_others() -> None:
     settings = ["cluster.pods.Trainer.gpus=1", "cluster.pods.default.memory_gb=6", "cluster.pods.Pusher.cpu=0.5"]
     pods = overrides.load("quick", settings).cluster.pods
     trainer, pusher, transform = pods.of("Trainer"), pods.of("Pusher"), pods.of("Transform")
     assert (trainer.gpus, trainer.cpu, trainer.memory_gb) == (1, 4.0, 8.0)
     assert (pusher.gpus, pusher.cpu, pusher.memory_gb) == (0, 0.5, 6.0)
     assert transform == pods.default
-    assert pods.of("A component that nobody has settled") == pods.default
+    assert pods.of("UnknownComponent") == pods.default
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_components_own_values_win_and_the_rest_is_the_defaults() -> None:
         "cluster.vertex_gpu=nvidia.com/gpu",
     ],
 )
-def test_what_kubernetes_or_vertex_would_refuse_is_refused_here(setting: str) -> None:
+def test_value_that_kubernetes_or_vertex_refuses_is_an_error(setting: str) -> None:
     with pytest.raises(UserError, match="Received: cluster"):
         overrides.load("quick", [setting])
 
@@ -43,5 +43,5 @@ def test_what_kubernetes_or_vertex_would_refuse_is_refused_here(setting: str) ->
         "cluster.gpu_resource=amd.com/gpu",
     ],
 )
-def test_what_kubernetes_allows_is_allowed_here(setting: str) -> None:
+def test_value_that_kubernetes_accepts_is_valid(setting: str) -> None:
     overrides.load("quick", [setting])

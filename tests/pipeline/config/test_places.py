@@ -1,15 +1,21 @@
-"""One root, one layout; buckets stay buckets."""
+"""All paths are below the root, except a separate serving directory; URLs of buckets are kept."""
 
 import dataclasses
+import doctest
 from pathlib import Path
 
 import pytest
 
+from pipeline.config import places as module
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 
 
-def test_everything_but_a_serving_directory_of_ones_own_lies_below_the_root(tmp_path: Path) -> None:
+def test_example_runs() -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+def test_only_a_separate_serving_directory_is_outside_the_root(tmp_path: Path) -> None:
     config = Config(root=str(tmp_path / "root"), serving_dir=str(tmp_path / "served"), model_name="mine")
     places = dataclasses.asdict(Places.of(config))
     assert places.pop("root") == str(tmp_path / "root")
@@ -27,11 +33,11 @@ def test_everything_but_a_serving_directory_of_ones_own_lies_below_the_root(tmp_
     }
 
 
-def test_models_are_served_below_the_root_unless_told_otherwise(tmp_path: Path) -> None:
+def test_serving_directory_is_below_the_root_by_default(tmp_path: Path) -> None:
     assert Places.of(Config(root=str(tmp_path))).serving == str(tmp_path / "serving" / "char_rnn")
 
 
-def test_lineages_share_a_root_and_neither_registry_nor_serving_directory(tmp_path: Path) -> None:
+def test_models_of_one_root_have_separate_registries_and_serving_directories(tmp_path: Path) -> None:
     one, two = (dataclasses.asdict(Places.of(Config(root=str(tmp_path), model_name=name))) for name in ("one", "two"))
     assert {name for name in one if one[name] != two[name]} == {"registry", "serving"}
 
@@ -44,7 +50,7 @@ def test_local_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert places.serving == str(tmp_path / "home" / "served" / "char_rnn")
 
 
-def test_a_bucket_stays_as_it_is_written() -> None:
+def test_bucket_url_is_kept() -> None:
     places = Places.of(Config(root="gs://bucket/runs", serving_dir="s3://models"))
     assert places.checkpoints == "gs://bucket/runs/checkpoints"
     assert places.serving == "s3://models/char_rnn"

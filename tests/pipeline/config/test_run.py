@@ -1,4 +1,4 @@
-"""The defaults are valid, and a configuration that could not work is refused when it is made."""
+"""The defaults are valid; a value out of its bounds or a contradiction between values is an error."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ model.dropout model.input_dropout model.layer_dropout model.output_dropout model
 """
 TEXTS = "corpus.source root serving.host serving.image cluster.root cluster.experiment cluster.region"
 
-# Keys with one rule; values at its edges; values beyond them, each with what the message says was expected.
+# Keys with the same bounds; values at the bounds; values beyond them, each with the expected part of the message.
 RANGES: list[tuple[str, list[str], dict[str, str]]] = [
     (COUNTS, ["1"], {"0": "greater than or equal to 1"}),
     (COUNTS_FROM_ZERO, ["0"], {"-1": "greater than or equal to 0"}),
@@ -56,7 +56,7 @@ RANGES: list[tuple[str, list[str], dict[str, str]]] = [
     ("export.num_chars", ["1", "100_000"], {"0": "or equal to 1", "100_001": "or equal to 100000"}),
     ("export.temperature", ["0.001", "100"], {"0": "greater than 0"}),
     ("export.max_temperature", ["0.8"], {"0": "greater than 0"}),
-    ("export.max_chars", ["100"], {"99": "or equal to 100"}),  # the infra check asks for some
+    ("export.max_chars", ["100"], {"99": "or equal to 100"}),  # the infra check needs some
     ("seed", ["0", "1_999_999_999"], {"-1": "or equal to 0", "2_000_000_000": "less than 2000000000"}),
     (
         "model_name",
@@ -91,19 +91,19 @@ def sections(section: type[BaseModel]) -> list[type[BaseModel]]:
     return [section, *(deeper for kind in nested for deeper in sections(kind))]
 
 
-def test_every_default_satisfies_its_own_rule() -> None:
+def test_every_default_is_valid() -> None:
     defaults = Config()
     assert Config.model_validate(defaults.model_dump()) == defaults
 
 
-def test_every_section_is_frozen_and_takes_nothing_else() -> None:
+def test_every_section_is_frozen_and_forbids_unknown_keys() -> None:
     for section in sections(Config):
         assert issubclass(section, Section)
         assert section.model_config == Section.model_config
 
 
 @pytest.mark.parametrize(("keys", "inside", "outside"), RANGES, ids=[keys.split()[0] for keys, _, _ in RANGES])
-def test_a_value_at_the_edge_of_its_range_is_taken_and_one_beyond_is_refused(
+def test_value_at_a_bound_is_valid_and_one_beyond_is_an_error(
     keys: str, inside: list[str], outside: dict[str, str]
 ) -> None:
     for key in keys.split():
@@ -134,7 +134,7 @@ def test_a_value_at_the_edge_of_its_range_is_taken_and_one_beyond_is_refused(
         ({"export": {"temperature": 100.1}}, ["export.temperature=100.1", "export.max_temperature=100.0"]),
     ],
 )
-def test_values_that_contradict_each_other_are_refused_with_what_came(values: dict[str, Any], named: list[str]) -> None:
+def test_contradiction_is_an_error_that_names_the_values(values: dict[str, Any], named: list[str]) -> None:
     with pytest.raises(ValidationError) as refused:
         Config.model_validate(values)
     for words in named:
@@ -152,6 +152,6 @@ def test_values_that_contradict_each_other_are_refused_with_what_came(values: di
         {"export": {"temperature": 150.0, "max_temperature": 150.0}},
     ],
 )
-def test_values_at_the_edge_of_a_contradiction_are_accepted(values: dict[str, Any]) -> None:
+def test_values_just_short_of_a_contradiction_are_valid(values: dict[str, Any]) -> None:
     made = Config.model_validate(values)
     assert made.model_dump(include={key: set(inner) for key, inner in values.items()}) == values
