@@ -1,4 +1,4 @@
-"""Pure arithmetic of the benchmarks: operations of a training step, medians and ratios."""
+"""Arithmetic of the benchmarks: operations of a training step, medians, and ratios."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ from serving.graph.cells import KINDS
 
 
 def products(model: Mapping[str, Any], vocabulary_size: int, batch: int, length: int) -> list[tuple[int, int, int]]:
-    """Matrix products of one pass forward over a batch, each as (rows, inner, columns) over the whole window.
+    """Return the matrix products of one forward pass over a batch, as (rows, inner, columns) over the entire window.
 
-    The recurrent products have the same size, yet come one character at a time: `length` of them with `batch` rows.
-    Looking a character's vector up is no product.
+    A recurrent product of this size is computed one character at a time: `length` products with `batch` rows.
+    The embedding lookup is not a product.
     """
     gates, units, features = KINDS[model["cell"]].gates, model["units"], model["embedding"]
     rows, shapes = batch * length, []
@@ -22,16 +22,16 @@ def products(model: Mapping[str, Any], vocabulary_size: int, batch: int, length:
 
 
 def operations(model: Mapping[str, Any], vocabulary_size: int, batch: int, length: int) -> int:
-    """Floating-point operations of the matrix products of one training step.
+    """Count the floating-point operations of the matrix products of one training step.
 
     With G gates, U units, E features of a character, V ids, and L layers of which all but the first have U features:
 
         3 * 2 * batch * length * (G U (E + U) + (L - 1) G U (U + U) + U V)
 
-    A multiplication and an addition are two operations, and the way back through a product is two products of the same
-    size, one for each factor: three in all. What is done element by element is not counted, nor is the optimizer. It is
-    what the plain network asks for: who comes to the same result with fewer (a table of the input's products, say) is
-    credited with all of them.
+    A multiplication and an addition are two operations. The backward pass of a product is two products of the same
+    size, one for each factor: three in all. Elementwise operations and the optimizer are not counted. The formula is
+    that of the plain network: an implementation that needs fewer operations (for example with a lookup table of input
+    products) is credited with all of them.
     """
     return 3 * sum(
         2 * rows * inner * columns for rows, inner, columns in products(model, vocabulary_size, batch, length)
@@ -39,7 +39,7 @@ def operations(model: Mapping[str, Any], vocabulary_size: int, batch: int, lengt
 
 
 def medians(turns: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of a contender's turns, each a total over `steps`: median wall and CPU seconds of a step, and the mean loss."""
+    """Return median wall and CPU seconds per step, and the mean loss, of turns that are totals over `steps`."""
     return {
         "wall": statistics.median(turn["wall"] / turn["steps"] for turn in turns),
         "cpu": statistics.median(turn["cpu"] / turn["steps"] for turn in turns),
@@ -48,5 +48,5 @@ def medians(turns: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def ratio(other: Mapping[str, float], ours: Mapping[str, float], key: str) -> float:
-    """How many times as much another takes."""
+    """Return how many times as much as `ours` another implementation takes."""
     return other[key] / ours[key]

@@ -1,4 +1,4 @@
-"""The same batches for every contender, in a file: made by the trainer's own windows, in the trainer's order."""
+"""The batches that every implementation trains on, in a file: the trainer's windows in the trainer's order."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders.job import Arrays, write
+from benchmarks.implementations.job import Arrays, write
 from trainer import fitting
 from trainer.data import windows
 from trainer.loop import Loop, batch_rows
 from trainer.model import INITIAL_EMBEDDING
 from trainer.optimizer import learning_rate
 
-MARGIN = 100  # batches that are looked at, beyond twice those that are wanted
+MARGIN = 100  # batches to search, in addition to twice the number requested
 
 
 @dataclass(frozen=True)
 class Job:
-    """What contenders are told.
+    """The batches of a training and what an implementation needs to know about them.
 
     Attributes:
-      path: of the arrays.
-      rows, length: of a batch.
-      vocabulary_size: ids.
-      total_steps: of the whole training that these steps are the beginning of; its schedule is stretched to them.
+      path: file of the arrays.
+      rows, length: shape of a batch.
+      vocabulary_size: number of ids.
+      total_steps: length of the training whose first steps these are; it determines the learning rates.
     """
 
     path: str
@@ -35,37 +35,41 @@ class Job:
     vocabulary_size: int
     total_steps: int
 
-    def told(self, config: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """As the message that begins the conversation with a contender that trains."""
+    def message(self, config: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Return the first message to a worker that trains."""
         sections = {"seed": config["seed"], "model": comparable(config["model"]), "training": config["training"]}
         return {**sections, "arrays": self.path, "vocabulary_size": self.vocabulary_size, **more}
 
 
 def comparable(model: dict[str, Any]) -> dict[str, Any]:
-    """The model section with every rate of dropout said, and without what the peers' fast layers have not.
+    """Return the model section with every dropout rate resolved and without features that other fast layers lack.
 
     Raises:
       SystemExit: the output is tied to the embedding.
     """
     if model["tied"]:
-        raise SystemExit("The contenders have no output that is tied to the embedding. Received: model.tied=true")
+        raise SystemExit("The implementations have no output that is tied to the embedding. Received: model.tied=true")
     places = ("input_dropout", "layer_dropout", "output_dropout")
     rates = {place: model["dropout"] if model[place] is None else model[place] for place in places}
-    begins = model["initial_embedding"] or INITIAL_EMBEDDING
-    return {**model, **rates, "recurrent_dropout": 0.0, "initial_embedding": begins}
+    initial = model["initial_embedding"] or INITIAL_EMBEDDING
+    return {**model, **rates, "recurrent_dropout": 0.0, "initial_embedding": initial}
 
 
 def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, replicas: int = 1) -> Job:
-    """Write the first `count` batches of a training, without those that have short windows, at the end of a pass.
+    """Write the first `count` batches of a training that have no short windows.
 
-    So no contender needs a mask. What follows them begins a new pass, with a new state.
+    Short windows occur at the end of an epoch; without them no implementation needs a mask. The next batch starts a
+    new epoch with a new state.
 
     Args:
-      config: the whole configuration, as plain values.
-      text: what is learned.
-      count: steps that will be asked for.
-      path: of the file, without suffix.
+      config: the complete configuration, as plain values.
+      text: the corpus.
+      count: number of training steps.
+      path: path of the file, without suffix.
       replicas: devices of the training.
+
+    Raises:
+      SystemExit: the corpus is too small.
     """
     training, ids = config["training"], text.train.ids
     carries = training["data_order"] == "contiguous"
@@ -73,12 +77,12 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
     train = cut(ids, text.train.lengths, training["sequence_length"])
     total = Loop.count_steps(training, train, replicas)
     rows = batch_rows(train, training, carries, replicas)
-    passes = _passes(train, training, config["seed"], rows)
-    # A small text's last stream may have no window at all, and then no batch is whole.
-    whole = (batch for batch in itertools.islice(passes, 2 * count + MARGIN) if batch.mask.all())
-    chosen = list(itertools.islice(whole, count))
+    epochs = _epochs(train, training, config["seed"], rows)
+    # The last stream of a small text may have no window at all; then no batch is complete.
+    complete = (batch for batch in itertools.islice(epochs, 2 * count + MARGIN) if batch.mask.all())
+    chosen = list(itertools.islice(complete, count))
     if len(chosen) < count:
-        raise SystemExit(f"The corpus is too small for {count} batches of {rows} whole windows.")
+        raise SystemExit(f"The corpus is too small for {count} batches of {rows} full windows.")
     rate = learning_rate(training, total)
     rates = [float(rate if isinstance(rate, float) else rate(step)) for step in range(count)]
     arrays = Arrays(
@@ -87,14 +91,14 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
         np.stack([batch.mask for batch in chosen]),
         np.stack([batch.keep for batch in chosen]),
         np.array(rates, np.float32),
-        # A stretch that is long enough for as many streams as the whole text gives.
+        # Long enough for as many streams as the entire text gives.
         np.array(ids[: rows * windows.MIN_WINDOWS_IN_A_STREAM * (training["sequence_length"] + 1) + 1]),
     )
     write(arrays, str(path))
     return Job(f"{path}.npz", rows, training["sequence_length"], text.vocabulary.size, total)
 
 
-def _passes(train: windows.Windows, training: dict[str, Any], seed: int, rows: int) -> Iterator[windows.Batch]:
+def _epochs(train: windows.Windows, training: dict[str, Any], seed: int, rows: int) -> Iterator[windows.Batch]:
     epoch = 0
     while True:
         if training["data_order"] == "contiguous":

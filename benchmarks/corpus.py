@@ -1,4 +1,4 @@
-"""A corpus as the Trainer gets it, by the same functions but without the components before it."""
+"""A corpus as the Trainer gets it, prepared by the same functions without running the components."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,13 +15,13 @@ def load(path: str, repeat: int = 1) -> fitting.Data:
     """Read one document.
 
     Args:
-      path: file in UTF-8.
-      repeat: how often the train split is repeated, for measurements on longer texts.
+      path: UTF-8 text file.
+      repeat: how often the train split is repeated, to measure longer texts.
     """
-    whole = text.read_document(Path(path).read_bytes(), path)
-    blocks = {split: whole[begin:end] for split, begin, end in passages.split_blocks(len(whole), 0.1)}
-    counted = Counter(blocks["train"])
-    ordered = sorted(counted, key=lambda character: (-counted[character], character))
+    document = text.read_document(Path(path).read_bytes(), path)
+    blocks = {split: document[begin:end] for split, begin, end in passages.split_blocks(len(document), 0.1)}
+    counts = Counter(blocks["train"])
+    ordered = sorted(counts, key=lambda character: (-counts[character], character))
     known = Vocabulary(tuple(map(ord, ordered)))
     train, evaluation = _split(blocks["train"] * repeat, known), _split(blocks["eval"], known)
     return fitting.Data(known, train, evaluation, fitting.learned(known, train, evaluation))

@@ -1,4 +1,4 @@
-"""What a measurement was taken on: the first line of every table."""
+"""Description of the machine of a measurement: the first line of every table."""
 
 import importlib.metadata
 import os
@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Of the last minute. Beside other work even CPU seconds are wrong: a library's threads that wait for one another do so
-# in a loop, PyTorch's above all.
+# Load average of the last minute. On a busy machine even CPU seconds are wrong: threads that wait for each other spin,
+# above all PyTorch's.
 BUSY = 0.5
 
 
 def describe(torch_python: str | None) -> dict[str, Any]:
-    """Cores that this process may use, processor, and versions of what is compared."""
+    """Return the cores that this process may use, the processor, and the versions of the compared libraries."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "cpu": cpu_model(),
@@ -25,14 +25,14 @@ def describe(torch_python: str | None) -> dict[str, Any]:
 
 
 def line(machine: dict[str, Any]) -> str:
-    """One line for people; a busy machine is told as such, for it makes every figure worse."""
+    """Return the description in one line; it marks a busy machine, on which every figure is worse."""
     versions = ", ".join(f"{name} {machine[name] or 'not installed'}" for name in ("tensorflow", "keras", "torch"))
-    busy = " BUSY, no figure is the machine's own" if machine["load_before"] > BUSY else ""
+    busy = " BUSY: other processes distort every figure" if machine["load_before"] > BUSY else ""
     return f"{machine['cores']} cores, {machine['cpu']}; {versions}; load before {machine['load_before']:.1f}{busy}"
 
 
 def cpu_model() -> str:
-    """The processor's name and whether it multiplies bfloat16 natively, as the Linux kernel tells."""
+    """Return the processor's name and its bfloat16 instructions, from /proc/cpuinfo."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
@@ -40,10 +40,10 @@ def cpu_model() -> str:
 
 
 def find_torch(wanted: str | None) -> str | None:
-    """The interpreter that PyTorch's contenders run with: the one that is asked for, else this one; None without torch.
+    """Return the interpreter for the PyTorch implementations: `wanted`, else this one; None without torch.
 
     Raises:
-      SystemExit: the one that is asked for has no torch.
+      SystemExit: `wanted` cannot import torch.
     """
     if torch_version(wanted or sys.executable):
         return wanted or sys.executable
@@ -53,7 +53,7 @@ def find_torch(wanted: str | None) -> str | None:
 
 
 def torch_version(python: str) -> str | None:
-    """None if torch cannot be imported."""
+    """Return the version of torch that an interpreter imports; None if it cannot."""
     program = "import torch; print(torch.__version__)"
     try:
         done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=False)

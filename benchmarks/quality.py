@@ -1,16 +1,16 @@
-"""Quality against cost: eval nats per character against CPU seconds of training, and a small GPT on the same machine.
+"""Eval nats per character against CPU seconds of training, compared with a small GPT on the same machine.
 
     uv run --group peers python benchmarks/quality.py CORPUS --presets quick [--seeds 1 2 3] [--json FILE] [--plot FILE]
     python benchmarks/quality.py CORPUS --torch-python OTHER_ENVIRONMENT/bin/python --presets quick best --match quick
 
-Every training is a process of its own, one after the other. CPU seconds are user and system time of that process over
-the training alone: evaluations do not count, nor does starting up. The GPT is nanoGPT's published configuration for a
-CPU (see `benchmarks/contenders/gpt.py`), trained for its published iterations, and for each preset of `--match` once
+The trainings run one after the other, each in a separate process. CPU seconds are user and system time of that
+process during training; evaluations and start-up are excluded. The GPT is nanoGPT's published configuration for a CPU
+(see `benchmarks/implementations/gpt.py`), trained for its published iterations, and for each preset of `--match` once
 more with its schedule stretched to the CPU seconds that the preset took (the mean of its seeds).
 
-A figure means little without what a model may look back at, so each is named: `carried` reads the whole eval text in
-one go; `windows of N` are side by side, each from nothing, and every character in them counts; `sliding N` reads N
-characters and counts the last half of them, so that every character has at least N / 2 before it.
+A loss depends on the context that a model reads, so each is named: `carried` reads the entire eval text with carried
+state; `windows of N` are adjacent, each from the initial state, and every character in them counts; `sliding N` reads
+N characters and counts the last half of them, so that every character has at least N / 2 before it.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from pipeline.config import overrides
 
 CONTEXTS = ("carried", "windows of 100", "windows of 256", "windows of 64", "sliding 64")
 PUBLISHED = 2000  # iterations of the GPT's published configuration
-TRIAL = 50  # iterations that tell what an iteration costs
+TRIAL = 50  # iterations that measure the cost of an iteration
 
 
 def main() -> None:
@@ -42,17 +42,17 @@ def main() -> None:
     parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--presets", nargs="*", default=["quick"], help="for example quick tutorial best")
     parser.add_argument("--seeds", nargs="+", type=int, default=[42])
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as the runner takes it")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for local_runner.py")
     parser.add_argument("--gpt-seeds", nargs="+", type=int, help="default: as --seeds")
     parser.add_argument("--gpt-iterations", type=int, default=PUBLISHED, help="0: no GPT")
     parser.add_argument(
-        "--match", nargs="*", default=[], metavar="PRESET", help="a GPT of the same CPU seconds as well"
+        "--match", nargs="*", default=[], metavar="PRESET", help="also train a GPT for the same CPU seconds"
     )
-    parser.add_argument("--gpt-compile", action="store_true", help="torch.compile it, which the publication does not")
+    parser.add_argument("--gpt-compile", action="store_true", help="use torch.compile, unlike the publication")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--torch-python", metavar="PATH", help="interpreter that can import torch; default: this one")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of the curves, PNG")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="plot of the curves, PNG")
     options = parser.parse_args()
     if unknown := [preset for preset in options.match if preset not in options.presets]:
         parser.error(f"--match names presets that are not trained: {', '.join(unknown)}")
@@ -65,18 +65,18 @@ def main() -> None:
     runs: list[dict[str, Any]] = []
     shown = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
 
-    def note(run: dict[str, Any]) -> None:
+    def record(run: dict[str, Any]) -> None:
         runs.append(run)
         print(row(run), flush=True)
-        if options.json:  # after each, for a training takes long
+        if options.json:  # after each one, because a training takes long
             options.json.write_text(json.dumps({"machine": about, "options": shown, "runs": runs}, indent=2) + "\n")
 
     for preset in options.presets:
         for seed in options.seeds:
-            note(ours(preset, seed, options))
+            record(ours(preset, seed, options))
     if torch_python:
         for run in gpts(options, torch_python, runs):
-            note(run)
+            record(run)
     for line in summary(runs):
         print(line)
     if options.plot:
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def ours(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One training of a preset."""
+    """Train a preset once."""
     settings = ["training.sample_chars=0", *options.set, f"seed={seed}"]
     config = overrides.load(preset, settings).model_dump()
     job = {"corpus": options.corpus, "threads": options.threads}
@@ -94,7 +94,7 @@ def ours(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def gpts(options: argparse.Namespace, python: str, runs: list[dict[str, Any]]) -> Any:
-    """The GPT's trainings, one after the other: as published, and stretched to the cost of ours."""
+    """Train the GPT: as published, and with the CPU seconds of each preset of `--match`."""
     text = corpus.load(options.corpus)
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="quality-benchmark-"))
@@ -106,7 +106,7 @@ def gpts(options: argparse.Namespace, python: str, runs: list[dict[str, Any]]) -
             with Worker("gpt", {**job, "seed": seed, "threads": threads}, python) as worker:
                 return worker.ask(length)
 
-        # So small a model may cost more on two threads than on one: it gets what costs it least.
+        # So small a model may take more CPU seconds on two threads than on one: it gets the cheapest number.
         costs = {threads: train(0, threads, iterations=TRIAL)["cpu"] for threads in sorted({1, options.threads})}
         threads = min(costs, key=lambda count: costs[count])
         seeds = options.gpt_seeds or options.seeds
@@ -121,21 +121,21 @@ def gpts(options: argparse.Namespace, python: str, runs: list[dict[str, Any]]) -
 
 
 def head() -> str:
-    """Names of the columns of `row`."""
+    """Return the names of the columns of `row`."""
     return f"{'eval nats per character':30}{'seed':>6}{'weights':>11}{'CPU s':>8}{'wall s':>8}" + "".join(
         f"{context:>16}" for context in CONTEXTS
     )
 
 
 def row(run: dict[str, Any]) -> str:
-    """One training."""
+    """Return the row of one training."""
     return f"{run['name']:30}{run['seed']:6}{run['parameters']:11,}{run['cpu']:8.0f}{run['wall']:8.0f}" + "".join(
         f"{run['nats'][context]:16.4f}" if context in run["nats"] else f"{'':16}" for context in CONTEXTS
     )
 
 
 def summary(runs: list[dict[str, Any]]) -> list[str]:
-    """Over seeds, and how far the GPT at a preset's CPU seconds is behind."""
+    """Return the mean over seeds, and the gap to the GPT with a preset's CPU seconds."""
     lines, by_name = [], dict[str, list[dict[str, Any]]]()
     for run in runs:
         by_name.setdefault(run["name"], []).append(run)
@@ -145,9 +145,9 @@ def summary(runs: list[dict[str, Any]]) -> list[str]:
                 found = [run["nats"][context] for run in several]
                 spread = f"mean {statistics.fmean(found):.4f}, from {min(found):.4f} to {max(found):.4f}"
                 lines.append(f"{name}, {context}, {len(found)} seeds: {spread}")
-        rivals = by_name.get(f"GPT, CPU seconds of {name}")
-        if rivals:
-            gpt = {context: _mean(rivals, context) for context in rivals[0]["nats"]}
+        gpt_runs = by_name.get(f"GPT, CPU seconds of {name}")
+        if gpt_runs:
+            gpt = {context: _mean(gpt_runs, context) for context in gpt_runs[0]["nats"]}
             best = min(gpt, key=lambda context: gpt[context])
             gaps = ", ".join(
                 f"{gpt[best] - _mean(several, context):.3f} in {context}" for context in several[0]["nats"]
@@ -161,7 +161,7 @@ def _mean(runs: list[dict[str, Any]], context: str) -> float:
 
 
 def plot(runs: list[dict[str, Any]], path: Path) -> None:
-    """Every evaluation on the way: ours with state carried along parallel streams, the GPT's in its own windows."""
+    """Plot all evaluations: ours with state carried along parallel streams, the GPT's in its own windows."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -170,11 +170,11 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 5))
     names = list(dict.fromkeys(run["name"] for run in runs))
     for run in runs:
-        colour = f"C{names.index(run['name']) % 10}"
+        color = f"C{names.index(run['name']) % 10}"
         first = next(one for one in runs if one["name"] == run["name"])
         label = run["name"] if run is first else None
         costs, losses = ([at[key] for at in run["curve"]] for key in ("cpu", "loss"))
-        axes.plot(costs, losses, color=colour, marker=".", label=label)
+        axes.plot(costs, losses, color=color, marker=".", label=label)
     axes.set(xlabel="CPU seconds of training", ylabel="eval nats per character", xscale="log")
     for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         formatter("{x:,.0f}")

@@ -1,8 +1,8 @@
-"""Hot reload under load: clients generate all the time while versions are pushed, and one of them is broken.
+"""Hot reload under load: clients generate without a pause while versions are pushed, one of them broken.
 
-`python benchmarks/reload.py EXPORT` takes the directory of an exported model (for example
-`output/serving/char_rnn/1`), serves a copy of it with the embedded server, and prints what the clients saw and how long
-each version took from its rename to AVAILABLE. The figures are this machine's, with whatever else runs on it.
+`python benchmarks/reload.py EXPORT` takes the directory of an exported model (for example `output/serving/char_rnn/1`),
+serves a copy of it with the embedded server, and prints requests, failures, and latencies, and how long each version
+took from its rename to AVAILABLE.
 """
 
 import argparse
@@ -31,7 +31,7 @@ MODEL = "char_rnn"
 
 
 class Served:
-    """An embedded server in a process of its own over a serving directory."""
+    """An embedded server in a separate process."""
 
     def __init__(self, directory: Path, *flags: str) -> None:
         self.base = directory / MODEL
@@ -59,12 +59,12 @@ class Served:
         raise RuntimeError(f"The server did not start; see {self.log.name}")
 
     def states(self) -> dict[int, str]:
-        """State of each version that the server has seen."""
+        """Return the state of each version that the server knows."""
         answer = httpx.get(self.url, timeout=30).json()
         return {int(one["version"]): one["state"] for one in answer.get("model_version_status", [])}
 
     def wait_for(self, version: int, state: str = "AVAILABLE", seconds: float = 60.0) -> float:
-        """Seconds until a version has a state."""
+        """Wait until a version has a state; return the seconds."""
         started = time.monotonic()
         while self.states().get(version) != state:
             if time.monotonic() - started > seconds:
@@ -73,12 +73,12 @@ class Served:
         return time.monotonic() - started
 
     def generate(self, client: httpx.Client, num_chars: int, where: str = "") -> httpx.Response:
-        """One request."""
+        """Send one request."""
         row = {"prompt": "The ", "num_chars": num_chars, "temperature": 0.8, "top_k": 0, "seed": 1}
         return client.post(f"{self.url}{where}:predict", json={"signature_name": "generate", "instances": [row]})
 
     def stop(self) -> int:
-        """End it as an operator would, and return its exit code."""
+        """Stop it with SIGTERM; return its exit code."""
         self.process.terminate()
         try:
             return self.process.wait(60)
@@ -123,7 +123,7 @@ class Load:
 
 
 def broken(export: Path, copy: Path) -> Path:
-    """A copy of an export whose weights are cut off."""
+    """Copy an export with truncated weights."""
     for path in export.rglob("*"):
         if path.is_file():
             target = copy / path.relative_to(export)

@@ -1,13 +1,13 @@
-"""How cost grows: with the text, with the model, and with replicas.
+"""Cost by size of the text, size of the model, and number of replicas.
 
     python benchmarks/scaling.py CORPUS [--megabytes 1 10 100] [--units 128 256 512 1024] [--json FILE]
 
-The text is CORPUS over and over, cut to size, with one character in a hundred replaced by another of its own, so that
-no two passages are the same. The pipeline's own components prepare it and its own functions load it and train on it,
-with the settings of `quick`; CPU seconds are per million characters of the whole text, for training per million
-characters trained on. Step times are of the trainer's own step, sizes and replicas taking turns. Replicas are logical
-CPUs (`training.strategy=mirrored`) that share the global batch and the same cores: what they show is what distribution
-costs.
+The text is CORPUS, repeated and cut to size, with one character in a hundred replaced by another character of the text,
+so that no two passages are the same. The pipeline's components prepare it, and the trainer's functions load it and
+train on it, with the settings of `quick`. CPU seconds are per million characters of the text; for training, per million
+characters trained on. Step times are those of the trainer's step; sizes and replicas alternate. Replicas are logical
+CPUs (`training.strategy=mirrored`) that share the global batch and the same cores: they measure the cost of
+distribution.
 """
 
 import argparse
@@ -36,12 +36,14 @@ WARM_UP = 2  # steps that do not count
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", metavar="CORPUS")
-    parser.add_argument("--megabytes", nargs="*", type=float, default=[1, 10, 100], help="of text; none: leave it out")
+    parser.add_argument(
+        "--megabytes", nargs="*", type=float, default=[1, 10, 100], help="sizes of the text; none: skip"
+    )
     parser.add_argument("--units", nargs="*", type=int, default=[128, 256, 512, 1024])
     parser.add_argument("--layers", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--replicas", nargs="*", type=int, default=[1, 2])
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as the runner takes it")
-    parser.add_argument("--steps", type=int, default=5, help="in a turn, and on each text")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for local_runner.py")
+    parser.add_argument("--steps", type=int, default=5, help="per turn, and for each text")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -52,28 +54,28 @@ def main() -> None:
     texts: list[dict[str, Any]] = []
     found: dict[str, Any] = {"machine": about, "options": shown, "texts": texts}
 
-    def keep() -> None:
+    def save() -> None:
         if options.json:
             options.json.write_text(json.dumps(found, indent=2) + "\n")
 
     for megabytes in options.megabytes:
         print(f"{megabytes:g} MB ...", flush=True)
         try:
-            texts.append({"megabytes": megabytes, **grow(megabytes, options)})
+            texts.append({"megabytes": megabytes, **measure_text(megabytes, options)})
         except Failed as failure:
             texts.append({"megabytes": megabytes, "left_out": str(failure)})
-        keep()
+        save()
     if texts:
         print("\n".join(["", *text_table(texts)]), flush=True)
     if options.rounds:
-        print("\nsizes and replicas take turns ...", flush=True)
+        print("\nsizes and replicas ...", flush=True)
         found["models"] = step_times(options)
-        keep()
+        save()
         print("\n".join(["", *model_table(found["models"])]))
 
 
 def noisy(text: str, characters: int, seed: int) -> str:
-    """The text again and again to a length, with characters replaced by others of its own at a rate of NOISE."""
+    """Repeat a text to a length, and replace characters by others of the text at the rate NOISE."""
     random = np.random.default_rng(seed)
     own = np.array(sorted(set(map(ord, text))), np.uint32)
     points = np.resize(np.frombuffer(text.encode("utf-32-le"), np.uint32), characters).copy()
@@ -82,19 +84,19 @@ def noisy(text: str, characters: int, seed: int) -> str:
     return points.tobytes().decode("utf-32-le")
 
 
-def grow(megabytes: float, options: argparse.Namespace) -> dict[str, Any]:
-    """A text of so many million characters through the components and some steps of training."""
+def measure_text(megabytes: float, options: argparse.Namespace) -> dict[str, Any]:
+    """Run the components and some training steps on a text of this many million characters."""
     with tempfile.TemporaryDirectory(prefix="scaling-benchmark-") as directory:
         path = Path(directory, "text.txt")
         text = Path(options.corpus).read_text(encoding="utf-8")
         path.write_text(noisy(text, round(megabytes * 1e6), seed=1), encoding="utf-8")
-        with Worker("grown", {"settings": options.set, "threads": options.threads}) as worker:
+        with Worker("pipeline_stages", {"settings": options.set, "threads": options.threads}) as worker:
             request = {"text": str(path), "root": str(Path(directory, "root")), "steps": options.steps}
             return worker.ask(request)
 
 
 def step_times(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Steps of `quick` at each size, and at its own size with each number of replicas, taking turns."""
+    """Time the steps of `quick` at each size, and at its own size with each number of replicas, alternating."""
     text = corpus.load(options.corpus)
     count = WARM_UP + options.rounds * options.steps
     sizes = [(units, layers, 1) for layers in options.layers for units in options.units]
@@ -113,8 +115,8 @@ def step_times(options: argparse.Namespace) -> list[dict[str, Any]]:
             one = {"units": units, "layers": layers, "replicas": replicas, "batch": job.rows, "length": job.length}
             one["operations"] = operations(model, job.vocabulary_size, job.rows, job.length)
             try:
-                told = job.told(config, threads=options.threads, total_steps=job.total_steps)
-                worker = stack.enter_context(Worker("ours", told))
+                message = job.message(config, threads=options.threads, total_steps=job.total_steps)
+                worker = stack.enter_context(Worker("ours", message))
                 worker.ask({"steps": WARM_UP})
             except Failed as failure:
                 workers.append(None)
@@ -133,9 +135,9 @@ def step_times(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def text_table(texts: list[dict[str, Any]]) -> list[str]:
-    """CPU seconds per million characters, a row for each stage and a column for each text, and of a further million.
+    """Return CPU seconds per million characters: a row for each stage, a column for each text.
 
-    The last column is what growth costs once starting up is paid: from the shortest text to the longest.
+    The last column is the cost of a further million without start-up: the slope from the shortest text to the longest.
     """
     failed = [f"{text['megabytes']:g} MB is left out: {text['left_out']}" for text in texts if "left_out" in text]
     texts = [text for text in texts if "left_out" not in text]
@@ -159,7 +161,7 @@ def text_table(texts: list[dict[str, Any]]) -> list[str]:
 
 
 def _cpu(text: dict[str, Any], stage: str | None) -> float:
-    """CPU seconds of a stage, or of all of them."""
+    """Return the CPU seconds of a stage, or of all stages."""
     return sum(cost["cpu"] for name, cost in text["stages"].items() if stage in (name, None))
 
 
@@ -168,7 +170,7 @@ def _row(name: str, values: list[str]) -> str:
 
 
 def model_table(models: list[dict[str, Any]]) -> list[str]:
-    """Step times; characters and operations per second; CPU seconds per million characters."""
+    """Return step times, characters and operations per second, and CPU seconds per million characters."""
     lines = ["  units layers replicas   G op/step   s/step  CPU s/step     char/s  G op/s  CPU s/million characters"]
     for one in models:
         head = f"{one['units']:7}{one['layers']:7}{one['replicas']:9}{one['operations'] / 1e9:12.3g}"

@@ -2,9 +2,9 @@
 
     python benchmarks/serving.py [--units 512] [--embedding 64] [--chars 1000] [--rounds 3] [--json FILE]
 
-All in one run, interleaved over `--rounds`, on weights drawn at random: the speed does not depend on their values.
-In process the rows are one batch; over REST they are clients at the same time, against the embedded server, or with
-`--url` against any TF Serving that serves such a model (then its size is what it is).
+All measurements alternate within one run, on random weights: the speed does not depend on their values.
+In process the rows are one batch; over REST they are concurrent clients of the embedded server, or with `--url` of any
+TF Serving that serves such a model (whose size `--units` and `--embedding` then do not change).
 """
 
 import argparse
@@ -58,7 +58,7 @@ def random_export(directory: str, embedding: int, units: int) -> None:
 
 @contextlib.contextmanager
 def embedded_server(serving_dir: Path) -> Iterator[str]:
-    """Start the embedded server on a free port of the loopback; yields its address."""
+    """Start the embedded server on a free port of the loopback interface; yield its address."""
     config = serving_dir / "models.config"
     config.write_text(f'model_config_list {{ config {{ name: "{MODEL}" base_path: "{serving_dir / MODEL}" }} }}\n')
     with socket.socket() as free:
@@ -83,7 +83,7 @@ def embedded_server(serving_dir: Path) -> Iterator[str]:
 
 
 def in_process(directory: str) -> Callable[[int, int], list[float]]:
-    """`generate` of the SavedModel as one batch."""
+    """Return a function that calls the SavedModel's `generate` with one batch."""
     generate = tf.saved_model.load(directory).signatures["generate"]
 
     def run(rows: int, chars: int) -> list[float]:
@@ -112,7 +112,7 @@ def tutorial(embedding: int, units: int) -> Callable[[int, int], list[float]]:
 
 
 def clients(url: str, one: Callable[[Client, int, int], list[float]]) -> Callable[[int, int], list[float]]:
-    """So many clients at the same time, each doing `one(client, chars, seed)`, which returns seconds per request."""
+    """Return a function that runs `one`, which returns seconds per request, in parallel clients."""
 
     def run(rows: int, chars: int) -> list[float]:
         seconds: list[float] = []
@@ -131,14 +131,14 @@ def clients(url: str, one: Callable[[Client, int, int], list[float]]) -> Callabl
     return run
 
 
-def whole(client: Client, chars: int, seed: int) -> list[float]:
+def one_call(client: Client, chars: int, seed: int) -> list[float]:
     began = time.perf_counter()
     client.generate("ROMEO:", num_chars=chars, temperature=0.8, seed=seed)
     return [time.perf_counter() - began]
 
 
 def streamed(client: Client, chars: int, seed: int) -> list[float]:
-    """Seconds until the first characters."""
+    """Return the seconds until the first characters."""
     began, first = time.perf_counter(), None
     for _ in client.stream("ROMEO:", num_chars=chars, temperature=0.8, seed=seed):
         first = first or time.perf_counter() - began
@@ -171,9 +171,9 @@ def main() -> None:
         ways = {
             LOOP: (tutorial(options.embedding, options.units), options.chars // 4),
             "generate in process": (in_process(version), options.chars),
-            "REST generate": (clients(url, whole), options.chars),
+            "REST generate": (clients(url, one_call), options.chars),
             "REST stream": (clients(url, streamed), options.chars),
-            "REST, a character a request": (clients(url, one_by_one), options.chars // 10),
+            "REST, one character per request": (clients(url, one_by_one), options.chars // 10),
         }
         results = measure(ways, options.rounds)
     show(results, options)
@@ -184,12 +184,12 @@ def main() -> None:
 
 
 def measure(ways: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
-    """Interleaved: every way once in each round, so that a slow minute of the machine meets all of them."""
+    """Measure every way once per round, so that slow periods of the machine affect all of them."""
     rates: dict[tuple[str, int], list[float]] = {}
     latencies: dict[tuple[str, int], list[float]] = {}
     for rows in CONCURRENCY:
         for run, _ in ways.values():
-            run(rows, 20)  # traces, connections, first touches
+            run(rows, 20)  # tracing, connections, first memory access
         for _ in range(rounds):
             for name, (run, chars) in ways.items():
                 began = time.perf_counter()
@@ -210,7 +210,7 @@ def measure(ways: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
 
 
 def show(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    table = Table(title=f"GRU {options.units}, embedding {options.embedding}, {options.chars} characters a request")
+    table = Table(title=f"GRU {options.units}, embedding {options.embedding}, {options.chars} characters per request")
     for name in ("way", "rows or clients", "characters/s", "p50 ms", "p99 ms", "x tutorial's loop", "x in process"):
         table.add_column(name, justify="left" if name == "way" else "right")
     rate = {(one["way"], one["rows"]): one["characters_per_second"] for one in results}
@@ -228,11 +228,11 @@ def show(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
     console = Console(width=120)
     console.print(table)
     console.print(
-        "Milliseconds are of a call; of the first characters for REST stream; of a character for the last row."
+        "Milliseconds are per call; until the first characters for REST stream; per character for the last row."
     )
     rest = {rows: rate["REST generate", rows] for rows in CONCURRENCY}
-    console.print(f"16 clients against one: {rest[16] / rest[1]:.2f} times the characters per second")
-    console.print(f"Streaming against one call: {rest[1] / rate['REST stream', 1] - 1:+.0%} time")
+    console.print(f"16 clients compared with one: {rest[16] / rest[1]:.2f} times the characters per second")
+    console.print(f"Streaming compared with one call: {rest[1] / rate['REST stream', 1] - 1:+.0%} time")
 
 
 if __name__ == "__main__":

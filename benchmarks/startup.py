@@ -1,10 +1,10 @@
-"""What a process start costs, in CPU-seconds, beside the import of the frameworks that it cannot do without.
+"""CPU-seconds of process starts, compared with the import of the frameworks that they need.
 
     python benchmarks/startup.py [--serving-dir DIR] [--rounds 3] [--hot 25]
 
 DIR is a serving directory with a pushed `char_rnn`, for the rows that need one. Every figure is the lowest of the
-rounds, each in a process of its own; the ratio is to the peer in the same block. The hot list is where `import
-pipeline.create` spends its time, by package, from `python -X importtime`.
+rounds, each in a new process; the ratio is to the peer in the same block. The hot list is the time of `import
+pipeline.create` by package, from `python -X importtime`.
 """
 
 import argparse
@@ -46,7 +46,7 @@ WITH_MODEL = ("generate", "versions", "promote")
 
 
 def cpu_seconds(arguments: list[str], rounds: int) -> float:
-    """Lowest user plus system time of some runs of this interpreter."""
+    """Return the lowest user plus system time of several runs of this interpreter."""
     lowest = float("inf")
     for _ in range(rounds):
         before = os.times()
@@ -58,7 +58,7 @@ def cpu_seconds(arguments: list[str], rounds: int) -> float:
 
 
 def block(rows: dict[str, list[str]], serving_dir: str | None, rounds: int) -> list[str]:
-    """A line for each command; the first one is the peer."""
+    """Return a line for each command; the first one is the peer."""
     lines, peer = [], 0.0
     for name, arguments in rows.items():
         if any(word in arguments for word in WITH_MODEL):
@@ -73,7 +73,7 @@ def block(rows: dict[str, list[str]], serving_dir: str | None, rounds: int) -> l
 
 
 def hot(reports: list[str], most: int) -> list[str]:
-    """The packages of some import-time reports whose own modules take longest, in seconds: of each the lowest."""
+    """Return the packages whose modules take longest to import, with the lowest seconds over several reports."""
     lowest: dict[str, int] = {}
     for report in reports:
         for microseconds, name in re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", report, re.MULTILINE):

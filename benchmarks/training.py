@@ -1,15 +1,15 @@
-"""Speed of training, against stock Keras and PyTorch, and against what the machine can multiply.
+"""Speed of training, compared with stock Keras, with PyTorch, and with the machine's peak speed of matrix products.
 
     uv run --group peers python benchmarks/training.py CORPUS [--sizes tutorial quick best] [--json FILE]
     python benchmarks/training.py CORPUS --torch-python OTHER_ENVIRONMENT/bin/python
 
-CORPUS is a text in UTF-8. Every contender is a process of its own that trains the same network on the same batches with
-the same optimizer, clipping and number of threads; they take turns of `--steps` steps for `--rounds` rounds, so that a
-slow minute of the machine meets all of them, and the median of a contender's turns counts. Before that each has two
-turns by itself, in which it traces, compiles and touches its memory. Variational dropout, which the peers' fast layers
-have not, is left out for all. CPU seconds are user and system time of the contender's process; the last column is the
-mean loss of the turns: all learn, if not alike in their first steps (see `benchmarks/README.md`). The ceiling for the
-recurrent product is that of the faster way round.
+CORPUS is a UTF-8 text file. Every implementation is a separate process that trains the same network on the same batches
+with the same optimizer, clipping, and number of threads. They alternate in turns of `--steps` steps for `--rounds`
+rounds, so that slow periods of the machine affect all of them, and the median of the turns counts. Before that, each
+has two turns alone for tracing, compilation, and first memory access. Variational dropout, which the peers' fast layers
+do not have, is left out for all. CPU seconds are user and system time of the process. The last column is the mean loss
+of the turns: all learn, although their first steps differ (see `benchmarks/README.md`). The ceiling of the recurrent
+product is that of the faster memory layout.
 """
 
 import argparse
@@ -36,19 +36,21 @@ from trainer import fitting
 OURS, OURS_FLOAT32 = "ours, auto", "ours, float32"
 KERAS_FLOAT32, KERAS_BFLOAT16 = "Keras fit, float32", "Keras fit, bfloat16"
 TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED = "torch, float32", "torch, autocast", "torch.compile"
-CONTENDERS = (OURS, OURS_FLOAT32, KERAS_FLOAT32, KERAS_BFLOAT16, TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED)
+IMPLEMENTATIONS = (OURS, OURS_FLOAT32, KERAS_FLOAT32, KERAS_BFLOAT16, TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED)
 SQUARE = 2048  # rows and columns of the large product
-CEILING_SECONDS = 0.3  # at least, of each measurement of a product
-WARM_UP = 3  # steps of each of the two turns that do not count
+CEILING_SECONDS = 0.3  # shortest measurement of a product
+WARM_UP = 3  # steps in each of the two turns that are not measured
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--sizes", nargs="+", default=["tutorial", "quick", "best"], help="presets")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as the runner takes it")
-    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=CONTENDERS, metavar="NAME")
-    parser.add_argument("--steps", type=int, default=5, help="in a turn")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for local_runner.py")
+    parser.add_argument(
+        "--implementations", nargs="+", default=list(IMPLEMENTATIONS), choices=IMPLEMENTATIONS, metavar="NAME"
+    )
+    parser.add_argument("--steps", type=int, default=5, help="per turn")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--torch-python", metavar="PATH", help="interpreter that can import torch; default: this one")
@@ -70,24 +72,24 @@ def main() -> None:
 
 
 def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_python: str | None) -> dict[str, Any]:
-    """All contenders at one size."""
+    """Measure all implementations at one size."""
     config = overrides.load(preset, options.set).model_dump()
     count = 2 * WARM_UP + options.rounds * options.steps
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="training-benchmark-"))
         job = batches.make(config, text, count, Path(directory, "batches"))
-        told = job.told(config, threads=options.threads, total_steps=job.total_steps)
+        message = job.message(config, threads=options.threads, total_steps=job.total_steps)
         found = ceilings(config["model"], job.rows, options.threads, torch_python)
         workers: dict[str, Worker] = {}
         left_out: dict[str, str] = {}
 
         def enter(name: str, module: str, python: str = sys.executable, **more: Any) -> float:
-            """Start a contender if it is wanted; returns seconds of its second turn, infinite if there is none."""
-            if name not in options.contenders:
+            """Start an implementation if requested; return the seconds of its second turn, or infinity."""
+            if name not in options.implementations:
                 return math.inf
             print(f"{preset}: {name} ...", file=sys.stderr, flush=True)
             try:
-                worker = stack.enter_context(Worker(module, {**told, **more}, python))
+                worker = stack.enter_context(Worker(module, {**message, **more}, python))
                 seconds = [worker.ask({"steps": WARM_UP})["wall"] for _ in range(2)]
             except Failed as failure:
                 left_out[name] = str(failure)
@@ -115,14 +117,14 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
                     del workers[name], turns[name]
         ready = {name: worker.ready for name, worker in workers.items()}
     if not turns:
-        raise SystemExit(f"No contender could be measured: {left_out}")
+        raise SystemExit(f"No implementation could be measured: {left_out}")
     return {
         "model": config["model"],
         "batch": job.rows,
         "length": job.length,
         "operations": operations(config["model"], job.vocabulary_size, job.rows, job.length),
         "ceilings": found,
-        "contenders": {name: medians(taken) for name, taken in turns.items()},
+        "implementations": {name: medians(taken) for name, taken in turns.items()},
         "turns": turns,
         "ready": ready,
         "left_out": left_out,
@@ -130,7 +132,7 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
 
 
 def ceilings(model: dict[str, Any], rows: int, threads: int, torch_python: str | None) -> dict[str, dict[str, float]]:
-    """Operations per second of a large square product and of the recurrent one, by type: the best of the libraries."""
+    """Return operations per second of a square and of the recurrent product, by type, in the fastest library."""
     units, width = model["units"], KINDS[model["cell"]].gates * model["units"]
     shapes = [
         ("square", (SQUARE, SQUARE, SQUARE)),
@@ -139,11 +141,11 @@ def ceilings(model: dict[str, Any], rows: int, threads: int, torch_python: str |
     ]
     best: dict[str, dict[str, float]] = {name: {} for name, _ in shapes}
     for library, python in _libraries(torch_python):
-        with Worker("products", {"library": library, "threads": threads}, python) as worker:
+        with Worker("matmul", {"library": library, "threads": threads}, python) as worker:
             for name, shape in shapes:
                 for dtype in ("float32", "bfloat16"):
                     request = {"shape": shape, "dtype": dtype, "seconds": CEILING_SECONDS}
-                    # The best of three: a ceiling is what can be reached.
+                    # The fastest of three, because a ceiling is an upper bound.
                     speed = max(worker.ask(request)["per_second"] for _ in range(3))
                     best[name][dtype] = max(best[name].get(dtype, 0.0), speed)
     return best
@@ -156,12 +158,12 @@ def _libraries(torch_python: str | None) -> Iterator[tuple[str, str]]:
 
 
 def table(preset: str, size: dict[str, Any]) -> list[str]:
-    """Lines for people."""
-    model, ceiling, found = size["model"], size["ceilings"], size["contenders"]
+    """Return the table of one size."""
+    model, ceiling, found = size["model"], size["ceilings"], size["implementations"]
     characters = size["batch"] * size["length"]
     lines = [
         f"{preset}: {model['cell']} {model['units']} x {model['layers']}, embedding {model['embedding']}, batch "
-        f"{size['batch']}, length {size['length']}; {size['operations'] / 1e9:.3g} G operations a step",
+        f"{size['batch']}, length {size['length']}; {size['operations'] / 1e9:.3g} G operations per step",
         "machine, G operations/s: "
         + "; ".join(
             f"{name} {speeds['float32'] / 1e9:,.0f} float32, {speeds['bfloat16'] / 1e9:,.0f} bfloat16"
@@ -169,11 +171,11 @@ def table(preset: str, size: dict[str, Any]) -> list[str]:
         ),
         f"{'':20}   s/step CPU s/step     char/s  x wall   x CPU  x wall/f32  x CPU/f32  of square  of rec.   loss",
     ]
-    # The first of those that are wanted is what the others are measured by; beside it, our float32.
+    # Ratios are to the first one listed, and to our float32.
     first = next(iter(found.values()))
     float32 = found.get(OURS_FLOAT32, first)
     for name, one in found.items():
-        dtype = size["ready"][name]["precision"]  # the ceiling of the type that it multiplies in
+        dtype = size["ready"][name]["precision"]  # selects the ceiling
         speed = size["operations"] / one["wall"]
         lines.append(
             f"{name:20}{one['wall']:9.3f}{one['cpu']:11.3f}{characters / one['wall']:11,.0f}"

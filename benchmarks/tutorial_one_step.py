@@ -1,8 +1,8 @@
 """The peer of `benchmarks/serving.py`: one step at a time, driven by a Python loop.
 
-Written from the description in TensorFlow's tutorial "Text generation with an RNN": stock Keras layers, a `tf.function`
-that maps the last characters and the states to the next ones, `[UNK]` masked, and a Python loop that calls it once
-for each character.
+Follows the description in TensorFlow's tutorial "Text generation with an RNN": stock Keras layers, a `tf.function` that
+maps the last characters and the states to the next ones, `[UNK]` masked, and a Python loop that calls it once for each
+character.
 """
 
 import keras
@@ -28,11 +28,11 @@ class TutorialOneStep:
         ids = self._ids(tf.strings.unicode_split(texts, "UTF-8")).to_tensor()
         outputs, states = self._gru(self._embedding(ids), initial_state=states)
         logits = self._dense(outputs)[:, -1] / self._temperature + self._mask
-        drawn = tf.squeeze(tf.random.categorical(logits, 1), -1)
-        return tf.gather(self._characters, drawn), states
+        sampled = tf.squeeze(tf.random.categorical(logits, 1), -1)
+        return tf.gather(self._characters, sampled), states
 
     def generate(self, prompts: list[str], count: int) -> list[str]:
-        """Write `count` characters after each prompt."""
+        """Generate `count` characters after each prompt."""
         states = tf.zeros((len(prompts), self._units))
         texts, written = tf.constant(prompts), []
         for _ in range(count):

@@ -1,4 +1,4 @@
-"""Time and memory of whole runs of the local runner: a first one in a fresh root, and the same again.
+"""Time and memory of complete runs of the local runner: the first one in an empty root, and the same again.
 
     python benchmarks/whole_run.py CORPUS [--preset quick] [--json FILE]
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def measure(command: list[str], summary: Path) -> dict[str, Any]:
-    """Run a command, and return its wall and CPU seconds, peak memory in GiB and the runner's summary."""
+    """Run a command; return its wall and CPU seconds, peak memory in GiB, and the runner's summary."""
     summary.unlink(missing_ok=True)
     began, cpu_before, peak = time.monotonic(), os.times(), 0
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""The parent's side of the conversation with contenders; see `benchmarks.contenders.protocol`."""
+"""The parent's side of the protocol with worker processes; see `benchmarks.implementations.protocol`."""
 
 import json
 import os
@@ -12,27 +12,27 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Failed(Exception):
-    """A contender that cannot start or go on, with its reason in one line."""
+    """A worker that cannot start or continue, with the reason in one line."""
 
 
 class Worker:
-    """A long-lived contender in a process of its own."""
+    """An implementation in a separate, long-lived process."""
 
     def __init__(self, module: str, job: dict[str, Any], python: str = sys.executable) -> None:
-        """Start the program and hand it the job.
+        """Start the program and send it the job.
 
         Args:
-          module: in `benchmarks.contenders`.
-          job: what the module says it wants.
+          module: its name in `benchmarks.implementations`.
+          job: as the module documents it.
           python: interpreter to run it with.
 
         Raises:
-          Failed: it does not become ready.
+          Failed: the program ended, or answered with an error.
         """
         self._module = module
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [python, "-m", f"benchmarks.contenders.{module}"],
+            [python, "-m", f"benchmarks.implementations.{module}"],
             cwd=ROOT,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
@@ -47,7 +47,7 @@ class Worker:
             raise
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and wait for its answer; what the contender tells on the way goes to standard error."""
+        """Send a request and wait for its answer; print progress messages to standard error."""
         assert self._process.stdin
         assert self._process.stdout
         answer: dict[str, Any] = {}
@@ -59,14 +59,14 @@ class Worker:
             pass
         if not answer:
             self._log.seek(0)
-            last = self._log.read().strip().splitlines()[-1:] or ["no word"]
+            last = self._log.read().strip().splitlines()[-1:] or ["no output"]
             raise Failed(f"ended with code {self._process.wait()}: {last[0]}")
         if "error" in answer:
             raise Failed(" ".join(answer["error"].split())[:300])
         return answer
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import batches, corpus
-from benchmarks.contenders import job
+from benchmarks.implementations import job
 from pipeline.config import overrides
 from trainer import fitting
 
@@ -21,7 +21,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> fitting.Data:
 
 
 @pytest.mark.parametrize(("preset", "carries"), [("quick", True), ("tutorial", False)])
-def test_targets_are_the_next_characters_and_the_state_is_kept_as_training_keeps_it(
+def test_targets_are_the_next_characters_and_state_is_carried_as_in_training(
     text: fitting.Data, tmp_path: Path, preset: str, carries: bool
 ) -> None:
     config = overrides.load(preset, SMALL).model_dump()
@@ -34,22 +34,22 @@ def test_targets_are_the_next_characters_and_the_state_is_kept_as_training_keeps
     assert [bool(keep.any()) for keep in arrays.keep] == [False] + [carries] * 3
 
 
-def test_a_pass_is_followed_by_the_next_and_all_windows_are_whole(text: fitting.Data, tmp_path: Path) -> None:
+def test_epochs_follow_one_another_and_all_windows_are_full(text: fitting.Data, tmp_path: Path) -> None:
     config = overrides.load("quick", SMALL).model_dump()
-    in_a_pass = text.train.targets // 7 // 3
-    arrays = job.read(batches.make(config, text, in_a_pass + 9, tmp_path / "batches").path)
+    in_an_epoch = text.train.targets // 7 // 3
+    arrays = job.read(batches.make(config, text, in_an_epoch + 9, tmp_path / "batches").path)
     assert arrays.mask.all()
     assert np.sum(~arrays.keep.any(axis=(1, 2))) == 2
 
 
-def test_a_text_without_whole_batches_is_refused(tmp_path: Path) -> None:
+def test_text_without_full_batches_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("abcdefghij" * 450)
     config = overrides.load("quick", ["training.sequence_length=100"]).model_dump()
-    with pytest.raises(SystemExit, match="too small for 4 batches of 10 whole windows"):
+    with pytest.raises(SystemExit, match="too small for 4 batches of 10 full windows"):
         batches.make(config, corpus.load(str(tmp_path / "text.txt")), 4, tmp_path / "batches")
 
 
-def test_rates_are_those_of_the_schedule(text: fitting.Data, tmp_path: Path) -> None:
+def test_learning_rates_follow_the_schedule(text: fitting.Data, tmp_path: Path) -> None:
     config = overrides.load("quick", [*SMALL, "training.warmup_steps=2"]).model_dump()
     rates = job.read(batches.make(config, text, 4, tmp_path / "batches").path).rates
     assert rates[0] == 0.0
@@ -57,8 +57,8 @@ def test_rates_are_those_of_the_schedule(text: fitting.Data, tmp_path: Path) -> 
     assert rates[1] == pytest.approx(rates[2] / 2)
 
 
-def test_contenders_are_told_every_rate_of_dropout_and_none_that_only_ours_has() -> None:
-    told = batches.comparable(overrides.load("best").model_dump()["model"])
-    assert (told["input_dropout"], told["output_dropout"], told["recurrent_dropout"]) == (0.0, 0.4, 0.0)
-    assert told["initial_embedding"] == 1.0
+def test_model_section_has_every_dropout_rate_and_none_that_peers_lack() -> None:
+    model = batches.comparable(overrides.load("best").model_dump()["model"])
+    assert (model["input_dropout"], model["output_dropout"], model["recurrent_dropout"]) == (0.0, 0.4, 0.0)
+    assert model["initial_embedding"] == 1.0
     assert batches.comparable(overrides.load("tutorial").model_dump()["model"])["initial_embedding"] == 0.05

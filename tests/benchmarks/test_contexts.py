@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.contenders import contexts
+from benchmarks.implementations import contexts
 
 
 @pytest.mark.integration
 @given(st.integers(2, 60), st.integers(1, 5), st.integers(1, 4))
-def test_every_target_counts_once_and_has_the_context_it_is_promised(characters: int, half: int, parts: int) -> None:
+def test_every_target_counts_once_and_has_its_minimum_context(characters: int, half: int, parts: int) -> None:
     ids, size, stride = np.arange(characters), half * parts, half
     cut = contexts.windows(ids, size, stride)
     counted = cut.counts.astype(bool)
@@ -20,7 +20,7 @@ def test_every_target_counts_once_and_has_the_context_it_is_promised(characters:
 
 
 @pytest.mark.parametrize(("stride", "expected"), [(4, ["1234", "5678", "9"]), (2, ["1234", "56", "78", "9"])])
-def test_side_by_side_and_sliding(stride: int, expected: list[str]) -> None:
+def test_adjacent_and_sliding_windows(stride: int, expected: list[str]) -> None:
     cut = contexts.windows(np.arange(10), 4, stride)
     shown = ["".join(str(t) for t in row[counts > 0]) for row, counts in zip(cut.targets, cut.counts)]
     assert shown == expected

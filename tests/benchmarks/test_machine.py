@@ -13,13 +13,13 @@ def test_first_line_names_cores_processor_versions_and_load() -> None:
 
 
 @pytest.mark.integration
-def test_an_interpreter_without_torch_is_refused_if_asked_for(tmp_path: Path) -> None:
+def test_named_interpreter_without_torch_is_refused(tmp_path: Path) -> None:
     assert machine.torch_version(str(tmp_path / "nothing")) is None
     with pytest.raises(SystemExit, match="cannot import torch. Received: --torch-python"):
         machine.find_torch(str(tmp_path / "nothing"))
 
 
 @pytest.mark.integration
-def test_without_a_wish_this_interpreter_is_taken_or_none() -> None:
+def test_default_interpreter_is_this_one_if_it_has_torch() -> None:
     expected = sys.executable if machine.torch_version(sys.executable) else None
     assert machine.find_torch(None) == expected

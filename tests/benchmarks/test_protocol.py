@@ -1,9 +1,9 @@
 import time
 
-from benchmarks.contenders.protocol import Stopwatch
+from benchmarks.implementations.protocol import Stopwatch
 
 
-def test_a_stopwatch_leaves_out_what_is_done_while_paused() -> None:
+def test_stopwatch_excludes_paused_time() -> None:
     watch = Stopwatch()
     with watch.paused():
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Figures of two trainings made up, and one real training of ours at a size that takes seconds."""
+"""Tables and plots of made-up trainings, and real trainings of a size that takes seconds."""
 
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ def run(name: str, seed: int, cpu: float, **nats: float) -> dict[str, Any]:
     return {"name": name, "seed": seed, "cpu": cpu, "wall": 1.0, "parameters": 9, "nats": named, "curve": curve}
 
 
-def test_a_row_names_what_may_be_looked_back_at() -> None:
+def test_table_has_a_column_for_each_context() -> None:
     assert [quality.head().count(context) for context in quality.CONTEXTS] == [1] * len(quality.CONTEXTS)
     line = quality.row(run("quick", 1, 10.0, windows_of_100=1.7))
     assert line.index("1.7000") + len("1.7000") == quality.head().index("windows of 100") + len("windows of 100")
 
 
-def test_seeds_are_summed_up_and_the_gap_is_to_the_better_context_of_the_gpt() -> None:
+def test_summary_averages_seeds_and_compares_with_the_better_context_of_the_gpt() -> None:
     runs = [run("quick", 1, 10.0, carried=1.5), run("quick", 2, 10.0, carried=1.7)]
     runs.append(run("GPT, CPU seconds of quick", 1, 10.0, windows_of_64=1.9, sliding_64=1.8))
     seeds, gap = quality.summary(runs)
@@ -34,12 +34,12 @@ def test_seeds_are_summed_up_and_the_gap_is_to_the_better_context_of_the_gpt() -
     assert gap.endswith("(sliding 64: 1.8000) by 0.200 in carried")
 
 
-def test_the_plot_is_a_picture(tmp_path: Path) -> None:
+def test_plot_is_a_png_file(tmp_path: Path) -> None:
     quality.plot([run("quick", 1, 10.0, carried=1.5)], tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_our_training_gives_a_curve_and_figures_for_each_context(
+def test_training_reports_a_curve_and_a_loss_for_each_context(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.txt").write_text("abcdefghij" * 600)
@@ -57,17 +57,19 @@ def test_our_training_gives_a_curve_and_figures_for_each_context(
         done = worker.ask({**sections, "directory": str(tmp_path / "checkpoints")})
     assert done["steps"] == 40
     assert len(done["curve"]) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert [line.split()[:3] for line in told] == [["our_fit:", f"{at['loss']:.4f}", "nats"] for at in done["curve"]]
+    progress = capsys.readouterr().err.splitlines()
+    assert [line.split()[:3] for line in progress] == [
+        ["our_fit:", f"{at['loss']:.4f}", "nats"] for at in done["curve"]
+    ]
     assert done["curve"][0]["cpu"] < done["curve"][1]["cpu"] <= done["cpu"]
-    # Every context is enough for a text in which each character tells the next one.
+    # Every context suffices for a text in which each character determines the next one.
     losses = [done["curve"][1]["loss"], *done["nats"].values()]
     assert set(done["nats"]) == {"carried", "windows of 100", "windows of 256"}
     assert max(losses) < 1.0
     assert np.ptp(losses) < 0.1
 
 
-def test_the_gpt_learns(tmp_path: Path) -> None:
+def test_gpt_learns(tmp_path: Path) -> None:
     python = machine.find_torch(None)
     if python is None:
         pytest.skip("torch is not installed: uv run --group dev --group peers pytest")

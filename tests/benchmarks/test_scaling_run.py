@@ -1,4 +1,4 @@
-"""One run of the program through the components at a size that takes seconds."""
+"""One run of the program, components included, at a size that takes seconds."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_program_measures_texts_and_models(tmp_path: Path) -> None:
+def test_program_measures_texts_and_models(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 200)
     command = [warm.python(), "benchmarks/scaling.py", str(tmp_path / "text.txt"), "--megabytes", "0.02"]
     command += ["--units", "8", "--layers", "1", "--replicas", "2", "--steps", "1", "--rounds", "1"]

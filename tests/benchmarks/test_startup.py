@@ -10,12 +10,12 @@ import time:    700000 |     700000 |         nltk
 """
 
 
-def test_the_hot_list_adds_up_the_modules_of_a_package() -> None:
+def test_hot_list_sums_the_modules_of_a_package() -> None:
     assert [line.split() for line in startup.hot([REPORT], 5)] == [["nltk", "0.70"], ["tensorflow", "0.50"]]
     assert len(startup.hot([REPORT], 1)) == 1
 
 
-def test_of_several_reports_each_module_counts_with_its_lowest() -> None:
+def test_hot_list_takes_the_lowest_time_of_each_module() -> None:
     slower = REPORT.replace("500000", "900000").replace("700000", "600000")
     assert [line.split() for line in startup.hot([REPORT, slower], 5)] == [["nltk", "0.60"], ["tensorflow", "0.50"]]
 

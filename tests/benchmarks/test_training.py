@@ -1,4 +1,4 @@
-"""The whole of it at a size that takes seconds, without PyTorch."""
+"""The complete program at a size that takes seconds, without PyTorch."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from tests import warm
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
-# The program, but for the size of the products that are its ceilings: their speed is not looked at here.
+# The program, with small products for its ceilings, which are not tested here.
 SMALL_PRODUCTS = """
 from benchmarks import training
 training.SQUARE, training.CEILING_SECONDS = 64, 0.01
@@ -21,7 +21,7 @@ training.main()
 """
 
 
-def test_a_contender_is_measured_against_ours_and_against_the_ceiling_of_its_type() -> None:
+def test_table_compares_with_ours_and_with_the_ceiling_of_the_type() -> None:
     size = {
         "model": {"cell": "gru", "units": 8, "embedding": 4, "layers": 1},
         "batch": 2,
@@ -31,7 +31,7 @@ def test_a_contender_is_measured_against_ours_and_against_the_ceiling_of_its_typ
             "square": {"float32": 10e9, "bfloat16": 20e9},
             "recurrent": {"float32": 5e9, "bfloat16": 8e9},
         },
-        "contenders": {
+        "implementations": {
             OURS: {"wall": 1.0, "cpu": 1.0, "loss": 2.0},
             OURS_FLOAT32: {"wall": 2.0, "cpu": 4.0, "loss": 2.0},
         },
@@ -55,12 +55,12 @@ def test_a_contender_is_measured_against_ours_and_against_the_ceiling_of_its_typ
     assert left_out == "torch.compile is left out: no compiler"
 
 
-def test_ours_and_stock_keras_are_measured_and_learn_the_same(tmp_path: Path) -> None:
+def test_ours_and_stock_keras_are_measured_and_learn_equally(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("abcdefghij" * 300)
     small = ["model.units=8", "model.embedding=4", "training.batch_size=4", "training.sequence_length=10"]
     small += ["training.learning_rate=0.05", "training.warmup_steps=0"]
     command = [warm.python(), "-c", SMALL_PRODUCTS, str(tmp_path / "text.txt"), "--sizes", "quick"]
-    command += ["--contenders", OURS_FLOAT32, KERAS_FLOAT32, "--steps", "18", "--rounds", "2"]
+    command += ["--implementations", OURS_FLOAT32, KERAS_FLOAT32, "--steps", "18", "--rounds", "2"]
     command += ["--json", str(tmp_path / "out.json"), *(word for setting in small for word in ("--set", setting))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -68,9 +68,9 @@ def test_ours_and_stock_keras_are_measured_and_learn_the_same(tmp_path: Path) ->
     assert " cores, " in first
     assert [line for line in lines if line.startswith("Keras fit, float32")]
     measured = json.loads((tmp_path / "out.json").read_text())["sizes"]["quick"]
-    assert set(measured["contenders"]) == {OURS_FLOAT32, KERAS_FLOAT32}
+    assert set(measured["implementations"]) == {OURS_FLOAT32, KERAS_FLOAT32}
     ours, keras = (measured["turns"][name] for name in (OURS_FLOAT32, KERAS_FLOAT32))
-    # Other first weights, yet the same batches, optimizer and carried state.
+    # Different initial weights; the same batches, optimizer, and carried state.
     assert ours[0]["loss"] == pytest.approx(keras[0]["loss"], abs=0.3)
     assert ours[1]["loss"] == pytest.approx(keras[1]["loss"], abs=0.3)
     for turns in (ours, keras):

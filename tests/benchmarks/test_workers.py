@@ -1,4 +1,4 @@
-"""Contenders in processes of their own, at a size that takes seconds."""
+"""Implementations in separate processes, at a size that takes seconds."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     config = overrides.load("quick", [*SMALL, "training.learning_rate=0.05"]).model_dump()
     config["training"]["warmup_steps"] = 0
     made = batches.make(config, corpus.load(str(directory / "text.txt")), 45, directory / "batches")
-    return made.told(config, threads=1, total_steps=made.total_steps)
+    return made.message(config, threads=1, total_steps=made.total_steps)
 
 
 def learns(worker: Worker) -> None:
@@ -43,18 +43,18 @@ def test_pytorch_learns(job: dict[str, Any]) -> None:
         learns(worker)
 
 
-def test_products_have_a_speed() -> None:
-    with Worker("products", {"library": "tensorflow", "threads": 1}, warm.python()) as worker:
+def test_speed_of_products_is_measured() -> None:
+    with Worker("matmul", {"library": "tensorflow", "threads": 1}, warm.python()) as worker:
         speed = worker.ask({"shape": [64, 64, 64], "dtype": "float32", "seconds": 0.05})
     assert speed["per_second"] > 1e6
     assert speed["per_cpu_second"] > 1e6
 
 
-def test_a_contender_that_fails_says_why() -> None:
+def test_failed_job_is_reported_with_its_reason() -> None:
     with pytest.raises(Failed, match="KeyError: 'abacus'"):
-        Worker("products", {"library": "abacus", "threads": 1})
+        Worker("matmul", {"library": "abacus", "threads": 1})
 
 
-def test_a_contender_that_cannot_even_start_says_so() -> None:
+def test_program_that_cannot_start_is_reported() -> None:
     with pytest.raises(Failed, match="ended with code 1: .*No module named"):
         Worker("nobody", {})

@@ -1,7 +1,7 @@
 """The same network as a stock Keras 3 model, trained with `fit`.
 
-The job is that of `benchmarks.contenders.ours`, with `policy`, a Keras dtype policy. Time is taken from the first
-batch's beginning to the last one's end, so that what `fit` does before and after, once an epoch, does not count.
+The job is that of `benchmarks.implementations.ours`, with `policy`, a Keras dtype policy. Time is
+measured from the start of the first batch to the end of the last one, without the work of `fit` once per epoch.
 """
 
 from typing import Any
@@ -9,16 +9,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from benchmarks.contenders import job as jobs
-from benchmarks.contenders.ours import set_threads
-from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from benchmarks.implementations import job as jobs
+from benchmarks.implementations.ours import set_threads
+from benchmarks.implementations.protocol import Answer, Stopwatch, serve
 from trainer import optimizer
 
 _LAYERS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
 
 
-class Watch(keras.callbacks.Callback):
-    """Takes the time of the batches of one `fit`."""
+class BatchTimer(keras.callbacks.Callback):
+    """Measure the time of the batches of one `fit`."""
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         if batch == 0:
@@ -43,11 +43,11 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     done = 0
 
     def fit(first: int, last: int) -> tuple[dict[str, float], float]:
-        watch = Watch()
-        # As `fit` is used with text: a dataset whose elements are batches.
+        timer = BatchTimer()
+        # The usual input of `fit`: a dataset whose elements are batches.
         batches = tf.data.Dataset.from_tensor_slices((arrays.inputs[first:last], arrays.targets[first:last]))
-        history = model.fit(batches, verbose=0, callbacks=[watch])
-        return watch.taken, history.history["loss"][0] * (last - first)
+        history = model.fit(batches, verbose=0, callbacks=[timer])
+        return timer.taken, history.history["loss"][0] * (last - first)
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         nonlocal done
@@ -67,7 +67,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
 
 
 def build(job: dict[str, Any], shape: tuple[int, int], carries: bool) -> tuple[keras.Model, list[Any]]:
-    """The model for batches of a shape, and its recurrent layers; those keep their state if it is carried."""
+    """Return the model for batches of a shape, and its recurrent layers, which are stateful if `carries`."""
     shown, policy = job["model"], job["policy"]
     before_each = [shown["input_dropout"], *[shown["layer_dropout"]] * (shown["layers"] - 1)]
     layers = [
@@ -79,10 +79,10 @@ def build(job: dict[str, Any], shape: tuple[int, int], carries: bool) -> tuple[k
         keras.layers.Embedding(job["vocabulary_size"], shown["embedding"], embeddings_initializer=spread, dtype=policy)
     ]
     for rate, layer in zip(before_each, layers, strict=True):
-        stack += [keras.layers.Dropout(rate, dtype=policy), layer]  # does nothing at a rate of zero
+        stack += [keras.layers.Dropout(rate, dtype=policy), layer]  # the identity at a rate of zero
     stack.append(keras.layers.Dropout(shown["output_dropout"], dtype=policy))
     stack.append(keras.layers.Dense(job["vocabulary_size"], dtype=policy))
-    # The loss needs float32, as Keras' guide to mixed precision says.
+    # The loss needs float32: see Keras' guide to mixed precision.
     stack.append(keras.layers.Activation("linear", dtype="float32"))
     ids = keras.Input(batch_shape=shape, dtype="int32")
     x = ids

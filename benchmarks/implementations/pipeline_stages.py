@@ -1,7 +1,7 @@
-"""From a text file to training steps by the pipeline's own components, each with its cost.
+"""Cost of the pipeline's components, from a text file to training steps.
 
-The job: `settings` as the runner's `--set` takes them, and `threads`. The request: `text`, a path; `root`, an empty
-directory; `steps`. The answer: characters of the text, wall and CPU seconds of each stage in the order of the data, and
+The job: `settings`, as for the runner's `--set`, and `threads`. The request: `text`, a path; `root`, an empty
+directory; `steps`. The answer: number of characters, wall and CPU seconds of each stage in the order of the data, and
 of all training steps but the first, which traces.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-from benchmarks.contenders.ours import build, set_threads
-from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from benchmarks.implementations.ours import build, set_threads
+from benchmarks.implementations.protocol import Answer, Stopwatch, serve
 from components.ingest import corpora
 from pipeline import local
 from pipeline.config import overrides
@@ -38,7 +38,7 @@ class Preparation(WatchedRunner):
 
 
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
-    """Nothing to prepare."""
+    """Set the number of threads."""
     set_threads(job["threads"])
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
 
 
 def run(config: Any, steps: int) -> dict[str, Any]:
-    """Stage, prepare, load and train on the corpus of a configuration."""
+    """Stage, prepare, load, and train on the corpus of a configuration."""
     costs: dict[str, dict[str, float]] = {}
 
     @contextlib.contextmanager
@@ -84,10 +84,10 @@ def run(config: Any, steps: int) -> dict[str, Any]:
         total = Loop.count_steps(training, train, machine.strategy.num_replicas_in_sync)
     model, loop = build(plain, machine, text.vocabulary.size, train, evaluation, total)
     state: Any = tuple(loop._spread(part.numpy()) for part in model.zero_state(loop.batch_size))
-    passes = itertools.chain.from_iterable(loop._pass(Position()) for _ in itertools.count())
-    _, state = loop._one_step(0, next(passes), state)
+    batches = itertools.chain.from_iterable(loop._pass(Position()) for _ in itertools.count())
+    _, state = loop._one_step(0, next(batches), state)
     characters, watch = 0, Stopwatch()
-    for step, batch in enumerate(itertools.islice(passes, steps)):
+    for step, batch in enumerate(itertools.islice(batches, steps)):
         _, state = loop._one_step(1 + step, batch, state)
         characters += int(batch.mask.sum())
     return {
@@ -98,7 +98,7 @@ def run(config: Any, steps: int) -> dict[str, Any]:
 
 
 def prepare(config: Any, places: Places, corpus: corpora.Corpus, staged: str, taken: Any) -> dict[str, Any]:
-    """Run the pipeline as far as the Trainer's input; returns how each component ended."""
+    """Run the components before the Trainer; return the outcome of each."""
     inputs = Inputs(staged, corpus.label, local._stage_schema(places), "benchmark", "")
     pipeline = create_pipeline(config, places, inputs, local.beam_args(config))
     pipeline.metadata_connection_config = sqlite_metadata_connection_config(places.metadata)

@@ -1,8 +1,8 @@
-"""A whole training by this project's `trainer.fitting.fit`, and what the model then knows.
+"""A complete training by this project's `trainer.fitting.fit`, and the loss of the model.
 
 The job: `corpus`, a path, and `threads`. The request: `seed`, `model` and `training` of a configuration and an empty
-`directory`. The answer: CPU and wall seconds of the training, from the call of `fit` to its end with tracing and
-checkpoints but without evaluations; the evaluations on the way; and final nats per character by kind of context.
+`directory`. The answer: CPU and wall seconds of `fit`, tracing and checkpoints included, evaluations excluded;
+the loss of each evaluation; and the final nats per character by kind of context.
 """
 
 from typing import Any
@@ -11,16 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import corpus
-from benchmarks.contenders import contexts
-from benchmarks.contenders.ours import set_threads
-from benchmarks.contenders.protocol import Answer, Stopwatch, progress, serve
+from benchmarks.implementations import contexts
+from benchmarks.implementations.ours import set_threads
+from benchmarks.implementations.protocol import Answer, Stopwatch, progress, serve
 from trainer import fitting, hardware
 from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
 
-_ROWS = 64  # windows at a time
-_STRETCH = 500  # characters at a time where the state is carried
+_ROWS = 64  # windows per batch
+_LENGTH = 500  # characters per window with carried state
 
 
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
@@ -32,8 +32,8 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         training = request["training"]
         machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
         watch, curve = Stopwatch(), list[dict[str, float]]()
-        # `fit` makes its loop by this name.
-        fitting.Loop = _watched(watch, curve)  # type: ignore[attr-defined]
+        # `fit` creates its loop by this name.
+        fitting.Loop = _recording(watch, curve)  # type: ignore[attr-defined]
         model, position = fitting.fit(request, machine, text, request["directory"], True)
         taken = watch.read()
         ids = text.evaluation.ids
@@ -43,17 +43,17 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
             "parameters": sum(int(np.prod(weight.shape)) for weight in model.weights_to_train),
             "curve": curve,
             "nats": {
-                "carried": carried(model, ids, _STRETCH),
-                "windows of 100": apart(model, ids, 100),
-                "windows of 256": apart(model, ids, 256),
+                "carried": carried(model, ids, _LENGTH),
+                "windows of 100": in_windows(model, ids, 100),
+                "windows of 256": in_windows(model, ids, 256),
             },
         }
 
     return {"characters": text.train.targets, "eval_characters": text.evaluation.targets}, answer
 
 
-def _watched(watch: Stopwatch, curve: list[dict[str, float]]) -> type[Loop]:
-    class Watched(Loop):
+def _recording(watch: Stopwatch, curve: list[dict[str, float]]) -> type[Loop]:
+    class Recording(Loop):
         def evaluate(self) -> float:
             with watch.paused():
                 loss = super().evaluate()
@@ -61,12 +61,12 @@ def _watched(watch: Stopwatch, curve: list[dict[str, float]]) -> type[Loop]:
             progress(curve)
             return loss
 
-    return Watched
+    return Recording
 
 
-def carried(model: LanguageModel, ids: Any, stretch: int) -> float:
-    """Nats per character, read in one go from the first character to the last."""
-    text = windows.contiguous(ids, np.array([len(ids)], np.int64), stretch)
+def carried(model: LanguageModel, ids: Any, length: int) -> float:
+    """Return nats per character with the state carried through the entire text."""
+    text = windows.contiguous(ids, np.array([len(ids)], np.int64), length)
     step_of, state, total = _step(model), model.zero_state(1), 0.0
     for batch in windows.contiguous_batches(text, 1):
         loss, state = step_of(tf.constant(batch.inputs), tf.constant(batch.targets), tf.constant(batch.mask), state)
@@ -74,8 +74,8 @@ def carried(model: LanguageModel, ids: Any, stretch: int) -> float:
     return total / text.targets
 
 
-def apart(model: LanguageModel, ids: Any, size: int, rows: int = _ROWS) -> float:
-    """Nats per character of windows side by side, each from the zero state; every target in them counts."""
+def in_windows(model: LanguageModel, ids: Any, size: int, rows: int = _ROWS) -> float:
+    """Return nats per character in adjacent windows, each from the zero state."""
     cut = contexts.windows(ids, size, size)
     step_of, total = _step(model), 0.0
     for at in range(0, len(cut.inputs), rows):

@@ -1,12 +1,12 @@
-"""A character-level GPT of nanoGPT's published configuration for a CPU, written from its published hyperparameters.
+"""A character-level GPT in nanoGPT's published configuration for a CPU, implemented from its hyperparameters.
 
 The configuration is that of the README of github.com/karpathy/nanoGPT under "I only have a macbook", over
-`config/train_shakespeare_char.py` and the defaults of its `train.py`: a GPT-2 without biases, whose output layer is the
-embedding of its characters. Needs torch and NumPy only.
+`config/train_shakespeare_char.py` and the defaults of its `train.py`: a GPT-2 without biases, with the output layer
+tied to the embedding. Needs torch and NumPy only.
 
 The job: `arrays`, a file with the ids `train` and `evaluation`; `vocabulary_size`, `seed`, `threads`, `compile`. The
-request: `iterations` or `cpu_seconds`, to which the schedule is stretched. The answer is that of
-`benchmarks.contenders.our_fit`.
+request: `iterations` or `cpu_seconds`, to which the schedule is stretched. The answer has the
+fields of `benchmarks.implementations.our_fit`.
 """
 
 import math
@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.contenders import contexts
-from benchmarks.contenders.protocol import Answer, Stopwatch, progress, serve
+from benchmarks.implementations import contexts
+from benchmarks.implementations.protocol import Answer, Stopwatch, progress, serve
 
 BLOCK, BATCH = 64, 12  # characters of context, and windows in an iteration
 LAYERS, HEADS, WIDTH = 4, 4, 128
@@ -26,11 +26,11 @@ RATE, LEAST_RATE, WARM_UP = 1e-3, 1e-4, 100  # cosine from the first to the seco
 BETAS, DECAY, CLIP = (0.9, 0.99), 0.1, 1.0  # weight decay on matrices and embeddings only
 ITERATIONS = 2000  # as published
 EVERY = 250  # iterations between evaluations
-DEVIATION = 0.02  # of the first weights; GPT-2 divides that of the two products that end a block by sqrt(2 * LAYERS)
+DEVIATION = 0.02  # of the initial weights; GPT-2 divides it by sqrt(2 * LAYERS) in the two products that end a block
 
 
 class Block(nn.Module):
-    """Attention and a two-layer perceptron, each after a normalisation and beside a path around it."""
+    """Attention and a two-layer perceptron, each with layer normalization before it and a residual connection."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Block(nn.Module):
         self.narrow = nn.Linear(4 * WIDTH, WIDTH, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, time, WIDTH) to the same."""
+        """Map (batch, time, WIDTH) to the same shape."""
         batch, time, _ = x.shape
         parts = self.attend(self.norms[0](x)).view(batch, time, 3, HEADS, WIDTH // HEADS)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (batch, HEADS, time, WIDTH / HEADS) each
@@ -65,18 +65,18 @@ class Gpt(nn.Module):
                 nn.init.normal_(weight, 0.0, DEVIATION / (math.sqrt(2 * LAYERS) if ends else 1.0))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits (batch, time, vocabulary_size) of ids (batch, time)."""
+        """Return logits (batch, time, vocabulary_size) of ids (batch, time)."""
         x = self.characters(ids) + self.places.weight[: ids.shape[1]]
         for block in self.blocks:
             x = block(x)
         return functional.linear(self.norm(x), self.characters.weight)
 
 
-def rate(iteration: int, part: float) -> float:
-    """The learning rate of an iteration; `part`: of what comes after the warm-up, from 0 to 1."""
+def rate(iteration: int, progress: float) -> float:
+    """Return the learning rate of an iteration; `progress` is 0 at the end of the warm-up and 1 at the end."""
     if iteration < WARM_UP:
         return RATE * (iteration + 1) / (WARM_UP + 1)
-    return LEAST_RATE + 0.5 * (1.0 + math.cos(math.pi * part)) * (RATE - LEAST_RATE)
+    return LEAST_RATE + 0.5 * (1.0 + math.cos(math.pi * progress)) * (RATE - LEAST_RATE)
 
 
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
@@ -90,47 +90,47 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         watch, curve = Stopwatch(), list[dict[str, float]]()
         model = Gpt(job["vocabulary_size"])
         run: Any = torch.compile(model) if job["compile"] else model
-        optimiser = _optimizer(model)
-        # Of the training that is done: a part, and what it was at the end of the warm-up.
-        iteration, part, warm = 0, 0.0, 0.0
-        while part < 1.0:
+        torch_optimizer = _optimizer(model)
+        # Fraction of the training that is done, now and at the end of the warm-up.
+        iteration, done, warm = 0, 0.0, 0.0
+        while done < 1.0:
             if iteration and iteration % EVERY == 0:
                 with watch.paused():
                     loss = nats(model, evaluation, BLOCK)
                 curve.append({**watch.read(), "loss": loss})
                 progress(curve)
-            for group in optimiser.param_groups:
-                group["lr"] = rate(iteration, (part - warm) / (1.0 - warm))
-            _one_step(run, optimiser, train)
+            for group in torch_optimizer.param_groups:
+                group["lr"] = rate(iteration, (done - warm) / (1.0 - warm))
+            _one_step(run, torch_optimizer, train)
             iteration += 1
             if "cpu_seconds" in request:
-                part = watch.read()["cpu"] / request["cpu_seconds"]
+                done = watch.read()["cpu"] / request["cpu_seconds"]
             else:
-                part = iteration / request["iterations"]
+                done = iteration / request["iterations"]
             if iteration == WARM_UP:
-                warm = part
+                warm = done
         taken = watch.read()
-        side_by_side = nats(model, evaluation, BLOCK)
+        adjacent = nats(model, evaluation, BLOCK)
         return {
             **taken,
             "steps": iteration,
             "parameters": sum(weight.numel() for weight in model.parameters()),
-            "curve": [*curve, {**taken, "loss": side_by_side}],
-            "nats": {f"windows of {BLOCK}": side_by_side, f"sliding {BLOCK}": nats(model, evaluation, BLOCK // 2)},
+            "curve": [*curve, {**taken, "loss": adjacent}],
+            "nats": {f"windows of {BLOCK}": adjacent, f"sliding {BLOCK}": nats(model, evaluation, BLOCK // 2)},
         }
 
     return {"torch": torch.__version__}, answer
 
 
-def _one_step(run: Any, optimiser: torch.optim.Optimizer, train: torch.Tensor) -> None:
+def _one_step(run: Any, torch_optimizer: torch.optim.Optimizer, train: torch.Tensor) -> None:
     begins = torch.randint(len(train) - BLOCK, (BATCH, 1))
     ids = train[begins + torch.arange(BLOCK + 1)]  # (BATCH, BLOCK + 1)
     logits = run(ids[:, :-1])
     loss = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
-    optimiser.zero_grad(set_to_none=True)
+    torch_optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_([one for group in optimiser.param_groups for one in group["params"]], CLIP)
-    optimiser.step()
+    nn.utils.clip_grad_norm_([one for group in torch_optimizer.param_groups for one in group["params"]], CLIP)
+    torch_optimizer.step()
 
 
 def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
@@ -144,7 +144,7 @@ def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
 
 @torch.no_grad()
 def nats(model: nn.Module, ids: Any, stride: int, rows: int = 256) -> float:
-    """Nats per character of windows of BLOCK characters, `stride` apart; see `benchmarks.contenders.contexts`."""
+    """Return nats per character in windows of BLOCK characters; see `benchmarks.implementations.contexts`."""
     cut = contexts.windows(ids, BLOCK, stride)
     total = 0.0
     for at in range(0, len(cut.inputs), rows):

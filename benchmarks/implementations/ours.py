@@ -1,7 +1,7 @@
-"""This project's trainer, step by step: its model, its optimizer and its loop's own step.
+"""This project's trainer, step by step: its model, its optimizer, and its loop's step function.
 
-The job: `seed`, `model` and `training` of a configuration, `arrays` (see `benchmarks.contenders.job`),
-`vocabulary_size`, `total_steps`, `threads`, and optionally `precision` in place of the training section's. A request
+The job: `seed`, `model` and `training` of a configuration, `arrays` (see `benchmarks.implementations.job`),
+`vocabulary_size`, `total_steps`, `threads`, and optionally `precision`, instead of that of `training`. A request
 `{"steps": n}` is answered with wall and CPU seconds and the mean loss of the next n batches.
 """
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.contenders import job as jobs
-from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from benchmarks.implementations import job as jobs
+from benchmarks.implementations.protocol import Answer, Stopwatch, serve
 from trainer import hardware, optimizer
 from trainer.data import windows
 from trainer.loop import Loop
@@ -19,7 +19,7 @@ from trainer.model import LanguageModel
 
 
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
-    """Make the model and its loop."""
+    """Create the model and its loop."""
     set_threads(job["threads"])
     training = job["training"]
     if training["logical_cpus"] > 1:
@@ -55,7 +55,7 @@ def build(
     evaluation: windows.Windows,
     total_steps: int,
 ) -> tuple[LanguageModel, Loop]:
-    """Model and loop as `trainer.fitting.fit` makes them, from `seed`, `model` and `training` of a configuration."""
+    """Create model and loop as `trainer.fitting.fit` does, from `seed`, `model`, and `training` of a configuration."""
     seed, training = job["seed"], job["training"]
     with machine.strategy.scope():
         tf.random.set_seed(seed)
@@ -66,13 +66,15 @@ def build(
             precision=machine.precision,
             stock_layer=machine.stock_layer,
         )
-        optimiser = optimizer.create(training, total_steps, machine.strategy.num_replicas_in_sync, machine.precision)
-        optimiser.build(model.weights_to_train)
-        return model, Loop(training, seed, machine.strategy, model, optimiser, train, evaluation)
+        built_optimizer = optimizer.create(
+            training, total_steps, machine.strategy.num_replicas_in_sync, machine.precision
+        )
+        built_optimizer.build(model.weights_to_train)
+        return model, Loop(training, seed, machine.strategy, model, built_optimizer, train, evaluation)
 
 
 def set_threads(count: int) -> None:
-    """As many threads for operations inside TensorFlow; before it has computed anything."""
+    """Set the number of TensorFlow's threads; call it before any computation."""
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(count)
 

@@ -1,4 +1,4 @@
-"""Which characters a model of bounded context predicts from which others; NumPy only."""
+"""Evaluation windows of a model with bounded context; NumPy only."""
 
 from typing import Any, NamedTuple
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 class Windows(NamedTuple):
-    """Windows over a text, each read from nothing.
+    """Windows over a text, each read from the initial state.
 
     Attributes:
       inputs, targets: ids, int64 (windows, size).
-      counts: float32 (windows, size), one where a target counts: each of the text's once.
+      counts: float32 (windows, size), one where a target counts; every target of the text counts once.
     """
 
     inputs: Any
@@ -22,11 +22,11 @@ def windows(ids: Any, size: int, stride: int) -> Windows:
     """Cut a text for evaluation.
 
     Args:
-      ids: of the text, (characters,); all but its first one are targets.
-      size: characters that a window reads at most.
-      stride: from a window to the next. With `size` they stand side by side and every target in them counts; with less
-        they overlap, and only the last `stride` targets of a window count (of the first window all), so that
-        `size - stride` characters at least come before each target's own input, but for the text's beginning.
+      ids: the text's ids, (characters,); all but the first are targets.
+      size: length of a window.
+      stride: distance between the starts of two windows. With `size`, windows are adjacent and every target counts.
+        With less they overlap, and only the last `stride` targets of a window count (all targets of the first window),
+        so that at least `size - stride` characters precede each target's input, except at the start of the text.
     """
     targets = len(ids) - 1
     starts = np.arange(0, max(1, targets - size + stride), stride)  # until one reaches the end

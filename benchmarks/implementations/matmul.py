@@ -1,4 +1,4 @@
-"""Matrix products and nothing else: what the machine can do at best, by TensorFlow or by PyTorch.
+"""Matrix products only: the peak speed of the machine in TensorFlow or PyTorch.
 
 The job: `library` and `threads`. A request `{"shape": [rows, inner, columns], "dtype": ..., "seconds": s}` is answered
 with floating-point operations per second of wall time and of CPU time.
@@ -7,13 +7,13 @@ with floating-point operations per second of wall time and of CPU time.
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from benchmarks.implementations.protocol import Answer, Stopwatch, serve
 
-_AT_A_TIME = 8  # products between two looks at the clock
+_AT_A_TIME = 8  # products between two readings of the clock
 
 
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
-    """Choose the library."""
+    """Select the library."""
     make = {"tensorflow": _tensorflow, "torch": _torch}[job["library"]](job["threads"])
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:

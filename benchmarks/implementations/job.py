@@ -1,4 +1,4 @@
-"""The arrays of a job: batches, learning rates and a stretch of text."""
+"""The arrays of a job: batches, learning rates, and the start of the text."""
 
 from typing import Any, NamedTuple
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 class Arrays(NamedTuple):
-    """What is trained on.
+    """Training data.
 
     Attributes:
       inputs, targets: ids, int32 (steps, batch, time).
       mask: float32 (steps, batch, time), one where a target counts.
-      keep: float32 (steps, batch, 1), zero where the state must be forgotten before the batch.
+      keep: float32 (steps, batch, 1), zero where the state is reset before the batch.
       rates: learning rate of each step, float32 (steps,).
-      ids: the text's beginning, (characters,).
+      ids: the start of the text, (characters,).
     """
 
     inputs: Any
@@ -25,11 +25,11 @@ class Arrays(NamedTuple):
 
 
 def write(arrays: Arrays, path: str) -> None:
-    """Write to a path without suffix."""
+    """Write the arrays to a path without suffix."""
     np.savez(path, **arrays._asdict())
 
 
 def read(path: str) -> Arrays:
-    """Read what `write` wrote."""
+    """Read the arrays."""
     with np.load(path) as file:
         return Arrays(**{name: file[name] for name in Arrays._fields})

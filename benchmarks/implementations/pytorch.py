@@ -1,8 +1,8 @@
 """The same network in PyTorch: `nn.Embedding`, `nn.GRU` or `nn.LSTM`, `nn.Linear`, the same optimizer and clipping.
 
-The job is that of `benchmarks.contenders.ours`, with `autocast` (bfloat16 where PyTorch's autocast chooses it) and
-`compile` (`torch.compile` of the model, recurrent layer included, which PyTorch leaves alone unless told: its steps
-are unrolled, which takes minutes to compile). Needs torch and NumPy only.
+The job is that of `benchmarks.implementations.ours`, with `autocast` (bfloat16 where PyTorch's autocast chooses it) and
+`compile` (`torch.compile` of the model, recurrent layer included, which PyTorch does not compile by default: its steps
+are unrolled, which takes minutes). Needs torch and NumPy only.
 """
 
 from typing import Any
@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.contenders import job as jobs
-from benchmarks.contenders.protocol import Answer, Stopwatch, serve
+from benchmarks.implementations import job as jobs
+from benchmarks.implementations.protocol import Answer, Stopwatch, serve
 
 _LAYERS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class Network(nn.Module):
-    """Character-level recurrent network; weights begin in the distributions of Keras' layers, biases at 0."""
+    """Character-level recurrent network; weights are initialized like those of Keras' layers, biases with 0."""
 
     def __init__(self, model: dict[str, Any], vocabulary_size: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Network(nn.Module):
                 nn.init.xavier_uniform_(weight)
 
     def forward(self, ids: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        """Logits (batch, time, vocabulary_size), and the state after the last character."""
+        """Return logits (batch, time, vocabulary_size) and the state after the last character."""
         outputs, state = self.recurrent(self.before(self.embedding(ids)), state)
         return self.projection(self.after(outputs)), state
 
@@ -57,7 +57,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     arrays = jobs.read(job["arrays"])
     network = Network(shown, job["vocabulary_size"])
     run: Any = torch.compile(network) if job["compile"] else network
-    optimiser = _optimizer(network, training)
+    torch_optimizer = _optimizer(network, training)
     inputs, targets = torch.from_numpy(arrays.inputs).long(), torch.from_numpy(arrays.targets).long()
     keep = torch.from_numpy(arrays.keep)[:, None]  # (steps, 1, batch, 1)
     zeros = torch.zeros(shown["layers"], inputs.shape[1], shown["units"])
@@ -66,17 +66,17 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
 
     def one_step(step: int) -> float:
         nonlocal state
-        for group in optimiser.param_groups:
+        for group in torch_optimizer.param_groups:
             group["lr"] = float(arrays.rates[step])
         with torch.autocast("cpu", torch.bfloat16, enabled=job["autocast"]):
             logits, after = run(inputs[step], state)
             loss = nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets[step].flatten())
-        optimiser.zero_grad(set_to_none=True)
+        torch_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if training["clip_norm"]:
             nn.utils.clip_grad_norm_(network.parameters(), training["clip_norm"])
-        optimiser.step()
-        # The keep of the next batch forgets; the last one of all has no next.
+        torch_optimizer.step()
+        # The next batch may start with a reset state; the last batch has no next one.
         kept = keep[min(step + 1, len(keep) - 1)]
         state = tuple(_carry(part, kept) for part in after) if isinstance(after, tuple) else _carry(after, kept)
         return float(loss.detach())
@@ -98,7 +98,7 @@ def _carry(part: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
 
 
 def _optimizer(network: nn.Module, training: dict[str, Any]) -> torch.optim.Optimizer:
-    """Fused, which is PyTorch's fastest; weight decay on matrices only."""
+    """Create the fused optimizer, PyTorch's fastest, with weight decay on matrices only."""
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[training["optimizer"]]
     decay = training["weight_decay"] if training["optimizer"] == "adamw" else 0.0
     parameters = list(network.parameters())
