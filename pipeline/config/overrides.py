@@ -1,4 +1,4 @@
-"""Join defaults, a preset file and `key=value` settings into one checked `Config`."""
+"""Join defaults, presets and `key=value` settings into one checked `Config`."""
 
 import difflib
 import sys
@@ -17,11 +17,11 @@ else:
     import tomli as tomllib
 
 PRESETS = Path(__file__).parents[1] / "presets"
-_NONE = ("none", "null")  # TOML has no word for "not set"
+_NONE = ("none", "null")  # TOML has no null
 
 
 def preset_names() -> list[str]:
-    """Names that `--preset` takes, in alphabetical order."""
+    """Return the names that `--preset` takes, in alphabetical order."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
@@ -29,27 +29,41 @@ def load(preset: str, settings: Iterable[str] = (), explicit: Mapping[str, Any] 
     """Build the configuration of one run.
 
     Args:
-      preset: name of a file in `pipeline/presets/`, without its suffix.
-      settings: `key=value` texts as `--set` takes them; later ones win. Values are written as in TOML, text without
-        quotes, `none` for "not set".
-      explicit: values by dotted key from options of their own; they win over everything, `None` means not given.
+      preset: name of a file in `pipeline/presets/`, without its suffix. The file may name another preset in `extends`
+        and then holds only what differs from that one.
+      settings: `key=value` strings as `--set` takes them; later ones win. Values are written as in TOML, strings
+        without quotes, and `none` stands for "not set".
+      explicit: values by dotted key, from separate command-line options. They win over all others; `None`: not given.
 
     Raises:
-      UserError: unknown preset or key, or a bad value; names key, value and what was expected.
+      UserError: an unknown preset or key, or a bad value; the message has key, value and what was expected.
     """
     values: dict[str, Any] = {}
-    for layer in (_read_preset(preset), dict(map(_parse_setting, settings))):
+    for layer in (*_preset_layers(preset), dict(map(_parse_setting, settings))):
         _merge(values, layer)
     _merge(values, explicit or {}, literal_none=False)
     return _build(values)
 
 
-def _read_preset(name: str) -> dict[str, Any]:
-    path = PRESETS / f"{name}.toml"
-    if name not in preset_names():
-        raise UserError(f"Unknown preset. Give one of: {', '.join(preset_names())}. Received: --preset {name}")
-    with path.open("rb") as file:
-        return dict(_flatten(tomllib.load(file)))
+def _preset_layers(name: str) -> list[dict[str, Any]]:
+    """Return the values of a preset and of those that it extends, the most basic one first."""
+    names = preset_names()
+    if name not in names:
+        raise UserError(f"Unknown preset. Give one of: {', '.join(names)}. Received: --preset {name}")
+    layers: list[dict[str, Any]] = []
+    extended = [name]
+    while True:
+        path = PRESETS / f"{extended[-1]}.toml"
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        base = table.pop("extends", None)
+        layers.insert(0, dict(_flatten(table)))
+        if base is None:
+            return layers
+        others = [other for other in names if other not in extended]
+        if base not in others:
+            cycle = f" That is a cycle: {' extends '.join([*extended, base])}." if base in extended else ""
+            raise UserError(f"{path}: extends should be one of: {', '.join(others)}.{cycle} Received: extends={base!r}")
+        extended.append(base)
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -75,7 +89,7 @@ def _parse_setting(setting: str) -> tuple[str, Any]:
 
 
 def _annotation(key: str) -> Any:
-    """Type of the value at a dotted key; raises `UserError` for a key that does not exist."""
+    """Return the type of the value at a dotted key; raises `UserError` for an unknown key."""
     section: type[BaseModel] = Config
     parts = key.split(".")
     for depth, part in enumerate(parts):
@@ -84,13 +98,13 @@ def _annotation(key: str) -> Any:
             near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
             near += [name for name in known if name.endswith(f".{parts[-1]}") and name not in near]
             hint = f"Did you mean {' or '.join(near)}?" if near else f"Sections: {', '.join(Config.model_fields)}."
-            raise UserError(f"There is no configuration value of this name. {hint} Received: {key}")
+            raise UserError(f"There is no configuration value with this name. {hint} Received: {key}")
         annotation: Any = section.model_fields[part].annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             section = annotation
             if depth == len(parts) - 1:
                 inside = ", ".join(f"{key}.{name}" for name in section.model_fields)
-                raise UserError(f"{key} is a section, set one of its values: {inside}. Received: {key}")
+                raise UserError(f"{key} is a section. Set one of its values: {inside}. Received: {key}")
         elif depth < len(parts) - 1:
             raise UserError(f"{'.'.join(parts[: depth + 1])} is a single value without parts. Received: {key}")
     return annotation
@@ -111,7 +125,7 @@ def _merge(values: dict[str, Any], layer: Mapping[str, Any], literal_none: bool 
             values[key] = None
         elif value is not None:
             values[key] = tuple(value) if isinstance(value, list) else value
-    # Steps and epochs exclude each other: the later word wins, without the user having to unset the earlier one.
+    # Steps and epochs exclude each other: the one that is set later unsets the other.
     for given, other in (("training.steps", "training.epochs"), ("training.epochs", "training.steps")):
         if values.get(given) is not None and given in layer and other not in layer:
             values[other] = None
@@ -132,11 +146,11 @@ def _build(values: Mapping[str, Any]) -> Config:
 
 
 def _explain(error: ValidationError, values: Mapping[str, Any]) -> Iterable[str]:
-    """One sentence a mistake, each with key, what was expected and what came; a union's branches joined by "or"."""
+    """Yield one sentence for each bad value: its key, what was expected and the value; "or" joins types of a union."""
     by_key: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
         location = [str(part) for part in problem["loc"]]
-        # A union adds the name of its branch to the place: the longest known key is the value's own.
+        # A union adds the name of its member to the location: the longest known key is that of the value.
         while location and ".".join(location) not in values:
             location.pop()
         message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")

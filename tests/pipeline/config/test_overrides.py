@@ -1,5 +1,6 @@
-"""Defaults, preset, settings and options join into one configuration; every mistake is one clear `UserError`."""
+"""Defaults, presets, settings and options join into one configuration; every bad input is one clear `UserError`."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,13 @@ def refused(*settings: str, preset: str = "quick", explicit: dict[str, Any] | No
     return str(error.value)
 
 
+@pytest.fixture
+def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory of presets."""
+    monkeypatch.setattr(overrides, "PRESETS", tmp_path)
+    return tmp_path
+
+
 def test_quick_is_the_defaults() -> None:
     assert overrides.load("quick") == Config()
 
@@ -26,7 +34,7 @@ def test_every_preset_is_a_valid_configuration(name: str) -> None:
     assert (overrides.load(name) == Config()) is (name == "quick")
 
 
-def test_tutorial_is_the_tutorials_model_and_training() -> None:
+def test_tutorial_has_the_model_and_training_of_the_tutorial() -> None:
     config = overrides.load("tutorial")
     assert (config.model.embedding, config.model.units, config.model.layers) == (256, 1024, 1)
     assert (config.training.batch_size, config.training.sequence_length) == (64, 100)
@@ -56,23 +64,23 @@ def test_tutorial_is_the_tutorials_model_and_training() -> None:
         ("corpus.checksum=" + "1" * 30 + "e" + "3" * 33, "corpus", "checksum", "1" * 30 + "e" + "3" * 33),
     ],
 )
-def test_a_setting_is_read_as_its_key_wants_it(setting: str, section: str, name: str, value: object) -> None:
+def test_setting_is_parsed_by_the_type_of_its_key(setting: str, section: str, name: str, value: object) -> None:
     actual = getattr(getattr(overrides.load("quick", [setting]), section), name)
     assert actual == value
     assert type(actual) is type(value)
 
 
-def test_a_list_becomes_beam_arguments() -> None:
+def test_list_becomes_beam_arguments() -> None:
     config = overrides.load("quick", ['beam_args=["--runner=DirectRunner", "--direct_num_workers=2"]'])
     assert config.beam_args == ("--runner=DirectRunner", "--direct_num_workers=2")
 
 
-def test_a_directory_may_be_called_like_a_number() -> None:
+def test_name_of_a_directory_may_be_a_number() -> None:
     config = overrides.load("quick", ["root=2024", "serving_dir=2025"])
     assert (config.root, config.serving_dir) == ("2024", "2025")
 
 
-def test_options_win_over_settings_and_settings_over_the_preset_and_later_ones_over_earlier_ones() -> None:
+def test_options_win_over_settings_and_settings_over_presets_and_later_settings_over_earlier_ones() -> None:
     settings = ["model.units=8", "model.units=16", "seed=1", "root=settings"]
     config = overrides.load("tutorial", settings, {"root": "options", "serving_dir": None})
     assert (config.model.units, config.model.embedding) == (16, 256)
@@ -92,13 +100,47 @@ def test_steps_and_epochs_replace_each_other(preset: str, setting: str, steps: i
     assert (training.steps, training.epochs) == (steps, epochs)
 
 
-def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+def test_dickens_is_the_tutorial_with_other_epochs_temperature_and_corpus() -> None:
+    settings = ["training.epochs=45", "export.temperature=0.5", "corpus.source=great_expectations"]
+    assert overrides.load("dickens") == overrides.load("tutorial", settings)
+
+
+def test_preset_extends_another_and_its_own_values_win(presets: Path) -> None:
+    (presets / "base.toml").write_text("seed = 1\n[model]\nunits = 8\nlayers = 2\n[training]\nepochs = 3\n")
+    (presets / "middle.toml").write_text('extends = "base"\n[model]\nunits = 16\n')
+    (presets / "top.toml").write_text('extends = "middle"\nseed = 2\n[training]\nsteps = 5\n')
+    config = overrides.load("top", ["model.embedding=4"])
+    assert (config.seed, config.model.units, config.model.layers, config.model.embedding) == (2, 16, 2, 4)
+    assert (config.training.steps, config.training.epochs) == (5, None)
+    assert overrides.load("middle").training.epochs == 3
+
+
+@pytest.mark.parametrize("value", ['"bse"', '"../base"', "5", '["base"]', "{}"])
+def test_unknown_preset_in_extends_is_an_error_with_file_value_and_known_names(presets: Path, value: str) -> None:
+    (presets / "base.toml").touch()
+    (presets / "top.toml").write_text(f"extends = {value}\n")
+    message = refused(preset="top")
+    assert message.startswith(f"{presets / 'top.toml'}: extends should be one of: base. Received: extends=")
+    assert value.strip('"[]') in message
+
+
+@pytest.mark.parametrize(("cycle", "shown"), [("a", "a extends a"), ("ab", "a extends b extends a")])
+def test_cycle_of_presets_is_an_error_that_shows_it(presets: Path, cycle: str, shown: str) -> None:
+    for name, base in zip(cycle, cycle[1:] + cycle[:1]):
+        (presets / f"{name}.toml").write_text(f'extends = "{base}"\n')
+    (presets / "other.toml").touch()
+    assert refused(preset="a") == (
+        f"{presets / cycle[-1]}.toml: extends should be one of: other. That is a cycle: {shown}. Received: extends='a'"
+    )
+
+
+def test_unknown_preset_is_an_error_with_the_known_names() -> None:
     message = refused(preset="qiuck")
     assert "--preset qiuck" in message
     assert all(name in message for name in overrides.preset_names())
 
 
-def test_a_preset_is_a_name_and_not_a_path() -> None:
+def test_path_is_not_a_preset() -> None:
     assert "Unknown preset" in refused(preset="../presets/quick")
 
 
@@ -113,14 +155,14 @@ def test_a_preset_is_a_name_and_not_a_path() -> None:
         ("xyzzy=5", "Sections:"),
     ],
 )
-def test_an_unknown_key_is_refused_with_what_may_have_been_meant(setting: str, hint: str) -> None:
+def test_unknown_key_is_an_error_with_similar_keys(setting: str, hint: str) -> None:
     message = refused(setting)
     assert hint in message
     assert message.endswith(f"Received: {setting.partition('=')[0]}")
 
 
 @pytest.mark.parametrize("setting", ["training.steps", "=5", "  =5", ""])
-def test_a_setting_without_key_or_value_is_refused(setting: str) -> None:
+def test_setting_without_key_or_value_is_an_error(setting: str) -> None:
     assert refused(setting).endswith(f"Received: --set {setting}")
 
 
@@ -137,50 +179,48 @@ def test_a_setting_without_key_or_value_is_refused(setting: str) -> None:
         ("model.units=none", "a valid integer", "model.units=None"),
     ],
 )
-def test_a_bad_value_is_refused_with_key_value_and_what_was_expected(
-    setting: str, expected: str, received: str
-) -> None:
+def test_bad_value_is_an_error_with_key_value_and_what_was_expected(setting: str, expected: str, received: str) -> None:
     message = refused(setting)
     assert message.startswith(setting.partition("=")[0] + " should be ")
     assert expected in message
     assert message.endswith("Received: " + received)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_bad_values_are_reported_at_once() -> None:
     message = refused("model.units=0", "training.clip_norm=-1")
     assert "model.units=0" in message
     assert "training.clip_norm=-1" in message
 
 
-def test_values_that_exclude_each_other_are_refused() -> None:
+def test_steps_and_epochs_together_are_an_error() -> None:
     message = refused("training.steps=5", "training.epochs=2")
     assert "exactly one" in message
     assert "training.steps=5, training.epochs=2" in message
 
 
 @given(st.integers(1, 10**9), st.floats(0, 1e6, exclude_min=True), st.booleans())
-def test_numbers_and_truths_arrive_as_they_were_written(steps: int, rate: float, best: bool) -> None:
+def test_numbers_and_booleans_are_parsed_exactly(steps: int, rate: float, best: bool) -> None:
     settings = [f"training.steps={steps}", f"training.learning_rate={rate!r}", f"training.restore_best={best}".lower()]
     training = overrides.load("quick", settings).training
     assert (training.steps, training.learning_rate, training.restore_best) == (steps, rate, best)
 
 
 @given(st.text(min_size=1).filter(lambda text: text.lower() not in ("none", "null")))
-def test_the_name_of_a_corpus_arrives_letter_by_letter(name: str) -> None:
+def test_any_text_is_a_corpus_name_as_it_is_written(name: str) -> None:
     assert overrides.load("quick", [f"corpus.source={name}"]).corpus.source == name
 
 
 @given(st.sampled_from(["training.steps", "beam_args", "evaluation.threshold", "corpus.checksum", "seed"]), st.text())
-def test_whatever_is_written_as_a_value_either_fits_or_is_a_users_mistake(key: str, value: str) -> None:
+def test_any_text_as_a_value_is_valid_or_a_user_error(key: str, value: str) -> None:
     try:
         overrides.load("quick", [f"{key}={value}"])
-        told = f"{key} fits"
+        message = f"{key} is valid"
     except UserError as error:
-        told = str(error)
-    assert key in told
+        message = str(error)
+    assert key in message
 
 
 @given(st.text())
-def test_whatever_is_written_as_a_setting_is_a_users_mistake_at_worst(setting: str) -> None:
+def test_any_text_as_an_unknown_setting_is_a_user_error(setting: str) -> None:
     with pytest.raises(UserError):
         overrides.load("quick", [f"?{setting}"])
