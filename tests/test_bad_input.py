@@ -25,7 +25,7 @@ NOBODY = 65534
 # The superuser may read and write everything, so the program becomes somebody else once it is loaded.
 AS_SOMEBODY = f"""
 import os, sys
-import local_runner, pipeline.local, pipeline.places
+import local_runner, pipeline.local, pipeline.config.places
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 sys.exit(local_runner.main(sys.argv[1:]))
