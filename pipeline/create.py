@@ -1,4 +1,4 @@
-"""The pipeline itself: components in the order in which data flows, the same for every runner."""
+"""The pipeline: components in the order of the data flow, the same for every runner."""
 
 import hashlib
 import os
@@ -14,6 +14,7 @@ from tfx.components.statistics_gen.component import StatisticsGen  # noqa: E402
 from tfx.components.trainer.component import Trainer  # noqa: E402
 from tfx.components.transform.component import Transform  # noqa: E402
 from tfx.components.tuner.component import Tuner  # noqa: E402
+from tfx.dsl.components.base.base_component import BaseComponent  # noqa: E402
 from tfx.orchestration.pipeline import Pipeline  # noqa: E402
 from tfx.proto import trainer_pb2, transform_pb2  # noqa: E402
 
@@ -30,13 +31,13 @@ from pipeline.config.run import Config  # noqa: E402
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a runner hands to the pipeline besides the configuration.
+    """Inputs of a run besides its configuration.
 
     Attributes:
       corpus: directory of the staged corpus.
-      corpus_label: what the user called it.
+      corpus_label: the name that the user gave it.
       schema: a schema file whose path changes with its content.
-      run_key: digest of all that decides the trained model, for the registry.
+      run_key: digest of everything that determines the trained model, for the registry.
       newest_other: digest of the newest registered model of another run; "" if there is none.
     """
 
@@ -49,23 +50,48 @@ class Inputs:
 
 def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: list[str]) -> Pipeline:
     """Build the TFX pipeline of a configuration."""
-    # Reads and cleans the corpus and cuts it into passages, each split a contiguous block of every document.
-    examples = corpus_example_gen.create(
+    examples = _ingest(config, inputs)
+    statistics, schema, validator, gate = _validate(examples, inputs)
+    transform = _transform(config, examples, schema, gate)
+    *tuner, trainer = _train(config, places, transform)
+    baseline, evaluator, infra = _evaluate(config, places, inputs, examples, schema, trainer)
+    pusher = _release(places, inputs, trainer, evaluator, infra)
+    components = [examples, statistics, schema, validator, gate, transform]
+    components += [*tuner, trainer, baseline, evaluator, infra, pusher]
+    return Pipeline(
+        pipeline_name=config.model_name,
+        pipeline_root=places.pipeline,
+        components=components,
+        enable_cache=True,
+        beam_pipeline_args=beam_args,
+    )
+
+
+def _ingest(config: Config, inputs: Inputs) -> BaseComponent:
+    """Read and clean the corpus and cut it into passages; each split is a contiguous block of every document."""
+    return corpus_example_gen.create(
         inputs.corpus,
         config.corpus.passage_length,
         config.corpus.eval_fraction,
         config.corpus.test_fraction,
         sources.digest(sources.INGEST),
     )
-    # Figures over every feature, for the validation and for people.
+
+
+def _validate(examples: BaseComponent, inputs: Inputs) -> tuple[BaseComponent, ...]:
+    # Statistics of every feature, for the validation and for people.
     statistics = StatisticsGen(examples=examples.outputs["examples"])
-    # The curated schema: what a passage must look like.
+    # The curated schema of a passage.
     schema = ImportSchemaGen(schema_file=inputs.schema)
-    # Holds the figures against the schema; only reports.
+    # Compares the statistics with the schema; only reports.
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     # Stops the run on an anomaly.
     gate = AnomalyGate(anomalies=validator.outputs["anomalies"], sources=sources.digest(sources.GATE))
-    # Makes the vocabulary of the train split and turns text into ids.
+    return statistics, schema, validator, gate
+
+
+def _transform(config: Config, examples: BaseComponent, schema: BaseComponent, gate: BaseComponent) -> BaseComponent:
+    """Make the vocabulary of the train split and turn text into ids."""
     transform = Transform(
         examples=examples.outputs["examples"],
         schema=schema.outputs["schema"],
@@ -74,11 +100,16 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
             analyze=["train"], transform=["train", "eval"] + (["test"] if config.corpus.test_fraction else [])
         ),
         custom_config={**config.vocabulary.model_dump(), "sources": sources.digest(sources.TRANSFORM)},
-        # StatisticsGen has measured these records already, and nothing reads statistics of ids.
+        # StatisticsGen has measured these records already, and no component reads statistics of ids.
         disable_statistics=True,
         disable_analyzer_cache=True,
     )
     transform.add_upstream_node(gate)
+    return transform
+
+
+def _train(config: Config, places: Places, transform: BaseComponent) -> list[BaseComponent]:
+    """Search for hyperparameters if that is enabled, then train the model and export it with its signatures."""
     training = {
         "model": config.model.model_dump(),
         "training": config.training.model_dump(),
@@ -93,31 +124,33 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
         "train_args": trainer_pb2.TrainArgs(splits=["train"]),
         "eval_args": trainer_pb2.EvalArgs(splits=["eval"]),
     }
-    # Looks for better hyperparameters, if asked to.
-    tuner = None
+    tuner = []
     if config.tuner.enabled:
-        tuner = Tuner(
-            tuner_fn="trainer.tuning.tuner_fn",
-            custom_config={
-                **training,
-                "tuner": config.tuner.model_dump(),
-                "tuner_sources": sources.digest(sources.TUNER),
-            },
-            **splits,
-        )
-    # Trains the language model and exports it with its serving signatures.
+        search = {"tuner": config.tuner.model_dump(), "tuner_sources": sources.digest(sources.TUNER)}
+        tuner = [Tuner(tuner_fn="trainer.tuning.tuner_fn", custom_config=training | search, **splits)]
+    export = {
+        "export": config.export.model_dump(),
+        "model_name": config.model_name,
+        "export_sources": sources.digest(sources.EXPORT),
+    }
     trainer = Trainer(
         run_fn="trainer.run.run_fn",
-        custom_config={
-            **training,
-            "export": config.export.model_dump(),
-            "model_name": config.model_name,
-            "export_sources": sources.digest(sources.EXPORT),
-        },
-        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
+        custom_config=training | export,
+        hyperparameters=tuner[0].outputs["best_hyperparameters"] if tuner else None,
         **splits,
     )
-    # Finds the model that the candidate has to compare with.
+    return [*tuner, trainer]
+
+
+def _evaluate(
+    config: Config,
+    places: Places,
+    inputs: Inputs,
+    examples: BaseComponent,
+    schema: BaseComponent,
+    trainer: BaseComponent,
+) -> tuple[BaseComponent, ...]:
+    # Finds the model to compare the new one with.
     baseline = LastBlessed(
         candidate=trainer.outputs["model"],
         registry_directory=places.registry,
@@ -139,10 +172,16 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
             sources.digest(sources.EVALUATOR),
         ),
     ).with_id("Evaluator")
-    # Makes sure that a server can use the export.
+    # Checks that a server can load and use the export.
     infra = InfraCheck(model=trainer.outputs["model"], sources=sources.digest(sources.INFRA))
-    # Hands a model that passed both over to TF Serving.
-    pusher = Pusher(
+    return baseline, evaluator, infra
+
+
+def _release(
+    places: Places, inputs: Inputs, trainer: BaseComponent, evaluator: BaseComponent, infra: BaseComponent
+) -> BaseComponent:
+    """Copy a model that passed evaluation and infra check to where TF Serving reads it."""
+    return Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=infra.outputs["blessing"],
@@ -153,35 +192,15 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
         corpus=inputs.corpus_label,
         sources=sources.digest(sources.PUSHER),
     )
-    return Pipeline(
-        pipeline_name=config.model_name,
-        pipeline_root=places.pipeline,
-        components=[
-            examples,
-            statistics,
-            schema,
-            validator,
-            gate,
-            transform,
-            *([tuner] if tuner else []),
-            trainer,
-            baseline,
-            evaluator,
-            infra,
-            pusher,
-        ],
-        enable_cache=True,
-        beam_pipeline_args=beam_args,
-    )
 
 
 def run_key(config: Config, corpus: str) -> str:
-    """Digest of all that decides the trained model: corpus, configuration, code, libraries.
+    """Return the digest of everything that determines the trained model: corpus, configuration, code, libraries.
 
     Args:
-      corpus: the staged corpus's content-addressed path.
+      corpus: path of the staged corpus, which contains its content digest.
     """
-    decides = config.model_dump_json(
+    settings = config.model_dump_json(
         include={
             "model_name": True,
             "seed": True,
@@ -194,4 +213,4 @@ def run_key(config: Config, corpus: str) -> str:
         }
     )
     code = sources.digest(sources.INGEST, sources.TRANSFORM, sources.TRAINER, sources.EXPORT)
-    return hashlib.sha256(f"{decides}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{settings}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The key by which the registry knows models that came of the same run."""
+"""The key by which the registry recognizes models of the same run."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from pipeline.config import overrides
 from pipeline.config.run import Config
 from pipeline.create import run_key
 
-pytestmark = pytest.mark.integration  # TFX brings TensorFlow
+pytestmark = pytest.mark.integration  # TFX imports TensorFlow
 
 CORPUS = "/state/corpus/0123456789abcdef"
-# One value of every section that decides the trained model, and of every section that does not.
-DECIDING = (
+# One value of every section that determines the trained model, and of every section that does not.
+IN_KEY = (
     "model_name=poems",
     "seed=1",
     "corpus.passage_length=1000",
@@ -22,7 +22,7 @@ DECIDING = (
     "tuner.enabled=true",
     "export.temperature=0.5",
 )
-OTHERS = (
+NOT_IN_KEY = (
     "root=elsewhere",
     "serving_dir=elsewhere",
     'beam_args=["--direct_num_workers=2"]',
@@ -37,21 +37,22 @@ def key(*settings: str) -> str:
     return run_key(overrides.load("quick", settings), CORPUS)
 
 
-@pytest.mark.parametrize("setting", DECIDING)
-def test_what_decides_the_model_changes_the_key(setting: str) -> None:
+@pytest.mark.parametrize("setting", IN_KEY)
+def test_value_that_determines_the_model_changes_the_key(setting: str) -> None:
     assert key(setting) != key()
 
 
-@pytest.mark.parametrize("setting", OTHERS)
-def test_what_does_not_decide_the_model_leaves_the_key(setting: str) -> None:
+@pytest.mark.parametrize("setting", NOT_IN_KEY)
+def test_other_value_does_not_change_the_key(setting: str) -> None:
     assert key(setting) == key()
 
 
-def test_the_text_changes_the_key_and_the_folder_that_holds_it_does_not() -> None:
+def test_text_changes_the_key_and_its_directory_does_not() -> None:
     config = overrides.load("quick")
     assert run_key(config, "/state/corpus/fedcba9876543210") != key()
     assert run_key(config, "/other/corpus/0123456789abcdef") == key()
 
 
-def test_every_section_of_the_configuration_is_known_to_decide_or_not() -> None:
-    assert {setting.partition("=")[0].partition(".")[0] for setting in DECIDING + OTHERS} == Config.model_fields.keys()
+def test_every_section_of_the_configuration_is_covered() -> None:
+    keys = [setting.partition("=")[0] for setting in IN_KEY + NOT_IN_KEY]
+    assert {key.partition(".")[0] for key in keys} == Config.model_fields.keys()
