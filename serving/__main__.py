@@ -14,6 +14,7 @@ if __name__ == "__main__":
 import argparse
 
 from components import command_line
+from components.lean_imports import absent
 from serving import commands
 from serving.client.errors import ClientError
 
@@ -44,10 +45,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    options = arguments(argv)
-    command = commands.find(options.command)
-    startup.hand_over()
-    return command.run(options)
+    with absent("click"):  # httpx imports it, Rich and Pygments for a command line that is not used here
+        options = arguments(argv)
+        command = commands.find(options.command)
+        startup.hand_over()
+        return command.run(options)
 
 
 if __name__ == "__main__":

@@ -1,48 +1,40 @@
-"""The client of a served model, over TF Serving's REST port.
-
-    from serving.client import Client
-
-    with Client("http://127.0.0.1:8501") as client:
-        print(client.generate("ROMEO:", num_chars=200, temperature=0.7, seed=7))
-        for chunk in client.stream("ROMEO:", num_chars=5_000):
-            print(chunk, end="", flush=True)
-        print(client.score("To be, or not to be").perplexity)
-
-`serving.client.asynchronous.AsyncClient` is the same for asynchronous programs. Both work with any TF Serving
-and need no TensorFlow.
-"""
+"""The blocking client of a served model, over TF Serving's REST port."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import httpx
 
-from serving.client import transport as transport
-from serving.client.protocol import Answer, Call, Lost, Pause, Result, Steps
+from serving.client import transport
+from serving.client.options import GenerateArguments, GenerateOptions
+from serving.client.protocol import Failure, Pause, Request, Response, Result, Steps
+from serving.client.status import VersionStatus
 from serving.client.stream import LARGEST_CHUNK, Progress
-from serving.client.values import (
-    NUM_CHARS,
-    TEMPERATURE,
-    TOP_K,
-    Continuation,
-    Controls,
-    Generated,
-    Metadata,
-    Score,
-    VersionStatus,
-    texts_of,
-)
+from serving.client.values import Continuation, Generated, Metadata, Score, as_texts
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Client:
-    """Blocking client; may be shared by threads.
+    """Blocking client of one model; works with any TF Serving, needs no TensorFlow, may be shared by threads.
 
-    Every operation raises a `serving.client.errors.ClientError`: `NotReachable`, `TimedOut`, `ModelUnavailable` (not
-    served, overloaded or still loading), `ServerError` (refused for another reason, in the server's words),
-    `BadAnswer`; and `ValueError` for arguments that no server would take. After 429, 502, 503 and a lost connection a
-    request is sent again, with growing pauses: that gives the same text, because every request carries its seeds.
+    After 429, 502, 503 and a lost connection a request is sent again, with exponential back-off. The retry generates
+    the same text, because every request carries its seeds.
+
+    Example, run by `test_example_of_the_client`:
+      >>> with Client("http://127.0.0.1:8501") as client:
+      ...     text = client.generate("ROMEO:", num_chars=200, temperature=0.7, seed=7)
+      ...     for chunk in client.stream("ROMEO:", num_chars=5_000):
+      ...         print(chunk, end="", flush=True)
+      ...     perplexity = client.score("To be, or not to be").perplexity
+
+    Raises:
+      ClientError: from every operation, as one of `NotReachable`; `TimedOut`; `ModelUnavailable` (not served,
+        overloaded or still loading); `ServerError` (another error, with the server's message); `BadAnswer`.
+      ValueError: from every operation, for arguments that no server would accept.
     """
 
     def __init__(
@@ -56,18 +48,19 @@ class Client:
         retries: int = transport.RETRIES,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Choose server and model; nothing is sent yet.
+        """Choose server and model; sends nothing yet.
 
         Args:
-          url: the server, with whatever path a proxy puts before `/v1`.
-          version: this one instead of the newest.
+          url: the server, including any path that a proxy puts before `/v1`.
+          model: name in requests.
+          version: this version instead of the newest.
           label: the version with this label, for example `stable`.
-          timeout: seconds to wait for the next byte of an answer.
-          retries: how often a request is sent again.
-          headers: more HTTP headers, for example for a proxy that wants authorization.
+          timeout: seconds to wait for the next byte of a response.
+          retries: how often a request is repeated.
+          headers: further HTTP headers, for example for a proxy that requires authorization.
 
         Raises:
-          ValueError: the server's address or a value is not what it should be.
+          ValueError: the address or another value is invalid.
         """
         self.protocol = transport.protocol(url, model, version, label, retries)
         self._http = httpx.Client(**transport.options(self.protocol, timeout, headers))
@@ -81,87 +74,53 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         self._http.close()
 
     @overload
     def generate(  # type: ignore[overload-overlap]  # a str is a sequence of str, too
-        self,
-        prompts: str,
-        *,
-        num_chars: int = ...,
-        temperature: float = ...,
-        top_k: int = ...,
-        seed: int | Sequence[int] | None = ...,
+        self, prompts: str, **options: "Unpack[GenerateArguments]"
     ) -> Generated: ...
     @overload
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        num_chars: int = ...,
-        temperature: float = ...,
-        top_k: int = ...,
-        seed: int | Sequence[int] | None = ...,
-    ) -> list[Generated]: ...
+    def generate(self, prompts: Sequence[str], **options: "Unpack[GenerateArguments]") -> list[Generated]: ...
 
     def generate(
-        self,
-        prompts: str | Sequence[str],
-        *,
-        num_chars: int = NUM_CHARS,
-        temperature: float = TEMPERATURE,
-        top_k: int = TOP_K,
-        seed: int | Sequence[int] | None = None,
+        self, prompts: str | Sequence[str], **options: "Unpack[GenerateArguments]"
     ) -> Generated | list[Generated]:
-        """Write on after one prompt or several, in one request.
+        """Generate text after one prompt or several, in one request.
 
         Args:
-          temperature: 0 always takes the most likely character, 1 draws as the model foresees.
-          top_k: draw among so many of the most likely characters; 0: among all.
-          seed: of the first prompt; the next ones have seed + 1, seed + 2, ... Or one for each. None: drawn here.
+          prompts: a text, or several.
+          **options: num_chars, temperature, top_k, seed, as `GenerateOptions` documents them.
 
         Returns:
-          The new text without its prompt; `text.seed` gives it again. A list for a list.
+          The new text without its prompt, a list for several prompts. `text.seed` generates the same text again.
         """
-        rows = texts_of(prompts, "prompt")
-        controls = Controls.of(len(rows), num_chars, temperature, top_k, seed)
-        texts = self._run(self.protocol.generate(rows, controls))
+        rows = as_texts(prompts, "prompt")
+        texts = self._run(self.protocol.generate(rows, GenerateOptions(**options)))
         return texts[0] if isinstance(prompts, str) else texts
 
     def generate_from_state(
         self,
         prompts: Sequence[str],
         states: Sequence[Sequence[float]] | None = None,
-        *,
-        num_chars: int = 1,
-        temperature: float = TEMPERATURE,
-        top_k: int = TOP_K,
-        seed: int | Sequence[int] | None = None,
+        **options: "Unpack[GenerateArguments]",
     ) -> list[Continuation]:
-        """Go on from states that a former call returned, or from a fresh start; with `num_chars` 1, one step.
+        """Continue from states that a previous call returned; None: from the initial state.
 
-        With the same seed and an empty prompt in each call after the first, the texts join to what one `generate`
-        gives.
+        `num_chars` is 1 by default. With the same seed, and an empty prompt in each call after the first, the texts
+        join to that of one `generate`.
         """
-        rows = texts_of(prompts, "prompt")
-        controls = Controls.of(len(rows), num_chars, temperature, top_k, seed)
-        return self._run(self.protocol.generate_from_state(rows, states, controls))
+        rows = as_texts(prompts, "prompt")
+        options.setdefault("num_chars", 1)
+        return self._run(self.protocol.generate_from_state(rows, states, GenerateOptions(**options)))
 
     def stream(
-        self,
-        prompt: str,
-        *,
-        num_chars: int = NUM_CHARS,
-        temperature: float = TEMPERATURE,
-        top_k: int = TOP_K,
-        seed: int | None = None,
-        chunk_chars: int = LARGEST_CHUNK,
+        self, prompt: str, *, chunk_chars: int = LARGEST_CHUNK, **options: "Unpack[GenerateArguments]"
     ) -> "TextStream":
-        """The text of `generate` with the same seed, in chunks of up to `chunk_chars`, the first ones small."""
-        (row,) = texts_of([prompt], "prompt")
-        controls = Controls.of(1, num_chars, temperature, top_k, seed)
-        return TextStream(self, Progress(self.protocol, row, controls, chunk_chars))
+        """Generate the text of `generate` in chunks of at most `chunk_chars`; the first ones are smaller."""
+        (row,) = as_texts([prompt], "prompt")
+        return TextStream(self, Progress(self.protocol, row, GenerateOptions(**options), chunk_chars))
 
     @overload
     def score(self, texts: str) -> Score: ...  # type: ignore[overload-overlap]
@@ -169,51 +128,47 @@ class Client:
     def score(self, texts: Sequence[str]) -> list[Score]: ...
 
     def score(self, texts: str | Sequence[str]) -> Score | list[Score]:
-        """How well the model foresees one text or several, each from a fresh start; a list for a list."""
-        scores = self._run(self.protocol.score(texts_of(texts, "text")))
+        """Compute the log-likelihood of one text or several, each from the initial state; a list for several."""
+        scores = self._run(self.protocol.score(as_texts(texts, "text")))
         return scores[0] if isinstance(texts, str) else scores
 
     def status(self) -> list[VersionStatus]:
-        """The versions that the server knows, newest first."""
+        """List the versions that the server knows, newest first."""
         return self._run(self.protocol.status())
 
     def metadata(self) -> Metadata:
-        """The version that answers, and its signatures."""
+        """Ask which version responds, and for its signatures."""
         return self._run(self.protocol.metadata())
 
     def _run(self, steps: Steps[Result]) -> Result:
-        outcome: Answer | Lost | None = None
+        outcome: Response | Failure | None = None
         while True:
             try:
-                wanted = steps.send(outcome)
+                step = steps.send(outcome)
             except StopIteration as end:
                 return end.value
-            outcome = self._do(wanted)
+            outcome = self._perform(step)
 
-    def _do(self, wanted: Call | Pause) -> Answer | Lost | None:
-        if isinstance(wanted, Pause):
-            time.sleep(wanted.seconds)
+    def _perform(self, step: Request | Pause) -> Response | Failure | None:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
             return None
         try:
-            return transport.answer(self._http.request(wanted.method, wanted.url, content=wanted.body))
+            return transport.response(self._http.request(step.method, step.url, content=step.body))
         except httpx.HTTPError as error:
-            return transport.lost(error)
+            return transport.failure(error)
 
 
 class TextStream(Iterator[str]):
-    """Iterator over the chunks of one text. After an error, iterating again goes on without a gap."""
+    """Iterator over the chunks of one text. After an error, iterating again continues without a gap."""
 
     def __init__(self, client: Client, progress: Progress) -> None:
         self._client, self._progress = client, progress
-
-    @property
-    def seed(self) -> int:
-        """The seed that gives this text."""
-        return self._progress.seed
+        self.seed = progress.seed
 
     @property
     def text(self) -> str:
-        """All that has come so far."""
+        """The text received so far."""
         return self._progress.text
 
     def __next__(self) -> str:

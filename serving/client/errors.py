@@ -1,39 +1,39 @@
-"""What can go wrong between the client and a server."""
+"""Errors of the client."""
 
 import re
 
 
 class ClientError(Exception):
-    """Any failure of a request; the message is one paragraph for people."""
+    """Any failure of a request; the message is one readable paragraph."""
 
 
 class NotReachable(ClientError):
-    """No connection, or it broke, on every attempt."""
+    """Every attempt failed to connect or lost the connection."""
 
 
 class TimedOut(ClientError):
-    """The server took the request and did not answer in time. It may still be at work, so it is not asked again."""
+    """The server accepted the request and did not respond in time. It may still be working, so there is no retry."""
 
 
 class BadAnswer(ClientError):
-    """The server answered with success, but not with what TF Serving and this project's model would say."""
+    """The server reported success, but the response is not one of TF Serving with this project's model."""
 
 
 class ServerError(ClientError):
-    """The server refused.
+    """The server responded with an error.
 
     Attributes:
       status: HTTP status code.
-      message: the server's own words.
+      message: the server's error message.
     """
 
     def __init__(self, status: int, message: str, url: str) -> None:
-        super().__init__(f"The server answered {status}: {message} Received from: {url}")
+        super().__init__(f"The server responded {status}: {message} Received from: {url}")
         self.status, self.message = status, message
         self._url = url
 
     def __reduce__(self) -> tuple[type["ServerError"], tuple[int, str, str]]:
-        """What copies and pickles are made of."""
+        """Support copy and pickle."""
         return type(self), (self.status, self.message, self._url)
 
 
@@ -41,10 +41,10 @@ class ModelUnavailable(ServerError):
     """The model, version or label is not being served, or the server is overloaded or still loading."""
 
 
-def refusal(message: str) -> str:
-    """What a check in the graph says, out of all that TensorFlow wraps around it."""
+def assertion_message(message: str) -> str:
+    """Extract the message of a failed assertion in the graph from TensorFlow's error text."""
     found = re.search(r"assertion failed: \[([^\]]*)\]\s*(?:\[([^\[\]]*)\])?", message)
     if not found:
         return " ".join(message.split())
-    said, received = found.groups()
-    return f"{said}. Received: {received}" if received else f"{said}."
+    asserted, received = found.groups()
+    return f"{asserted}. Received: {received}" if received else f"{asserted}."

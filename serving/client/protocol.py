@@ -1,7 +1,8 @@
-"""TF Serving's REST protocol without input and output: what to send, when to send it again, what the answer means.
+"""TF Serving's REST protocol without I/O: requests, retries and the meaning of responses.
 
-Each operation is a generator. It yields a `Call` or a `Pause`, is sent an `Answer` or `Lost` for the former, and
-returns its result, so that the blocking and the asynchronous client differ in nothing but how they wait.
+Each operation is a generator that yields a `Request` or a `Pause` and returns its result. The client performs what is
+yielded and sends back a `Response` or a `Failure`. So the blocking and the asynchronous client differ only in how they
+wait.
 """
 
 import html
@@ -14,17 +15,20 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from serving.client.errors import BadAnswer, ClientError, ModelUnavailable, NotReachable, ServerError, TimedOut
-from serving.client.values import Continuation, Controls, Generated, Metadata, Score, VersionStatus
+from serving.client import status
+from serving.client.errors import BadAnswer, ModelUnavailable, NotReachable, ServerError, TimedOut
+from serving.client.options import GenerateOptions
+from serving.client.status import VersionStatus
+from serving.client.values import Continuation, Generated, Metadata, Score
 
-_AGAIN = (429, 502, 503)  # overloaded, loading or restarting; not 504, which would take as long again
+_RETRY_STATUS = (429, 502, 503)  # overloaded, loading or restarting; not 504, which would take as long again
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds
-_SHOWN = 500  # characters of a server's message
+_MESSAGE_CHARS = 500  # of a server's message
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request to be sent; all of them may be repeated, for they change nothing and carry their seeds."""
+class Request:
+    """A request to send. Safe to retry: requests are idempotent and carry their seeds."""
 
     method: Literal["GET", "POST"]
     url: str
@@ -33,31 +37,31 @@ class Call:
 
 @dataclass(frozen=True)
 class Pause:
-    """Time to wait, seconds."""
+    """A time to wait, in seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back."""
+class Response:
+    """An HTTP response; `retry_after` is in seconds."""
 
     status: int
     body: bytes
     reason: str = ""
-    retry_after: float | None = None  # seconds
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True)
-class Lost:
-    """No answer came."""
+class Failure:
+    """A request without a response."""
 
-    how: Literal["connection", "timeout", "undecodable"]
+    kind: Literal["connection", "timeout", "undecodable"]
     reason: str
 
 
 Result = TypeVar("Result")
-Steps: TypeAlias = Generator[Call | Pause, Answer | Lost | None, Result]
+Steps: TypeAlias = Generator[Request | Pause, Response | Failure | None, Result]
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Protocol:
 
     Attributes:
       base: the server's URL, without a slash at its end.
-      retries: how often a request is sent again after 429, 502, 503 or a lost connection.
+      retries: how often a request is repeated after 429, 502, 503 or a lost connection.
     """
 
     base: str
@@ -75,155 +79,149 @@ class Protocol:
     label: str | None = None
     retries: int = 5
 
-    def place(self, version: int | None = None) -> str:
-        """URL of the model, of the given version or of the one that was asked for."""
-        place = f"{self.base}/v1/models/{quote(self.model, safe='')}"
+    def model_url(self, version: int | None = None) -> str:
+        """URL of the model: of this version, or of the client's version or label."""
+        url = f"{self.base}/v1/models/{quote(self.model, safe='')}"
         version = self.version if version is None else version
         if version is not None:
-            return f"{place}/versions/{version}"
-        return place if self.label is None else f"{place}/labels/{quote(self.label, safe='')}"
+            return f"{url}/versions/{version}"
+        return url if self.label is None else f"{url}/labels/{quote(self.label, safe='')}"
 
-    def generate(self, prompts: Sequence[str], controls: Controls) -> Steps[list[Generated]]:
-        """The new text of each row."""
-        rows = [controls.row(i, prompt) for i, prompt in enumerate(prompts)]
+    def generate(self, prompts: Sequence[str], options: GenerateOptions) -> Steps[list[Generated]]:
+        """Generate text after each prompt."""
+        rows = options.rows(prompts)
         predictions = yield from self._predict("generate", rows)
-        return [Generated(_text(value), seed) for value, seed in zip(predictions, controls.seeds)]
+        return [Generated(_text(value), row["seed"]) for value, row in zip(predictions, rows)]
 
     def generate_from_state(
         self,
         prompts: Sequence[str],
         states: Sequence[Sequence[float]] | None,
-        controls: Controls,
+        options: GenerateOptions,
         version: int | None = None,
     ) -> Steps[list[Continuation]]:
-        """New text and state of each row; a fresh start, for which the server says how large a state is, for None."""
+        """Generate text and state for each prompt. States None: start from the initial state, after asking its size."""
+        rows = options.rows(prompts)
         if states is None:
-            described = yield from self.metadata(version)
-            states = [fresh_state(described)] * len(prompts)
+            metadata = yield from self.metadata(version)
+            states = [initial_state(metadata)] * len(prompts)
         if len(states) != len(prompts):
             raise ValueError(f"There must be one state for each of the {len(prompts)} prompts. Received: {len(states)}")
-        rows = [{**controls.row(i, prompt), "state": list(states[i])} for i, prompt in enumerate(prompts)]
-        predictions = yield from self._predict("generate_from_state", rows, version)
+        instances = [{**row, "state": list(state)} for row, state in zip(rows, states)]
+        predictions = yield from self._predict("generate_from_state", instances, version)
         return [
-            Continuation(Generated(_text(_field(value, "text")), seed), _numbers(_field(value, "state")))
-            for value, seed in zip(predictions, controls.seeds)
+            Continuation(Generated(_text(_field(value, "text")), row["seed"]), _numbers(_field(value, "state")))
+            for value, row in zip(predictions, rows)
         ]
 
     def score(self, texts: Sequence[str]) -> Steps[list[Score]]:
-        """The score of each row."""
+        """Score each text."""
         predictions = yield from self._predict("score", [{"text": text} for text in texts])
         scores = []
         for value in predictions:
             count, total = _field(value, "num_chars"), _field(value, "nll_sum")
             (total,) = _numbers([total])
             if not isinstance(count, int):
-                raise _unexpected("a whole num_chars", count)
-            # A row is padded with zeros to the longest.
+                raise _unexpected("an integer num_chars", count)
+            # Rows are padded with zeros to the longest.
             scores.append(Score(_numbers(_field(value, "nll"))[:count], total, count))
         return scores
 
     def status(self) -> Steps[list[VersionStatus]]:
-        """The versions that the server knows, newest first."""
-        answer = yield from self._exchange(Call("GET", self.place()))
+        """List the versions that the server knows, newest first."""
+        response = yield from self._send(Request("GET", self.model_url()))
         try:
-            return [
-                VersionStatus(
-                    int(entry["version"]),
-                    str(entry["state"]),
-                    str(entry.get("status", {}).get("error_code", "OK")),
-                    str(entry.get("status", {}).get("error_message", "")),
-                )
-                for entry in answer["model_version_status"]
-            ]
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise _unexpected("model_version_status", answer) from None
+            return status.parse(response)
+        except ValueError:
+            raise _unexpected("model_version_status", response) from None
 
     def metadata(self, version: int | None = None) -> Steps[Metadata]:
-        """What answers, and with which signatures."""
-        answer = yield from self._exchange(Call("GET", f"{self.place(version)}/metadata"))
+        """Ask which version responds, and for its signatures."""
+        response = yield from self._send(Request("GET", f"{self.model_url(version)}/metadata"))
         try:
             return Metadata(
-                int(answer["model_spec"]["version"]), dict(answer["metadata"]["signature_def"]["signature_def"])
+                int(response["model_spec"]["version"]), dict(response["metadata"]["signature_def"]["signature_def"])
             )
         except (LookupError, TypeError, ValueError):
-            raise _unexpected("model_spec and signature_def", answer) from None
+            raise _unexpected("model_spec and signature_def", response) from None
 
     def _predict(self, signature: str, rows: Sequence[Any], version: int | None = None) -> Steps[list[Any]]:
         if not rows:
-            return []  # TF Serving refuses a request without rows
+            return []  # TF Serving rejects a request without rows
         body = json.dumps({"signature_name": signature, "instances": rows}, allow_nan=False).encode()
-        answer = yield from self._exchange(Call("POST", f"{self.place(version)}:predict", body))
-        predictions = answer.get("predictions")
+        response = yield from self._send(Request("POST", f"{self.model_url(version)}:predict", body))
+        predictions = response.get("predictions")
         if not isinstance(predictions, list) or len(predictions) != len(rows):
-            raise _unexpected(f"{len(rows)} predictions", answer)
+            raise _unexpected(f"{len(rows)} predictions", response)
         return predictions
 
-    def _exchange(self, call: Call) -> Steps[dict[str, Any]]:
-        """Send a request until it is answered; returns the answer's JSON object."""
+    def _send(self, request: Request) -> Steps[dict[str, Any]]:
+        """Send a request, with retries; returns the response's JSON object."""
         for attempt in itertools.count():
-            answer = yield call
-            assert isinstance(answer, (Answer, Lost)), answer
-            if attempt == self.retries or not _worth_repeating(answer):
-                return _read(answer, call.url, attempt + 1)
-            asked = answer.retry_after or 0.0 if isinstance(answer, Answer) else 0.0
-            # Half of the pause is left to chance, lest all clients of a restarted server come back at the same time.
+            outcome = yield request
+            assert isinstance(outcome, (Response, Failure)), outcome
+            if attempt == self.retries or not _should_retry(outcome):
+                return _read(outcome, request.url, attempt + 1)
+            retry_after = outcome.retry_after or 0.0 if isinstance(outcome, Response) else 0.0
+            # Exponential back-off with jitter, to avoid a thundering herd.
             backoff = _FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0)
-            yield Pause(min(_LONGEST_PAUSE, max(asked, backoff)))
+            yield Pause(min(_LONGEST_PAUSE, max(retry_after, backoff)))
         raise AssertionError("unreachable")
 
 
-def fresh_state(metadata: Metadata) -> list[float]:
-    """The state before anything was read; raises `BadAnswer` if the model does not work with states."""
+def initial_state(metadata: Metadata) -> list[float]:
+    """The state before any text; raises `BadAnswer` if the model has no state."""
     try:
         return [0.0] * metadata.state_size
     except ValueError as error:
         raise BadAnswer(str(error)) from None
 
 
-def _worth_repeating(answer: Answer | Lost) -> bool:
-    return answer.status in _AGAIN if isinstance(answer, Answer) else answer.how == "connection"
+def _should_retry(outcome: Response | Failure) -> bool:
+    return outcome.status in _RETRY_STATUS if isinstance(outcome, Response) else outcome.kind == "connection"
 
 
-def _read(answer: Answer | Lost, url: str, attempts: int) -> dict[str, Any]:
-    if isinstance(answer, Lost):
-        times = "once" if attempts == 1 else f"{attempts} times"
-        raise {
-            "connection": NotReachable(f"No server answers: {_ended(answer.reason)} Tried {times}. Received: {url}"),
-            "timeout": TimedOut(f"The server did not answer in time: {_ended(answer.reason)} Received: {url}"),
-            "undecodable": BadAnswer(f"The answer cannot be decoded: {_ended(answer.reason)} Received from: {url}"),
-        }[answer.how]
+def _read(outcome: Response | Failure, url: str, attempts: int) -> dict[str, Any]:
+    if isinstance(outcome, Failure):
+        reason = _sentence(outcome.reason)
+        if outcome.kind == "connection":
+            times = "once" if attempts == 1 else f"{attempts} times"
+            raise NotReachable(f"No server responds: {reason} Tried {times}. Received: {url}")
+        if outcome.kind == "timeout":
+            raise TimedOut(f"The server did not respond in time: {reason} Received: {url}")
+        raise BadAnswer(f"The response cannot be decoded: {reason} Received from: {url}")
     try:
-        parsed = json.loads(answer.body)  # Python reads TF Serving's bare NaN and Infinity
+        parsed = json.loads(outcome.body)  # Python reads TF Serving's bare NaN and Infinity
     except (ValueError, RecursionError):
         parsed = None
-    if not 200 <= answer.status < 300:
-        raise _refusal(answer, parsed, url)
+    if not 200 <= outcome.status < 300:
+        raise _server_error(outcome, parsed, url)
     if not isinstance(parsed, dict):
-        raise BadAnswer(f"The answer is not a JSON object: {_words(answer)} Received from: {url}")
+        raise BadAnswer(f"The response is not a JSON object: {_plain_text(outcome)} Received from: {url}")
     return parsed
 
 
-def _refusal(answer: Answer, parsed: Any, url: str) -> ClientError:
-    """The error of an answer other than success, in the server's words where it has any."""
-    of_server = isinstance(parsed, dict) and isinstance(parsed.get("error"), str)
-    message = _ended(parsed["error"]) if of_server else _words(answer)
-    missing = of_server and (answer.status == 404 or "Unrecognized servable version label" in message)
-    kind = ModelUnavailable if missing or answer.status in _AGAIN else ServerError
-    return kind(answer.status, message, url)
+def _server_error(response: Response, parsed: Any, url: str) -> ServerError:
+    """The error of a response other than success, with the server's message if there is one."""
+    has_message = isinstance(parsed, dict) and isinstance(parsed.get("error"), str)
+    message = _sentence(parsed["error"]) if has_message else _plain_text(response)
+    missing = has_message and (response.status == 404 or "Unrecognized servable version label" in message)
+    kind = ModelUnavailable if missing or response.status in _RETRY_STATUS else ServerError
+    return kind(response.status, message, url)
 
 
-def _words(answer: Answer) -> str:
-    """What an answer that is not JSON says: a proxy's page without its markup, or the status' name."""
-    text = answer.body.decode("utf-8", "replace")
+def _plain_text(response: Response) -> str:
+    """Text of a response that is not JSON: a proxy's page without its markup, or the name of the status."""
+    text = response.body.decode("utf-8", "replace")
     if "<" in text:
         text = re.sub(r"(?is)<(script|style|head)\b.*?</\1\s*>|<[^>]*>", " ", text)
         text = html.unescape(text)
-    return _ended(" ".join(text.split()) or answer.reason or "(no message)")
+    return _sentence(" ".join(text.split()) or response.reason or "(no message)")
 
 
-def _ended(message: str) -> str:
+def _sentence(message: str) -> str:
     message = message.strip()
-    message = message if len(message) <= _SHOWN else f"{message[:_SHOWN]} ..."
+    message = message if len(message) <= _MESSAGE_CHARS else f"{message[:_MESSAGE_CHARS]} ..."
     return message if message.endswith((".", "!", "?", "...")) else f"{message}."
 
 
@@ -248,4 +246,4 @@ def _numbers(values: Any) -> tuple[float, ...]:
 def _unexpected(wanted: str, value: Any) -> BadAnswer:
     shown = json.dumps(value)
     shown = shown if len(shown) <= 200 else f"{shown[:200]} ..."
-    return BadAnswer(f"The answer is not what this project's models give: {wanted} was expected. Received: {shown}")
+    return BadAnswer(f"The response is not one of this project's models: {wanted} was expected. Received: {shown}")

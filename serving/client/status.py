@@ -1,72 +1,100 @@
-"""What a model server says about a model's versions, over its REST status route."""
+"""Status of a model's versions: the one parser of TF Serving's `GET /v1/models/MODEL`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from components.lean_imports import absent
+from typing import Any
 
 AVAILABLE, END = "AVAILABLE", "END"
-COMING = ("START", "LOADING")
-_SECONDS = 5.0  # for one answer
+LOADING = ("START", "LOADING")
+NOT_LOADED = "not loaded"
+_TIMEOUT = 5.0  # seconds
 
 
-class Unclear(Exception):
-    """Something answers there, but does not say what it serves; the message says what it does instead."""
+class StatusUnavailable(Exception):
+    """Something responds at the address, but reports no status; the message states what it does instead."""
 
 
 @dataclass(frozen=True)
-class VersionState:
-    """One version's state, in TF Serving's words; `error` is empty unless it could not be loaded."""
+class VersionStatus:
+    """Status of one version.
 
-    state: str
-    error: str = ""
+    Attributes:
+      state: START, LOADING, AVAILABLE, UNLOADING or END, as TF Serving reports it; or `NOT_LOADED`.
+      error_message: why it could not be loaded, else empty.
+    """
+
+    version: int
+    state: str = NOT_LOADED
+    error_code: str = "OK"
+    error_message: str = ""
 
     @property
     def failed(self) -> bool:
-        """Whether it could not be loaded; a server that tries again may still say why it failed before."""
-        return self.state == END and bool(self.error)
+        """Whether it could not be loaded. A server that retries may still report the previous error."""
+        return self.state == END and bool(self.error_message)
 
 
-def url_of(host: str, port: int) -> str:
-    """Base address by which this machine reaches a server that listens on `host`."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    return f"http://{everywhere.get(host, f'[{host}]' if ':' in host else host)}:{port}"
+def parse(response: Any) -> list[VersionStatus]:
+    """Read the JSON of a status response, in its order.
+
+    Raises:
+      ValueError: it is not the status of a model.
+    """
+    try:
+        return [
+            VersionStatus(
+                int(entry["version"]),
+                str(entry["state"]),
+                str(entry.get("status", {}).get("error_code", "OK")),
+                str(entry.get("status", {}).get("error_message", "")),
+            )
+            for entry in response["model_version_status"]
+        ]
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise ValueError("not the status of a model") from None
 
 
-def states(url: str, model: str) -> dict[int, VersionState] | None:
-    """The state of each version that the server knows of.
+def base_url(host: str, port: int) -> str:
+    """URL by which this machine reaches a server that listens on `host`."""
+    wildcards = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+    return f"http://{wildcards.get(host, f'[{host}]' if ':' in host else host)}:{port}"
+
+
+def fetch(url: str, model: str) -> dict[int, VersionStatus] | None:
+    """Ask a server once for the status of each version that it knows.
 
     Args:
-      url: base address, e.g. `http://127.0.0.1:8501`.
+      url: base URL, for example `http://127.0.0.1:8501`.
       model: name in requests.
 
     Returns:
-      States by version number; empty if the server does not know the model, None if no server answers there.
+      Status by version number; empty if the server does not know the model, None if no server responds.
 
     Raises:
-      Unclear: a server is there, but is too busy to say, fails, or is no model server.
+      StatusUnavailable: a server is there, but it is too busy, fails, or is not a model server.
     """
-    # Late: most of what a command imports, and one that is refused makes no request.
-    with absent("click"):  # httpx' own command line, with all of Rich and Pygments
-        import httpx
+    import httpx  # late: a command that fails early sends no request
 
     try:
         # A proxy of the environment cannot reach this machine's ports.
-        answer = httpx.get(f"{url}/v1/models/{model}", timeout=_SECONDS, trust_env=False)
+        response = httpx.get(f"{url}/v1/models/{model}", timeout=_TIMEOUT, trust_env=False)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL):
         return None
     except httpx.HTTPError as error:
-        raise Unclear(f"it does not answer: {str(error) or type(error).__name__}") from None
-    if answer.status_code == httpx.codes.NOT_FOUND:
+        raise StatusUnavailable(f"it does not respond: {str(error) or type(error).__name__}") from None
+    if response.status_code == httpx.codes.NOT_FOUND:
         return {}
-    if answer.status_code != httpx.codes.OK:
-        raise Unclear(f"it answers with HTTP status {answer.status_code}")
+    if response.status_code != httpx.codes.OK:
+        raise StatusUnavailable(f"it responds with HTTP status {response.status_code}")
     try:
-        found = {
-            int(one["version"]): VersionState(one["state"], one.get("status", {}).get("error_message", ""))
-            for one in answer.json()["model_version_status"]
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
+        found = {status.version: status for status in parse(response.json())}
+    except ValueError:
         found = {}
     if not found:
-        raise Unclear("what it answers is not the status of a model")
+        raise StatusUnavailable("its response is not the status of a model")
     return found
+
+
+def of(versions: Mapping[int, VersionStatus] | None, version: int) -> VersionStatus:
+    """Status of one version; `NOT_LOADED` if the server does not list it."""
+    return (versions or {}).get(version) or VersionStatus(version)

@@ -1,12 +1,12 @@
-"""End a text that comes in chunks before the first occurrence of a stop text."""
+"""End a text that arrives in chunks before the first occurrence of a stop text."""
 
 from collections.abc import Iterable, Iterator
 
 
 def until(chunks: Iterable[str], stop: str) -> Iterator[str]:
-    """The chunks' text before the first occurrence of `stop`, as early as it is certain not to belong to it.
+    """Yield the text before the first occurrence of `stop`, as soon as it cannot be a part of `stop`.
 
-    No further chunk is taken after the occurrence. An empty `stop` stops nothing.
+    Reads no further chunk after the occurrence. An empty `stop` never ends the text.
     """
     held = ""
     for chunk in chunks:
@@ -14,7 +14,7 @@ def until(chunks: Iterable[str], stop: str) -> Iterator[str]:
         if stop and (at := held.find(stop)) >= 0:
             held = held[:at]
             break
-        certain = len(held) - _begun(held, stop)
+        certain = len(held) - _partial_match(held, stop)
         if certain:
             yield held[:certain]
             held = held[certain:]
@@ -22,7 +22,7 @@ def until(chunks: Iterable[str], stop: str) -> Iterator[str]:
         yield held
 
 
-def _begun(text: str, stop: str) -> int:
-    """How many of the last characters of `text` may be the beginning of `stop`."""
+def _partial_match(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that is a beginning of `stop`."""
     longest = min(len(stop) - 1, len(text))
     return next((size for size in range(longest, 0, -1) if stop.startswith(text[-size:])), 0)

@@ -1,72 +1,70 @@
-"""A long text in chunks, each continuing from the state after the one before."""
+"""A long text in chunks; each request continues from the state that the previous one returned."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from serving.client.errors import ServerError
-from serving.client.protocol import Protocol, Steps, fresh_state
-from serving.client.values import Controls, whole
+from serving.client.options import GenerateOptions
+from serving.client.protocol import Protocol, Steps, initial_state
+from serving.client.values import as_integer
 
-FIRST_CHUNK = 16  # characters: the first ones are there at once
-GROWTH = 4  # each chunk over the one before
-LARGEST_CHUNK = 512  # characters: what a request costs besides generating is then a small part
-_READ_AGAIN = 10_000  # characters that another version reads to go on
+FIRST_CHUNK = 16  # characters: a short wait for the first ones
+GROWTH = 4  # ratio of the sizes of two consecutive chunks
+LARGEST_CHUNK = 512  # characters: the cost of a request is then small compared with generating
+_CONTEXT_CHARS = 10_000  # of the text so far, that another version reads before it continues
 
 
 class Progress:
-    """Where a stream stands. A chunk that failed is asked for again from the state before it.
+    """Position in a stream. After an error, the chunk is requested again from the state before it.
 
-    All chunks come from one version. Where the server has unloaded it meanwhile, the version in its place reads the
-    text so far and goes on.
+    All chunks come from one version. If the server unloads that version, its replacement reads the text so far and
+    continues.
     """
 
-    def __init__(self, protocol: Protocol, prompt: str, controls: Controls, chunk_chars: int) -> None:
-        if whole("chunk_chars", chunk_chars) < 1:
+    def __init__(self, protocol: Protocol, prompt: str, options: GenerateOptions, chunk_chars: int) -> None:
+        if as_integer("chunk_chars", chunk_chars) < 1:
             raise ValueError(f"chunk_chars must be at least 1. Received: chunk_chars={chunk_chars}")
-        self._protocol, self._controls = protocol, controls
+        (self.seed,) = options.seeds(1)
+        self._protocol, self._options = protocol, options
         self._prompt, self._unread = prompt, prompt
         self._largest = chunk_chars
         self._size = min(FIRST_CHUNK, chunk_chars)
         self._version: int | None = None
         self._parts: list[str] = []
-        self._remaining = controls.num_chars
+        self._remaining = options.num_chars
         self.state: Sequence[float] | None = None
 
     @property
-    def seed(self) -> int:
-        """The seed that gives this text."""
-        return self._controls.seeds[0]
-
-    @property
     def text(self) -> str:
-        """All that has come so far."""
+        """The text received so far."""
         return "".join(self._parts)
 
     def chunk(self) -> Steps[str | None]:
-        """Ask for the next chunk; None when all has come."""
+        """Request the next chunk; None at the end of the text."""
         if not self._remaining:
             return None
         if self.state is None:
-            yield from self._begin()
+            yield from self._start()
         try:
             return (yield from self._continue())
         except ServerError as error:
             if error.status != 404 or self._protocol.version is not None:
                 raise
-        # Should this fail, too, the next attempt begins here again.
-        self._unread, self.state = (self._prompt + self.text)[-_READ_AGAIN:], None
-        yield from self._begin()
+        # If this fails as well, the next call starts here again.
+        self._unread, self.state = (self._prompt + self.text)[-_CONTEXT_CHARS:], None
+        yield from self._start()
         return (yield from self._continue())
 
-    def _begin(self) -> Steps[None]:
+    def _start(self) -> Steps[None]:
         metadata = yield from self._protocol.metadata()
-        self.state = fresh_state(metadata)
+        self.state = initial_state(metadata)
         self._version = metadata.version
 
     def _continue(self) -> Steps[str]:
         assert self.state is not None
         size = min(self._size, self._remaining)
-        controls = Controls(size, self._controls.temperature, self._controls.top_k, self._controls.seeds)
-        (row,) = yield from self._protocol.generate_from_state([self._unread], [self.state], controls, self._version)
+        options = replace(self._options, num_chars=size)
+        (row,) = yield from self._protocol.generate_from_state([self._unread], [self.state], options, self._version)
         text, self.state = str(row.text), row.state
         self._unread = ""
         self._parts.append(text)

@@ -1,11 +1,11 @@
-"""Measure how well a model foresees a text: characters, nats, perplexity, bits per character.
+"""Measure the log-likelihood of a text under a model: characters, nats, perplexity, bits per character.
 
   python -m serving score my_text.txt
   python -m serving score shakespeare.txt --split eval     # the figure that the pipeline reports
   cat my_text.txt | python -m serving score - --json
 
-The text is cleaned and cut as the pipeline does it for its evaluation: into passages of about 2,000 characters that
-overlap by one, each read from a fresh start, the state carried through it.
+The text is cleaned and cut as the pipeline does for its evaluation: into passages of about 2,000 characters that
+overlap by one. Each passage is read from the initial state, and the state is carried through it.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 from components.errors import UserError
 from components.ingest import passages
 from pipeline.config.run import Config
+from serving.client.values import Score
 from serving.commands.shared import config_options, input_text, model_source
 
 _ROWS = 16  # passages in one request
@@ -25,14 +26,17 @@ _SPLITS = ("all", "train", "eval", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A text's score.
+    """Score of a text.
 
     Attributes:
+      text: name of the file.
+      split: the part that was measured.
+      model: which model, and where it runs.
       characters: of the text that was measured.
       predicted: characters that were predicted: all but the first.
       nats: their summed negative log-likelihood.
-      passages: pieces that the text was cut into.
-      passage_length: most characters predicted in one of them.
+      passages: number of passages that the text was cut into.
+      passage_length: most characters predicted in a passage.
     """
 
     text: str
@@ -48,7 +52,7 @@ class Result:
     passage_length: int
 
     def table(self) -> str:
-        """The figures for people."""
+        """Format the result for reading."""
         part = "" if self.split == "all" else f", {self.split} split"
         rows = [
             ("text", f"{self.text}{part}: {self.characters:,} characters, {self.predicted:,} predicted"),
@@ -58,7 +62,7 @@ class Result:
             (
                 "measured",
                 f"in {self.passages:,} passage{'s' if self.passages > 1 else ''} of up to {self.passage_length:,} "
-                "characters overlapping by one, each from a fresh start, as the pipeline evaluates",
+                "characters overlapping by one, each from the initial state, as the pipeline evaluates",
             ),
             ("model", self.model),
         ]
@@ -75,46 +79,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="all",
         help="only the part of the text that the pipeline puts into this split; default all",
     )
-    add("--json", action="store_true", help="write one JSON object")
+    add("--json", action="store_true", help="print one JSON object")
     model_source.add_arguments(parser)
     config_options.add_arguments(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Score and print."""
-    config = config_options.load(options)
-    pieces = _cut(input_text.document(options.file), options.split, config)
+    config = config_options.load(arguments)
+    pieces = _cut(input_text.document(arguments.file), arguments.split, config)
     if not sum(len(piece.text) - 1 for piece in pieces):
         raise UserError(
             "There is nothing to predict: the text, or this split of it, has fewer than two characters. Received: "
-            f"{options.file} --split {options.split}"
+            f"{arguments.file} --split {arguments.split}"
         )
-    nats, predicted = [], 0
-    with model_source.chosen(options, config) as (model, where):
+    scores: list[Score] = []
+    with model_source.chosen(arguments, config) as (model, where):
         print(where, file=sys.stderr, flush=True)
         for first in range(0, len(pieces), _ROWS):
-            for score in model.score([piece.text for piece in pieces[first : first + _ROWS]]):
-                nats.append(score.nll_sum)
-                predicted += score.num_chars
+            scores += model.score([piece.text for piece in pieces[first : first + _ROWS]])
             if sys.stderr.isatty():
-                print(f"\r{min(first + _ROWS, len(pieces)):,} of {len(pieces):,} passages", end="", file=sys.stderr)
+                print(f"\r{len(scores):,} of {len(pieces):,} passages", end="", file=sys.stderr)
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
-    mean = math.fsum(nats) / predicted
+    total = Score((), math.fsum(score.nll_sum for score in scores), sum(score.num_chars for score in scores))
     result = Result(
-        text="standard input" if options.file == "-" else options.file,
-        split=options.split,
+        text="standard input" if arguments.file == "-" else arguments.file,
+        split=arguments.split,
         model=where,
-        characters=predicted + 1,
-        predicted=predicted,
-        nats=math.fsum(nats),
-        nats_per_character=mean,
-        perplexity=math.inf if mean > 709 else math.exp(mean),
-        bits_per_character=mean / math.log(2),
+        characters=total.num_chars + 1,
+        predicted=total.num_chars,
+        nats=total.nll_sum,
+        nats_per_character=total.nll_sum / total.num_chars,
+        perplexity=total.perplexity,
+        bits_per_character=total.bits_per_character,
         passages=len(pieces),
         passage_length=config.corpus.passage_length,
     )
-    sys.stdout.write(json.dumps(dataclasses.asdict(result)) + "\n" if options.json else result.table())
+    sys.stdout.write(json.dumps(dataclasses.asdict(result)) + "\n" if arguments.json else result.table())
     return 0
 
 

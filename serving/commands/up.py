@@ -118,11 +118,11 @@ def _watch(server: Process, page: Page | None) -> None:
     raise ServerFailed(f"The server ended with exit code {server.code}:\n{server.tail()}")
 
 
-def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> dict[int, status.VersionState]:
+def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> dict[int, status.VersionStatus]:
     versions = inventory.require_versions(shelf)
     entry = apply.entry_of(shelf, model_config.find(shelf.config_path, shelf.name), versions)
     version = labels.reached(entry, versions) or versions[-1]
-    url = status.url_of(config.serving.host, config.serving.rest_port)
+    url = status.base_url(config.serving.host, config.serving.rest_port)
     if not console.is_terminal:
         console.print("waiting until the model is available ...")
     with console.status("starting") as line:
@@ -130,7 +130,7 @@ def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> d
             server, url, shelf.name, version, config.serving.start_seconds, lambda text: line.update(text)
         )
     for number, one in sorted(states.items(), reverse=True):
-        console.print(f"version {number}: {one.state}{f' ({one.error})' if one.failed else ''}", markup=False)
+        console.print(f"version {number}: {one.state}{f' ({one.error_message})' if one.failed else ''}", markup=False)
     return states
 
 
@@ -138,16 +138,16 @@ def _page(config: Config, shelf: Shelf, names: list[str], console: Console) -> P
     settings = config.serving
     command = [
         *(sys.executable, "-m", _PLAYGROUND, f"--port={settings.playground_port}", f"--model={shelf.name}"),
-        *(f"--server-url={status.url_of(settings.host, settings.rest_port)}", f"--registry={shelf.registry}"),
+        *(f"--server-url={status.base_url(settings.host, settings.rest_port)}", f"--registry={shelf.registry}"),
         *(f"--host={settings.host}", *(f"--allowed-host={name}" for name in names)),
     ]
-    url = status.url_of(settings.host, settings.playground_port)
+    url = status.base_url(settings.host, settings.playground_port)
     log = os.path.join(shelf.root, "logs", "playground.log")
     return Page(command, url, log, lambda text: console.print(text, markup=False))
 
 
 def _say_ready(config: Config, shelf: Shelf, log: str, page: Page | None, console: Console) -> None:
-    url = status.url_of(config.serving.host, config.serving.rest_port)
+    url = status.base_url(config.serving.host, config.serving.rest_port)
     body = shlex.quote('{"instances": ["The "]}')
     console.print(f"\ncurl -d {body} {url}/v1/models/{shelf.name}:predict\n", markup=False, style="bold")
     if page is not None:

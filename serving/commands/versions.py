@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     config = config_options.load(options)
     shelf = Shelf.of(config)
     entry = model_config.find(shelf.config_path, shelf.name)
-    url = status.url_of(config.serving.host, config.serving.rest_port)
+    url = status.base_url(config.serving.host, config.serving.rest_port)
     copied = entry is not None and apply.is_elsewhere(shelf, entry)
     states = None if copied else _asked(url, shelf.name)
     found = inventory.versions(shelf, entry, states)
@@ -96,7 +96,7 @@ def _table(found: list[Version]) -> "Table":
 def _state(version: Version) -> str:
     if not version.whole:
         return "not whole"
-    if not version.served and version.state not in (status.AVAILABLE, *status.COMING):
+    if not version.served and version.state not in (status.AVAILABLE, *status.LOADING):
         return "withdrawn"
     if version.error:
         return "failed"
@@ -105,9 +105,9 @@ def _state(version: Version) -> str:
     return "served, default" if version.default else "served"
 
 
-def _asked(url: str, model: str) -> dict[int, status.VersionState] | None:
+def _asked(url: str, model: str) -> dict[int, status.VersionStatus] | None:
     """What the server says; None where there is none that knows the model."""
     try:
-        return status.states(url, model) or None
-    except status.Unclear:
+        return status.fetch(url, model) or None
+    except status.StatusUnavailable:
         return None

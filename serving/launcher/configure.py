@@ -60,7 +60,7 @@ def write_flag_files(settings: ServingSettings, shelf: Shelf) -> str:
     ) from failure
 
 
-def label_loaded(shelf: Shelf, states: dict[int, status.VersionState], note: Note) -> None:
+def label_loaded(shelf: Shelf, states: dict[int, status.VersionStatus], note: Note) -> None:
     """Take the labels of a new entry from versions that could not be loaded to the newest that could.
 
     Args:

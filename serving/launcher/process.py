@@ -98,7 +98,7 @@ class Process:
 
 def await_available(
     process: Process, url: str, model: str, version: int, seconds: float, say: Callable[[str], None]
-) -> dict[int, status.VersionState]:
+) -> dict[int, status.VersionStatus]:
     """Wait until the server answers with a version of the model.
 
     Args:
@@ -121,20 +121,20 @@ def await_available(
             raise ServerFailed(f"The server ended with exit code {process.code}:\n{process.tail()}")
         known, unclear = _states(url, model)
         states = known or {}
-        wanted = states.get(version, status.VersionState(""))
+        wanted = status.of(states, version)
         ready = [number for number, one in states.items() if one.state == status.AVAILABLE]
-        if wanted.state == status.AVAILABLE or (ready and wanted.state not in status.COMING):
+        if wanted.state == status.AVAILABLE or (ready and wanted.state not in status.LOADING):
             return states
-        doing = "starting" if known is None else f"version {version} is {wanted.state or 'not known yet'}{unclear}"
+        doing = "starting" if known is None else f"version {version} is {wanted.state}{unclear}"
         say(f"{doing}, {took:.0f} s")
         time.sleep(0.1)
     raise ServerFailed(f"The model {model} was not available after {seconds:.0f} s:\n{process.tail()}")
 
 
-def _states(url: str, model: str) -> tuple[dict[int, status.VersionState] | None, str]:
+def _states(url: str, model: str) -> tuple[dict[int, status.VersionStatus] | None, str]:
     try:
-        return status.states(url, model), ""
-    except status.Unclear as error:
+        return status.fetch(url, model), ""
+    except status.StatusUnavailable as error:
         return {}, f" ({error})"
 
 

@@ -131,8 +131,8 @@ class _Server:
     def is_there(self, must_answer: bool) -> bool:
         """Whether there is a server to wait for; says so if not, or raises `UserError` if there must be."""
         try:
-            known = status.states(self.url, self.model)
-        except status.Unclear:
+            known = status.fetch(self.url, self.model)
+        except status.StatusUnavailable:
             return True
         if known:
             return True
@@ -152,14 +152,16 @@ class _Server:
         while True:
             known, unclear = self._states()
             waited = max(slept, time.monotonic() - began)  # an answer may be long in coming
-            missing = {version for version in wanted if known.get(version, _UNKNOWN).state != status.AVAILABLE}
+            missing = {version for version in wanted if status.of(known, version).state != status.AVAILABLE}
             if not missing:
                 return
-            failed = {version for version in missing if known.get(version, _UNKNOWN).failed}
+            failed = {version for version in missing if status.of(known, version).failed}
             if failed or waited >= self.settings.start_seconds:
                 version = min(failed or missing)
-                state = known.get(version, _UNKNOWN)
-                said = unclear or f"its state is {state.state}{f' ({state.error})' if state.error else ''}"
+                state = status.of(known, version)
+                said = (
+                    unclear or f"its state is {state.state}{f' ({state.error_message})' if state.error_message else ''}"
+                )
                 raise UserError(
                     f"The server cannot answer with version {version} of {self.model}, so no label was moved to it: "
                     f"{said}. Choose another version, push the model again, or name the right server with "
@@ -171,16 +173,13 @@ class _Server:
             self.sleep(0.5)
             slept += 0.5
 
-    def _states(self) -> tuple[dict[int, status.VersionState], str]:
+    def _states(self) -> tuple[dict[int, status.VersionStatus], str]:
         """What is known of the versions and, where nothing is, why."""
         try:
-            known = status.states(self.url, self.model)
-        except status.Unclear as error:
+            known = status.fetch(self.url, self.model)
+        except status.StatusUnavailable as error:
             return {}, str(error)
         return known or {}, "" if known else "it answers no more" if known is None else "it does not know the model"
-
-
-_UNKNOWN = status.VersionState("not loaded")
 
 
 def _listed(versions: set[int]) -> str:

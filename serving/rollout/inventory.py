@@ -16,13 +16,13 @@ from components.errors import UserError
 from components.models.version_number import is_version_number
 from pipeline.config.places import Places
 from pipeline.config.run import Config
-from serving.client.status import AVAILABLE, VersionState
+from serving.client import status
+from serving.client.status import VersionStatus
 from serving.rollout import labels
 from serving.tf_serving.model_config import All, ServedModel, path_in
 
 _SAVED_MODEL = "saved_model.pb"
 _WITHDRAWN = ".withdrawn-"
-_NOT_LOADED = VersionState("not loaded")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def require_versions(shelf: Shelf) -> list[int]:
     return found
 
 
-def versions(shelf: Shelf, model: ServedModel | None, states: dict[int, VersionState] | None = None) -> list[Version]:
+def versions(shelf: Shelf, model: ServedModel | None, states: dict[int, VersionStatus] | None = None) -> list[Version]:
     """Everything that is on disk, oldest first, with what is known about it.
 
     Args:
@@ -146,7 +146,7 @@ def versions(shelf: Shelf, model: ServedModel | None, states: dict[int, VersionS
     whole = [number for number, path in found.items() if _is_whole(path)]
     entry = model or ServedModel(shelf.name, shelf.base, All())
     served = set(labels.allowed(entry.policy, whole))
-    loaded = None if states is None else [number for number, one in states.items() if one.state == AVAILABLE]
+    loaded = None if states is None else [number for number, one in states.items() if one.state == status.AVAILABLE]
     default = labels.reached(entry, whole) if loaded is None else max(loaded, default=None)
     return [
         Version(
@@ -154,8 +154,8 @@ def versions(shelf: Shelf, model: ServedModel | None, states: dict[int, VersionS
             whole=number in whole,
             served=number in served,
             default=number == default,
-            state=None if states is None else states.get(number, _NOT_LOADED).state,
-            error="" if states is None else states.get(number, _NOT_LOADED).error,
+            state=None if states is None else status.of(states, number).state,
+            error="" if states is None else status.of(states, number).error_message,
             labels=tuple(sorted(label for label, version in entry.labels.items() if version == number)),
             bytes=_size(path),
             **_known(shelf, number),

@@ -1,4 +1,4 @@
-"""The options that say which lineage and which folders are meant, for every command as in `local_runner.py`."""
+"""The options that choose a model and its directories: the same in every command as in `local_runner.py`."""
 
 import argparse
 from typing import Any
@@ -8,11 +8,11 @@ from pipeline.config.run import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `--model`, `--root`, `--serving-dir`, `--preset` and `--set`, with the meaning of `local_runner.py`."""
+    """Declare `--model`, `--root`, `--serving-dir`, `--preset` and `--set`."""
     group = parser.add_argument_group("which model")
     add = group.add_argument
     add("--model", metavar="NAME", help="lineage, and the name in requests; default char_rnn")
-    add("--root", metavar="DIR", help="where the runs are kept; default output")
+    add("--root", metavar="DIR", help="directory of the runs; default output")
     add("--serving-dir", metavar="DIR", help="versions are in DIR/<model>/<version>; default <root>/serving")
     add("--preset", default="quick", metavar="NAME", help="the preset of the run; default quick")
     add(
@@ -25,15 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(options: argparse.Namespace) -> Config:
-    """The configuration that the options ask for.
+def load(arguments: argparse.Namespace) -> Config:
+    """Build the configuration from these options.
 
     Raises:
-      UserError: a value is not what it should be.
+      UserError: a value is invalid.
     """
     explicit: dict[str, Any] = {
-        "model_name": options.model,
-        "root": options.root,
-        "serving_dir": options.serving_dir,
+        "model_name": arguments.model,
+        "root": arguments.root,
+        "serving_dir": arguments.serving_dir,
     }
-    return overrides.load(options.preset, options.settings, explicit)
+    return overrides.load(arguments.preset, arguments.settings, explicit)

@@ -25,7 +25,7 @@ def run(options: argparse.Namespace, change: apply.Change) -> int:
     config = config_options.load(options)
     shelf = Shelf.of(config)
     explicit = options.server_url is not None
-    url = options.server_url if explicit else status.url_of(config.serving.host, config.serving.rest_port)
+    url = options.server_url if explicit else status.base_url(config.serving.host, config.serving.rest_port)
     entry = apply.apply(
         shelf, change, config.serving, url.rstrip("/"), lambda text: print(text, flush=True), must_answer=explicit
     )

@@ -1,21 +1,29 @@
-"""A model in this process, with the operations of `serving.client.blocking.Client`: for when there is no server."""
+"""A model in this process, with the operations of `serving.client.Client`: no server is needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from components.errors import UserError
-from serving.client.errors import refusal
-from serving.client.values import NUM_CHARS, TEMPERATURE, TOP_K, Continuation, Controls, Generated, Score
+from serving.client.errors import assertion_message
+from serving.client.options import GenerateArguments, GenerateOptions
+from serving.client.values import Continuation, Generated, Score
 from serving.graph import signatures
 from serving.graph.one_step import OneStep
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 CHUNK = 256  # characters in one run of the graph, which no signal can interrupt
 
 
 class LocalModel:
-    """Generates and scores by calling the signatures of a SavedModel or of a `OneStep`."""
+    """Generates and scores by calling the signatures of a SavedModel or of a `OneStep`.
+
+    Example: tests/serving/commands/shared/test_local_model.py.
+    """
 
     def __init__(self, signatures: Mapping[str, Any], state_size: int) -> None:
         self._signatures, self._state_size = signatures, state_size
@@ -25,7 +33,7 @@ class LocalModel:
         """Load a SavedModel.
 
         Raises:
-          UserError: it does not load, or is another kind of model.
+          UserError: it does not load, or it is another kind of model.
         """
         try:
             found = tf.saved_model.load(directory).signatures
@@ -39,82 +47,66 @@ class LocalModel:
 
     @classmethod
     def of(cls, model: OneStep) -> "LocalModel":
-        """Use a model that was not exported."""
+        """Wrap a model that was not exported."""
         return cls(signatures.build(model), model.state_size)
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        num_chars: int = NUM_CHARS,
-        temperature: float = TEMPERATURE,
-        top_k: int = TOP_K,
-        seed: int | Sequence[int] | None = None,
-    ) -> list[Generated]:
-        """As `Client.generate`."""
-        controls = Controls.of(len(prompts), num_chars, temperature, top_k, seed)
-        written = ["".join(parts) for parts in zip(*self._chunks(prompts, controls, CHUNK))]
-        return [Generated(text, seed) for text, seed in zip(written or [""] * len(prompts), controls.seeds)]
+    def generate(self, prompts: Sequence[str], **options: "Unpack[GenerateArguments]") -> list[Generated]:
+        """Generate text after each prompt, as `Client.generate` does."""
+        chosen = GenerateOptions(**options)
+        texts = ["".join(parts) for parts in zip(*self._chunks(prompts, chosen, CHUNK))]
+        seeds = chosen.seeds(len(prompts))
+        return [Generated(text, seed) for text, seed in zip(texts or [""] * len(prompts), seeds)]
 
-    def stream(
-        self,
-        prompt: str,
-        *,
-        num_chars: int = NUM_CHARS,
-        temperature: float = TEMPERATURE,
-        top_k: int = TOP_K,
-        seed: int | None = None,
-        chunk_chars: int = 16,
-    ) -> Iterator[str]:
-        """As `Client.stream`; here small chunks cost nothing."""
-        controls = Controls.of(1, num_chars, temperature, top_k, seed)
-        return (chunk for (chunk,) in self._chunks([prompt], controls, chunk_chars))
+    def stream(self, prompt: str, *, chunk_chars: int = 16, **options: "Unpack[GenerateArguments]") -> Iterator[str]:
+        """Generate text in chunks, as `Client.stream` does; small chunks cost nothing in this process."""
+        return (chunk for (chunk,) in self._chunks([prompt], GenerateOptions(**options), chunk_chars))
 
     def generate_from_state(
         self,
         prompts: Sequence[str],
         states: Sequence[Sequence[float]] | None = None,
-        *,
-        num_chars: int = 1,
-        temperature: float = TEMPERATURE,
-        top_k: int = TOP_K,
-        seed: int | Sequence[int] | None = None,
+        **options: "Unpack[GenerateArguments]",
     ) -> list[Continuation]:
-        """As `Client.generate_from_state`."""
-        controls = Controls.of(len(prompts), num_chars, temperature, top_k, seed)
-        fresh = tf.zeros((len(prompts), self._state_size))
-        texts, after = self._continue(prompts, fresh if states is None else tf.constant(states, tf.float32), controls)
+        """Continue from states that a previous call returned, as `Client.generate_from_state` does."""
+        options.setdefault("num_chars", 1)
+        chosen = GenerateOptions(**options)
+        before = self._initial_state(len(prompts)) if states is None else tf.constant(states, tf.float32)
+        texts, after = self._continue(prompts, before, chosen)
         return [
             Continuation(Generated(text, seed), state.tolist())
-            for text, seed, state in zip(texts, controls.seeds, after.numpy())
+            for text, seed, state in zip(texts, chosen.seeds(len(prompts)), after.numpy())
         ]
 
     def score(self, texts: Sequence[str]) -> list[Score]:
-        """As `Client.score`."""
+        """Score each text, as `Client.score` does."""
         outputs = self._signatures["score"](text=tf.constant([text.encode() for text in texts], tf.string))
         rows = zip(*(outputs[name].numpy() for name in ("nll", "nll_sum", "num_chars")))
         return [Score(tuple(map(float, nll[:count])), float(total), int(count)) for nll, total, count in rows]
 
-    def _chunks(self, prompts: Sequence[str], controls: Controls, size: int) -> Iterator[list[str]]:
-        """New text of each row, up to `size` characters at a time."""
-        state = tf.zeros((len(prompts), self._state_size))
-        for done in range(0, controls.num_chars, size):
-            now = min(size, controls.num_chars - done)
-            part = Controls(now, controls.temperature, controls.top_k, controls.seeds)
+    def _chunks(self, prompts: Sequence[str], options: GenerateOptions, size: int) -> Iterator[list[str]]:
+        """Yield the new text of each row, up to `size` characters at a time."""
+        state = self._initial_state(len(prompts))
+        for done in range(0, options.num_chars, size):
+            part = replace(options, num_chars=min(size, options.num_chars - done))
             texts, state = self._continue(prompts if not done else [""] * len(prompts), state, part)
             yield texts
 
-    def _continue(self, prompts: Sequence[str], state: tf.Tensor, controls: Controls) -> tuple[list[str], tf.Tensor]:
+    def _initial_state(self, rows: int) -> tf.Tensor:
+        return tf.zeros((rows, self._state_size))
+
+    def _continue(
+        self, prompts: Sequence[str], state: tf.Tensor, options: GenerateOptions
+    ) -> tuple[list[str], tf.Tensor]:
         rows = len(prompts)
         try:
             outputs = self._signatures["generate_from_state"](
                 prompt=tf.constant([prompt.encode() for prompt in prompts], tf.string),
-                state=state,
-                num_chars=tf.fill([rows], controls.num_chars),
-                temperature=tf.fill([rows], controls.temperature),
-                top_k=tf.fill([rows], controls.top_k),
-                seed=tf.constant(controls.seeds, tf.int64),
+                state=state,  # (rows, state_size)
+                num_chars=tf.fill([rows], options.num_chars),
+                temperature=tf.fill([rows], float(options.temperature)),
+                top_k=tf.fill([rows], options.top_k),
+                seed=tf.constant(options.seeds(rows), tf.int64),
             )
         except tf.errors.InvalidArgumentError as error:
-            raise UserError(f"The model refuses: {refusal(error.message)}") from error
+            raise UserError(f"The model rejects the request: {assertion_message(error.message)}") from error
         return [text.decode("utf-8") for text in outputs["text"].numpy()], outputs["state"]

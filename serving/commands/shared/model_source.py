@@ -1,60 +1,52 @@
-"""Which model a command asks: a server's, a pushed version in this process, or a checkpoint of training."""
+"""Choose the model that a command uses: a server's, a pushed version in this process, or a training checkpoint."""
 
 import argparse
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from components import shell_command, startup
 from components.errors import UserError
-from components.lean_imports import absent, tensorflow_without_keras, uncollected
+from components.lean_imports import tensorflow_without_keras, uncollected
 from pipeline.config.places import Places
 from pipeline.config.run import Config
-from serving.client.errors import BadAnswer, NotReachable, ServerError, TimedOut, refusal
-from serving.client.status import url_of
+from serving.client.blocking import Client
+from serving.client.errors import BadAnswer, NotReachable, ServerError, TimedOut, assertion_message
+from serving.client.options import GenerateArguments
+from serving.client.status import base_url
+from serving.client.transport import RETRIES, TIMEOUT
 from serving.client.values import Generated, Score
 from serving.rollout import inventory, labels
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import All, ServedModel
 
-with absent("click"):  # httpx' own command line, with all of Rich and Pygments
-    from serving.client.blocking import Client
-    from serving.client.transport import RETRIES, TIMEOUT
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _PROBE_SECONDS = 2.0
 
 
 class Model(Protocol):
-    """What `Client` and `LocalModel` have in common."""
+    """The operations that `Client` and `LocalModel` share."""
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        *,
-        num_chars: int = ...,
-        temperature: float = ...,
-        top_k: int = ...,
-        seed: int | Sequence[int] | None = ...,
-    ) -> list[Generated]:
-        """New text of several rows at once."""
+    def generate(self, prompts: Sequence[str], **options: "Unpack[GenerateArguments]") -> list[Generated]:
+        """Generate text after each prompt."""
 
-    def stream(
-        self, prompt: str, *, num_chars: int = ..., temperature: float = ..., top_k: int = ..., seed: int | None = ...
-    ) -> Iterator[str]:
-        """New text of one row in chunks."""
+    def stream(self, prompt: str, **options: "Unpack[GenerateArguments]") -> Iterator[str]:
+        """Generate text after one prompt, in chunks."""
 
     def score(self, texts: Sequence[str]) -> list[Score]:
-        """Scores of several texts at once."""
+        """Score each text."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that choose the model, beside those of `serving.commands.shared.config_options`."""
+    """Declare the options that choose the source; `config_options` declares which model."""
     group = parser.add_argument_group(
         "where the model runs",
-        "Without any of these: the server at the default address if it serves the model, else the version that a "
-        "server would answer with, in this process; the latter at once where --root or --serving-dir say which.",
+        "Default: the server at the default address if it serves the model, else the version that a server would use, "
+        "in this process. With --root or --serving-dir: in this process.",
     )
     add = group.add_argument
     add("--url", metavar="URL", help="a TF Serving's REST port, for example http://127.0.0.1:8501")
@@ -72,11 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def chosen(options: argparse.Namespace, config: Config) -> Iterator[tuple[Model, str]]:
-    """The model, and a line that says where it is; what a server refuses inside of it is explained.
+    """Yield the model and a line that describes it; errors of its server inside the block become `UserError`.
 
     Raises:
-      UserError: there is no model, the options contradict each other, or what the user can mend: a wrong address or a
-        value that the server refuses.
+      UserError: there is no model, the options contradict each other, the address is wrong, or the server rejects a
+        value.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -87,7 +79,8 @@ def chosen(options: argparse.Namespace, config: Config) -> Iterator[tuple[Model,
         except ServerError as error:
             if error.status >= 500 or error.status == 429:
                 raise
-            raise UserError(f"The server refuses ({error.status}): {refusal(error.message)}") from error
+            message = assertion_message(error.message)
+            raise UserError(f"The server rejects the request ({error.status}): {message}") from error
 
 
 def _choose(options: argparse.Namespace, config: Config, stack: contextlib.ExitStack) -> tuple[Model, str]:
@@ -98,8 +91,8 @@ def _choose(options: argparse.Namespace, config: Config, stack: contextlib.ExitS
                 f"Received: --checkpoint with {' and '.join(given)}"
             )
         return _checkpoint(options.checkpoint or Places.of(config).checkpoints, config)
-    url = options.url or url_of(config.serving.host, config.serving.rest_port)
-    # Whoever names a directory means what lies in it, and not what some server has from another one.
+    url = options.url or base_url(config.serving.host, config.serving.rest_port)
+    # An explicit directory takes precedence over a running server.
     here = options.url is None and (options.root is not None or options.serving_dir is not None)
     if options.url or (not here and _serves(url, options, config)):
         which = f"version {options.version}" if options.version is not None else "newest version"
@@ -128,12 +121,12 @@ def _serves(url: str, options: argparse.Namespace, config: Config) -> bool:
 
 
 def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Model, str]:
-    """The version that a server of this directory would answer with, by what `models.config` says if there is one."""
+    """Load the version that a server of this directory would use, by `models.config` if there is one."""
     base = Places.of(config).serving
     found, entry = (_in_bucket(base), None) if "://" in base else _on_disk(base, config.model_name)
     if not found:
         raise UserError(
-            f"There is no model to ask: {asked}no version of {config.model_name} is in {base}. Train one "
+            f"There is no model: {asked}no version of {config.model_name} is in {base}. Train one "
             f"({shell_command.of('local_runner.py')}), or say where it is with --url, --root, --serving-dir or "
             f"--model. Received: {base}"
         )
@@ -165,7 +158,7 @@ def _number(options: argparse.Namespace, entry: ServedModel, found: Mapping[int,
     reached = labels.reached(entry, list(found))
     if reached is None:
         raise UserError(
-            f"No version of {entry.name} is served: models.config names none that is there. Serve one "
+            f"No version of {entry.name} is served: models.config lists none of those that exist. Serve one "
             f"({shell_command.of('serving', 'promote')}), or use --version. Received: {entry.policy}; there are: "
             f"{', '.join(map(str, found))}"
         )
@@ -173,7 +166,7 @@ def _number(options: argparse.Namespace, entry: ServedModel, found: Mapping[int,
 
 
 def _on_disk(base: str, name: str) -> tuple[dict[int, str], ServedModel | None]:
-    """Directories of the whole versions, in ascending order, and the entry in `models.config`."""
+    """Find the directories of the complete versions, in ascending order, and the entry in `models.config`."""
     whole = inventory.whole_versions(base)
     found = {number: str(path) for number, path in inventory.directories(base).items() if number in whole}
     return found, model_config.find(model_config.path_in(os.path.dirname(base)), name)
@@ -199,6 +192,6 @@ def _checkpoint(place: str, config: Config) -> tuple[Model, str]:
 
 
 def _quiet() -> None:
-    """Keep TensorFlow's remarks about the machine off the terminal; they are read when it is loaded."""
+    """Suppress TensorFlow's log messages about the machine; it reads these variables when it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"

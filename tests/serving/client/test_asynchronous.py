@@ -1,4 +1,4 @@
-"""The asynchronous client does what the blocking one does; what both share is tested with that one."""
+"""The asynchronous client does the same as the blocking one, whose tests cover the shared code."""
 
 import asyncio
 import inspect
@@ -11,6 +11,7 @@ import pytest
 from serving.client.asynchronous import AsyncClient
 from serving.client.blocking import Client
 from serving.client.errors import ServerError, TimedOut
+from tests.serving.client.examples import run_example
 
 
 def within(url: str, model: str, work: Callable[[AsyncClient], Awaitable[Any]], **settings: Any) -> Any:
@@ -21,14 +22,14 @@ def within(url: str, model: str, work: Callable[[AsyncClient], Awaitable[Any]], 
     return asyncio.run(run())
 
 
-def test_both_clients_take_the_same_arguments() -> None:
+def test_both_clients_have_the_same_signatures() -> None:
     for name in ("__init__", "generate", "generate_from_state", "stream", "score", "status", "metadata"):
         ours, theirs = (inspect.signature(getattr(kind, name)).parameters for kind in (AsyncClient, Client))
         assert list(ours.values()) == list(theirs.values()), name
 
 
 @pytest.mark.integration
-def test_both_clients_get_the_same_answers(served: Any) -> None:
+def test_both_clients_return_the_same_values(served: Any) -> None:
     async def work(client: AsyncClient) -> Any:
         (row,) = await client.generate_from_state(["A"], num_chars=3, seed=1)
         return (
@@ -57,7 +58,7 @@ def test_both_clients_get_the_same_answers(served: Any) -> None:
 
 
 @pytest.mark.integration
-def test_requests_of_one_client_run_at_the_same_time(script: Any) -> None:
+def test_requests_of_one_client_run_concurrently(script: Any) -> None:
     for _ in range(4):
         script.then(200, {"predictions": ["x"]}, delay=0.3)
     began = time.monotonic()
@@ -67,7 +68,7 @@ def test_requests_of_one_client_run_at_the_same_time(script: Any) -> None:
 
 
 @pytest.mark.integration
-def test_a_lost_connection_is_tried_again_and_a_slow_answer_is_not(script: Any) -> None:
+def test_lost_connection_is_retried_and_timeout_is_not(script: Any) -> None:
     script.then_reset().then(503, {"error": "loading"}).then(200, {"predictions": ["text"]})
     assert within(script.url, "m", lambda client: client.generate("A")) == "text"
     script.then(200, {"predictions": ["late"]}, delay=0.5)
@@ -77,7 +78,7 @@ def test_a_lost_connection_is_tried_again_and_a_slow_answer_is_not(script: Any) 
 
 
 @pytest.mark.integration
-def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any) -> None:
+def test_stream_resumes_without_a_gap_after_an_error(script: Any) -> None:
     script.then_metadata(8, 1).then_chunk("a" * 16, [1.0]).then(500, {"error": "broken"}).then_chunk("b" * 4, [2.0])
 
     async def work(client: AsyncClient) -> Any:
@@ -93,3 +94,9 @@ def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any) -> None:
 async def anext_of(stream: Any) -> str:
     chunk: str = await stream.__anext__()
     return chunk
+
+
+@pytest.mark.integration
+def test_example_of_the_asynchronous_client(served: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example(AsyncClient, served.url, served.model)
+    assert len(capsys.readouterr().out) == 5_000

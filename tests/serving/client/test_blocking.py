@@ -1,4 +1,4 @@
-"""The blocking client against a server that plays a script, and against a real model behind the embedded server."""
+"""The blocking client against a scripted server, and against a real model in the embedded server."""
 
 import contextlib
 import math
@@ -13,6 +13,7 @@ from serving.client.blocking import Client
 from serving.client.errors import BadAnswer, ClientError, ModelUnavailable, NotReachable, ServerError, TimedOut
 from tests import numeric
 from tests.gru import Gru, refuse_unless_same
+from tests.serving.client.examples import run_example
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -22,7 +23,7 @@ Connect = Callable[..., Client]
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Makes clients that are closed after the test."""
+    """Make clients that are closed after the test."""
     with contextlib.ExitStack() as stack:
         yield lambda *arguments, **how: stack.enter_context(Client(*arguments, **how))
 
@@ -34,7 +35,7 @@ def client(served: Any) -> Iterator[Client]:
 
 
 @pytest.mark.integration
-def test_a_request_is_a_row_of_the_generate_signature(script: Any, connect: Connect) -> None:
+def test_request_has_the_instances_of_the_generate_signature(script: Any, connect: Connect) -> None:
     script.then(200, {"predictions": ["one", "two"]})
     texts = connect(script.url, "my model", label="a/b").generate(
         ["A", "é"], num_chars=3, temperature=0.5, top_k=2, seed=7
@@ -50,14 +51,14 @@ def test_a_request_is_a_row_of_the_generate_signature(script: Any, connect: Conn
 
 
 @pytest.mark.integration
-def test_the_path_of_a_proxy_is_kept(script: Any) -> None:
+def test_path_of_a_proxy_is_kept(script: Any) -> None:
     script.then(200, {"predictions": ["x"]})
     Client(f"{script.url}/inner/", "m", version=4).generate("A")
     assert script.asked[0][1] == "/inner/v1/models/m/versions/4:predict"
 
 
 @pytest.mark.integration
-def test_a_server_that_loads_or_hangs_up_is_asked_again_with_the_same_seed(script: Any, connect: Connect) -> None:
+def test_retry_sends_the_same_seed(script: Any, connect: Connect) -> None:
     script.then(503, {"error": "loading"}).then_reset().then(502, b"<html><body>Bad Gateway</body></html>")
     script.then(200, {"predictions": ["text"]})
     text = connect(script.url).generate("A")
@@ -87,7 +88,7 @@ def test_a_server_that_loads_or_hangs_up_is_asked_again_with_the_same_seed(scrip
         ((200, {"predictions": [3]}), BadAnswer, "text was expected"),
     ],
 )
-def test_an_error_carries_what_the_server_said(
+def test_error_has_the_message_of_the_server(
     script: Any, reply: tuple[Any, ...], kind: type[ClientError], words: str, connect: Connect
 ) -> None:
     script.then(*reply)
@@ -102,7 +103,7 @@ def test_an_error_carries_what_the_server_said(
 
 
 @pytest.mark.integration
-def test_an_answer_that_is_garbled_on_its_way(script: Any, connect: Connect) -> None:
+def test_undecodable_response_is_an_error(script: Any, connect: Connect) -> None:
     script.then(200, b"garbled", headers={"Content-Encoding": "gzip"})
     with pytest.raises(BadAnswer, match="cannot be decoded"):
         connect(script.url).generate("A")
@@ -110,7 +111,7 @@ def test_an_answer_that_is_garbled_on_its_way(script: Any, connect: Connect) -> 
 
 
 @pytest.mark.integration
-def test_a_refused_request_is_not_sent_again(script: Any, connect: Connect) -> None:
+def test_rejected_request_is_not_retried(script: Any, connect: Connect) -> None:
     script.then(400, {"error": "no"})
     with pytest.raises(ServerError):
         connect(script.url, retries=5).generate("A")
@@ -118,7 +119,7 @@ def test_a_refused_request_is_not_sent_again(script: Any, connect: Connect) -> N
 
 
 @pytest.mark.integration
-def test_a_slow_server_is_asked_once(script: Any, connect: Connect) -> None:
+def test_timeout_is_not_retried(script: Any, connect: Connect) -> None:
     script.then(200, {"predictions": ["late"]}, delay=1.0)
     began = time.monotonic()
     with pytest.raises(TimedOut):
@@ -127,13 +128,13 @@ def test_a_slow_server_is_asked_once(script: Any, connect: Connect) -> None:
     assert len(script.asked) == 1
 
 
-def test_nobody_there(connect: Connect) -> None:
+def test_no_server_is_not_reachable(connect: Connect) -> None:
     with pytest.raises(NotReachable, match="Tried 2 times"):
         connect("http://127.0.0.1:1", retries=1).status()
 
 
 @pytest.mark.integration
-def test_numbers_that_are_none_are_read(script: Any, connect: Connect) -> None:
+def test_nan_and_infinity_are_read(script: Any, connect: Connect) -> None:
     script.then(200, b'{"predictions": [{"nll": [1.5, NaN, 0.0], "nll_sum": Infinity, "num_chars": 2}]}')
     score = connect(script.url).score("abc")
     assert score.nll[0] == 1.5
@@ -142,7 +143,7 @@ def test_numbers_that_are_none_are_read(script: Any, connect: Connect) -> None:
 
 
 @pytest.mark.integration
-def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any, connect: Connect) -> None:
+def test_stream_resumes_without_a_gap_after_an_error(script: Any, connect: Connect) -> None:
     script.then_metadata(8, 2).then_chunk("a" * 16, [1.0, 2.0])
     script.then(503, {"error": "busy"}).then_chunk("b" * 64, [3.0, 4.0])
     script.then(500, {"error": "broken"}).then_chunk("c" * 12, [5.0, 6.0])
@@ -160,7 +161,7 @@ def test_a_stream_that_breaks_goes_on_without_a_gap(script: Any, connect: Connec
 
 
 @pytest.mark.integration
-def test_the_stream_joins_to_the_text_of_one_request(client: Client) -> None:
+def test_stream_joins_to_the_text_of_one_request(client: Client) -> None:
     whole = client.generate("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
     stream = client.stream("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
     chunks = list(stream)
@@ -173,7 +174,7 @@ def test_the_stream_joins_to_the_text_of_one_request(client: Client) -> None:
 
 
 @pytest.mark.integration
-def test_one_step_at_a_time_with_explicit_state(client: Client) -> None:
+def test_steps_with_explicit_state_join_to_one_text(client: Client) -> None:
     whole = client.generate("é:", num_chars=12, seed=3)
     (row,) = client.generate_from_state(["é:"], seed=3)
     steps = [row.text]
@@ -186,7 +187,7 @@ def test_one_step_at_a_time_with_explicit_state(client: Client) -> None:
 
 @pytest.mark.numeric
 @pytest.mark.integration
-def test_five_prompts_in_one_batch_write_what_each_writes_alone(client: Client, tiny: Any) -> None:
+def test_batch_of_prompts_generates_what_each_generates_alone(client: Client, tiny: Any) -> None:
     prompts = ["ROMEO:", "", "語", "the\n", "ROMEO:"]
     texts = client.generate(prompts, num_chars=50, seed=100)
     for seed, (prompt, text) in enumerate(zip(prompts, texts, strict=True), 100):
@@ -197,7 +198,7 @@ def test_five_prompts_in_one_batch_write_what_each_writes_alone(client: Client, 
 
 @pytest.mark.numeric
 @pytest.mark.integration
-def test_sampling_keeps_to_the_most_likely_characters(client: Client, tiny: Any) -> None:
+def test_temperature_and_top_k_limit_the_characters(client: Client, tiny: Any) -> None:
     greedy = client.generate("ROMEO:", num_chars=60, temperature=0)
     for text in client.generate(["ROMEO:"] * 2, num_chars=60, top_k=1, temperature=5):
         refuse_unless_same(text, greedy, *tiny, "ROMEO:", 0.0, 1, 0)
@@ -210,7 +211,7 @@ def test_sampling_keeps_to_the_most_likely_characters(client: Client, tiny: Any)
 
 
 @pytest.mark.integration
-def test_a_drawn_seed_gives_the_text_again(client: Client) -> None:
+def test_random_seed_reproduces_the_text(client: Client) -> None:
     text, other = client.generate("A"), client.generate("A")
     assert text.seed != other.seed
     assert client.generate("A", seed=text.seed) == text
@@ -220,7 +221,7 @@ def test_a_drawn_seed_gives_the_text_again(client: Client) -> None:
 
 @pytest.mark.numeric
 @pytest.mark.integration
-def test_scores_are_those_of_the_model(client: Client, tiny: Any) -> None:
+def test_scores_equal_the_reference_model(client: Client, tiny: Any) -> None:
     alone, pair = client.score("ROMEO: the\n"), client.score(["ROMEO: the\n", "R"])
     for one in (alone, pair[0]):
         numeric.close(one.nll, Gru(*tiny).nll("ROMEO: the\n"))
@@ -242,22 +243,30 @@ def test_status_and_metadata(client: Client) -> None:
 
 
 @pytest.mark.integration
-def test_nothing_to_do_is_not_asked(client: Client) -> None:
+def test_empty_lists_return_empty_lists(client: Client) -> None:
     assert client.generate([]) == []
     assert client.score([]) == []
 
 
 @pytest.mark.integration
-def test_what_the_model_refuses_is_said_in_its_words(client: Client) -> None:
+def test_limits_of_the_model_are_reported_by_the_server(client: Client) -> None:
     with pytest.raises(ServerError, match="num_chars must be from 0 to 1000"):
         client.generate("A", num_chars=1_001)
+    with pytest.raises(ServerError, match="temperature must be from 0 to 100"):
+        client.generate("A", temperature=101)
 
 
 @pytest.mark.integration
-def test_a_version_or_label_that_is_not_served(served: Any, connect: Connect) -> None:
+def test_version_or_label_that_is_not_served(served: Any, connect: Connect) -> None:
     with pytest.raises(ModelUnavailable, match="Servable not found"):
         connect(served.url, served.model, version=99).generate("A")
     with pytest.raises(ModelUnavailable, match="nobody"):
         connect(served.url, served.model, label="nobody").generate("A")
     with pytest.raises(ModelUnavailable):
         connect(served.url, "another").status()
+
+
+@pytest.mark.integration
+def test_example_of_the_client(served: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example(Client, served.url, served.model)
+    assert len(capsys.readouterr().out) == 5_000

@@ -1,11 +1,11 @@
-"""What an error says."""
+"""Messages and attributes of errors."""
 
 import copy
 import pickle
 
 import pytest
 
-from serving.client.errors import ClientError, ModelUnavailable, refusal
+from serving.client.errors import ClientError, ModelUnavailable, assertion_message
 
 
 @pytest.mark.parametrize(
@@ -19,18 +19,18 @@ from serving.client.errors import ClientError, ModelUnavailable, refusal
         ("two\n  lines", "two lines"),
     ],
 )
-def test_the_words_of_a_check_are_found(message: str, words: str) -> None:
-    assert refusal(message) == words
+def test_message_of_a_graph_assertion_is_extracted(message: str, words: str) -> None:
+    assert assertion_message(message) == words
 
 
-def test_a_refusal_can_be_told_from_other_failures() -> None:
+def test_server_error_carries_status_and_message() -> None:
     error = ModelUnavailable(404, "not here.", "http://x")
     assert isinstance(error, ClientError)
     assert (error.status, error.message) == (404, "not here.")
-    assert str(error) == "The server answered 404: not here. Received from: http://x"
+    assert str(error) == "The server responded 404: not here. Received from: http://x"
 
 
-def test_a_refusal_can_be_copied_and_pickled() -> None:
+def test_server_error_can_be_copied_and_pickled() -> None:
     error = ModelUnavailable(404, "not here.", "http://x")
     for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert (type(again), str(again), again.status, again.message) == (

@@ -1,4 +1,4 @@
-"""When a request is sent again and what comes of the answers, by driving the generators without a network."""
+"""Retries and the meaning of responses, by driving the generators without a network."""
 
 import json
 from typing import Any
@@ -6,50 +6,49 @@ from typing import Any
 import pytest
 
 from serving.client.errors import BadAnswer, ModelUnavailable, NotReachable
-from serving.client.protocol import Answer, Call, Lost, Pause, Protocol, Steps
-from serving.client.values import Continuation, Controls, Score, VersionStatus
+from serving.client.options import GenerateOptions
+from serving.client.protocol import Failure, Pause, Protocol, Request, Response, Steps
+from serving.client.status import VersionStatus
+from serving.client.values import Continuation, Score
 
 
-def drive(steps: Steps[Any], *outcomes: Answer | Lost) -> tuple[Any, list[Call | Pause]]:
-    """What the steps return when their calls end like this, and all that they asked for."""
-    asked: list[Call | Pause] = []
+def drive(steps: Steps[Any], *outcomes: Response | Failure) -> tuple[Any, list[Request | Pause]]:
+    """Run the steps with these outcomes of their requests; return their result and everything that they yielded."""
+    asked: list[Request | Pause] = []
     left = list(outcomes)
-    outcome: Answer | Lost | None = None
+    outcome: Response | Failure | None = None
     try:
         while True:
             asked.append(steps.send(outcome))
-            outcome = left.pop(0) if isinstance(asked[-1], Call) else None
+            outcome = left.pop(0) if isinstance(asked[-1], Request) else None
     except StopIteration as end:
         assert not left
         return end.value, asked
 
 
-def answer(body: Any, status: int = 200, **how: Any) -> Answer:
-    return Answer(status, json.dumps(body).encode(), **how)
+def answer(body: Any, status: int = 200, **how: Any) -> Response:
+    return Response(status, json.dumps(body).encode(), **how)
 
 
-def controls(rows: int = 1) -> Controls:
-    return Controls.of(rows, 5, 0.8, 0, 1)
-
-
+OPTIONS = GenerateOptions(5, 0.8, 0, 1)
 BUSY = answer({"error": "busy"}, 503)
 TEXT = answer({"predictions": ["text"]})
 
 
-def test_pauses_grow_and_are_left_to_chance() -> None:
+def test_back_off_is_exponential_with_jitter() -> None:
     protocol = Protocol("http://x", "m", retries=5)
-    runs = [drive(protocol.generate(["A"], controls()), *[BUSY] * 5, TEXT)[1] for _ in range(3)]
+    runs = [drive(protocol.generate(["A"], OPTIONS), *[BUSY] * 5, TEXT)[1] for _ in range(3)]
     pauses = [[step.seconds for step in run if isinstance(step, Pause)] for run in runs]
     for run in pauses:
         assert all(0.05 * 2**i <= seconds <= 0.1 * 2**i for i, seconds in enumerate(run))
     assert len({tuple(run) for run in pauses}) == 3
-    assert all(step == runs[0][0] for run in runs for step in run if isinstance(step, Call))
+    assert all(step == runs[0][0] for run in runs for step in run if isinstance(step, Request))
 
 
-def test_a_server_may_ask_for_a_longer_pause_but_not_for_any() -> None:
+def test_retry_after_is_honored_up_to_a_limit() -> None:
     protocol = Protocol("http://x", "m", retries=2)
     _, asked = drive(
-        protocol.generate(["A"], controls()),
+        protocol.generate(["A"], OPTIONS),
         answer({}, 503, retry_after=3.0),
         answer({}, 429, retry_after=9_999.0),
         TEXT,
@@ -59,14 +58,14 @@ def test_a_server_may_ask_for_a_longer_pause_but_not_for_any() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "kind"),
-    [(BUSY, ModelUnavailable), (Lost("connection", "reset"), NotReachable)],
+    [(BUSY, ModelUnavailable), (Failure("connection", "reset"), NotReachable)],
 )
-def test_in_the_end_the_last_failure_is_raised(outcome: Answer | Lost, kind: type[Exception]) -> None:
+def test_last_failure_is_raised_after_all_retries(outcome: Response | Failure, kind: type[Exception]) -> None:
     with pytest.raises(kind):
-        drive(Protocol("http://x", "m", retries=2).generate(["A"], controls()), outcome, outcome, outcome)
+        drive(Protocol("http://x", "m", retries=2).generate(["A"], OPTIONS), outcome, outcome, outcome)
 
 
-def test_a_long_message_is_shortened() -> None:
+def test_long_message_is_truncated() -> None:
     with pytest.raises(ModelUnavailable) as caught:
         drive(Protocol("http://x", "m", retries=0).status(), answer({"error": "x" * 10_000}, 404))
     assert len(str(caught.value)) < 700
@@ -80,11 +79,11 @@ def test_a_long_message_is_shortened() -> None:
         (Protocol("http://x", "m", label="ä/:"), "http://x/v1/models/m/labels/%C3%A4%2F%3A"),
     ],
 )
-def test_names_are_encoded(protocol: Protocol, url: str) -> None:
-    assert protocol.place() == url
+def test_names_are_percent_encoded(protocol: Protocol, url: str) -> None:
+    assert protocol.model_url() == url
 
 
-def test_a_fresh_start_asks_how_large_a_state_is() -> None:
+def test_initial_state_has_the_size_in_the_metadata() -> None:
     signature = {"inputs": {"state": {"tensor_shape": {"dim": [{"size": "-1"}, {"size": "3"}]}}}}
     described = answer(
         {
@@ -92,7 +91,7 @@ def test_a_fresh_start_asks_how_large_a_state_is() -> None:
             "metadata": {"signature_def": {"signature_def": {"generate_from_state": signature}}},
         }
     )
-    steps = Protocol("http://x", "m").generate_from_state(["A", ""], None, controls(2))
+    steps = Protocol("http://x", "m").generate_from_state(["A", ""], None, OPTIONS)
     row = {"text": "t", "state": [1, 2.5, 0.0]}
     result, asked = drive(steps, described, answer({"predictions": [row, row]}))
     assert result == [Continuation("t", (1.0, 2.5, 0.0))] * 2  # type: ignore[arg-type]
@@ -101,15 +100,15 @@ def test_a_fresh_start_asks_how_large_a_state_is() -> None:
     assert [row["state"] for row in sent["instances"]] == [[0.0] * 3] * 2
 
 
-def test_another_kind_of_model_cannot_continue() -> None:
+def test_model_without_state_is_an_error() -> None:
     described = answer(
         {"model_spec": {"version": "7"}, "metadata": {"signature_def": {"signature_def": {"serving_default": {}}}}}
     )
     with pytest.raises(BadAnswer, match="serving_default"):
-        drive(Protocol("http://x", "m").generate_from_state(["A"], None, controls()), described)
+        drive(Protocol("http://x", "m").generate_from_state(["A"], None, OPTIONS), described)
 
 
-def test_rows_of_a_score_lose_their_padding() -> None:
+def test_padding_of_scores_is_removed() -> None:
     body = {
         "predictions": [
             {"num_chars": 2, "nll": [1, 0.5, 0.0], "nll_sum": 1.5},
@@ -126,27 +125,27 @@ def test_rows_of_a_score_lose_their_padding() -> None:
     [None, "x", {}, {"nll": 1, "nll_sum": 1, "num_chars": 1}, {"nll": [1], "nll_sum": "1", "num_chars": 1}]
     + [{"nll": [True], "nll_sum": 1, "num_chars": 1}, {"nll": [1], "nll_sum": 1, "num_chars": 1.0}],
 )
-def test_scores_that_are_none(row: Any) -> None:
+def test_malformed_score_is_an_error(row: Any) -> None:
     with pytest.raises(BadAnswer, match="Received: "):
         drive(Protocol("http://x", "m").score(["ab"]), answer({"predictions": [row]}))
 
 
-def test_status_is_read() -> None:
+def test_status_is_parsed() -> None:
     full = {"version": "12", "state": "END", "status": {"error_code": "UNKNOWN", "error_message": "broken"}}
     result, asked = drive(
         Protocol("http://x", "m").status(),
         answer({"model_version_status": [full, {"version": "3", "state": "AVAILABLE"}]}),
     )
     assert result == [VersionStatus(12, "END", "UNKNOWN", "broken"), VersionStatus(3, "AVAILABLE", "OK", "")]
-    assert asked == [Call("GET", "http://x/v1/models/m")]
+    assert asked == [Request("GET", "http://x/v1/models/m")]
 
 
 @pytest.mark.parametrize("body", [{}, {"model_version_status": [{}]}, {"model_version_status": 3}])
-def test_a_status_that_is_none(body: Any) -> None:
+def test_malformed_status_is_an_error(body: Any) -> None:
     with pytest.raises(BadAnswer):
         drive(Protocol("http://x", "m").status(), answer(body))
 
 
-def test_states_must_fit_the_prompts() -> None:
+def test_one_state_per_prompt() -> None:
     with pytest.raises(ValueError, match="2 prompts"):
-        drive(Protocol("http://x", "m").generate_from_state(["A", "B"], [[0.0]], controls(2)))
+        drive(Protocol("http://x", "m").generate_from_state(["A", "B"], [[0.0]], OPTIONS))

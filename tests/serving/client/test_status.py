@@ -1,4 +1,4 @@
-"""The status route is read as TF Serving answers it; whatever else answers there is no model server."""
+"""The status route is read as TF Serving defines it; other responses are reported as such."""
 
 import http.server
 import socket
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from serving.client import status
-from serving.client.status import Unclear, VersionState
+from serving.client.status import StatusUnavailable, VersionStatus
 
 ANSWER: dict[str, object] = {}
 
@@ -36,22 +36,25 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.integration
-def test_states_come_with_their_errors(url: str) -> None:
+def test_failed_version_has_its_error_message(url: str) -> None:
     ANSWER.update(
         code=200,
         body="""{"model_version_status": [
           {"version": "12", "state": "END", "status": {"error_code": "UNKNOWN", "error_message": "no graph"}},
           {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}]}""",
     )
-    assert status.states(url, "char_rnn") == {12: VersionState("END", "no graph"), 3: VersionState("AVAILABLE")}
+    assert status.fetch(url, "char_rnn") == {
+        12: VersionStatus(12, "END", "UNKNOWN", "no graph"),
+        3: VersionStatus(3, "AVAILABLE"),
+    }
     assert ANSWER["path"] == "/v1/models/char_rnn"
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("body", ['{"error": "Could not find any versions of model char_rnn"}', "<html>", ""])
-def test_a_server_that_does_not_know_the_model_has_no_states(url: str, body: str) -> None:
+def test_server_without_the_model_has_no_versions(url: str, body: str) -> None:
     ANSWER.update(code=404, body=body)
-    assert status.states(url, "char_rnn") == {}
+    assert status.fetch(url, "char_rnn") == {}
 
 
 @pytest.mark.integration
@@ -68,29 +71,27 @@ def test_a_server_that_does_not_know_the_model_has_no_states(url: str, body: str
         (200, '{"model_version_status": []}'),
     ],
 )
-def test_a_server_that_cannot_say_is_not_one_without_the_model(url: str, code: int, body: str) -> None:
+def test_response_without_a_status_is_an_error(url: str, code: int, body: str) -> None:
     ANSWER.update(code=code, body=body)
-    with pytest.raises(Unclear, match=str(code) if code != 200 else "not the status of a model"):
-        status.states(url, "char_rnn")
+    with pytest.raises(StatusUnavailable, match=str(code) if code != 200 else "not the status of a model"):
+        status.fetch(url, "char_rnn")
 
 
 @pytest.mark.integration
-def test_a_server_too_busy_to_answer_is_there_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "_SECONDS", 0.1)
+def test_server_that_times_out_is_not_reported_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "_TIMEOUT", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        with pytest.raises(Unclear, match="does not answer"):
-            status.states(f"http://127.0.0.1:{silent.getsockname()[1]}", "m")
+        with pytest.raises(StatusUnavailable, match="does not respond"):
+            status.fetch(f"http://127.0.0.1:{silent.getsockname()[1]}", "m")
 
 
-def test_where_nothing_listens_there_is_no_answer(
-    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_server_is_none(free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # not used
-    assert status.states(f"http://127.0.0.1:{free_port()}", "m") is None
+    assert status.fetch(f"http://127.0.0.1:{free_port()}", "m") is None
     for mistyped in ("nonsense", "127.0.0.1:8501", "http:/127.0.0.1", ""):
-        assert status.states(mistyped, "m") is None
+        assert status.fetch(mistyped, "m") is None
 
 
 @pytest.mark.parametrize(
@@ -103,5 +104,12 @@ def test_where_nothing_listens_there_is_no_answer(
         ("gpu-7", "http://gpu-7:1"),
     ],
 )
-def test_a_server_is_reached_where_it_listens(host: str, url: str) -> None:
-    assert status.url_of(host, 1) == url
+def test_base_url_of_each_listening_address(host: str, url: str) -> None:
+    assert status.base_url(host, 1) == url
+
+
+def test_status_of_a_version_that_the_server_does_not_list() -> None:
+    loaded = VersionStatus(1, "AVAILABLE")
+    assert status.of({1: loaded}, 1) is loaded
+    assert status.of({1: loaded}, 2).state == status.of(None, 2).state == status.NOT_LOADED
+    assert not status.of(None, 2).failed

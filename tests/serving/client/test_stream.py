@@ -1,15 +1,16 @@
-"""How a stream chooses its chunks, and what it does when its version disappears."""
+"""Sizes of a stream's chunks, and streams whose version is unloaded."""
 
 import pytest
 
 from serving.client.errors import ModelUnavailable
+from serving.client.options import GenerateOptions
 from serving.client.protocol import Protocol, Steps
 from serving.client.stream import LARGEST_CHUNK, Progress
-from serving.client.values import Continuation, Controls, Generated, Metadata
+from serving.client.values import Continuation, Generated, Metadata
 
 
 class Model(Protocol):
-    """Protocol whose answers come from here: version `served` writes its own letter, its state counts characters."""
+    """Protocol with built-in responses: version `served` generates its own letter, its state counts characters."""
 
     def __init__(self, version: int | None = None) -> None:
         super().__init__("http://x", "m", version)
@@ -21,13 +22,13 @@ class Model(Protocol):
         state = {"tensor_shape": {"dim": [{}, {"size": "1"}]}}
         return Metadata(self.served, {"generate_from_state": {"inputs": {"state": state}}})  # type: ignore[attr-defined]
 
-    def generate_from_state(self, prompts, states, controls, version=None) -> Steps[list[Continuation]]:  # type: ignore[no-untyped-def, override]
+    def generate_from_state(self, prompts, states, options, version=None) -> Steps[list[Continuation]]:  # type: ignore[no-untyped-def, override]
         yield from ()
-        self.requests.append((version, prompts[0], states[0], controls.num_chars))  # type: ignore[attr-defined]
+        self.requests.append((version, prompts[0], states[0], options.num_chars))  # type: ignore[attr-defined]
         if version != self.served:  # type: ignore[attr-defined]
             raise ModelUnavailable(404, "Servable not found", "http://x")
         letter = "abc"[version - 1]
-        return [Continuation(Generated(letter * controls.num_chars, 1), [states[0][0] + controls.num_chars])]
+        return [Continuation(Generated(letter * options.num_chars, 1), [states[0][0] + options.num_chars])]
 
 
 def chunk(progress: Progress) -> str | None:
@@ -41,10 +42,10 @@ def chunk(progress: Progress) -> str | None:
 
 
 def progress(model: Model, num_chars: int, chunk_chars: int = LARGEST_CHUNK) -> Progress:
-    return Progress(model, "prompt ", Controls.of(1, num_chars, 0.8, 0, 1), chunk_chars)
+    return Progress(model, "prompt ", GenerateOptions(num_chars, 0.8, 0, 1), chunk_chars)
 
 
-def test_chunks_begin_small_and_grow() -> None:
+def test_chunks_start_small_and_grow() -> None:
     stream = progress(Model(), 1_000)
     sizes = []
     while (text := chunk(stream)) is not None:
@@ -53,12 +54,12 @@ def test_chunks_begin_small_and_grow() -> None:
     assert chunk(stream) is None
 
 
-def test_the_largest_chunk_is_also_the_first_ones_bound() -> None:
+def test_chunk_chars_bounds_the_first_chunk_too() -> None:
     stream = progress(Model(), 10, chunk_chars=4)
     assert [chunk(stream) for _ in range(4)] == ["aaaa", "aaaa", "aa", None]
 
 
-def test_another_version_reads_the_text_so_far_and_goes_on() -> None:
+def test_another_version_reads_the_text_so_far_and_continues() -> None:
     model = Model()
     stream = progress(model, 100)
     assert chunk(stream) == "a" * 16
@@ -74,7 +75,7 @@ def test_another_version_reads_the_text_so_far_and_goes_on() -> None:
     ]
 
 
-def test_a_version_that_was_asked_for_is_not_replaced() -> None:
+def test_explicit_version_is_not_replaced() -> None:
     model = Model(version=1)
     stream = progress(model, 64)
     assert chunk(stream) == "a" * 16
@@ -86,6 +87,6 @@ def test_a_version_that_was_asked_for_is_not_replaced() -> None:
     assert stream.text == "a" * 64
 
 
-def test_a_chunk_has_characters() -> None:
+def test_chunk_chars_must_be_positive() -> None:
     with pytest.raises(ValueError, match="chunk_chars=0"):
         progress(Model(), 10, chunk_chars=0)

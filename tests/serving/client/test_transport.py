@@ -1,4 +1,4 @@
-"""Addresses, time-outs and what httpx's errors mean; a real connection is used in test_client.py."""
+"""Addresses, timeouts and the classes of httpx's errors; test_blocking.py uses a real connection."""
 
 import socketserver
 import threading
@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.client import transport as transport
-from serving.client.protocol import Answer, Lost
+from serving.client import transport
+from serving.client.protocol import Failure, Response
 
 GOOD: dict[str, Any] = {"url": "http://x", "model": "m", "version": None, "label": None, "retries": 1}
 
@@ -41,24 +41,24 @@ class Greeting(socketserver.StreamRequestHandler):
         ("retries", -1),
     ],
 )
-def test_a_bad_address_is_refused_at_once(name: str, value: Any) -> None:
+def test_invalid_address_is_an_error(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match="Received: "):
         transport.protocol(**{**GOOD, name: value})
 
 
-def test_version_and_label_exclude_each_other() -> None:
+def test_version_and_label_are_exclusive() -> None:
     with pytest.raises(ValueError, match="not both"):
         transport.protocol("http://x", "m", 1, "stable", 1)
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf"), 1e10, "5", None])
-def test_a_time_out_is_above_zero_and_has_an_end(timeout: Any) -> None:
+def test_timeout_is_positive_and_finite(timeout: Any) -> None:
     with pytest.raises(ValueError, match="timeout"):
         transport.options(transport.protocol(**GOOD), timeout, None)
 
 
 @pytest.mark.integration
-def test_the_longest_time_out_can_be_waited_for() -> None:
+def test_longest_timeout_works() -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), Greeting) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
@@ -78,7 +78,7 @@ def test_the_longest_time_out_can_be_waited_for() -> None:
         ("https://example.org", True),
     ],
 )
-def test_a_proxy_is_not_asked_for_this_machine(url: str, uses_proxy: bool) -> None:
+def test_proxy_is_not_used_for_this_machine(url: str, uses_proxy: bool) -> None:
     options = transport.options(transport.protocol(**{**GOOD, "url": url}), 60.0, {"Authorization": "Bearer x"})
     assert options["trust_env"] is uses_proxy
     assert options["headers"]["Authorization"] == "Bearer x"
@@ -98,11 +98,11 @@ def test_a_proxy_is_not_asked_for_this_machine(url: str, uses_proxy: bool) -> No
         (httpx.DecodingError("gzip"), "undecodable"),
     ],
 )
-def test_only_a_lost_connection_is_worth_another_try(error: httpx.HTTPError, how: Any) -> None:
-    assert transport.lost(error) == Lost(how, str(error) or type(error).__name__)
+def test_kind_of_each_httpx_error(error: httpx.HTTPError, how: Any) -> None:
+    assert transport.failure(error) == Failure(how, str(error) or type(error).__name__)
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("3", 3.0), ("soon", None), ("-1", None), (None, None)])
-def test_how_long_a_server_wants_to_be_left_alone(header: str | None, seconds: float | None) -> None:
+def test_retry_after_header_is_parsed(header: str | None, seconds: float | None) -> None:
     response = httpx.Response(503, content=b"x", headers={"Retry-After": header} if header else {})
-    assert transport.answer(response) == Answer(503, b"x", "Service Unavailable", seconds)
+    assert transport.response(response) == Response(503, b"x", "Service Unavailable", seconds)

@@ -1,4 +1,4 @@
-"""`generate` as it is typed, over REST against the embedded server and a script; in process in test_model_source.py."""
+"""`generate` over REST, against the embedded server and a scripted one; shared/test_model_source.py has the rest."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def text(served: Any) -> Callable[..., str]:
 
 
 @pytest.mark.integration
-def test_it_writes_the_text_and_nothing_else(asked: Command, text: Callable[..., str]) -> None:
+def test_only_the_text_is_on_standard_output(asked: Command, text: Callable[..., str]) -> None:
     code, out, error = asked("ROMEO:", "--chars", "90", "--temperature", "0.5", "--top-k", "4", "--seed", "7")
     assert code == 0
     assert out == text("ROMEO:", num_chars=90, temperature=0.5, top_k=4, seed=7).removesuffix("\n") + "\n"
@@ -47,14 +47,14 @@ def test_it_writes_the_text_and_nothing_else(asked: Command, text: Callable[...,
 
 
 @pytest.mark.integration
-def test_streaming_writes_the_same(asked: Command) -> None:
+def test_streaming_prints_the_same_text(asked: Command) -> None:
     arguments = ["ROMEO:", "--chars", "200", "--seed", "7"]
     assert asked(*arguments, "--stream")[:2] == asked(*arguments)[:2]
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("stream", [[], ["--stream"]])
-def test_it_ends_before_the_stop_text(asked: Command, text: Callable[..., str], stream: list[str]) -> None:
+def test_text_ends_before_the_stop_text(asked: Command, text: Callable[..., str], stream: list[str]) -> None:
     whole = text("ROMEO:", num_chars=400, seed=7)
     end = whole[150:153]
     expected = whole.partition(end)[0].removesuffix("\n") + "\n"
@@ -62,7 +62,7 @@ def test_it_ends_before_the_stop_text(asked: Command, text: Callable[..., str], 
 
 
 @pytest.mark.integration
-def test_a_stop_text_may_be_written_with_escapes(script: Any, generate: Command) -> None:
+def test_stop_text_may_contain_escapes(script: Any, generate: Command) -> None:
     script.then_metadata(1, 1).then_chunk("one\\\ttwo\n\nmore" + "." * 4, [1.0])
     assert generate("A", "--chars", "17", "--stop", r"\n\n", "--url", script.url)[1] == "one\\\ttwo\n"
     script.then_metadata(1, 1).then_chunk("one\\\ttwo\n\nmore" + "." * 4, [1.0])
@@ -70,7 +70,7 @@ def test_a_stop_text_may_be_written_with_escapes(script: Any, generate: Command)
 
 
 @pytest.mark.integration
-def test_generation_stops_with_the_stop_text(script: Any, generate: Command) -> None:
+def test_no_chunk_is_requested_after_the_stop_text(script: Any, generate: Command) -> None:
     script.then_metadata(1, 1).then_chunk("fifteen letters.", [1.0])
     code, out, error = generate("A", "--chars", "5000", "--stop", ".", "--url", script.url)
     assert (code, out) == (0, "fifteen letters\n")
@@ -79,7 +79,7 @@ def test_generation_stops_with_the_stop_text(script: Any, generate: Command) -> 
 
 
 @pytest.mark.integration
-def test_samples_are_rows_of_one_request(script: Any, generate: Command) -> None:
+def test_samples_are_one_request(script: Any, generate: Command) -> None:
     script.then(200, {"predictions": ["a", "b", "c", "d"]})
     code, out, error = generate("A", "B", "--samples", "2", "--seed", "9", "--url", script.url)
     assert (code, out) == (0, "a\nb\nc\nd\n")
@@ -89,21 +89,21 @@ def test_samples_are_rows_of_one_request(script: Any, generate: Command) -> None
 
 
 @pytest.mark.integration
-def test_one_json_object_a_line(asked: Command, text: Callable[..., str]) -> None:
+def test_json_is_one_object_per_line(asked: Command, text: Callable[..., str]) -> None:
     out = asked("é", "--samples", "2", "--seed", "3", "--chars", "20", "--json")[1]
     expected = [{"prompt": "é", "seed": seed, "text": text("é", num_chars=20, seed=seed)} for seed in (3, 4)]
     assert [json.loads(line) for line in out.splitlines()] == expected
 
 
 @pytest.mark.integration
-def test_a_drawn_seed_is_told(asked: Command) -> None:
+def test_random_seed_is_reported(asked: Command) -> None:
     _, out, error = asked("A", "--chars", "30")
     seed = error.partition("seed ")[2].split()[0]
     assert asked("A", "--chars", "30", "--seed", seed)[1] == out
 
 
 @pytest.mark.integration
-def test_the_prompt_may_come_from_a_file_or_standard_input(
+def test_prompt_from_a_file_or_standard_input(
     script: Any, generate: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "prompt.txt").write_bytes(b"\xef\xbb\xbfline \xc3\xa9\n")
@@ -132,7 +132,7 @@ def test_the_prompt_may_come_from_a_file_or_standard_input(
         (["A", "--set", "serving.nothing=1"], "serving.nothing"),
     ],
 )
-def test_a_mistake_is_one_paragraph(generate: Command, arguments: list[str], words: str) -> None:
+def test_invalid_option_is_one_paragraph(generate: Command, arguments: list[str], words: str) -> None:
     code, out, error = generate(*arguments)
     assert (code, out) == (2, "")
     assert words in error
@@ -142,17 +142,17 @@ def test_a_mistake_is_one_paragraph(generate: Command, arguments: list[str], wor
 
 
 @pytest.mark.integration
-def test_what_the_server_refuses_is_one_paragraph(asked: Command) -> None:
+def test_rejection_by_the_server_is_one_paragraph(asked: Command) -> None:
     code, out, error = asked("A", "--chars", "1001")
     assert (code, out) == (2, "")
     assert error.splitlines()[-1] == (
-        "error: The server refuses (400): num_chars must be from 0 to 1000. Received: 1001"
+        "error: The server rejects the request (400): num_chars must be from 0 to 1000. Received: 1001"
     )
 
 
 @pytest.mark.integration
-def test_a_text_that_breaks_off_keeps_what_has_come(script: Any, generate: Command) -> None:
-    script.then_metadata(1, 1).then_chunk("a" * 16, [1.0]).then(500, {"error": "out of luck"})
+def test_interrupted_stream_keeps_the_text_so_far(script: Any, generate: Command) -> None:
+    script.then_metadata(1, 1).then_chunk("a" * 16, [1.0]).then(500, {"error": "broken"})
     code, out, error = generate("A", "--stream", "--url", script.url)
     assert (code, out) == (1, "a" * 16 + "\n")
-    assert error.splitlines()[-1].startswith("failed: The server answered 500: out of luck.")
+    assert error.splitlines()[-1].startswith("failed: The server responded 500: broken.")

@@ -76,7 +76,7 @@ def test_the_table_says_how_it_was_measured(score: Command, file: str) -> None:
     assert f"{result['perplexity']:.3f}" in lines[2]
     assert f"{result['bits_per_character']:.3f}" in lines[3]
     assert "3 passages" in lines[4]
-    assert "fresh start" in lines[4]
+    assert "each from the initial state" in lines[4]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from components.errors import UserError
 from pipeline.config.run import Config
 from pipeline.config.serving import ServingSettings
-from serving.client.status import VersionState
+from serving.client.status import VersionStatus
 from serving.launcher import configure
 from serving.rollout.inventory import Shelf
 from serving.tf_serving import flags, model_config
@@ -94,7 +94,7 @@ def test_a_read_only_directory_without_an_entry_is_one_paragraph(shelf: Shelf, m
 def test_labels_leave_what_could_not_be_loaded(shelf: Shelf) -> None:
     notes: list[str] = []
     configure.write_entry(shelf, notes.append)
-    states = {2: VersionState("END", "no graph"), 1: VersionState("AVAILABLE")}
+    states = {2: VersionStatus(2, "END", error_message="no graph"), 1: VersionStatus(1, "AVAILABLE")}
     configure.label_loaded(shelf, states, notes.append)
     assert model_config.read(shelf.config_path)[0].labels == {"stable": 1, "canary": 1}
     assert notes == ["the labels are on version 1, the newest that could be loaded"]
@@ -103,6 +103,6 @@ def test_labels_leave_what_could_not_be_loaded(shelf: Shelf) -> None:
 def test_labels_that_others_moved_meanwhile_stay(shelf: Shelf) -> None:
     entry = ServedModel("char_rnn", shelf.base, Specific((1,)), {"stable": 1})
     model_config.update(shelf.config_path, "char_rnn", lambda _: entry)
-    states = {2: VersionState("END", "no graph"), 1: VersionState("AVAILABLE")}
+    states = {2: VersionStatus(2, "END", error_message="no graph"), 1: VersionStatus(1, "AVAILABLE")}
     configure.label_loaded(shelf, states, pytest.fail)
     assert model_config.read(shelf.config_path) == [entry]

@@ -58,7 +58,7 @@ def test_a_server_is_waited_for_until_its_model_is_available(
     process = start(*fake(tmp_path, port))
     states = launcher.await_available(process, f"http://127.0.0.1:{port}", "m", 1, 30, said.append)
     assert states[1].state == "AVAILABLE"
-    assert said[-1].startswith("version 1 is not known yet")  # the stand-in's first answer
+    assert said[-1].startswith("version 1 is not loaded")  # the stand-in's first answer
     process.stop()
     assert process.code == -signal.SIGTERM
 

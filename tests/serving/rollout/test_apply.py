@@ -10,7 +10,7 @@ from components.errors import UserError
 from pipeline.config.run import Config
 from pipeline.config.serving import ServingSettings
 from serving.client import status
-from serving.client.status import VersionState
+from serving.client.status import VersionStatus
 from serving.rollout import apply, labels
 from serving.rollout.inventory import Shelf
 from serving.tf_serving import model_config
@@ -25,15 +25,19 @@ class Server:
     def __init__(self, shelf: Shelf, slow: int = 0, broken: int | None = None) -> None:
         self.shelf, self.slow, self.broken, self.seen = shelf, slow, broken, []
 
-    def states(self, url: str, model: str) -> dict[int, VersionState]:
+    def states(self, url: str, model: str) -> dict[int, VersionStatus]:
         entry = model_config.find(self.shelf.config_path, model)
         assert entry is not None
         self.seen.append(entry)
         served = labels.allowed(entry.policy, [1, 2, 3])
-        if self.broken in served:
-            return {version: VersionState("END", "no graph") for version in served if version == self.broken}
-        loading = VersionState("LOADING", "of a former try")
-        return {version: VersionState("AVAILABLE") if len(self.seen) > self.slow else loading for version in served}
+        if self.broken is not None and self.broken in served:
+            return {
+                version: VersionStatus(version, "END", error_message="no graph")
+                for version in served
+                if version == self.broken
+            }
+        state, error = ("AVAILABLE", "") if len(self.seen) > self.slow else ("LOADING", "of a previous attempt")
+        return {version: VersionStatus(version, state, error_message=error) for version in served}
 
 
 class Sleeps(list):
@@ -54,7 +58,7 @@ def run(shelf: Shelf, change: apply.Change, sleeps: Sleeps | None = None, **opti
 
 
 def test_without_a_server_the_file_is_written_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "states", lambda *_: None)
+    monkeypatch.setattr(status, "fetch", lambda *_: None)
     sleeps = Sleeps()
     after = run(shelf, partial(labels.promote, version=2), sleeps)
     assert after == ServedModel("char_rnn", shelf.base, All(), {"stable": 2, "canary": 3})
@@ -63,11 +67,11 @@ def test_without_a_server_the_file_is_written_at_once(shelf: Shelf, monkeypatch:
 
 
 def test_a_withdrawn_version_is_loaded_before_its_label_moves(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "states", lambda *_: None)
+    monkeypatch.setattr(status, "fetch", lambda *_: None)
     withdrawn = run(shelf, labels.rollback)
     assert withdrawn == ServedModel("char_rnn", shelf.base, Specific((1, 2)), {"stable": 2, "canary": 2})
     server, sleeps = Server(shelf, slow=3), Sleeps()
-    monkeypatch.setattr(status, "states", server.states)
+    monkeypatch.setattr(status, "fetch", server.states)
     after = run(shelf, labels.promote, sleeps)
     assert after == ServedModel("char_rnn", shelf.base, All(), {"stable": 3, "canary": 3})
     assert server.seen[1:] == [ServedModel("char_rnn", shelf.base, All(), {"stable": 2, "canary": 2})] * 3
@@ -78,9 +82,9 @@ def test_a_withdrawn_version_is_loaded_before_its_label_moves(shelf: Shelf, monk
 def test_a_version_that_cannot_be_loaded_gets_no_label_and_is_withdrawn_again(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, slow: int
 ) -> None:
-    monkeypatch.setattr(status, "states", lambda *_: None)
+    monkeypatch.setattr(status, "fetch", lambda *_: None)
     before = run(shelf, labels.rollback)
-    monkeypatch.setattr(status, "states", Server(shelf, slow, None if slow else 3).states)
+    monkeypatch.setattr(status, "fetch", Server(shelf, slow, None if slow else 3).states)
     with pytest.raises(UserError, match=r"version 3 .*(LOADING|no graph).*Received: http://server"):
         run(shelf, labels.promote)
     assert model_config.read(shelf.config_path) == [before]
@@ -92,22 +96,22 @@ def test_what_others_changed_meanwhile_is_kept(shelf: Shelf, monkeypatch: pytest
             shelf.config_path, "char_rnn", lambda _: ServedModel("char_rnn", shelf.base, All(), {"canary": 1})
         )
 
-    monkeypatch.setattr(status, "states", states)
+    monkeypatch.setattr(status, "fetch", states)
     assert run(shelf, partial(labels.promote, version=1, label="stable")).labels == {"stable": 1, "canary": 1}
 
 
 def test_a_server_that_does_not_know_the_model_is_not_asked_further(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "states", lambda *_: {})
+    monkeypatch.setattr(status, "fetch", lambda *_: {})
     assert run(shelf, labels.promote).labels == {"stable": 3, "canary": 3}
 
 
 @pytest.mark.parametrize("answer", [None, {}])
 def test_a_server_that_was_named_must_know_the_model(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, answer: dict[int, VersionState] | None
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, answer: dict[int, VersionStatus] | None
 ) -> None:
-    monkeypatch.setattr(status, "states", lambda *_: answer)
+    monkeypatch.setattr(status, "fetch", lambda *_: answer)
     with pytest.raises(UserError, match="Received: --server-url http://server"):
         run(shelf, labels.promote, must_answer=True)
     assert not Path(shelf.config_path).exists()
@@ -115,7 +119,7 @@ def test_a_server_that_was_named_must_know_the_model(
 
 def test_who_is_not_asked_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(status, "states", lambda *_: None)
+    monkeypatch.setattr(status, "fetch", lambda *_: None)
     apply.apply(shelf, labels.promote, SETTINGS, "http://server", said.append, Sleeps())
     assert said == ["no server answers at http://server: the labels are moved without asking"]
 
@@ -126,42 +130,44 @@ class Busy:
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
 
-    def __call__(self, *_: str) -> dict[int, VersionState] | None:
+    def __call__(self, *_: str) -> dict[int, VersionStatus] | None:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("later", [status.Unclear("it answers with HTTP status 503"), None, {}])
+@pytest.mark.parametrize("later", [status.StatusUnavailable("it answers with HTTP status 503"), None, {}])
 def test_no_label_moves_while_a_server_cannot_say(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, later: object) -> None:
-    monkeypatch.setattr(status, "states", Busy(status.Unclear("busy"), later))
+    monkeypatch.setattr(status, "fetch", Busy(status.StatusUnavailable("busy"), later))
     with pytest.raises(UserError, match=r"version 2 .*(503|answers no more|does not know).* after 2 s"):
         run(shelf, partial(labels.promote, version=2))
     assert not Path(shelf.config_path).exists()
 
 
 def test_a_busy_server_is_waited_for(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = {2: VersionState("AVAILABLE")}
-    monkeypatch.setattr(status, "states", Busy(status.Unclear("busy"), None, status.Unclear("busy"), loaded))
+    loaded = {2: VersionStatus(2, "AVAILABLE")}
+    monkeypatch.setattr(
+        status, "fetch", Busy(status.StatusUnavailable("busy"), None, status.StatusUnavailable("busy"), loaded)
+    )
     assert run(shelf, partial(labels.promote, version=2)).labels["stable"] == 2
 
 
 def test_a_version_that_is_pushed_meanwhile_is_waited_for_as_well(
     shelf: Shelf, push: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = {version: VersionState("AVAILABLE") for version in (1, 2, 3)}
+    loaded = {version: VersionStatus(version, "AVAILABLE") for version in (1, 2, 3)}
     asked: list[str] = []
 
-    def states(url: str, _: str) -> dict[int, VersionState]:
+    def states(url: str, _: str) -> dict[int, VersionStatus]:
         asked.append(url)
         if len(asked) == 2:
             push(4)
-        return loaded if len(asked) < 4 else loaded | {4: VersionState("END", "no graph")}
+        return loaded if len(asked) < 4 else loaded | {4: VersionStatus(4, "END", error_message="no graph")}
 
     both = {"stable": 1, "canary": 1}
     model_config.update(shelf.config_path, "char_rnn", lambda _: ServedModel("char_rnn", shelf.base, All(), both))
-    monkeypatch.setattr(status, "states", states)
+    monkeypatch.setattr(status, "fetch", states)
     with pytest.raises(UserError, match="version 4 .*no graph"):
         run(shelf, labels.promote)
     assert model_config.read(shelf.config_path)[0].labels == both
@@ -178,7 +184,7 @@ def test_a_copy_is_not_labelled_in_the_place_of_its_original(shelf: Shelf, tmp_p
 def test_another_name_of_the_same_directory_is_no_copy(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(status, "states", lambda *_: None)
+    monkeypatch.setattr(status, "fetch", lambda *_: None)
     (tmp_path / "link").symlink_to(shelf.base)
     entry = ServedModel("char_rnn", str(tmp_path / "link"), All(), {"stable": 1, "canary": 1})
     model_config.update(shelf.config_path, "char_rnn", lambda _: entry)

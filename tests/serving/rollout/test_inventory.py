@@ -8,7 +8,7 @@ import pytest
 
 from components.errors import UserError
 from pipeline.config.run import Config
-from serving.client.status import VersionState
+from serving.client.status import VersionStatus
 from serving.rollout import inventory
 from serving.rollout.inventory import Shelf
 from serving.tf_serving.model_config import ServedModel, Specific
@@ -143,7 +143,7 @@ def test_a_leftover_that_cannot_be_deleted_does_not_keep_the_others(
 def test_the_default_is_what_the_server_has_loaded(push: Callable[..., Path], shelf: Shelf) -> None:
     for version in (1, 2, 3):
         push(version)
-    states = {1: VersionState("AVAILABLE"), 2: VersionState("END", "no graph")}
+    states = {1: VersionStatus(1, "AVAILABLE"), 2: VersionStatus(2, "END", error_message="no graph")}
     listed = inventory.versions(shelf, None, states)
     assert [(one.number, one.served, one.default, one.state, one.error) for one in listed] == [
         (1, True, True, "AVAILABLE", ""),

@@ -1,4 +1,4 @@
-"""A model in this process answers as the same model behind a server does."""
+"""A model in this process returns the same values as behind a server."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def local(pushed: str) -> LocalModel:
 
 
 @pytest.mark.numeric
-def test_it_answers_as_the_server_does(local: LocalModel, served: Any, tiny: Any) -> None:
+def test_values_equal_those_of_the_server(local: LocalModel, served: Any, tiny: Any) -> None:
     how: Any = {"num_chars": 300, "temperature": 0.7, "top_k": 4, "seed": 21}
     prompts = ["ROMEO:", "", "語"]
     with Client(served.url, served.model) as client:
@@ -36,14 +36,16 @@ def test_it_answers_as_the_server_does(local: LocalModel, served: Any, tiny: Any
             for character in f"é{row.text}"[:-1]:
                 exact.read(character)
             numeric.close(row.state[:-2], exact.hidden[0][:, 0])
-            assert list(row.state[-2:]) == [tiny[1].index(row.text[-1]) + 1, 3], "the last character and the draws"
+            assert list(row.state[-2:]) == [tiny[1].index(row.text[-1]) + 1, 3], (
+                "last character and number of samples"
+            )
             text, single = model.score(["ROMEO: the\n", "x"])
             numeric.close(text.nll, Gru(*tiny).nll("ROMEO: the\n"))
             assert (text.num_chars, single.num_chars, list(single.nll)) == (10, 0, [])
     assert [text.seed for text in local.generate(["a", "b"], **how)] == [21, 22]
 
 
-def test_one_step_at_a_time_with_explicit_state(local: LocalModel) -> None:
+def test_steps_with_explicit_state_join_to_one_text(local: LocalModel) -> None:
     whole = local.generate(["ROMEO:"], num_chars=10, seed=2)[0]
     (row,) = local.generate_from_state(["ROMEO:"], seed=2)
     text = str(row.text)
@@ -53,18 +55,18 @@ def test_one_step_at_a_time_with_explicit_state(local: LocalModel) -> None:
     assert text == whole
 
 
-def test_nothing_wanted_is_nothing(local: LocalModel) -> None:
+def test_empty_requests(local: LocalModel) -> None:
     assert local.generate(["A", "B"], num_chars=0) == ["", ""]
     assert list(local.stream("A", num_chars=0)) == []
     assert local.generate([]) == []
 
 
-def test_what_the_model_refuses_is_the_users_mistake(local: LocalModel) -> None:
+def test_limits_of_the_model_are_user_errors(local: LocalModel) -> None:
     with pytest.raises(UserError, match="num_chars must be from 0 to 1000. Received: 1001"):
         local.generate_from_state(["A"], num_chars=1_001)
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_directory_without_a_model_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"half of it")
     with pytest.raises(UserError, match=str(tmp_path)):
         LocalModel.load(str(tmp_path))

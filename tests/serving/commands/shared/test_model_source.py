@@ -1,4 +1,4 @@
-"""Which model answers: a named server, the default address, the newest pushed version, or a checkpoint."""
+"""The model is that of a named server, the default address, the newest pushed version, or a checkpoint."""
 
 import argparse
 import shutil
@@ -33,26 +33,28 @@ def port(url: str) -> str:
     return f"serving.rest_port={url.rpartition(':')[2]}"
 
 
-NOBODY = "serving.rest_port=1"
+NO_SERVER = "serving.rest_port=1"
 
 
-def test_the_default_address_if_it_serves_the_model(served: Any) -> None:
+def test_default_is_the_server_at_the_default_address(served: Any) -> None:
     with model_source.chosen(*parsed("--model", "tiny", "--set", port(served.url))) as (model, where):
         assert isinstance(model, Client)
         assert where == f"tiny (newest version) at {served.url}"
 
 
-def test_else_the_newest_pushed_version(served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_it_is_the_newest_pushed_version(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     how: Any = {"num_chars": 40, "seed": 4}
     with Client(served.url, served.model) as client:
         expected = client.generate(["A"], **how)
     monkeypatch.chdir(tmp_path)
     Path("output").symlink_to(served.root)  # the default root
-    with model_source.chosen(*parsed("--model", "tiny", "--set", NOBODY)) as (model, where):
+    with model_source.chosen(*parsed("--model", "tiny", "--set", NO_SERVER)) as (model, where):
         assert isinstance(model, LocalModel)
         assert where == "tiny (version 3) in this process"
         assert model.generate(["A"], **how) == expected
-    # A server that serves other models only is no help.
+    # A server of other models only does not count.
     with (
         pytest.raises(UserError, match="nothing serves char_rnn"),
         model_source.chosen(*parsed("--set", port(served.url))),
@@ -61,7 +63,7 @@ def test_else_the_newest_pushed_version(served: Any, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("option", ["--root", "--serving-dir"])
-def test_a_directory_that_is_named_goes_before_the_default_server(option: str, served: Any, tmp_path: Path) -> None:
+def test_explicit_directory_takes_precedence_over_a_server(option: str, served: Any, tmp_path: Path) -> None:
     folder = tmp_path / "serving" if option == "--root" else tmp_path
     shutil.copytree(Path(served.root) / "serving" / "tiny" / "3", folder / "tiny" / "0008")
     arguments = ["--model", "tiny", option, str(tmp_path), "--set", port(served.url)]
@@ -74,7 +76,7 @@ def test_a_directory_that_is_named_goes_before_the_default_server(option: str, s
 
 @pytest.fixture
 def chosen_directory(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The directory that would be loaded."""
+    """Return the directory that would be loaded."""
     loaded: list[str] = []
     monkeypatch.setattr(LocalModel, "load", loaded.append)
 
@@ -85,7 +87,7 @@ def chosen_directory(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     return choose
 
 
-def test_a_withdrawn_version_is_not_asked(
+def test_withdrawn_version_is_not_loaded(
     root: Path, push: Callable[..., Path], chosen_directory: Callable[..., str]
 ) -> None:
     for version in (1, 2, 3):
@@ -106,8 +108,8 @@ def test_a_withdrawn_version_is_not_asked(
         chosen_directory(*where)
 
 
-def test_a_version_that_was_not_pushed(pushed: str) -> None:
-    options = parsed("--model", "tiny", "--root", pushed, "--set", NOBODY, "--version", "9")
+def test_version_that_was_not_pushed(pushed: str) -> None:
+    options = parsed("--model", "tiny", "--root", pushed, "--set", NO_SERVER, "--version", "9")
     with pytest.raises(UserError, match="there are: 3. Received: --version 9"), model_source.chosen(*options):
         pass
 
@@ -117,16 +119,16 @@ def test_a_version_that_was_not_pushed(pushed: str) -> None:
     [
         (["--label", "stable", "--root", "/nowhere"], "Received: /nowhere/serving/char_rnn"),
         (["--checkpoint", "--url", "http://x", "--version", "1"], "--url and --version"),
-        (["--set", NOBODY, "--root", "/nowhere"], "/nowhere/serving/char_rnn"),
+        (["--set", NO_SERVER, "--root", "/nowhere"], "/nowhere/serving/char_rnn"),
         (["--checkpoint", "/nowhere"], "no checkpoint"),
     ],
 )
-def test_where_there_is_no_model(arguments: list[str], words: str) -> None:
+def test_no_model_is_a_user_error(arguments: list[str], words: str) -> None:
     with pytest.raises(UserError, match=words), model_source.chosen(*parsed(*arguments)):
         pass
 
 
-def test_a_checkpoint_below_the_root(tmp_path: Path) -> None:
+def test_checkpoint_below_the_root(tmp_path: Path) -> None:
     import tensorflow as tf
 
     from serving.graph import checkpoint
