@@ -8,7 +8,7 @@ with the same optimizer, clipping, and number of threads. They alternate in turn
 rounds, so that slow periods of the machine affect all of them, and the median of the turns counts. Before that, each
 has two turns alone for tracing, compilation, and first memory access. Variational dropout, which the peers' fast layers
 do not have, is left out for all. CPU seconds are user and system time of the process. The last column is the mean loss
-of the turns: all learn, although their first steps differ (see `benchmarks/README.md`). The ceiling of the recurrent
+of the turns: all learn, although their first steps differ (see `docs/benchmarks.md`). The ceiling of the recurrent
 product is that of the faster memory layout.
 """
 

@@ -66,6 +66,14 @@ def test_other_words_are_allowed(text: str, found: Callable[[str], list[str]]) -
     assert found(text) == []
 
 
+def test_quoted_output_may_have_any_word(
+    check_words: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page.md").write_text("```text\nhark\n```\n\n```bash\nquoth\n```\n")
+    assert check_words.main([]) == 1
+    assert capsys.readouterr().out.splitlines() == ["page.md:6: 'quoth': better report"]
+
+
 def test_replacement_is_reported(found: Callable[[str], list[str]]) -> None:
     assert found("hark") == ["text.py:1: 'hark': better report"]
 
