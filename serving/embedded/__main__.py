@@ -1,6 +1,6 @@
 """Start the embedded server: `python -m serving.embedded --rest_api_port=8501 --model_config_file=FILE`.
 
-It takes the flags of `tensorflow_model_server` that mean something to it, and ignores the rest of them with a word.
+It accepts the flags of `tensorflow_model_server` that apply to it, and logs and ignores the others.
 """
 
 import os
@@ -32,22 +32,22 @@ from pipeline.config.serving import BatchingSettings, ServingSettings
 from serving.tf_serving import model_config
 from serving.tf_serving.flags import METRICS_PATH
 
-_NESTING = 5_000  # levels of JSON that are read, where TF Serving ends at some ten thousand by release
+_MAX_JSON_DEPTH = 5_000  # TF Serving stops at about ten thousand levels, depending on the release
 _DEFAULTS = ServingSettings()
-_IDLE_SECONDS = 60  # a connection without a request is kept so long; clients keep theirs for less
+_IDLE_SECONDS = 60  # an idle connection is closed after this time; clients close theirs earlier
 
 
 def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """Read the command line: what is known, and what is not."""
+    """Parse the command line into options and the flags that are not known."""
     parser = argparse.ArgumentParser(prog="python -m serving.embedded", allow_abbrev=False, description=__doc__)
     add = parser.add_argument
-    add("--rest_api_port", type=int, default=_DEFAULTS.rest_port, help="0: any that is free")
-    add("--model_config_file", required=True, help="models.config")
-    add("--model_config_file_poll_wait_seconds", type=float, default=0.0, help="0: it is read once")
-    add("--file_system_poll_wait_seconds", type=float, default=float(_DEFAULTS.poll_seconds), help="0: look once")
+    add("--rest_api_port", type=int, default=_DEFAULTS.rest_port, help="0: any free port")
+    add("--model_config_file", required=True, help="path of models.config")
+    add("--model_config_file_poll_wait_seconds", type=float, default=0.0, help="0: read it once")
+    add("--file_system_poll_wait_seconds", type=float, default=float(_DEFAULTS.poll_seconds), help="0: scan once")
     add("--rest_api_timeout_in_ms", type=int, default=30_000)
-    add("--rest_api_enable_cors_support", type=_truth, nargs="?", const=True, default=False)
-    add("--monitoring_config_file", help="Prometheus metrics, as TF Serving's file says")
+    add("--rest_api_enable_cors_support", type=_boolean, nargs="?", const=True, default=False)
+    add("--monitoring_config_file", help="whether and where to serve Prometheus metrics")
     add("--batching_parameters_file", help="max_batch_size, max_enqueued_batches and num_batch_threads are used")
     add("--host", default=_DEFAULTS.host, help="address to listen on")
     add("--max_request_bytes", type=int, default=_DEFAULTS.max_request_bytes)
@@ -56,16 +56,16 @@ def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[s
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; requests under way are finished first."""
+    """Serve until SIGTERM or SIGINT; requests in progress are finished first."""
     options, ignored = arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.captureWarnings(True)
     if ignored:
-        logging.info("Flags that mean nothing to the embedded server: %s", " ".join(ignored))
+        logging.info("Ignoring flags that do not apply to the embedded server: %s", " ".join(ignored))
     _allow_many_connections()
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, _end)  # until uvicorn has handlers of its own, and after
-    logging.info("Starting: TensorFlow takes some seconds")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)  # until uvicorn installs its handlers, and after it removes them
+    logging.info("Starting: importing TensorFlow takes a few seconds")
     return command_line.run(lambda: _run(options))
 
 
@@ -75,13 +75,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
+    """Check the files that the flags name, then load the models and answer requests."""
     batching = _batching(options.batching_parameters_file)
     metrics_path = _metrics_path(options.monitoring_config_file)
     model_config.parse(_read(options.model_config_file), options.model_config_file)
-    sys.setrecursionlimit(_NESTING)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised, and logged by us
+    sys.setrecursionlimit(_MAX_JSON_DEPTH)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow raises the errors that matter
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # Late, for TensorFlow takes seconds to import and a mistake in the flags shall be answered before.
+    # Imported late: TensorFlow takes seconds, and a mistake in the flags must be reported first.
     tensorflow_without_keras()
     import uvicorn
 
@@ -89,7 +90,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     from serving.embedded.models.catalogue import Catalogue
     from serving.embedded.rest import app, uvicorn_protocol
 
-    gc.freeze()  # what is imported stays: looking through it at every unload would hold the requests up
+    gc.freeze()  # imported objects are never freed: scanning them at each unload would delay requests
     metrics = Metrics()
     catalogue = Catalogue(
         options.model_config_file,
@@ -98,7 +99,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
         options.model_config_file_poll_wait_seconds,
         metrics,
     )
-    limits = app.Limits(
+    limits = app.ServerLimits(
         timeout_seconds=options.rest_api_timeout_in_ms / 1000,
         body_bytes=options.max_request_bytes,
         requests=options.max_concurrent_requests,
@@ -119,7 +120,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     host, port = listening.getsockname()[:2]
     logging.info("REST API at %s port %d", host, port)
     try:
-        asyncio.run(uvicorn_protocol.Server(config, catalogue.end).serve([listening]))
+        asyncio.run(uvicorn_protocol.Server(config, catalogue.stop_loading).serve([listening]))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -128,18 +129,18 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
 
 
 def _allow_many_connections() -> None:
-    """As many open files as the system lets a process have: each connection is one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Raise the limit of open files to the maximum: each connection is one."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
 
 
-def _end(*_: object) -> None:
+def _exit(*_: object) -> None:
     raise SystemExit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named, or asyncio does not set TCP_NODELAY and every answer waits 40 ms for an acknowledgement.
+    # The protocol is explicit, so that asyncio sets TCP_NODELAY; otherwise each response waits 40 ms for an ACK.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -147,14 +148,14 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         raise _port_taken(host, port, error) from error
-    return listening  # not listening yet: like TF Serving, nothing is answered before the first look at the models
+    return listening  # bound only: like TF Serving, the server accepts no connection before the first scan
 
 
 def _port_taken(host: str, port: int, error: OSError | OverflowError) -> UserError:
     reason = getattr(error, "strerror", None) or error
     return UserError(
-        f"The server cannot listen there: {reason}. Stop what uses the port, or give another one with "
-        f"--rest_api_port. Received: {host} port {port}"
+        f"The server cannot listen on this address: {reason}. Stop the process that uses the port, or set another "
+        f"one with --rest_api_port. Received: {host} port {port}"
     )
 
 
@@ -166,7 +167,7 @@ def _batching(path: str | None) -> BatchingSettings:
     found = {name: re.search(rf"\b{key}\s*\{{\s*value\s*:\s*(\d+)", text) for name, key in names.items()}
     values = {name: int(match[1]) for name, match in found.items() if match}
     if 0 in values.values():
-        raise UserError(f"Batches and threads are at least one. Received: {values} in {path}")
+        raise UserError(f"Batch sizes and numbers of threads must be at least 1. Received: {values} in {path}")
     return BatchingSettings.model_validate(values)
 
 
@@ -174,11 +175,11 @@ def _metrics_path(path: str | None) -> str | None:
     if path is None:
         return None
     text = re.sub(r"#.*", "", _read(path))
-    # By hand: no package has the protocol buffer.
+    # A regular expression, because no package contains the protocol buffer.
     found = re.fullmatch(r"\s*prometheus_config\s*:?\s*[{<]([^{}<>]*)[}>]\s*", text)
     if not found:
         raise UserError(
-            "Not a MonitoringConfig of TF Serving; it looks like `prometheus_config { enable: true }`. "
+            "The file is not a MonitoringConfig of TF Serving, such as `prometheus_config { enable: true }`. "
             f"Received: {path}"
         )
     if not re.search(r"\benable\s*:\s*(true|t|1)\b", found[1], re.IGNORECASE):
@@ -194,7 +195,7 @@ def _read(path: str) -> str:
         raise UserError(f"A file that a flag names cannot be read: {error}. Received: {path}") from error
 
 
-def _truth(word: str) -> bool:
+def _boolean(word: str) -> bool:
     return word.lower() in ("true", "1", "yes")
 
 

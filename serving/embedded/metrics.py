@@ -1,4 +1,4 @@
-"""Counts and latencies under TF Serving's names, in Prometheus' text format."""
+"""Request counts and latencies under TF Serving's metric names, in Prometheus' text format."""
 
 import bisect
 import threading
@@ -7,39 +7,46 @@ from collections import defaultdict
 _BUCKETS = [10.0 * 1.8**i for i in range(33)]  # microseconds: TF Serving's exponential buckets
 _HELP = {
     "request_count": ("counter", "The total number of requests"),
-    "request_latency": ("histogram", "Latency of the requests that succeeded, in microseconds"),
-    "runtime_latency": ("histogram", "Time in which such a request waited for the graph and used it, in microseconds"),
+    "request_latency": ("histogram", "Latency of successful requests, in microseconds"),
+    "runtime_latency": ("histogram", "Time that a successful request queued for and ran the graph, in microseconds"),
     "model_warmup_latency": ("histogram", "Time to replay a version's warm-up requests, in microseconds"),
 }
 
 
 class Metrics:
-    """Collected from any thread."""
+    """Counters and histograms; any thread may add to them.
+
+    Example:
+      >>> metrics = Metrics()
+      >>> metrics.count_request("char_rnn", "Predict", "OK", seconds=0.01)
+      >>> print(metrics.text().splitlines()[2])
+      :tensorflow:serving:request_count{model_name="char_rnn",status="OK"} 1
+    """
 
     def __init__(self) -> None:
-        """Nothing is counted yet."""
+        """Start from zero."""
         self._lock = threading.Lock()
         self._requests: dict[tuple[str, str], int] = defaultdict(int)
         self._times: dict[tuple[str, str], list[int]] = {}
         self._sums: dict[tuple[str, str], float] = defaultdict(float)
 
-    def request(self, model: str, api: str, code: str, seconds: float) -> None:
-        """Count an answered request; only successful ones are timed, as in TF Serving."""
+    def count_request(self, model: str, api: str, code: str, seconds: float) -> None:
+        """Count a request; only successful ones are timed, as in TF Serving."""
         with self._lock:
             self._requests[model, code] += 1
         if code == "OK":
             self._time("request_latency", f'model_name="{_escaped(model)}",API="{api}",entrypoint="REST"', seconds)
 
-    def ran(self, model: str, seconds: float) -> None:
-        """Time a request's way through the graph, waiting for a place in a batch included, as in TF Serving."""
+    def record_runtime(self, model: str, seconds: float) -> None:
+        """Add the time that a request took in the graph, queueing included, as in TF Serving."""
         self._time("runtime_latency", f'model_name="{_escaped(model)}",API="Predict",runtime="TF1"', seconds)
 
-    def warmed_up(self, directory: str, seconds: float) -> None:
-        """Time the warm-up of a version; `directory` is its SavedModel's."""
+    def record_warmup(self, directory: str, seconds: float) -> None:
+        """Add the time that replaying a version's warm-up requests took; `directory` holds its SavedModel."""
         self._time("model_warmup_latency", f'model_path="{_escaped(directory)}",status="OK"', seconds)
 
     def text(self) -> str:
-        """Everything so far, as Prometheus reads it."""
+        """Return all metrics in the format that Prometheus scrapes."""
         with self._lock:
             lines = _head("request_count")
             for (model, code), count in sorted(self._requests.items()):
@@ -47,9 +54,9 @@ class Metrics:
                 lines.append(f":tensorflow:serving:request_count{labels} {count}")
             for name in ("request_latency", "runtime_latency", "model_warmup_latency"):
                 lines += _head(name)
-                for (of, labels), counts in sorted(self._times.items()):
-                    if of == name:
-                        lines += _histogram(name, labels, counts, self._sums[of, labels])
+                for (metric, labels), counts in sorted(self._times.items()):
+                    if metric == name:
+                        lines += _histogram(name, labels, counts, self._sums[metric, labels])
         return "\n".join(lines) + "\n"
 
     def _time(self, name: str, labels: str, seconds: float) -> None:
@@ -66,12 +73,12 @@ def _head(name: str) -> list[str]:
 
 
 def _histogram(name: str, labels: str, counts: list[int], total: float) -> list[str]:
-    lines, below = [], 0
+    lines, cumulative = [], 0
     for bound, count in zip([*map(str, _BUCKETS), "+Inf"], counts):
-        below += count
-        lines.append(f':tensorflow:serving:{name}_bucket{{{labels},le="{bound}"}} {below}')
+        cumulative += count
+        lines.append(f':tensorflow:serving:{name}_bucket{{{labels},le="{bound}"}} {cumulative}')
     lines.append(f":tensorflow:serving:{name}_sum{{{labels}}} {total}")
-    lines.append(f":tensorflow:serving:{name}_count{{{labels}}} {below}")
+    lines.append(f":tensorflow:serving:{name}_count{{{labels}}} {cumulative}")
     return lines
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.graph.generation_config import PLACE
-from serving.playground.relay import Unanswered, Upstream
+from serving.playground.relay import Upstream, UpstreamError
 
 LABELS = ("stable", "canary")  # TF Serving has no route that lists labels: these are asked for by name
 _SHOWN = ("perplexity", "bits_per_character", "corpus", "pushed_at")
@@ -58,8 +58,8 @@ class About:
                 server |= {"state": "loading", "message": str(answer.get("error", ""))}
             else:
                 await self._label(versions)
-        except Unanswered as unanswered:
-            server |= {"state": "unreachable", "message": unanswered.message}
+        except UpstreamError as error:
+            server |= {"state": "unreachable", "message": error.message}
         facts = await self._known() if versions else {}
         for version in versions:
             known = facts.get(version["version"], {})

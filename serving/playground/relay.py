@@ -21,7 +21,7 @@ _ROUTE = re.compile(
 _VERBS = {"POST": (":predict",), "GET": (None, "/metadata")}
 
 
-class Unanswered(Exception):
+class UpstreamError(Exception):
     """The model server gave no usable answer.
 
     Attributes:
@@ -55,22 +55,22 @@ class Upstream:
         """Status and body of an answer; `rest` follows the model's name in the path.
 
         Raises:
-          Unanswered: there is no answer, or one that is too large.
+          UpstreamError: there is no answer, or one that is too large.
         """
         url = f"{self.url}/v1/models/{self.model}{rest}"
         try:
             return await asyncio.wait_for(self._exchange(method, url, body), self.timeout)
         except (asyncio.TimeoutError, httpx.TimeoutException) as error:
-            raise Unanswered(
+            raise UpstreamError(
                 504, f"The model server at {self.url} did not answer within {self.timeout:g} s. Ask for less at a time."
             ) from error
         except httpx.ConnectError as error:
-            raise Unanswered(
+            raise UpstreamError(
                 502,
                 f"The model server at {self.url} cannot be reached. Is it running? `python -m serving up` starts it.",
             ) from error
         except httpx.HTTPError as error:
-            raise Unanswered(502, f"The model server at {self.url} broke off in the middle of an answer.") from error
+            raise UpstreamError(502, f"The model server at {self.url} broke off in the middle of an answer.") from error
 
     async def _exchange(self, method: str, url: str, body: bytes) -> tuple[int, bytes]:
         headers = {"content-type": "application/json"} if method == "POST" else {}
@@ -80,7 +80,7 @@ class Upstream:
             async for part in answer.aiter_bytes():
                 size += len(part)
                 if size > MAX_ANSWER_BYTES:
-                    raise Unanswered(502, f"The model server's answer is larger than {MAX_ANSWER_BYTES} bytes.")
+                    raise UpstreamError(502, f"The model server's answer is larger than {MAX_ANSWER_BYTES} bytes.")
                 parts.append(part)
             return answer.status_code, b"".join(parts)
 
@@ -106,8 +106,8 @@ class Relay:
             status, answer = await self._while_wanted(
                 request, request.method, (found["which"] or "") + (found["verb"] or ""), body
             )
-        except Unanswered as unanswered:
-            return JSONResponse({"error": unanswered.message}, unanswered.status)
+        except UpstreamError as error:
+            return JSONResponse({"error": error.message}, error.status)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
         return Response(answer, status, media_type="application/json")
@@ -132,7 +132,7 @@ async def _limited_body(request: Request) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > MAX_REQUEST_BYTES:
-            raise Unanswered(413, f"The request is larger than {MAX_REQUEST_BYTES} bytes. Use a shorter text.")
+            raise UpstreamError(413, f"The request is larger than {MAX_REQUEST_BYTES} bytes. Use a shorter text.")
         parts.append(part)
     return b"".join(parts)
 

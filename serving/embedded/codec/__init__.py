@@ -1,4 +1,4 @@
-"""Codec: TF Serving's JSON to tensors and back.
+"""Codec: from TF Serving's JSON to tensors and back.
 
-Imports `serving.embedded.statuses` only.
+Imports nothing of the project but `serving.embedded.statuses`.
 """

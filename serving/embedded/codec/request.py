@@ -1,6 +1,6 @@
-"""From the text of a request to tensors, by the rules of TF Serving's `json_tensor.cc`.
+"""Requests: from JSON text to tensors, by the rules of TF Serving's `json_tensor.cc`.
 
-python-rapidjson is TF Serving's own parser, so texts of errors and offsets are the same.
+python-rapidjson wraps TF Serving's parser, so the texts and the offsets of errors are the same.
 """
 
 import math
@@ -12,21 +12,22 @@ import rapidjson
 from numpy.typing import NDArray
 
 from serving.embedded.codec.signature import TensorInfo
-from serving.embedded.codec.values import array, dense, is_base64, quote
-from serving.embedded.statuses import Refusal, invalid
+from serving.embedded.codec.values import array, flatten, is_base64, quote
+from serving.embedded.statuses import RequestError, invalid
 
 ROW, COLUMN = "row", "column"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_HUGE = re.compile(rb"[0-9]{300}")  # digits of a number that may be too big for a double
-_THERE = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}  # private use
-_BACK = {there: escape for escape, there in _THERE.items()}
+_HUGE = re.compile(rb"[0-9]{300}")  # digits of a number that may exceed a double
+# Bytes that are not UTF-8 pass through the parser as characters of Unicode's private use area.
+_TO_PRIVATE_USE = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}
+_FROM_PRIVATE_USE = {private: escape for escape, private in _TO_PRIVATE_USE.items()}
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The request's JSON object.
+    """Parse the JSON object of a request; bytes after the object are ignored.
 
     Raises:
-      Refusal: not JSON, or not an object. Bytes after the object are not looked at.
+      RequestError: the body is not JSON, or not an object.
     """
     body = body.removeprefix(_BYTE_ORDER_MARK)
     if not body:
@@ -44,16 +45,14 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _load(body: bytes) -> Any:
-    kind = _NATIVE if _HUGE.search(body) else _EXACT
+    strict, lenient = _NATIVE if _HUGE.search(body) else _EXACT
     try:
-        return _whole(body, kind[0])
-    except UnicodeDecodeError:
-        # TF Serving does not look at the encoding inside of strings. Python's strings can carry such bytes, but not
-        # through the parser, so they travel as other characters.
-        return _whole(body.decode("utf-8", "surrogateescape").translate(_THERE).encode(), kind[1])
+        return _first_value(body, strict)
+    except UnicodeDecodeError:  # TF Serving does not check the encoding inside of strings
+        return _first_value(body.decode("utf-8", "surrogateescape").translate(_TO_PRIVATE_USE).encode(), lenient)
 
 
-def _whole(body: bytes, decoder: Any) -> Any:
+def _first_value(body: bytes, decoder: Any) -> Any:
     try:
         return decoder(body)
     except rapidjson.JSONDecodeError as error:
@@ -64,7 +63,7 @@ def _whole(body: bytes, decoder: Any) -> Any:
 
 
 class _Decoder(rapidjson.Decoder):
-    """Of keys that come twice the first counts, as where RapidJSON's own objects are searched."""
+    """Keeps the first of duplicate keys, as RapidJSON's `FindMember` does."""
 
     def start_object(self) -> list[tuple[str, Any]]:
         return []
@@ -73,19 +72,19 @@ class _Decoder(rapidjson.Decoder):
         return dict(reversed(pairs))
 
 
-class _CarryingDecoder(_Decoder):
-    """Brings the bytes back that were no UTF-8."""
+class _LenientDecoder(_Decoder):
+    """Restores the bytes that are not UTF-8."""
 
     def string(self, text: str) -> str:
-        return text.translate(_BACK)
+        return text.translate(_FROM_PRIVATE_USE)
 
 
 def _decoders(mode: int) -> tuple[Any, Any]:
-    return _Decoder(number_mode=mode), _CarryingDecoder(number_mode=mode)
+    return _Decoder(number_mode=mode), _LenientDecoder(number_mode=mode)
 
 
-_EXACT = _decoders(rapidjson.NM_NAN)  # every float to its last bit
-_NATIVE = _decoders(rapidjson.NM_NAN | rapidjson.NM_NATIVE)  # knows which numbers are too big, and says so
+_EXACT = _decoders(rapidjson.NM_NAN)  # reads each float to its last bit
+_NATIVE = _decoders(rapidjson.NM_NAN | rapidjson.NM_NATIVE)  # reports numbers that are too big
 
 
 def _split(error: str) -> tuple[int, str]:
@@ -94,10 +93,10 @@ def _split(error: str) -> tuple[int, str]:
 
 
 def signature_name(document: Mapping[str, Any]) -> str:
-    """The signature asked for.
+    """Return the name of the requested signature.
 
     Raises:
-      Refusal: it is not a text.
+      RequestError: the name is not a string.
     """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
@@ -108,13 +107,13 @@ def signature_name(document: Mapping[str, Any]) -> str:
 
 
 def tensors(document: Mapping[str, Any], inputs: Mapping[str, TensorInfo]) -> tuple[str, dict[str, NDArray[Any]]]:
-    """The request's tensors.
+    """Convert a request to tensors.
 
     Returns:
       `ROW` or `COLUMN`, and arrays by name; texts are `bytes` in arrays of objects.
 
     Raises:
-      Refusal: they are not what the signature takes.
+      RequestError: the values do not match the inputs of the signature.
     """
     if "instances" in document and "inputs" in document:
         raise invalid(
@@ -150,9 +149,9 @@ def _rows(rows: list[Any], inputs: Mapping[str, TensorInfo]) -> dict[str, NDArra
         for name, value in items:
             try:
                 _add(value, name, inputs, flat, shapes)
-            except Refusal as refusal:
+            except RequestError as error:
                 key = f" key: {name}" if objects else ""
-                raise refusal.inside(f"Failed to process element: {number}{key} of 'instances' list. Error: ") from None
+                raise error.prefixed(f"Failed to process element: {number}{key} of 'instances' list. Error: ") from None
         if objects and row.keys() != inputs.keys():
             raise invalid(
                 f"Failed to process element: {number} of 'instances' list. JSON object: {quote(row)} keys must be "
@@ -170,7 +169,7 @@ def _add(
 ) -> None:
     if name not in inputs:
         raise invalid(f"JSON object: does not have named input: {name}")
-    values, shape = dense(value, inputs[name].dtype)
+    values, shape = flatten(value, inputs[name].dtype)
     first = shapes.setdefault(name, shape)
     size = math.prod(first)
     if len(values) != size:
@@ -192,7 +191,7 @@ def _columns(value: Any, inputs: Mapping[str, TensorInfo]) -> dict[str, NDArray[
     for name, info in inputs.items():
         if name not in value:
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
-        values, shape = dense(value[name], info.dtype)
+        values, shape = flatten(value[name], info.dtype)
         arrays[name] = array(values, info.dtype, tuple(shape))
     return arrays
 

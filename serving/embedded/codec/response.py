@@ -1,4 +1,4 @@
-"""From tensors to the text of an answer, by the rules of TF Serving's `json_tensor.cc`."""
+"""Responses: from tensors to JSON text, by the rules of TF Serving's `json_tensor.cc`."""
 
 import base64
 import json
@@ -12,25 +12,25 @@ from serving.embedded.codec.request import ROW
 from serving.embedded.codec.signature import TensorInfo
 from serving.embedded.statuses import invalid
 
-_SHORT, _EXACT = 6, {"float": 9, "double": 17}  # significant digits
+_SHORT_DIGITS, _EXACT_DIGITS = 6, {"float": 9, "double": 17}  # significant digits
 
 
 def text(layout: str, outputs: Mapping[str, NDArray[Any]], infos: Mapping[str, TensorInfo]) -> bytes:
-    """The whole answer; one output stands bare, several by name.
+    """Return the JSON text of a response; a single output is written without its name.
 
     Raises:
-      Refusal: an output cannot be written so.
+      RequestError: an output has a type or a shape that the layout cannot hold.
     """
-    written = {name: iter(values(name, array, infos[name].dtype)) for name, array in outputs.items()}
+    literals = {name: iter(values(name, array, infos[name].dtype)) for name, array in outputs.items()}
     if layout == ROW:
-        body = f'"predictions": [{", ".join(_rows(outputs, written))}]'
+        body = f'"predictions": [{", ".join(_rows(outputs, literals))}]'
     else:
-        parts = {name: _nest(outputs[name].shape, texts) for name, texts in written.items()}
+        parts = {name: _nest(outputs[name].shape, texts) for name, texts in literals.items()}
         body = f'"outputs": {_object(parts)}'
     return f"{{\n    {body}\n}}".encode("utf-8", "surrogateescape")
 
 
-def _rows(outputs: Mapping[str, NDArray[Any]], written: Mapping[str, Iterator[str]]) -> Iterator[str]:
+def _rows(outputs: Mapping[str, NDArray[Any]], literals: Mapping[str, Iterator[str]]) -> Iterator[str]:
     rows = -1
     for name, array in outputs.items():
         if not array.ndim:
@@ -39,7 +39,7 @@ def _rows(outputs: Mapping[str, NDArray[Any]], written: Mapping[str, Iterator[st
             raise invalid(f"Tensor name: {name} has inconsistent batch size: {array.shape[0]} expecting: {rows}")
         rows = array.shape[0]
     for _ in range(rows):
-        yield _object({name: _nest(outputs[name].shape[1:], texts) for name, texts in written.items()})
+        yield _object({name: _nest(outputs[name].shape[1:], texts) for name, texts in literals.items()})
 
 
 def _object(parts: Mapping[str, str]) -> str:
@@ -55,14 +55,14 @@ def _nest(shape: tuple[int, ...], texts: Iterator[str]) -> str:
 
 
 def values(name: str, array: NDArray[Any], dtype: str) -> list[str]:
-    """Each value of a tensor as JSON text, in order."""
+    """Return the values of a tensor as JSON literals, in order."""
     flat = array.reshape(-1)
     if dtype == "string":
         if name.endswith("_bytes"):
             return [f'{{"b64": "{base64.b64encode(value).decode()}"}}' for value in flat]
         return [json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False) for value in flat]
-    if dtype in _EXACT:
-        return _decimals(flat, _EXACT[dtype])
+    if dtype in _EXACT_DIGITS:
+        return _decimals(flat, _EXACT_DIGITS[dtype])
     if dtype == "bool":
         return ["true" if value else "false" for value in flat]
     if np.issubdtype(array.dtype, np.integer):
@@ -73,15 +73,15 @@ def values(name: str, array: NDArray[Any], dtype: str) -> list[str]:
 
 
 def _decimals(flat: NDArray[Any], exact: int) -> list[str]:
-    """Six digits where they are enough to read the same number back, else all; `.0` after whole numbers."""
-    plain = flat.tolist()
-    short = [f"{value:.{_SHORT}g}" for value in plain]
+    """Write six digits if they parse to the same number, else all; append `.0` to integers."""
+    numbers = flat.tolist()
+    short = [f"{number:.{_SHORT_DIGITS}g}" for number in numbers]
     with np.errstate(over="ignore"):
         same = np.array(short, np.float64).astype(flat.dtype) == flat
-    texts = [few if enough else f"{value:.{exact}g}" for few, enough, value in zip(short, same.tolist(), plain)]
-    return [one if "." in one or "e" in one else _whole(one) for one in texts]
+    texts = [text if enough else f"{number:.{exact}g}" for text, enough, number in zip(short, same.tolist(), numbers)]
+    return [text if "." in text or "e" in text else _without_point(text) for text in texts]
 
 
-def _whole(text: str) -> str:
-    words = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-    return words.get(text, text + ".0")
+def _without_point(text: str) -> str:
+    names = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    return names.get(text, text + ".0")

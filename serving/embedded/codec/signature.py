@@ -1,4 +1,4 @@
-"""What a signature takes and gives, as the JSON codec needs to know it."""
+"""Inputs and outputs of a signature, as far as the JSON codec needs them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Tensors = Mapping[str, NDArray[Any]]
 
-# Types that TF Serving's REST port can read or write, by their name in messages.
+# Types that TF Serving's REST API reads and writes, by their name in messages.
 NUMPY: dict[str, Any] = {
     "float": np.float32,
     "double": np.float64,
@@ -30,10 +30,15 @@ class TensorInfo:
     """One input or output.
 
     Attributes:
-      dtype: name as TF Serving prints it, for example "float" or "string".
-      enum: name in the SavedModel, for example "DT_FLOAT".
-      tensor: name in the graph.
-      shape: sizes, -1 where any size will do; None if even the rank is open.
+      dtype: type in TF Serving's messages, for example "float" or "string".
+      enum: type in the SavedModel, for example "DT_FLOAT".
+      tensor: name of the tensor in the graph.
+      shape: sizes, -1 for an unknown size; None for an unknown rank.
+
+    Example:
+      >>> prompt = TensorInfo("string", "DT_STRING", "generate_prompt:0", (-1,))
+      >>> Signature({"prompt": prompt}, {}, "tensorflow/serving/predict").inputs["prompt"].shape
+      (-1,)
     """
 
     dtype: str
@@ -44,7 +49,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Signature:
-    """Inputs and outputs by name, and what kind of answer they make (`tensorflow/serving/predict`, ...)."""
+    """Inputs and outputs by name; `method` is the kind of request, such as `tensorflow/serving/predict`."""
 
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]

@@ -1,4 +1,4 @@
-"""JSON values as the flat contents of a tensor, with TF Serving's checks of shape and type."""
+"""Conversion of JSON values to tensors, with TF Serving's checks of shape and type."""
 
 import base64
 import binascii
@@ -9,24 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.embedded.codec.signature import NUMPY
-from serving.embedded.statuses import Refusal, invalid
+from serving.embedded.statuses import RequestError, invalid
 
-_QUOTED_BYTES = 256  # of a value quoted in a message
-_MOST_DIMENSIONS = 32  # of a NumPy array; no signature of a language model comes near it
+_QUOTED_BYTES = 256  # of a value in a message
+_MAX_DIMENSIONS = 32  # of a NumPy array; signatures of language models have two or three
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _RANGES = {
-    **dict.fromkeys(("int8", "int16", "int32", "uint8"), (-(2**31), 2**31 - 1)),  # no narrower check there either
+    **dict.fromkeys(("int8", "int16", "int32", "uint8"), (-(2**31), 2**31 - 1)),  # as in TF Serving
     "int64": (-(2**63), 2**63 - 1),
     "uint32": (0, 2**32 - 1),
     "uint64": (0, 2**64 - 1),
 }
 
 
-def dense(value: Any, dtype: str) -> tuple[list[Any], list[int]]:
-    """Values in order, and the shape that the first elements have.
+def flatten(value: Any, dtype: str) -> tuple[list[Any], list[int]]:
+    """Flatten nested lists.
+
+    Returns:
+      The values in order, and the shape given by the first elements.
 
     Raises:
-      Refusal: other elements have another shape, or a value is not of the type.
+      RequestError: the lists are ragged, or a value does not have the type.
     """
     shape: list[int] = []
     inner = value
@@ -35,8 +38,8 @@ def dense(value: Any, dtype: str) -> tuple[list[Any], list[int]]:
         if not inner:
             break
         inner = inner[0]
-        if len(shape) >= _MOST_DIMENSIONS:
-            raise invalid(f"Encountered list at unexpected level: {len(shape)} expected < {_MOST_DIMENSIONS}")
+        if len(shape) >= _MAX_DIMENSIONS:
+            raise invalid(f"Encountered list at unexpected level: {len(shape)} expected < {_MAX_DIMENSIONS}")
     values: list[Any] = []
     _fill(value, 0, shape, dtype, values)
     return values, shape
@@ -66,7 +69,7 @@ def _fill(value: Any, level: int, shape: list[int], dtype: str, values: list[Any
 
 
 def _checked(values: list[Any], dtype: str) -> list[Any]:
-    """The values as NumPy takes them; `type()` and not `isinstance`, for true and false are no numbers here."""
+    """Check and convert the values; `type()`, not `isinstance`, because JSON's true and false are not numbers."""
     if dtype == "string":
         return [_bytes(value) for value in values]
     kinds = set(map(type, values))
@@ -81,7 +84,7 @@ def _checked(values: list[Any], dtype: str) -> list[Any]:
         fits = kinds <= {int} and all(low <= value <= high for value in values)
     else:
         first = values[0] if values else []
-        raise Refusal("UNIMPLEMENTED", f"Conversion of JSON Value: {quote(first)} to type: {dtype}")
+        raise RequestError("UNIMPLEMENTED", f"Conversion of JSON Value: {quote(first)} to type: {dtype}")
     if not fits:
         raise _wrong_type(next(value for value in values if not _fits(value, dtype)), dtype)
     return values
@@ -112,7 +115,7 @@ def _bytes(value: Any) -> bytes:
 
 
 def _decode_base64(text: str) -> bytes:
-    """The standard alphabet; white space counts for nothing, padding may be left out whole."""
+    """Decode the standard alphabet; white space is ignored, and the padding may be missing."""
     text = "".join(text.split())
     bare = text.rstrip("=")
     padding = -len(bare) % 4
@@ -125,24 +128,24 @@ def _decode_base64(text: str) -> bytes:
 
 
 def array(values: list[Any], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """A tensor of checked values; texts are `bytes` in an array of objects."""
+    """Make a tensor of checked values; texts are `bytes` in an array of objects."""
     if dtype == "string":
         tensor = np.empty(len(values), object)
         tensor[:] = values
     elif dtype in ("int8", "int16", "uint8"):
-        tensor = np.array(values, np.int64).astype(NUMPY[dtype])  # what does not fit wraps round, as in TF Serving
+        tensor = np.array(values, np.int64).astype(NUMPY[dtype])  # overflow wraps around, as in TF Serving
     else:
-        with np.errstate(over="ignore"):  # too large for a float32 is infinite
+        with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite
             tensor = np.array(values, np.float64 if dtype == "float" else NUMPY[dtype]).astype(NUMPY[dtype])
     return tensor.reshape(shape)
 
 
 def is_base64(value: Any) -> bool:
-    """Whether it is `{"b64": TEXT}`."""
+    """Return whether the value is `{"b64": TEXT}`."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
 
 
-def _wrong_type(value: Any, dtype: str) -> Refusal:
+def _wrong_type(value: Any, dtype: str) -> RequestError:
     kinds = {type(None): "Null", bool: str(value), dict: "Object", list: "Array", str: "String"}
     return invalid(
         f"JSON Value: {quote(value)} Type: {kinds.get(type(value), 'Number')} is not of expected type: {dtype}"
@@ -150,10 +153,10 @@ def _wrong_type(value: Any, dtype: str) -> Refusal:
 
 
 def quote(value: Any) -> str:
-    """A value as it stands in a message, cut where it is long: no more of it is written than is shown."""
+    """Return a value as quoted in a message, truncated; only the part that is shown is encoded."""
     text, size = "", 0
     try:
-        for part in _ENCODER.iterencode(_cut(value)):
+        for part in _ENCODER.iterencode(_truncate(value)):
             text += part
             size += len(part)
             if size > _QUOTED_BYTES:
@@ -166,5 +169,5 @@ def quote(value: Any) -> str:
     return data[:_QUOTED_BYTES].decode("utf-8", "ignore") + "..."
 
 
-def _cut(value: Any) -> Any:
+def _truncate(value: Any) -> Any:
     return value[: _QUOTED_BYTES + 1] if isinstance(value, (str, list)) else value

@@ -1,4 +1,4 @@
-"""A loaded version at work: which requests write together, and which run alone."""
+"""Requests to one loaded version: generation is batched across requests, other signatures run one by one."""
 
 import asyncio
 import secrets
@@ -12,101 +12,103 @@ from numpy.typing import NDArray
 
 from serving.embedded.codec.signature import Signature, Tensors
 from serving.embedded.models.generation import SIGNATURE, Generator
-from serving.embedded.models.loaded import Loaded
+from serving.embedded.models.loaded import LoadedModel
 from serving.embedded.statuses import invalid
 from serving.graph.generation_config import Limits
 
-_MOST_CHARACTERS = 500_000  # read at once by a signature that is not batched
+_MAX_PADDED_CHARACTERS = 500_000  # in one request that is not batched
 _CONTROLS = {"prompt", "num_chars", "temperature", "top_k", "seed"}
-# What the signatures of the OneStep model take and give; a model of another kind runs without batching.
-_GENERATING = {
+# Inputs and outputs of the OneStep model's signatures; a model with other signatures runs without batching.
+_BATCHED = {
     "serving_default": ({"prompt"}, {"text"}),
     "generate": (_CONTROLS, {"text"}),
     SIGNATURE: (_CONTROLS | {"state"}, {"text", "state"}),
 }
 
 
-class Answering:
-    """Answers requests to one version."""
+class Predictor:
+    """Answers requests to one version.
+
+    Example: `tests/serving/embedded/models/test_batching.py::test_other_signatures_are_the_graphs`.
+    """
 
     def __init__(
         self,
-        loaded: Loaded,
-        alone: Executor,
+        model: LoadedModel,
+        executor: Executor,
         max_rows: int,
         max_waiting: int,
-        ran: Callable[[float], None] | None = None,
+        record_runtime: Callable[[float], None] | None = None,
     ) -> None:
-        """Start generating.
+        """Start the generator thread.
 
         Args:
-          alone: runs the requests that are not batched.
-          max_rows: rows that write together.
-          max_waiting: rows that may wait for a place.
-          ran: is told how many seconds each request waited for the graph and used it.
+          model: is closed by `close`.
+          executor: runs the requests that are not batched.
+          max_rows: size of a batch of generation.
+          max_waiting: rows that may queue for a place in the batch.
+          record_runtime: is called with the seconds that each request took, queueing included.
         """
-        self.loaded = loaded
-        self._ran = ran
-        self._alone = alone
+        self.model = model
+        self._record_runtime = record_runtime
+        self._executor = executor
         self._generator = None
-        if loaded.limits is not None and all(
-            _is(loaded.signatures.get(name), *_GENERATING[name]) for name in _GENERATING
-        ):
-            self._generator = Generator(loaded.run, loaded.limits, max_rows, max_waiting)
+        if model.limits is not None and all(_matches(model.signatures.get(name), *_BATCHED[name]) for name in _BATCHED):
+            self._generator = Generator(model.run, model.limits, max_rows, max_waiting)
 
     @property
     def batched(self) -> bool:
-        """Whether rows of several requests write together; not for a model that does not say how it generates."""
+        """Whether generation is batched across requests; False for a model without stated limits of generation."""
         return self._generator is not None
 
     async def run(self, name: str, inputs: Tensors) -> dict[str, NDArray[Any]]:
-        """Outputs of a signature by name.
+        """Return the outputs of a signature by name.
 
         Raises:
-          Refusal: the graph refuses the inputs, they are too large, or too much is waiting.
+          RequestError: the graph rejects the inputs, they are too large, or the queue is full.
         """
         started = time.perf_counter()
         outputs = await self._run(name, inputs)
-        if self._ran is not None:
-            self._ran(time.perf_counter() - started)
+        if self._record_runtime is not None:
+            self._record_runtime(time.perf_counter() - started)
         return outputs
 
     async def _run(self, name: str, inputs: Tensors) -> dict[str, NDArray[Any]]:
-        generator, limits = self._generator, self.loaded.limits
-        if generator is not None and limits is not None and name in _GENERATING:
-            full = _with_defaults(inputs, limits) if name == "serving_default" else inputs
-            if generator.takes(full):
-                texts, states = await _outcome(generator.submit(full))
+        generator, limits = self._generator, self.model.limits
+        if generator is not None and limits is not None and name in _BATCHED:
+            complete = _with_defaults(inputs, limits) if name == "serving_default" else inputs
+            if generator.accepts(complete):
+                texts, states = await _result(generator.submit(complete))
                 outputs = {"text": texts, "state": states}
-                return {one: outputs[one] for one in self.loaded.signature(name).outputs}
+                return {output: outputs[output] for output in self.model.signature(name).outputs}
         _check_size(inputs)
-        return await _outcome(self._alone.submit(self.loaded.run, name, inputs))
+        return await _result(self._executor.submit(self.model.run, name, inputs))
 
     def close(self) -> None:
-        """Finish what is queued, then free the weights."""
+        """Finish the queued requests, then free the weights."""
         if self._generator is not None:
             self._generator.stop()
-        self.loaded.close()
+        self.model.close()
 
 
-async def _outcome(future: "Future[Any]") -> Any:
-    # Whoever stops waiting for it takes it back, so that nobody writes for a client that is gone.
+async def _result(future: "Future[Any]") -> Any:
+    # Cancelling the caller cancels the future, so that no text is generated for a client that disconnected.
     return await asyncio.wrap_future(future)
 
 
 def _check_size(inputs: Tensors) -> None:
-    """The graph holds some kilobytes for every character of the longest text, in every row."""
+    """Reject texts that need too much memory: the graph pads all rows to the longest, kilobytes per character."""
     for array in inputs.values():
         if array.dtype == object and array.size:
             longest = max(map(len, array.flat))
-            if longest * array.size > _MOST_CHARACTERS:
-                raise invalid(  # not RESOURCE_EXHAUSTED: sent again, it would be as large
-                    f"{longest} characters in {array.size} rows need too much memory at once: at most "
-                    f"{_MOST_CHARACTERS} in all, rows filled up to the longest; send shorter texts, or fewer"
+            if longest * array.size > _MAX_PADDED_CHARACTERS:
+                raise invalid(  # not RESOURCE_EXHAUSTED: a retry would be as large
+                    f"{array.size} rows, padded to {longest} characters, need too much memory: at most "
+                    f"{_MAX_PADDED_CHARACTERS} characters in all. Send shorter or fewer texts."
                 )
 
 
-def _is(signature: Signature | None, inputs: set[str], outputs: set[str]) -> bool:
+def _matches(signature: Signature | None, inputs: set[str], outputs: set[str]) -> bool:
     return signature is not None and set(signature.inputs) == inputs and set(signature.outputs) == outputs
 
 

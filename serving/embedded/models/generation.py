@@ -1,8 +1,8 @@
-"""Continuous batching of text generation: rows of all requests write together, and join or leave between chunks.
+"""Continuous batching of text generation: the rows of all requests share a batch and join or leave it between chunks.
 
-The text of a row depends on its own inputs only and is the same in chunks of any size, so `generate` can be answered
-by calls of `generate_from_state` with whatever rows are there. A request that could be refused does not come here: the
-graph itself says no to it, alone.
+The text of a row depends only on its own inputs and is the same in chunks of any size, so calls of
+`generate_from_state` on any set of rows answer `generate`. Only requests that the graph accepts are batched; the
+others run alone, so that the graph's own error reaches the client.
 """
 
 import logging
@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.embedded.codec.signature import Tensors
-from serving.embedded.statuses import Refusal, invalid
-from serving.graph.generation_config import LARGEST_TEMPERATURE, Limits
+from serving.embedded.statuses import RequestError, invalid
+from serving.graph.generation_config import Limits
 
 _log = logging.getLogger(__name__)
 
 SIGNATURE = "generate_from_state"
-_CHUNK = 32  # characters written between two chances to join: some milliseconds
-_PIECE = 256  # characters of a prompt read at a time
+_CHUNK_CHARS = 32  # generated per call; rows join and leave between calls, every few milliseconds
+_PROMPT_CHARS = 256  # of a prompt, read per call
 
 Run = Callable[[str, Tensors], dict[str, NDArray[Any]]]
 Result = tuple[NDArray[Any], NDArray[np.float32]]  # texts (rows,) as bytes, states (rows, state_size)
@@ -33,43 +33,47 @@ Result = tuple[NDArray[Any], NDArray[np.float32]]  # texts (rows,) as bytes, sta
 @dataclass
 class _Row:
     request: "_Request"
-    place: int
-    pieces: Iterator[bytes]
-    piece: bytes
-    following: bytes | None
+    index: int  # in the request
+    prompt_parts: Iterator[bytes]
+    prompt_part: bytes  # for the next call
+    next_part: bytes | None
     state: NDArray[np.float32]
-    left: int
+    chars_left: int
     temperature: float
     top_k: int
     seed: int
-    written: list[bytes] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
 
 
 @dataclass
 class _Request:
-    answer: "Future[Result]"
+    future: "Future[Result]"
     inputs: Tensors
     texts: NDArray[Any]
     states: NDArray[np.float32]
-    begun: int = 0  # rows that have a place, or had one
+    started: int = 0  # rows that joined the batch
     finished: int = 0
 
     @property
     def waiting(self) -> int:
-        """Rows that have had no place yet."""
-        return 0 if self.answer.done() else len(self.texts) - self.begun
+        """Rows that have not joined the batch yet."""
+        return 0 if self.future.done() else len(self.texts) - self.started
 
 
 class Generator:
-    """Writes for many requests at once, in a thread of its own."""
+    """Generates text for many requests in one thread.
+
+    Example: `tests/serving/embedded/models/test_generation.py::test_a_request_joins_one_that_is_being_written`.
+    """
 
     def __init__(self, run: Run, limits: Limits, max_rows: int, max_waiting: int) -> None:
         """Start the thread.
 
         Args:
-          run: answers a call of `generate_from_state`.
-          max_rows: rows that write together.
-          max_waiting: rows that may wait for a place; more are refused.
+          run: calls a signature of the graph.
+          limits: of the export.
+          max_rows: size of the batch.
+          max_waiting: rows that may queue for a place in the batch; more are rejected.
         """
         self._run, self._limits, self._max_rows, self._max_waiting = run, limits, max_rows, max_waiting
         self._queue: deque[_Request] = deque()
@@ -78,8 +82,8 @@ class Generator:
         self._thread = threading.Thread(target=self._work, name="generation", daemon=True)
         self._thread.start()
 
-    def takes(self, inputs: Tensors) -> bool:
-        """Whether the graph accepts these inputs for certain: shapes that fit and every value in its range."""
+    def accepts(self, inputs: Tensors) -> bool:
+        """Return whether the graph certainly accepts these inputs: shapes match and all values are in range."""
         prompt = inputs["prompt"]
         state = inputs.get("state")
         return bool(
@@ -89,15 +93,15 @@ class Generator:
             and (inputs["num_chars"] >= 0).all()
             and (inputs["num_chars"] <= self._limits.max_chars).all()
             and (inputs["temperature"] >= 0.0).all()
-            and (inputs["temperature"] <= LARGEST_TEMPERATURE).all()
+            and (inputs["temperature"] <= self._limits.max_temperature).all()
             and (inputs["top_k"] >= 0).all()
         )
 
     def submit(self, inputs: Tensors) -> "Future[Result]":
-        """Queue a request that `takes` accepts; cancelling the future takes its rows out.
+        """Queue a request that `accepts` is true for; cancelling the future removes its rows.
 
         Raises:
-          Refusal: too much is waiting already, or the request is larger than what may wait.
+          RequestError: the queue is full, or the request has more rows than the queue holds.
         """
         rows = inputs["prompt"].size
         if rows > max(self._max_waiting, self._max_rows):
@@ -107,18 +111,18 @@ class Generator:
             states[:] = inputs["state"]
         request = _Request(Future(), inputs, np.full(rows, b"", object), states)
         with self._changed:
-            waiting = sum(one.waiting for one in self._queue)
+            waiting = sum(queued.waiting for queued in self._queue)
             if self._stopped or waiting and waiting + rows > self._max_waiting:
-                raise Refusal("UNAVAILABLE", "The batch scheduling queue to which this task was submitted is full")
+                raise RequestError("UNAVAILABLE", "The batch scheduling queue to which this task was submitted is full")
             if rows:
                 self._queue.append(request)
                 self._changed.notify()
         if not rows:
-            request.answer.set_result((request.texts, request.states))
-        return request.answer
+            request.future.set_result((request.texts, request.states))
+        return request.future
 
     def stop(self) -> None:
-        """End the thread after what is queued is written."""
+        """Finish the queued requests, then end the thread."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -130,79 +134,83 @@ class Generator:
             with self._changed:
                 while not (active or self._queue or self._stopped):
                     self._changed.wait()
-                active += self._joining(self._max_rows - len(active))
+                active += self._next_rows(self._max_rows - len(active))
                 if self._stopped and not active:
                     return
-            active = self._advance(active) if active else []
-            active = [row for row in active if not row.request.answer.done()]
+            active = self._step(active) if active else []
+            active = [row for row in active if not row.request.future.done()]
 
-    def _joining(self, places: int) -> list[_Row]:
-        """Rows for the free places, in turn from every request, so that a large one does not keep the others out."""
+    def _next_rows(self, count: int) -> list[_Row]:
+        """Take up to `count` rows from the queue, round-robin, so that a large request does not block the others."""
         rows: list[_Row] = []
-        while self._queue and len(rows) < places:
+        while self._queue and len(rows) < count:
             request = self._queue.popleft()
             if request.waiting:
-                rows.append(_row(request, request.begun))
-                request.begun += 1
+                rows.append(_row(request, request.started))
+                request.started += 1
             if request.waiting:
                 self._queue.append(request)
         return rows
 
-    def _advance(self, rows: list[_Row]) -> list[_Row]:
-        """Read a piece or write a chunk in each row; return the rows that are not at their end."""
-        counts = [0 if row.following is not None else min(row.left, _CHUNK) for row in rows]
-        inputs = {
-            "prompt": _texts([row.piece for row in rows]),
-            "state": np.stack([row.state for row in rows]),
-            "num_chars": np.array(counts, np.int32),
-            "temperature": np.array([row.temperature for row in rows], np.float32),
-            "top_k": np.array([row.top_k for row in rows], np.int32),
-            "seed": np.array([row.seed for row in rows], np.int64),
-        }
+    def _step(self, rows: list[_Row]) -> list[_Row]:
+        """Read a part of the prompt or generate a chunk in each row; return the rows that are not finished."""
+        counts = [0 if row.next_part is not None else min(row.chars_left, _CHUNK_CHARS) for row in rows]
         try:
-            outputs = self._run(SIGNATURE, inputs)
+            outputs = self._run(SIGNATURE, _batch(rows, counts))
             texts, states = outputs["text"], outputs["state"]
         except Exception as error:
             if len(rows) == 1:
-                _log.warning("A request failed while it was written: %s", error)
+                _log.warning("A request failed during generation: %s", error)
                 _fail(rows[0].request, error)
                 return []
-            # No row may suffer from another one's fault: each for itself this time.
-            return [left for row in rows for left in self._advance([row])]
+            # One row fails the whole batch; run each alone, so that only its request fails.
+            return [unfinished for row in rows for unfinished in self._step([row])]
+        unfinished = []
         for row, count, text, state in zip(rows, counts, texts, states):
-            row.written.append(text)
-            row.state, row.left = state, row.left - count
-            row.piece, row.following = row.following or b"", next(row.pieces, None)
-        done = [row for row, count in zip(rows, counts) if not row.left and not row.piece and row.following is None]
-        for row in done:
-            _finish(row)
-        finished = set(map(id, done))
-        return [row for row in rows if id(row) not in finished]
+            row.chunks.append(text)
+            row.state, row.chars_left = state, row.chars_left - count
+            row.prompt_part, row.next_part = row.next_part or b"", next(row.prompt_parts, None)
+            if row.chars_left or row.prompt_part or row.next_part is not None:
+                unfinished.append(row)
+            else:
+                _finish(row)
+        return unfinished
 
 
-def _row(request: _Request, place: int) -> _Row:
+def _row(request: _Request, index: int) -> _Row:
     inputs = request.inputs
-    pieces = _pieces(inputs["prompt"][place])
+    parts = _prompt_parts(inputs["prompt"][index])
     return _Row(
         request,
-        place,
-        pieces,
-        next(pieces),
-        next(pieces, None),
-        request.states[place],
-        int(inputs["num_chars"][place]),
-        float(inputs["temperature"][place]),
-        int(inputs["top_k"][place]),
-        int(inputs["seed"][place]),
+        index,
+        parts,
+        next(parts),
+        next(parts, None),
+        request.states[index],
+        int(inputs["num_chars"][index]),
+        float(inputs["temperature"][index]),
+        int(inputs["top_k"][index]),
+        int(inputs["seed"][index]),
     )
 
 
-def _pieces(prompt: bytes) -> Iterator[bytes]:
-    """A prompt in parts of `_PIECE` characters; what is not UTF-8 becomes U+FFFD, as it does in the graph."""
+def _prompt_parts(prompt: bytes) -> Iterator[bytes]:
+    """Split a prompt into parts of `_PROMPT_CHARS` characters; invalid UTF-8 becomes U+FFFD, as in the graph."""
     text = prompt.decode("utf-8", "replace")
-    yield text[:_PIECE].encode()
-    for start in range(_PIECE, len(text), _PIECE):
-        yield text[start : start + _PIECE].encode()
+    yield text[:_PROMPT_CHARS].encode()
+    for start in range(_PROMPT_CHARS, len(text), _PROMPT_CHARS):
+        yield text[start : start + _PROMPT_CHARS].encode()
+
+
+def _batch(rows: list[_Row], counts: list[int]) -> Tensors:
+    return {
+        "prompt": _texts([row.prompt_part for row in rows]),
+        "state": np.stack([row.state for row in rows]),  # (rows, state_size)
+        "num_chars": np.array(counts, np.int32),
+        "temperature": np.array([row.temperature for row in rows], np.float32),
+        "top_k": np.array([row.top_k for row in rows], np.int32),
+        "seed": np.array([row.seed for row in rows], np.int64),
+    }
 
 
 def _texts(values: list[bytes]) -> NDArray[Any]:
@@ -213,13 +221,13 @@ def _texts(values: list[bytes]) -> NDArray[Any]:
 
 def _finish(row: _Row) -> None:
     request = row.request
-    request.texts[row.place] = b"".join(row.written)
-    request.states[row.place] = row.state
+    request.texts[row.index] = b"".join(row.chunks)
+    request.states[row.index] = row.state
     request.finished += 1
-    if request.finished == len(request.texts) and request.answer.set_running_or_notify_cancel():
-        request.answer.set_result((request.texts, request.states))
+    if request.finished == len(request.texts) and request.future.set_running_or_notify_cancel():
+        request.future.set_result((request.texts, request.states))
 
 
 def _fail(request: _Request, error: Exception) -> None:
-    if not request.answer.done() and request.answer.set_running_or_notify_cancel():
-        request.answer.set_exception(error)
+    if not request.future.done() and request.future.set_running_or_notify_cancel():
+        request.future.set_exception(error)

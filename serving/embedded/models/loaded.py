@@ -1,4 +1,4 @@
-"""One version of a model in memory: its graph in a session, as TF Serving itself holds it."""
+"""One version of a model in memory: a SavedModel in a TensorFlow 1 session, as in TF Serving."""
 
 import gc
 import os
@@ -12,32 +12,34 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
 from serving.embedded.codec.signature import Signature, TensorInfo, Tensors
-from serving.embedded.statuses import Refusal, invalid
+from serving.embedded.statuses import RequestError, internal, invalid
 from serving.graph import generation_config, warmup
 
-_MOST_WARMUP_RECORDS = 1000  # TF Serving refuses a model with more
+_MAX_WARMUP_RECORDS = 1000  # TF Serving rejects a model with more
 
 
-class Loaded:
-    """A SavedModel that answers.
+class LoadedModel:
+    """A SavedModel that is ready to answer requests.
 
     Attributes:
-      signatures: by name.
-      limits: what the export says of itself, if it does.
-      warm_up_seconds: what replaying its warm-up requests took; None without such requests.
+      signatures: signatures by name.
+      limits: limits of generation that the export states; None if it states none.
+      warm_up_seconds: duration of the warm-up requests; None if there are none.
+
+    Example: `tests/serving/embedded/models/test_loaded.py::test_answers_are_those_of_the_saved_model`.
     """
 
     def __init__(self, directory: str) -> None:
         """Load the SavedModel and replay its warm-up requests.
 
         Raises:
-          Refusal: it cannot be loaded, or fails to answer a warm-up request.
+          RequestError: the SavedModel cannot be loaded, or a warm-up request fails.
         """
         options = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=os.cpu_count() or 1)
-        # Grappler rewrites the step into kernels that are slower for few rows: on two cores one row of a 512-unit
-        # model was written a third slower, four rows two thirds slower, and nothing was faster.
+        # Grappler rewrites the step into kernels that are slower for small batches: on two cores a 512-unit model
+        # generated one row a third slower and four rows two thirds slower; no case was faster.
         options.graph_options.rewrite_options.disable_meta_optimizer = True
-        options.gpu_options.allow_growth = True  # who develops on this machine trains on the same GPU
+        options.gpu_options.allow_growth = True  # share the GPU with a training process
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
         self._callables: dict[str, Callable[..., Any]] = {}
         try:
@@ -46,31 +48,32 @@ class Loaded:
             self.signatures = {name: _signature(proto) for name, proto in meta.signature_def.items()}
             self.limits = generation_config.read(directory)
             self.warm_up_seconds = self._warm_up(directory)
-        except Refusal:
+        except RequestError:
             self.close()
             raise
         except Exception as error:
             self.close()
-            raise _refusal(error) from error
+            raise _request_error(error) from error
 
     def signature(self, name: str) -> Signature:
-        """A signature by name.
+        """Return a signature by name.
 
         Raises:
-          Refusal: there is none.
+          RequestError: the model does not have it.
         """
         if name not in self.signatures:
             raise invalid(f'Serving signature name: "{name}" not found in signature def')
         return self.signatures[name]
 
     def run(self, name: str, inputs: Tensors) -> dict[str, np.ndarray]:
-        """Answer a request.
+        """Run a signature.
 
         Args:
+          name: of the signature.
           inputs: an array for each input of the signature; texts are `bytes` in arrays of objects.
 
         Raises:
-          Refusal: the graph refuses it.
+          RequestError: the graph rejects the inputs.
         """
         signature = self.signature(name)
         if set(inputs) != set(signature.inputs):
@@ -83,30 +86,30 @@ class Loaded:
             fetches = [info.tensor for info in signature.outputs.values()]
             self._callables[name] = self._session.make_callable(fetches, feeds)
         try:
-            outputs = self._callables[name](*(inputs[one] for one in signature.inputs))
+            outputs = self._callables[name](*(inputs[feed] for feed in signature.inputs))
         except Exception as error:
-            raise _refusal(error) from error
-        return {one: np.asarray(value) for one, value in zip(signature.outputs, outputs)}
+            raise _request_error(error) from error
+        return {output: np.asarray(value) for output, value in zip(signature.outputs, outputs)}
 
     def close(self) -> None:
         """Free the weights."""
         self._session.close()
         self._callables.clear()
         del self._session
-        gc.collect()  # a graph refers to itself, and its weights would stay until Python happens to look
+        gc.collect()  # a graph is a reference cycle: its weights would stay until the next collection
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """The signatures as TF Serving's metadata route shows them."""
-        return {name: _described(signature) for name, signature in sorted(self.signatures.items())}
+        """The signatures in the form of TF Serving's metadata route."""
+        return {name: _signature_metadata(signature) for name, signature in sorted(self.signatures.items())}
 
     def _warm_up(self, directory: str) -> float | None:
         if not os.path.exists(os.path.join(directory, warmup.PLACE)):
             return None
         started = time.perf_counter()
         requests = warmup.read(directory)
-        if len(requests) > _MOST_WARMUP_RECORDS:
-            raise invalid(f"Number of warmup records exceeds the maximum ({_MOST_WARMUP_RECORDS}) supported")
+        if len(requests) > _MAX_WARMUP_RECORDS:
+            raise invalid(f"Number of warmup records exceeds the maximum ({_MAX_WARMUP_RECORDS}) supported")
         for name, inputs in requests:
             self.run(name or "serving_default", inputs)
         return time.perf_counter() - started
@@ -126,16 +129,16 @@ def _infos(protos: Mapping[str, Any]) -> dict[str, TensorInfo]:
     return infos
 
 
-def _described(signature: Signature) -> dict[str, Any]:
+def _signature_metadata(signature: Signature) -> dict[str, Any]:
     return {
-        "inputs": {name: _described_tensor(info) for name, info in signature.inputs.items()},
-        "outputs": {name: _described_tensor(info) for name, info in signature.outputs.items()},
+        "inputs": {name: _tensor_metadata(info) for name, info in signature.inputs.items()},
+        "outputs": {name: _tensor_metadata(info) for name, info in signature.outputs.items()},
         "method_name": signature.method,
         "defaults": {},
     }
 
 
-def _described_tensor(info: TensorInfo) -> dict[str, Any]:
+def _tensor_metadata(info: TensorInfo) -> dict[str, Any]:
     dims = [{"size": str(size), "name": ""} for size in info.shape or ()]
     return {
         "dtype": info.enum,
@@ -144,13 +147,13 @@ def _described_tensor(info: TensorInfo) -> dict[str, Any]:
     }
 
 
-def _refusal(error: Exception) -> Refusal:
+def _request_error(error: Exception) -> RequestError:
     if isinstance(error, tf.errors.OpError):
         code = next(name for name, number in vars(tf.errors).items() if number == error.error_code and name.isupper())
         message = error.message.removeprefix("Graph execution error:\n\n")
-        return Refusal(code, message.split("\n\nOriginal stack trace", 1)[0])
+        return RequestError(code, message.split("\n\nOriginal stack trace", 1)[0])
     if isinstance(error, OSError):
-        return Refusal("NOT_FOUND", str(error))
+        return RequestError("NOT_FOUND", str(error))
     if isinstance(error, (ValueError, TypeError)):
         return invalid(str(error))
-    return Refusal("INTERNAL", f"{type(error).__name__}: {error}")
+    return internal(error)

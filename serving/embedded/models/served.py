@@ -1,6 +1,6 @@
-"""The versions of one model: which are loaded, in the order in which TF Serving loads and unloads them.
+"""The versions of one model, loaded and unloaded in TF Serving's order.
 
-A new version is available before an old one goes, and an old one stays while the new one cannot be loaded.
+A new version becomes available before the old one is unloaded; the old one stays while the new one fails to load.
 """
 
 import logging
@@ -12,78 +12,94 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from components.models.version_number import is_version_number
-from serving.embedded.models.batching import Answering
-from serving.embedded.statuses import Refusal, invalid
+from serving.embedded.models.batching import Predictor
+from serving.embedded.statuses import RequestError, internal, invalid
 from serving.rollout import labels
 from serving.tf_serving.model_config import ServedModel
 
 _log = logging.getLogger(__name__)
-_RETRY_SECONDS = 60.0  # for a version that could not be loaded; at once if its files change
+_RETRY_SECONDS = 60.0  # between attempts to load a version that failed; none if its files change
 
-Load = Callable[[str, str], Answering]  # model name, directory
+Load = Callable[[str, str], Predictor]  # model name, directory
 
 
 @dataclass
 class Version:
-    """A version's life; `state` is a name of TF Serving's `ModelVersionStatus.State`."""
+    """State of one version.
+
+    Attributes:
+      state: name in TF Serving's `ModelVersionStatus.State`.
+      users: number of requests that use the version.
+      failed_at: monotonic time at which loading last failed.
+      files: paths, sizes and times of its files at the last attempt to load it.
+
+    Example:
+      >>> Version(3, "END", "DATA_LOSS", "truncated file").error_message
+      'truncated file'
+    """
 
     number: int
     state: str = "START"
     error_code: str = "OK"
     error_message: str = ""
-    answering: Answering | None = None
+    predictor: Predictor | None = None
     users: int = 0
-    tried: float = 0.0  # monotonic time of the last failure
-    seen: tuple[object, ...] = ()  # the files when it was last loaded, or could not be
+    failed_at: float = 0.0
+    files: tuple[object, ...] = ()
 
 
-class Served:
-    """One model of the configuration. `reconcile` is called by one thread, everything else by any."""
+class ServedVersions:
+    """The versions of one model of the configuration.
+
+    One thread calls `reconcile`; any thread may call the other methods.
+
+    Example: `test_a_broken_newest_version_leaves_the_last_one_in_service` in
+    `tests/serving/embedded/models/test_served.py`.
+    """
 
     def __init__(self, config: ServedModel, load: Load) -> None:
-        """Nothing is loaded yet."""
+        """Start without versions; `reconcile` loads them with `load`."""
         self.config = config
         self._load = load
         self._versions: dict[int, Version] = {}
         self._lock = threading.Lock()
-        self._complaint = ""
+        self._last_error = ""
 
     def versions(self) -> list[Version]:
-        """All versions seen so far, newest first."""
+        """Return the versions found so far, newest first."""
         with self._lock:
             return [self._versions[number] for number in sorted(self._versions, reverse=True)]
 
     def available(self) -> bool:
-        """Whether some version answers."""
+        """Return whether at least one version is available."""
         return any(version.state == "AVAILABLE" for version in self.versions())
 
     @contextmanager
-    def use(self, number: int | None = None, label: str | None = None) -> Iterator[tuple[int, Answering]]:
-        """A version that stays loaded within; the newest available one unless number or label say which.
+    def use(self, number: int | None = None, label: str | None = None) -> Iterator[tuple[int, Predictor]]:
+        """Keep a version loaded inside a `with` block: the requested one, or the newest that is available.
 
         Raises:
-          Refusal: there is none such.
+          RequestError: no such version is available.
         """
         if label is not None:
             number = self.config.labels.get(label)
             if number is None:
                 raise unknown_label(label)
         with self._lock:
-            available = [one for one in self._versions.values() if one.state == "AVAILABLE"]
-            wanted = [one for one in available if number in (None, one.number)]
-            if not wanted:
+            available = {version.number for version in self._versions.values() if version.state == "AVAILABLE"}
+            if not available or number not in (None, *available):
                 raise not_found(self.config.name, number)
-            version = max(wanted, key=lambda one: one.number)
+            version = self._versions[max(available) if number is None else number]
             version.users += 1
-            assert version.answering is not None
+            assert version.predictor is not None
         try:
-            yield version.number, version.answering
+            yield version.number, version.predictor
         finally:
             with self._lock:
                 version.users -= 1
 
     def reconcile(self) -> None:
-        """Look at the directory and the configuration, load what is missing, and then unload what is not wanted."""
+        """Load the versions that directory and policy select, then unload the others."""
         directories = self._directories()
         if directories is None:
             return
@@ -91,13 +107,13 @@ class Served:
         for number in sorted(wanted, reverse=True):
             self._bring_up(number, directories[number])
         with self._lock:
-            available = {number for number, one in self._versions.items() if one.state == "AVAILABLE"}
+            available = {number for number, version in self._versions.items() if version.state == "AVAILABLE"}
         if not wanted or available & wanted:
             for number in available - wanted:
                 self._take_down(self._versions[number])
 
     def close(self) -> None:
-        """Unload everything; answers only after requests are finished."""
+        """Unload all versions; return after the requests in progress are finished."""
         for version in self.versions():
             if version.state == "AVAILABLE":
                 self._drain(version)
@@ -106,70 +122,71 @@ class Served:
         try:
             names = os.listdir(self.config.base_path)
         except OSError as error:
-            self._complain(f"Cannot look for versions of {self.config.name}: {error}")
+            self._log_once(f"Cannot list the versions of {self.config.name}: {error}")
             return None
         return {int(name): os.path.join(self.config.base_path, name) for name in names if is_version_number(name)}
 
     def _bring_up(self, number: int, directory: str) -> None:
+        """Load a version unless it is loaded, or its files are those that failed to load a moment ago."""
         with self._lock:
             version = self._versions.get(number)
             if version is None or (version.state == "END" and version.error_code == "OK"):
                 version = self._versions[number] = Version(number)
         if version.state == "AVAILABLE":
-            self._complete(version, directory)
+            self._reload_if_completed(version, directory)
         if version.state in ("LOADING", "AVAILABLE", "UNLOADING"):
             return
         files = _files(directory)
-        if version.state == "END" and files == version.seen and time.monotonic() - version.tried < _RETRY_SECONDS:
+        if version.state == "END" and files == version.files and time.monotonic() - version.failed_at < _RETRY_SECONDS:
             return
-        version.state, version.seen = "LOADING", files
+        version.state, version.files = "LOADING", files
+        self._load_version(version, directory)
+
+    def _load_version(self, version: Version, directory: str) -> None:
         started = time.monotonic()
         try:
-            answering = self._load(self.config.name, directory)
-        except Exception as error:
-            refusal = error if isinstance(error, Refusal) else Refusal("INTERNAL", f"{type(error).__name__}: {error}")
-            self._complain(f"Version {number} of {self.config.name} cannot be loaded: {refusal.message}")
-            version.tried = time.monotonic()
-            version.error_code, version.error_message = refusal.code, refusal.message
+            predictor = self._load(self.config.name, directory)
+        except Exception as cause:
+            error = cause if isinstance(cause, RequestError) else internal(cause)
+            self._log_once(f"Version {version.number} of {self.config.name} cannot be loaded: {error.message}")
+            version.failed_at = time.monotonic()
+            version.error_code, version.error_message = error.code, error.message
             version.state = "END"
             return
         with self._lock:
-            version.answering, version.error_code, version.error_message = answering, "OK", ""
+            version.predictor, version.error_code, version.error_message = predictor, "OK", ""
             version.state = "AVAILABLE"
-        took = time.monotonic() - started
-        _log.info("Version %d of %s is available after %.2f s", number, self.config.name, took)
+        seconds = time.monotonic() - started
+        _log.info("Version %d of %s is available after %.2f s", version.number, self.config.name, seconds)
 
-    def _complete(self, version: Version, directory: str) -> None:
-        """Load a version again whose files were not all there yet, so that it could not be batched.
-
-        The graph's own files were, so it answers well but slowly, and would do so until the server ends.
-        """
-        if version.answering is None or version.answering.batched:
+    def _reload_if_completed(self, version: Version, directory: str) -> None:
+        """Reload a version that runs unbatched, if files were added since: its limits may have been copied late."""
+        if version.predictor is None or version.predictor.batched:
             return
         files = _files(directory)
-        if files == version.seen:
+        if files == version.files:
             return
-        version.seen = files
+        version.files = files
         try:
-            answering = self._load(self.config.name, directory)
+            predictor = self._load(self.config.name, directory)
         except Exception as error:
-            self._complain(f"Version {version.number} of {self.config.name} stays as it was loaded: {error}")
+            self._log_once(f"Version {version.number} of {self.config.name} cannot be reloaded and stays: {error}")
             return
         with self._lock:
-            self._versions[version.number] = Version(version.number, "AVAILABLE", answering=answering, seen=files)
+            self._versions[version.number] = Version(version.number, "AVAILABLE", predictor=predictor, files=files)
         self._take_down(version)
-        _log.info("Version %d of %s is loaded again, for its files have changed", version.number, self.config.name)
+        _log.info("Version %d of %s was reloaded because its files changed", version.number, self.config.name)
 
-    def _complain(self, complaint: str) -> None:
-        """Log it once and not at every look."""
-        if complaint != self._complaint:
-            self._complaint = complaint
-            _log.error("%s", complaint)
+    def _log_once(self, message: str) -> None:
+        """Log an error unless it is the last one, because each scan repeats it."""
+        if message != self._last_error:
+            self._last_error = message
+            _log.error("%s", message)
 
     def _take_down(self, version: Version) -> None:
         with self._lock:
             version.state = "UNLOADING"
-        # Requests under way may take long, and the next version shall not wait for them.
+        # In the background: requests in progress may take long, and the next version must not wait for them.
         threading.Thread(target=self._drain, args=(version,), name=f"unload-{version.number}").start()
 
     def _drain(self, version: Version) -> None:
@@ -177,26 +194,27 @@ class Served:
             version.state = "UNLOADING"
         while version.users:
             time.sleep(0.05)
-        if version.answering is not None:
-            version.answering.close()
+        if version.predictor is not None:
+            version.predictor.close()
         with self._lock:
-            version.answering = None
+            version.predictor = None
             version.state = "END"
         _log.info("Version %d of %s is unloaded", version.number, self.config.name)
 
 
-def unknown_label(label: str) -> Refusal:
-    """TF Serving's words for a label that no version has."""
+def unknown_label(label: str) -> RequestError:
+    """Return TF Serving's error for a label that no version has."""
     return invalid(f"Unrecognized servable version label: {label}")
 
 
-def not_found(model: str, number: int | None) -> Refusal:
-    """TF Serving's words for a model or version that is not there."""
+def not_found(model: str, number: int | None) -> RequestError:
+    """Return TF Serving's error for a model or version that is not available."""
     which = f"Latest({model})" if number is None else f"Specific({model}, {number})"
-    return Refusal("NOT_FOUND", f"Servable not found for request: {which}")
+    return RequestError("NOT_FOUND", f"Servable not found for request: {which}")
 
 
 def _files(directory: str) -> tuple[object, ...]:
+    """Return path, size and time of each file, which change while files are being copied."""
     found = []
     for folder, _, names in os.walk(directory):
         for name in names:

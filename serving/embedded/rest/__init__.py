@@ -1,4 +1,4 @@
-"""REST: the embedded server's HTTP side, TF Serving's routes and answers.
+"""REST: the HTTP side of the embedded server, with TF Serving's routes and responses.
 
-Imports `serving.embedded.codec`, `models`, `metrics` and `statuses`.
+Imports `serving.embedded.models`, `codec`, `metrics`, `statuses`, `serving.tf_serving.flags` and `components.models`.
 """

@@ -1,4 +1,4 @@
-"""What each route answers, apart from HTTP: a route and a body in, the text of an answer out."""
+"""Answers of each route, independent of HTTP: from a route and a body to the JSON text of the response."""
 
 import asyncio
 import json
@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from serving.embedded.codec import request, response, values
-from serving.embedded.models.batching import Answering
+from serving.embedded.models.batching import Predictor
 from serving.embedded.models.catalogue import Catalogue
 from serving.embedded.models.served import Version
 from serving.embedded.rest.routes import Route
-from serving.embedded.statuses import Refusal, invalid
+from serving.embedded.statuses import RequestError, invalid
 
-_Any = TypeVar("_Any")
-_LARGE = 100_000  # bytes; more is not read or written in the event loop, where everybody would wait for it
+_Result = TypeVar("_Result")
+_LARGE = 100_000  # bytes; larger JSON is parsed or written in a thread, so that it does not block the event loop
 _METHODS = {
     "classify": ("classification", "tensorflow/serving/classify"),
     "regress": ("regression", "tensorflow/serving/regress"),
@@ -22,10 +22,10 @@ _METHODS = {
 
 
 async def answer(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
-    """The JSON text of a well-formed request's answer.
+    """Return the JSON text of the response to a well-formed request.
 
     Raises:
-      Refusal: the request cannot be fulfilled.
+      RequestError: the request fails.
     """
     if route.action == "status":
         return _text({"model_version_status": list(map(_status, catalogue.status(route.model, route.version)))})
@@ -33,33 +33,34 @@ async def answer(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
         return _metadata(catalogue, route)
     if route.action == "predict":
         return await _predict(catalogue, route, body)
-    return _examples(catalogue, route, body)
+    return _classify_or_regress(catalogue, route, body)
 
 
 async def _predict(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
-    document = await _apart(len(body), lambda: request.parse(body))
+    document = await _off_loop(len(body), lambda: request.parse(body))
     name = request.signature_name(document)
-    with _version(catalogue, route) as (_, answering):
-        signature = answering.loaded.signature(name)
+    with _version(catalogue, route) as (_, predictor):
+        signature = predictor.model.signature(name)
         if not signature.inputs:
             raise invalid(f"Failed to get input map for signature: {name}")
-        layout, inputs = await _apart(len(body), lambda: request.tensors(document, signature.inputs))
-        outputs = await answering.run(name, inputs)
+        layout, inputs = await _off_loop(len(body), lambda: request.tensors(document, signature.inputs))
+        outputs = await predictor.run(name, inputs)
         size = sum(array.nbytes for array in outputs.values())
-        return await _apart(size, lambda: response.text(layout, outputs, signature.outputs))
+        return await _off_loop(size, lambda: response.text(layout, outputs, signature.outputs))
 
 
-async def _apart(size: int, work: Callable[[], _Any]) -> _Any:
+async def _off_loop(size: int, work: Callable[[], _Result]) -> _Result:
+    """Run the work, in a thread if it concerns many bytes."""
     return await asyncio.to_thread(work) if size > _LARGE else work()
 
 
-def _version(catalogue: Catalogue, route: Route) -> AbstractContextManager[tuple[int, Answering]]:
+def _version(catalogue: Catalogue, route: Route) -> AbstractContextManager[tuple[int, Predictor]]:
     model = catalogue.model(route.model, route.version, route.label)
     return model.use(route.version, route.label)
 
 
-def _examples(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
-    """Classify and regress: no model of this project has such signatures, so the answer is always a refusal."""
+def _classify_or_regress(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
+    """Raise TF Serving's error: no model of this project has a signature for these routes."""
     document = request.parse(body)
     name = request.signature_name(document)
     examples = document.get("examples")
@@ -72,20 +73,20 @@ def _examples(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
         raise invalid(f"JSON Value: {values.quote(document)} Expecting 'examples' value to be an list/array")
     if not examples:
         raise invalid(f"JSON Value: {values.quote(document)} 'examples' value is an empty array")
-    with _version(catalogue, route) as (_, answering):
-        signature = answering.loaded.signature(name)
+    with _version(catalogue, route) as (_, predictor):
+        signature = predictor.model.signature(name)
     kind, method = _METHODS[route.action]
     if signature.method != method:
         raise invalid(f"Expected {kind} signature method_name to be {method}. Was: {signature.method}")
-    raise Refusal("UNIMPLEMENTED", f"The embedded server does not {route.action}; run TF Serving for this model")
+    raise RequestError("UNIMPLEMENTED", f"The embedded server does not support {route.action}; use TF Serving")
 
 
 def _metadata(catalogue: Catalogue, route: Route) -> bytes:
-    with _version(catalogue, route) as (number, answering):
+    with _version(catalogue, route) as (number, predictor):
         return _text(
             {
                 "model_spec": {"name": route.model, "signature_name": "", "version": str(number)},
-                "metadata": {"signature_def": {"signature_def": answering.loaded.metadata}},
+                "metadata": {"signature_def": {"signature_def": predictor.model.metadata}},
             }
         )
 

@@ -1,11 +1,11 @@
-"""The HTTP side: raw path and body in, contract's answer out; an ASGI application."""
+"""HTTP side of the embedded server: an ASGI application from raw path and body to TF Serving's response."""
 
 import asyncio
 import contextlib
+import html
 import logging
 import re
 import time
-import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -18,17 +18,20 @@ from serving.embedded import statuses
 from serving.embedded.metrics import Metrics
 from serving.embedded.models.catalogue import Catalogue
 from serving.embedded.rest import api
+from serving.embedded.rest.body import BodyReader
 from serving.embedded.rest.routes import Route, is_api, route
-from serving.embedded.statuses import Refusal
+from serving.embedded.statuses import RequestError
 from serving.tf_serving.flags import METRICS_PATH
 
 _log = logging.getLogger(__name__)
-_ASIDE = ("status", "metadata")  # answered from memory: probes and labels must not depend on how much is asked
+_UNLIMITED = ("status", "metadata")  # answered from memory: probes and label changes must not depend on the load
 _APIS = {"predict": "Predict", "classify": "Classify", "regress": "Regress", "metadata": "GetModelMetadata"}
-_GZIP = 31  # zlib's window size that stands for a gzip header
-_LARGE = 100_000  # bytes; more is not unpacked in the event loop
-_BODIES = 16  # of the largest size may be on their way in at the same time
 _JSON = {"content-type": "application/json"}
+_CROSS_ORIGIN = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST, GET",
+    "access-control-allow-headers": "Content-Type",
+}
 _PAGE = (
     "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n"
     "<P>The requested URL {path} was not found on this server.</P></BODY></HTML>\n"
@@ -41,15 +44,19 @@ _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What one server takes on.
+class ServerLimits:
+    """Limits of one server.
 
     Attributes:
-      timeout_seconds: a request that takes longer is given up.
-      body_bytes: largest body, after decompression as well.
-      requests: answered at the same time; status and metadata are not among them.
-      cross_origin: whether pages of other origins may ask.
-      metrics_path: of Prometheus' metrics; None: none.
+      timeout_seconds: a request that takes longer is answered with 504.
+      body_bytes: largest body, before and after decompression.
+      requests: number of requests answered at the same time; status and metadata do not count.
+      cross_origin: whether pages of other origins may send requests (CORS).
+      metrics_path: path of the Prometheus metrics; None: there are none.
+
+    Example:
+      >>> ServerLimits(timeout_seconds=30.0, body_bytes=8_000_000, requests=64).metrics_path
+      '/monitoring/prometheus/metrics'
     """
 
     timeout_seconds: float
@@ -60,16 +67,19 @@ class Limits:
 
 
 class Server:
-    """The ASGI application of one catalogue."""
+    """The ASGI application of one catalogue.
 
-    def __init__(self, catalogue: Catalogue, metrics: Metrics, limits: Limits) -> None:
-        """Everything goes to one handler, for routes are matched on the raw path."""
+    Example: `tests/serving/embedded/rest/test_app.py::test_the_routes`.
+    """
+
+    def __init__(self, catalogue: Catalogue, metrics: Metrics, limits: ServerLimits) -> None:
+        """Serve the models of a catalogue and count the requests in `metrics`."""
         self._catalogue, self._metrics, self._limits = catalogue, metrics, limits
-        self._busy = 0
-        self._arriving = 0  # bytes of bodies that are not whole yet
+        self._bodies = BodyReader(limits.body_bytes, limits.timeout_seconds)
+        self._active = 0  # requests being answered
 
     def application(self) -> Router:
-        """For uvicorn or a test client; loads models on startup, unloads them on shutdown."""
+        """Return the application for uvicorn or a test client; startup loads the models, shutdown unloads them."""
 
         @contextlib.asynccontextmanager
         async def lifespan(_: Router) -> AsyncIterator[None]:
@@ -77,7 +87,7 @@ class Server:
             yield
             await asyncio.to_thread(self._catalogue.close)
 
-        return Router(default=self._handle, lifespan=lifespan)
+        return Router(default=self._handle, lifespan=lifespan)  # one handler: routes are matched on the raw path
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -88,133 +98,84 @@ class Server:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        path = _target(request.scope)
+        path = _raw_target(request.scope)
         if path == self._limits.metrics_path and request.method == "GET":
             return Response(self._metrics.text(), media_type="text/plain")
         if _BROKEN_ESCAPE.search(path):
             return Response(_BAD_PAGE, 400, media_type="text/html")
         if not is_api(path):
-            return Response(_PAGE.format(path=_plain(path)), 404, media_type="text/html")
-        headers = dict(_JSON)
-        if self._limits.cross_origin:
-            headers |= {
-                "access-control-allow-origin": "*",
-                "access-control-allow-methods": "POST, GET",
-                "access-control-allow-headers": "Content-Type",
-            }
+            return Response(_PAGE.format(path=html.escape(path, quote=False)), 404, media_type="text/html")
+        headers = _JSON | _CROSS_ORIGIN if self._limits.cross_origin else _JSON
         if request.method == "OPTIONS":
             allowed = request.headers.get("origin", "").startswith(("http://", "https://"))
             return Response(status_code=200 if allowed else 400, headers=headers)
         try:
             text = await self._answer(request, path)
-        except Refusal as refusal:
-            return Response(statuses.body(refusal.message), refusal.http, headers)
+        except RequestError as error:
+            return Response(statuses.body(error.message), error.http, headers)
         return Response(text, 200, headers)
 
     async def _answer(self, request: Request, path: str) -> bytes:
+        """Answer a request of the API and count it."""
         started = time.perf_counter()
         wanted, code = None, "INTERNAL"
         try:
             wanted = route(request.method, path)
-            if wanted.action in _ASIDE:
+            if wanted.action in _UNLIMITED:
                 text = await api.answer(self._catalogue, wanted, b"")
             else:
-                text = await self._in_turn(request, wanted, started)
+                text = await self._answer_limited(request, wanted, started)
             code = "OK"
             return text
-        except Refusal as refusal:
-            code = refusal.code
+        except RequestError as error:
+            code = error.code
             raise
         except ClientDisconnect:
             code = "CANCELLED"
             raise
         except Exception as error:
-            _log.exception("A request failed in a way that was not foreseen")
-            raise Refusal("INTERNAL", f"{type(error).__name__}: {error}") from error
+            _log.exception("Unhandled exception while answering a request")
+            raise statuses.internal(error) from error
         finally:
             if wanted is not None and wanted.action in _APIS:
-                seconds = time.perf_counter() - started
-                # A counter for every name that somebody makes up would fill the memory.
+                # Bound label cardinality: unknown models share one counter.
                 model = wanted.model if self._catalogue.knows(wanted.model) else ""
-                self._metrics.request(model, _APIS[wanted.action], code, seconds)
+                self._metrics.count_request(model, _APIS[wanted.action], code, time.perf_counter() - started)
 
-    async def _in_turn(self, request: Request, wanted: Route, started: float) -> bytes:
-        """The answer, if there is a place for the request both before and after its body has come."""
-        self._check_busy()
-        body = await self._body(request)
-        self._check_busy()
-        self._busy += 1
+    async def _answer_limited(self, request: Request, wanted: Route, started: float) -> bytes:
+        """Answer unless too many requests are active; a body that is still arriving does not count as one."""
+        self._refuse_overload()
+        body = await self._bodies.read(request)
+        self._refuse_overload()
+        self._active += 1
         try:
             left = self._limits.timeout_seconds - (time.perf_counter() - started)
-            return await self._within_limits(request, wanted, body, left)
+            return await self._answer_in_time(request, wanted, body, left)
         finally:
-            self._busy -= 1
+            self._active -= 1
 
-    def _check_busy(self) -> None:
-        if self._busy >= self._limits.requests:
-            raise Refusal("UNAVAILABLE", f"The server is answering {self._busy} requests already; try again")
+    def _refuse_overload(self) -> None:
+        if self._active >= self._limits.requests:
+            raise RequestError("UNAVAILABLE", f"The server is already answering {self._active} requests; try again")
 
-    async def _within_limits(self, request: Request, wanted: Route, body: bytes, seconds: float) -> bytes:
-        """The answer, unless it takes too long or nobody waits for it any more."""
+    async def _answer_in_time(self, request: Request, wanted: Route, body: bytes, seconds: float) -> bytes:
+        """Answer, or cancel the work after `seconds` or when the client disconnects."""
         work = asyncio.ensure_future(api.answer(self._catalogue, wanted, body))
-        gone = asyncio.ensure_future(_disconnected(request))
+        disconnected = asyncio.ensure_future(_disconnected(request))
         try:
-            done, _ = await asyncio.wait((work, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((work, disconnected), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if work in done:
                 return work.result()
-            if gone in done:
+            if disconnected in done:
                 raise ClientDisconnect
-            raise self._too_late()
+            raise statuses.deadline_exceeded(self._limits.timeout_seconds)
         finally:
             work.cancel()
-            gone.cancel()
-
-    async def _body(self, request: Request) -> bytes:
-        """The unpacked body. A slow client takes none of the places for requests, but has no more time than others."""
-        try:
-            body = await asyncio.wait_for(self._received(request), self._limits.timeout_seconds)
-        except asyncio.TimeoutError:
-            raise self._too_late() from None
-        if "gzip" not in request.headers.get("content-encoding", ""):
-            return body
-        if len(body) > _LARGE:
-            return await asyncio.to_thread(self._unpacked, body)
-        return self._unpacked(body)
-
-    async def _received(self, request: Request) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async for part in request.stream():
-                size += len(part)
-                self._arriving += len(part)
-                if size > self._limits.body_bytes:
-                    raise self._too_large()
-                if self._arriving > _BODIES * self._limits.body_bytes:
-                    raise Refusal("UNAVAILABLE", "Too many large requests are on their way in; try again")
-                parts.append(part)
-        finally:
-            self._arriving -= size
-        return b"".join(parts)
-
-    def _unpacked(self, body: bytes) -> bytes:
-        try:
-            body = zlib.decompressobj(_GZIP).decompress(body, self._limits.body_bytes + 1)
-        except zlib.error as error:
-            raise statuses.invalid(f"Failed to decompress the gzip body: {error}") from error
-        if len(body) > self._limits.body_bytes:
-            raise self._too_large()
-        return body
-
-    def _too_large(self) -> Refusal:
-        return Refusal("PAYLOAD_TOO_LARGE", f"The request is larger than {self._limits.body_bytes} bytes")
-
-    def _too_late(self) -> Refusal:
-        return Refusal("DEADLINE_EXCEEDED", f"No answer within {self._limits.timeout_seconds:g} s")
+            disconnected.cancel()
 
 
-def _target(scope: Scope) -> str:
-    """Path and query as they came."""
+def _raw_target(scope: Scope) -> str:
+    """Return path and query string as the client sent them."""
     target: bytes = scope.get("raw_target", b"")
     if not target.startswith(b"/"):
         target = scope.get("raw_path", scope["path"].encode()) + (b"?" if scope["query_string"] else b"")
@@ -225,7 +186,3 @@ def _target(scope: Scope) -> str:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _plain(path: str) -> str:
-    return path.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,6 +1,6 @@
-"""What a request asks for, by method and raw path, with TF Serving's two regular expressions.
+"""Routes of the REST API, parsed from method and raw path with TF Serving's two regular expressions.
 
-The path that they see has its query string, and must match whole: hence `...:predict?x=1` is malformed.
+An expression must match the complete path with its query string, so `...:predict?x=1` is malformed.
 """
 
 import re
@@ -10,10 +10,10 @@ from urllib.parse import unquote
 from components.models import version_number
 from serving.embedded.statuses import invalid
 
-_PLACE = r"(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
-_POST = re.compile(rf"/v1/models/([^/:]+){_PLACE}:(classify|regress|predict)", re.IGNORECASE | re.DOTALL)
-_GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_PLACE}(?:/(metadata))?", re.IGNORECASE | re.DOTALL)
-_OURS = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
+_WHICH = r"(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
+_POST = re.compile(rf"/v1/models/([^/:]+){_WHICH}:(classify|regress|predict)", re.IGNORECASE | re.DOTALL)
+_GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_WHICH}(?:/(metadata))?", re.IGNORECASE | re.DOTALL)
+_API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,13 @@ class Route:
 
     Attributes:
       action: "predict", "classify", "regress", "metadata" or "status".
-      model: its name.
-      version: asked for by number.
-      label: asked for by label.
+      model: name of the model.
+      version: number of the requested version, if the path has one.
+      label: label of the requested version, if the path has one.
+
+    Example:
+      >>> route("POST", "/v1/models/char_rnn/labels/stable:predict")
+      Route(action='predict', model='char_rnn', version=None, label='stable')
     """
 
     action: str
@@ -34,15 +38,15 @@ class Route:
 
 
 def is_api(path: str) -> bool:
-    """Whether the API answers at all; other paths get the HTTP library's own page."""
-    return bool(_OURS.fullmatch(path))
+    """Return whether the path belongs to the API; other paths get the HTTP library's 404 page."""
+    return bool(_API.fullmatch(path))
 
 
 def route(method: str, path: str) -> Route:
-    """Read method and path.
+    """Parse method and path.
 
     Raises:
-      Refusal: malformed.
+      RequestError: the request is malformed.
     """
     found = _POST.fullmatch(path) if method == "POST" else _GET.fullmatch(path) if method == "GET" else None
     malformed = invalid(f"Malformed request: {method} {path}")
@@ -50,7 +54,7 @@ def route(method: str, path: str) -> Route:
         raise malformed
     name, number, label, action = found.groups()
     if method == "POST" and action not in ("classify", "regress", "predict"):
-        raise malformed  # the expression takes :PREDICT, the comparison does not
+        raise malformed  # the expression ignores case, TF Serving's comparison of the verb does not
     if name is None:
         raise invalid("Missing model name in request.")
     version = None
@@ -59,5 +63,5 @@ def route(method: str, path: str) -> Route:
         if version > version_number.LARGEST:
             raise invalid(f"Failed to convert version: {number} to numeric.")
     if method == "GET":
-        action = "metadata" if action == "metadata" else "status"  # the comparison takes no /METADATA either
+        action = "metadata" if action == "metadata" else "status"  # nor its comparison here
     return Route(action, unquote(name), version, None if label is None else unquote(label))

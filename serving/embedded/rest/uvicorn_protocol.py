@@ -1,4 +1,4 @@
-"""HTTP/1.1 for uvicorn, with bounds on what comes before a body: nobody may fill the memory or stay silent for ever."""
+"""HTTP/1.1 for uvicorn with limits on the size and the duration of a request's headers."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,55 +8,58 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_HEAD_BYTES = 64 * 1024  # request line and headers
-_HEAD_SECONDS = 30.0  # from the first byte of a request, or from connecting, to the end of its headers
+_MAX_HEAD_BYTES = 64 * 1024  # request line and headers
+_MAX_HEAD_SECONDS = 30.0  # from the first byte of a request, or from connecting, to the end of its headers
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    Example: `tests/serving/embedded/test_main.py::test_an_endless_head_is_cut_off`.
+    """
 
     _timer: asyncio.TimerHandle | None = None
-    _head = 0  # bytes of an unfinished head so far
+    _head_bytes = 0  # received so far of an incomplete head
     _in_head = False
 
     def connection_made(self, transport: Any) -> None:
-        """Start the time for the first request's head."""
+        """Start the timer of the first request's headers."""
         super().connection_made(transport)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the time."""
+        """Stop the timer."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse; a head that is still not at its end and already too large ends the connection."""
+        """Parse the data; close the connection if the headers are incomplete and too large."""
         super().data_received(data)
         if not self._in_head:
-            self._head = 0
+            self._head_bytes = 0
             return
-        self._head += len(data)
-        if self._head > _HEAD_BYTES and not self.transport.is_closing():
+        self._head_bytes += len(data)
+        if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """Start the timer at the first byte of a request."""
         super().on_message_begin()
         self._in_head = True
         self._start_timer()
 
     def on_headers_complete(self) -> None:
-        """The end of a head."""
+        """Stop the timer at the end of the headers."""
         self._in_head = False
         self._stop_timer()
-        cast("dict[str, Any]", self.scope)["raw_target"] = self.url  # ASGI itself does not tell `/path?` from `/path`
+        cast("dict[str, Any]", self.scope)["raw_target"] = self.url  # ASGI does not distinguish `/path?` from `/path`
         super().on_headers_complete()
 
     def _start_timer(self) -> None:
         self._stop_timer()
-        self._timer = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+        self._timer = self.loop.call_later(_MAX_HEAD_SECONDS, self.transport.close)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -65,14 +68,17 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """Tells others, too, that the end is near."""
+    """uvicorn's server with a hook on SIGTERM and SIGINT.
 
-    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
-        """Keep what is called at SIGTERM or SIGINT, before the requests under way are finished."""
+    Example: `tests/serving/embedded/test_main.py::test_sigterm_while_it_starts`.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
+        """Store the function that a signal calls before the requests in progress are finished."""
         super().__init__(config)
-        self._ending = ending
+        self._on_exit = on_exit
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal has come."""
-        self._ending()
+        """Handle SIGTERM and SIGINT."""
+        self._on_exit()
         super().handle_exit(sig, frame)

@@ -11,14 +11,14 @@ import numpy as np
 from serving.embedded.codec.signature import Signature, TensorInfo
 from serving.embedded.metrics import Metrics
 from serving.embedded.models.served import Version, not_found
-from serving.embedded.rest.app import Limits, Server
-from serving.embedded.statuses import Refusal, invalid
+from serving.embedded.rest.app import Server, ServerLimits
+from serving.embedded.statuses import RequestError, invalid
 
 TEXT = TensorInfo("string", "DT_STRING", "x:0", (-1,))
 MODEL = "/v1/models/m"
 URL = f"{MODEL}:predict"
 BODY = b'{"instances": ["a"]}'
-LIMITS = Limits(timeout_seconds=5.0, body_bytes=10_000, requests=3)
+LIMITS = ServerLimits(timeout_seconds=5.0, body_bytes=10_000, requests=3)
 
 
 class Model:
@@ -28,7 +28,7 @@ class Model:
     metadata = {"serving_default": {}}
 
     def __init__(self) -> None:
-        self.loaded = self
+        self.model = self
         self.may_go = asyncio.Event()
         self.may_go.set()
         self.running = 0
@@ -73,12 +73,12 @@ class Catalogue:
 
     def status(self, name: str, number: int | None) -> list[Version]:
         if name != "m":
-            raise Refusal("NOT_FOUND", f"Could not find any versions of model {name}")
+            raise RequestError("NOT_FOUND", f"Could not find any versions of model {name}")
         return [Version(2, "END", "DATA_LOSS", "cut"), Version(1, "AVAILABLE")]
 
 
 class Served:
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self.model, self.metrics = Model(), Metrics()
         self.catalogue = Catalogue(self.model)
         self.app = Server(self.catalogue, self.metrics, limits).application()  # type: ignore[arg-type]
@@ -94,13 +94,13 @@ class Served:
 
 
 @asynccontextmanager
-async def server(limits: Limits = LIMITS) -> AsyncIterator[Served]:
+async def server(limits: ServerLimits = LIMITS) -> AsyncIterator[Served]:
     served = Served(limits)
     async with served.client:
         yield served
 
 
-def run(test: Callable[[Served], Awaitable[None]], limits: Limits = LIMITS) -> Served:
+def run(test: Callable[[Served], Awaitable[None]], limits: ServerLimits = LIMITS) -> Served:
     async def main() -> Served:
         async with server(limits) as served:
             await asyncio.wait_for(test(served), 20)
@@ -108,3 +108,12 @@ def run(test: Callable[[Served], Awaitable[None]], limits: Limits = LIMITS) -> S
             return served
 
     return asyncio.run(main())
+
+
+def error(response: httpx.Response, status: int) -> str:
+    """The message of an error response."""
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    message = response.json()
+    assert set(message) == {"error"}
+    return str(message["error"])

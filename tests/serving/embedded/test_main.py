@@ -82,8 +82,8 @@ def test_flags_are_tensorflow_model_servers() -> None:
     [
         ("--model_config_file", None, "cannot be read"),
         ("--model_config_file", "nonsense {", "not a TF Serving model_config_list"),
-        ("--monitoring_config_file", "nonsense {", "Not a MonitoringConfig"),
-        ("--batching_parameters_file", "max_batch_size { value: 0 }", "at least one"),
+        ("--monitoring_config_file", "nonsense {", "not a MonitoringConfig"),
+        ("--batching_parameters_file", "max_batch_size { value: 0 }", "at least 1"),
         ("--host", "256.0.0.1", "cannot listen"),
         ("--rest_api_port", "70000", "cannot listen"),
     ],
@@ -137,7 +137,9 @@ def test_batching_parameters(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(served: Served) -> None:
     done = run(f"--rest_api_port={httpx.URL(served.url).port}", f"--model_config_file={served.config}")
     assert done.returncode == 2
-    assert re.search(r"error: The server cannot listen there: Address already in use\. .* Received: 127", done.stderr)
+    assert re.search(
+        r"error: The server cannot listen on this address: Address already in use\. .* Received: 127", done.stderr
+    )
     assert "Traceback" not in done.stderr
 
 

@@ -27,7 +27,7 @@ def test_nothing_has_happened() -> None:
 def test_requests_are_counted_by_model_and_code() -> None:
     metrics = Metrics()
     for code in ("OK", "OK", "INVALID_ARGUMENT"):
-        metrics.request("m", "Predict", code, 0.01)
+        metrics.count_request("m", "Predict", code, 0.01)
     assert samples(metrics)[f"{PREFIX}request_count_total"] == {
         (("model_name", "m"), ("status", "OK")): 2,
         (("model_name", "m"), ("status", "INVALID_ARGUMENT")): 1,
@@ -38,7 +38,7 @@ def test_requests_are_counted_by_model_and_code() -> None:
 def test_a_histogram_counts_what_is_at_most_a_bound(seconds: list[float]) -> None:
     metrics = Metrics()
     for one in seconds:
-        metrics.request("m", "Predict", "OK", one)
+        metrics.count_request("m", "Predict", "OK", one)
     found = samples(metrics)
     labels = (("API", "Predict"), ("entrypoint", "REST"), ("model_name", "m"))
     assert found[f"{PREFIX}request_latency_count"] == {labels: len(seconds)}
@@ -51,14 +51,14 @@ def test_a_histogram_counts_what_is_at_most_a_bound(seconds: list[float]) -> Non
 
 def test_only_requests_that_succeeded_are_timed() -> None:
     metrics = Metrics()
-    metrics.request("m", "Predict", "NOT_FOUND", 1.0)
+    metrics.count_request("m", "Predict", "NOT_FOUND", 1.0)
     assert f"{PREFIX}request_latency_count" not in samples(metrics)
 
 
 def test_warm_ups_and_graphs_are_timed() -> None:
     metrics = Metrics()
-    metrics.warmed_up("/models/m/1", 1.5)
-    metrics.ran("m", 0.25)
+    metrics.record_warmup("/models/m/1", 1.5)
+    metrics.record_runtime("m", 0.25)
     found = samples(metrics)
     assert found[f"{PREFIX}model_warmup_latency_sum"] == {(("model_path", "/models/m/1"), ("status", "OK")): 1.5e6}
     labels = (("API", "Predict"), ("model_name", "m"), ("runtime", "TF1"))
@@ -68,7 +68,7 @@ def test_warm_ups_and_graphs_are_timed() -> None:
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "é", ""])
 def test_any_name_can_be_a_label(name: str) -> None:
     metrics = Metrics()
-    metrics.request(name, "Predict", "OK", 0.1)
+    metrics.count_request(name, "Predict", "OK", 0.1)
     assert {dict(key)["model_name"] for key in samples(metrics)[f"{PREFIX}request_count_total"]} == {name}
 
 
@@ -77,7 +77,7 @@ def test_nothing_is_lost_between_threads() -> None:
 
     def count() -> None:
         for _ in range(500):
-            metrics.request("m", "Predict", "OK", 0.001)
+            metrics.count_request("m", "Predict", "OK", 0.001)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:

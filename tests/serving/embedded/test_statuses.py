@@ -5,7 +5,7 @@ import json
 import pytest
 
 from serving.embedded import statuses
-from serving.embedded.statuses import Refusal
+from serving.embedded.statuses import RequestError
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,12 @@ from serving.embedded.statuses import Refusal
     ],
 )
 def test_each_code_has_tf_servings_http_status(code: str, http: int) -> None:
-    assert Refusal(code, "why").http == http
+    assert RequestError(code, "why").http == http
 
 
 def test_within_a_longer_message_the_code_is_spelled_out() -> None:
-    refusal = Refusal("UNIMPLEMENTED", "no halves").inside("Element 3: ")
-    assert (refusal.code, refusal.message) == ("INVALID_ARGUMENT", "Element 3: UNIMPLEMENTED: no halves")
+    error = RequestError("UNIMPLEMENTED", "no halves").prefixed("Element 3: ")
+    assert (error.code, error.message) == ("INVALID_ARGUMENT", "Element 3: UNIMPLEMENTED: no halves")
 
 
 @pytest.mark.parametrize("message", ['a "quoted" word', "line\nbreak", "é 😀", "", "\x00\x1f"])

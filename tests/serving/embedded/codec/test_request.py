@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from serving.embedded.codec.request import COLUMN, ROW, parse, signature_name, tensors
 from serving.embedded.codec.signature import TensorInfo
-from serving.embedded.statuses import Refusal
+from serving.embedded.statuses import RequestError
 
 TEXT = {"prompt": TensorInfo("string", "DT_STRING", "p:0", (-1,))}
 TWO = {"a": TensorInfo("int32", "DT_INT32", "a:0", (-1,)), "b": TensorInfo("float", "DT_FLOAT", "b:0", (-1, -1))}
@@ -28,7 +28,7 @@ JSON = st.recursive(
 
 
 def refused(body: bytes) -> str:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestError) as caught:
         parse(body)
     assert caught.value.code == "INVALID_ARGUMENT"
     return caught.value.message
@@ -45,8 +45,8 @@ def test_a_body_is_read_as_the_standard_library_reads_it(document: dict[str, Any
 def test_any_bytes_are_an_object_or_refused(body: bytes) -> None:
     try:
         document = parse(b'{"x": ' + body)
-    except Refusal as refusal:
-        document = {"refused": refusal.http}
+    except RequestError as error:
+        document = {"refused": error.http}
     assert document == {"refused": 400} or "x" in document
 
 
@@ -101,7 +101,7 @@ def test_signature_names() -> None:
         "serving_default",
         "x",
     ]
-    with pytest.raises(Refusal, match="'signature_name' key must be a string value"):
+    with pytest.raises(RequestError, match="'signature_name' key must be a string value"):
         signature_name({"signature_name": 3})
 
 
@@ -151,12 +151,12 @@ def test_the_only_input_needs_no_name(document: dict[str, Any], shape: tuple[int
     ],
 )
 def test_what_does_not_fit_two_inputs(document: dict[str, Any], expected: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestError) as caught:
         tensors(document, TWO)
     assert expected in caught.value.message
     assert caught.value.http == 400
 
 
 def test_a_plain_row_among_objects_and_the_other_way_round() -> None:
-    with pytest.raises(Refusal, match="Expecting value/list but got object at item 1 of input list"):
+    with pytest.raises(RequestError, match="Expecting value/list but got object at item 1 of input list"):
         tensors({"instances": ["x", {"prompt": "y"}]}, TEXT)

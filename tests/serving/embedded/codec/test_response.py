@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from serving.embedded.codec.request import COLUMN, ROW
 from serving.embedded.codec.response import text, values
 from serving.embedded.codec.signature import TensorInfo
-from serving.embedded.statuses import Refusal
+from serving.embedded.statuses import RequestError
 
 
 def info(dtype: str) -> TensorInfo:
@@ -69,7 +69,7 @@ def test_other_types(name: str, array: np.ndarray, dtype: str, expected: list[st
 
 
 def test_a_type_without_a_place_in_json() -> None:
-    with pytest.raises(Refusal, match="Failed to write JSON value for tensor type: half"):
+    with pytest.raises(RequestError, match="Failed to write JSON value for tensor type: half"):
         values("x", np.zeros(1, np.float16), "half")
 
 
@@ -95,9 +95,9 @@ def test_rows_and_columns(layout: str, outputs: dict[str, Any], expected: dict[s
 
 
 def test_rows_need_a_dimension_and_the_same_number() -> None:
-    with pytest.raises(Refusal, match="Tensor name: x has no shape information"):
+    with pytest.raises(RequestError, match="Tensor name: x has no shape information"):
         text(ROW, {"x": np.array(3, np.int32)}, INFOS)
-    with pytest.raises(Refusal, match="Tensor name: y has inconsistent batch size: 1 expecting: 2"):
+    with pytest.raises(RequestError, match="Tensor name: y has inconsistent batch size: 1 expecting: 2"):
         text(ROW, ONE | {"y": np.array([b"a"], object)}, INFOS)
 
 

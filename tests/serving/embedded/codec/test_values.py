@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from serving.embedded.codec.values import array, dense, is_base64, quote
-from serving.embedded.statuses import Refusal
+from serving.embedded.codec.values import array, flatten, is_base64, quote
+from serving.embedded.statuses import RequestError
 
 
 @pytest.mark.integration
 @given(arrays.arrays(np.int64, arrays.array_shapes(min_dims=0, max_dims=4, max_side=4)))
 def test_values_and_shape_of_a_dense_list_are_numpys(expected: np.ndarray) -> None:
-    values, shape = dense(expected.tolist(), "int64")
+    values, shape = flatten(expected.tolist(), "int64")
     np.testing.assert_array_equal(array(values, "int64", tuple(shape)), expected)
     assert tuple(shape) == expected.shape
 
 
 def message(value: Any, dtype: str) -> str:
-    with pytest.raises(Refusal) as caught:
-        dense(value, dtype)
+    with pytest.raises(RequestError) as caught:
+        flatten(value, dtype)
     assert caught.value.http == 400
     return caught.value.message
 
@@ -65,7 +65,7 @@ def test_nesting_beyond_any_tensor_is_refused(depth: int) -> None:
     ],
 )
 def test_which_values_fit_a_type(dtype: str, good: list[Any], bad: list[Any]) -> None:
-    assert len(dense(good, dtype)[0]) == len(good)
+    assert len(flatten(good, dtype)[0]) == len(good)
     for value in bad:
         if not isinstance(value, list):
             assert f"is not of expected type: {dtype}" in message([good[0], value], dtype)
@@ -73,8 +73,8 @@ def test_which_values_fit_a_type(dtype: str, good: list[Any], bad: list[Any]) ->
 
 @pytest.mark.parametrize("value", [1, [1], [], [[]]])
 def test_types_without_a_place_in_json_are_not_implemented(value: Any) -> None:
-    with pytest.raises(Refusal) as caught:
-        dense(value, "half")
+    with pytest.raises(RequestError) as caught:
+        flatten(value, "half")
     assert caught.value.http == 501
 
 
@@ -87,7 +87,7 @@ def test_numbers_too_large_or_too_small_for_the_type() -> None:
 @given(st.binary(max_size=40), st.booleans(), st.sampled_from(["", " ", "\n"]))
 def test_base64_with_and_without_padding(data: bytes, padded: bool, space: str) -> None:
     text = base64.b64encode(data).decode()
-    values, _ = dense([{"b64": space + (text if padded else text.rstrip("="))}], "string")
+    values, _ = flatten([{"b64": space + (text if padded else text.rstrip("="))}], "string")
     assert values == [data]
 
 
@@ -103,7 +103,7 @@ def test_what_looks_like_base64_and_is_not(value: Any) -> None:
 
 
 def test_bytes_that_are_no_utf8_stay_bytes() -> None:
-    assert dense([b"\xff a".decode("utf-8", "surrogateescape")], "string")[0] == [b"\xff a"]
+    assert flatten([b"\xff a".decode("utf-8", "surrogateescape")], "string")[0] == [b"\xff a"]
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5))

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.embedded.models.batching import Answering
-from serving.embedded.models.loaded import Loaded
-from serving.embedded.statuses import Refusal
+from serving.embedded.models.batching import Predictor
+from serving.embedded.models.loaded import LoadedModel
+from serving.embedded.statuses import RequestError
 from tests import gru, numeric
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def answering(export_dir: Path) -> Iterator[Answering]:
+def predictor(export_dir: Path) -> Iterator[Predictor]:
     with ThreadPoolExecutor(2) as alone:
-        one = Answering(Loaded(str(export_dir)), alone, max_rows=8, max_waiting=100)
+        one = Predictor(LoadedModel(str(export_dir)), alone, max_rows=8, max_waiting=100)
         yield one
         one.close()
 
@@ -60,26 +60,26 @@ REQUEST = st.lists(st.tuples(PROMPTS, st.integers(0, 70)), min_size=1, max_size=
 @pytest.mark.numeric
 @settings(max_examples=8)
 @given(st.lists(REQUEST, min_size=1, max_size=4))
-def test_batched_texts_are_those_of_one_call_of_the_graph(answering: Answering, exported: Any, requests: Any) -> None:
+def test_batched_texts_are_those_of_one_call_of_the_graph(predictor: Predictor, exported: Any, requests: Any) -> None:
     asked = [
         {"prompt": texts(*(prompt for prompt, _ in rows)), **controls(*(count for _, count in rows))}
         for rows in requests
     ]
 
     async def together() -> list[dict[str, np.ndarray]]:
-        return await asyncio.gather(*(answering.run("generate", inputs) for inputs in asked))
+        return await asyncio.gather(*(predictor.run("generate", inputs) for inputs in asked))
 
     for inputs, outputs in zip(asked, asyncio.run(together())):
         assert set(outputs) == {"text"}
-        refuse_unless_same(inputs, outputs["text"], answering.loaded.run("generate", inputs)["text"], exported)
+        refuse_unless_same(inputs, outputs["text"], predictor.model.run("generate", inputs)["text"], exported)
 
 
 @pytest.mark.numeric
-def test_states_go_on_where_the_graph_stopped(answering: Answering, exported: Any) -> None:
-    zeros = np.zeros((2, answering.loaded.limits.state_size), np.float32)  # type: ignore[union-attr]
+def test_states_go_on_where_the_graph_stopped(predictor: Predictor, exported: Any) -> None:
+    zeros = np.zeros((2, predictor.model.limits.state_size), np.float32)  # type: ignore[union-attr]
     inputs = {"prompt": texts("The ", ""), "state": zeros, **controls(80, 50)}
-    expected = answering.loaded.run("generate_from_state", inputs)
-    outputs = asyncio.run(answering.run("generate_from_state", inputs))
+    expected = predictor.model.run("generate_from_state", inputs)
+    outputs = asyncio.run(predictor.run("generate_from_state", inputs))
     refuse_unless_same(inputs, outputs["text"], expected["text"], exported)
     for prompt, text, state in zip(("The ", "\n"), outputs["text"], outputs["state"], strict=True):
         exact = gru.Gru(*exported)
@@ -89,16 +89,16 @@ def test_states_go_on_where_the_graph_stopped(answering: Answering, exported: An
     np.testing.assert_array_equal(outputs["state"][:, -1], inputs["num_chars"])  # draws
 
 
-def test_the_default_draws_anew_for_each_row(answering: Answering) -> None:
-    outputs = asyncio.run(answering.run("serving_default", {"prompt": texts(*["The"] * 6)}))
+def test_the_default_draws_anew_for_each_row(predictor: Predictor) -> None:
+    outputs = asyncio.run(predictor.run("serving_default", {"prompt": texts(*["The"] * 6)}))
     assert set(outputs) == {"text"}
     assert {len(text.decode()) for text in outputs["text"]} == {40}
     assert len(set(outputs["text"])) == 6
 
 
-def test_other_signatures_are_the_graphs(answering: Answering) -> None:
+def test_other_signatures_are_the_graphs(predictor: Predictor) -> None:
     inputs = {"text": texts("The tea", "at")}
-    np.testing.assert_equal(asyncio.run(answering.run("score", inputs)), answering.loaded.run("score", inputs))
+    np.testing.assert_equal(asyncio.run(predictor.run("score", inputs)), predictor.model.run("score", inputs))
 
 
 @pytest.mark.parametrize(
@@ -110,31 +110,31 @@ def test_other_signatures_are_the_graphs(answering: Answering) -> None:
     ],
 )
 def test_a_refused_row_is_refused_by_the_graph_in_its_words(
-    answering: Answering, changes: dict[str, np.ndarray], expected: str
+    predictor: Predictor, changes: dict[str, np.ndarray], expected: str
 ) -> None:
-    with pytest.raises(Refusal, match=expected) as caught:
-        asyncio.run(answering.run("generate", {"prompt": texts("x"), **controls(1, **changes)}))
+    with pytest.raises(RequestError, match=expected) as caught:
+        asyncio.run(predictor.run("generate", {"prompt": texts("x"), **controls(1, **changes)}))
     assert caught.value.http == 400
 
 
-def test_a_text_that_would_fill_the_memory_is_refused(answering: Answering) -> None:
-    asyncio.run(answering.run("score", {"text": texts("a" * 100_000)}))
+def test_a_text_that_would_fill_the_memory_is_refused(predictor: Predictor) -> None:
+    asyncio.run(predictor.run("score", {"text": texts("a" * 100_000)}))
     for large in (texts("a" * 600_000), texts("a" * 30_000, *[""] * 100)):
-        with pytest.raises(Refusal, match="characters in") as caught:
-            asyncio.run(answering.run("score", {"text": large}))
+        with pytest.raises(RequestError, match="characters, need too much memory") as caught:
+            asyncio.run(predictor.run("score", {"text": large}))
         assert caught.value.http == 400  # for good: nobody shall send it again
 
 
 def test_a_model_of_another_kind_is_answered_without_batching(export_dir: Path) -> None:
-    loaded = Loaded(str(export_dir))
+    loaded = LoadedModel(str(export_dir))
     loaded.limits = None
     with ThreadPoolExecutor(1) as alone:
         seconds: list[float] = []
-        answering = Answering(loaded, alone, 8, 100, seconds.append)
-        assert not answering.batched
+        predictor = Predictor(loaded, alone, 8, 100, seconds.append)
+        assert not predictor.batched
         inputs = {"prompt": texts("The"), **controls(9)}
-        outputs = asyncio.run(answering.run("generate", inputs))
+        outputs = asyncio.run(predictor.run("generate", inputs))
         np.testing.assert_array_equal(outputs["text"], loaded.run("generate", inputs)["text"])
         assert len(seconds) == 1
         assert seconds[0] > 0
-        answering.close()
+        predictor.close()

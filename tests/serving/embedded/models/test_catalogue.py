@@ -14,7 +14,7 @@ from components.errors import UserError
 from pipeline.config.serving import BatchingSettings
 from serving.embedded.metrics import Metrics
 from serving.embedded.models.catalogue import Catalogue
-from serving.embedded.statuses import Refusal
+from serving.embedded.statuses import RequestError
 from serving.tf_serving.model_config import All, Latest, ServedModel, Specific, merged, write_whole
 
 pytestmark = pytest.mark.integration
@@ -78,11 +78,11 @@ def newest(catalogue: Catalogue, model: str, label: str | None = None) -> int:
     try:
         with catalogue.model(model).use(label=label) as (number, _):
             return number
-    except Refusal:
+    except RequestError:
         return 0
 
 
-def test_everything_is_loaded_at_the_start_and_new_versions_follow(place: Place) -> None:
+def test_models_are_loaded_at_the_start_and_new_versions_follow(place: Place) -> None:
     place.push("a", 1).push("b", 3).write(place.entry("a"), place.entry("b"))
     catalogue = place.start()
     assert (newest(catalogue, "a"), newest(catalogue, "b")) == (1, 3)
@@ -103,7 +103,7 @@ def test_models_and_versions_that_are_not_there(place: Place) -> None:
         (lambda: catalogue.status("a", 7), "Could not find version 7 of model a"),
         (lambda: catalogue.model("b"), r"Servable not found for request: Latest\(b\)"),
     ]:
-        with pytest.raises(Refusal, match=expected):
+        with pytest.raises(RequestError, match=expected):
             ask()
 
 
@@ -121,11 +121,11 @@ def test_labels_policies_and_models_are_followed(place: Place) -> None:
 def test_a_configuration_that_is_missing_or_broken_changes_nothing(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(UserError, match="models to serve is not there"):
+    with pytest.raises(UserError, match="models to serve does not exist"):
         place.start()
     catalogue = place.push("a", 1).write(place.entry("a")).start()
     place.config.unlink()
-    until(lambda: "is not there" in caplog.text)
+    until(lambda: "does not exist" in caplog.text)
     place.config.write_text("model_config_list {")
     until(lambda: "model_config_list" in caplog.text)
     caplog.clear()  # writing in place may have shown an empty file before
@@ -174,7 +174,7 @@ def test_what_is_not_to_be_looked_at_again_is_not(place: Place) -> None:
 def test_after_the_end_nothing_more_is_loaded(place: Place) -> None:
     place.push("a", 1).write(place.entry("a"))
     catalogue = Catalogue(str(place.config), BatchingSettings(threads=1), 0.05, 0.0, Metrics())
-    catalogue.end()
+    catalogue.stop_loading()
     catalogue.start()  # comes back, though there is nothing to answer with
     assert newest(catalogue, "a") == 0
     catalogue.close()

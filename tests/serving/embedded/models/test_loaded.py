@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.embedded.models.loaded import Loaded
-from serving.embedded.statuses import Refusal
+from serving.embedded.models.loaded import LoadedModel
+from serving.embedded.statuses import RequestError
 from serving.graph import generation_config, warmup
 from tests import numeric
 from tests.gru import Gru
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def loaded(export_dir: Path) -> Iterator[Loaded]:
-    one = Loaded(str(export_dir))
+def loaded(export_dir: Path) -> Iterator[LoadedModel]:
+    one = LoadedModel(str(export_dir))
     yield one
     one.close()
 
@@ -35,7 +35,7 @@ def prompts(*values: bytes) -> dict[str, np.ndarray]:
     return {"prompt": np.array(values, object)}
 
 
-def test_signatures_and_limits_are_the_exports(loaded: Loaded) -> None:
+def test_signatures_and_limits_are_the_exports(loaded: LoadedModel) -> None:
     initial = {"__saved_model_init_op"}  # stands among the signatures in the file, and in TF Serving's answers
     promised = {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
     assert set(loaded.signatures) == promised | initial
@@ -45,11 +45,11 @@ def test_signatures_and_limits_are_the_exports(loaded: Loaded) -> None:
     assert loaded.warm_up_seconds > 0
     state = loaded.signature("generate_from_state").inputs["state"]
     assert (state.dtype, state.enum, state.shape) == ("float", "DT_FLOAT", (-1, loaded.limits.state_size))
-    with pytest.raises(Refusal, match='Serving signature name: "x" not found in signature def'):
+    with pytest.raises(RequestError, match='Serving signature name: "x" not found in signature def'):
         loaded.signature("x")
 
 
-def test_metadata_is_written_as_tf_serving_writes_it(loaded: Loaded) -> None:
+def test_metadata_is_written_as_tf_serving_writes_it(loaded: LoadedModel) -> None:
     described = loaded.metadata["serving_default"]
     assert described["method_name"] == "tensorflow/serving/predict"
     assert described["inputs"]["prompt"] | {"name": ""} == {
@@ -60,7 +60,7 @@ def test_metadata_is_written_as_tf_serving_writes_it(loaded: Loaded) -> None:
 
 
 @pytest.mark.numeric
-def test_answers_are_those_of_the_saved_model(loaded: Loaded, export_dir: Path, exported: Any) -> None:
+def test_answers_are_those_of_the_saved_model(loaded: LoadedModel, export_dir: Path, exported: Any) -> None:
     inputs = {"text": np.array([b"The tea", b"a"], object)}
     expected = tf.saved_model.load(str(export_dir)).signatures["score"](text=tf.constant(inputs["text"]))
     outputs = loaded.run("score", inputs)
@@ -72,20 +72,20 @@ def test_answers_are_those_of_the_saved_model(loaded: Loaded, export_dir: Path, 
         np.testing.assert_array_equal(found["num_chars"], [6, 0])
 
 
-def test_other_inputs_than_the_signatures_are_refused(loaded: Loaded) -> None:
-    with pytest.raises(Refusal, match=r"input size does not match signature: 1!=1 len\(\{x\}\)"):
+def test_other_inputs_than_the_signatures_are_refused(loaded: LoadedModel) -> None:
+    with pytest.raises(RequestError, match=r"input size does not match signature: 1!=1 len\(\{x\}\)"):
         loaded.run("serving_default", {"x": np.zeros(1)})
 
 
 @pytest.mark.parametrize("array", [np.zeros((2, 2), object), np.zeros((), object)])
-def test_a_wrong_shape_is_the_clients_fault(loaded: Loaded, array: np.ndarray) -> None:
+def test_a_wrong_shape_is_the_clients_fault(loaded: LoadedModel, array: np.ndarray) -> None:
     array = np.full(array.shape, b"x", object)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestError) as caught:
         loaded.run("serving_default", {"prompt": array})
     assert caught.value.http == 400
 
 
-def test_what_the_graph_refuses_is_told_without_a_stack(loaded: Loaded) -> None:
+def test_what_the_graph_refuses_is_told_without_a_stack(loaded: LoadedModel) -> None:
     inputs = {
         **prompts(b"x"),
         "num_chars": np.array([1], np.int32),
@@ -93,14 +93,14 @@ def test_what_the_graph_refuses_is_told_without_a_stack(loaded: Loaded) -> None:
         "top_k": np.array([0], np.int32),
         "seed": np.array([0], np.int64),
     }
-    with pytest.raises(Refusal, match="temperature must be from 0 to 100") as caught:
+    with pytest.raises(RequestError, match="temperature must be from 0 to 100") as caught:
         loaded.run("generate", inputs)
     assert "stack" not in caught.value.message
 
 
-def refusal(directory: Path) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        Loaded(str(directory))
+def refusal(directory: Path) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        LoadedModel(str(directory))
     return caught.value
 
 
@@ -117,7 +117,7 @@ def test_weights_that_are_missing_or_cut_off(copy: Path) -> None:
     data.unlink()
     assert refusal(copy).http >= 400
     data.write_bytes(whole)
-    Loaded(str(copy)).close()
+    LoadedModel(str(copy)).close()
 
 
 def test_a_graph_that_is_cut_off(copy: Path) -> None:
@@ -143,7 +143,7 @@ def test_too_many_warm_up_requests(copy: Path) -> None:
 def test_a_model_without_warm_up_and_limits_is_served_all_the_same(copy: Path) -> None:
     (copy / warmup.PLACE).unlink()
     (copy / generation_config.PLACE).unlink()
-    one = Loaded(str(copy))
+    one = LoadedModel(str(copy))
     assert (one.limits, one.warm_up_seconds) == (None, None)
     assert len(one.run("serving_default", prompts(b"a", b"b"))["text"]) == 2
     one.close()

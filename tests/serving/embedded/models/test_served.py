@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from serving.embedded.models import served as module
-from serving.embedded.models.served import Served
-from serving.embedded.statuses import Refusal
+from serving.embedded.models.served import ServedVersions
+from serving.embedded.statuses import RequestError
 from serving.tf_serving.model_config import All, Latest, Policy, ServedModel, Specific
 
 pytestmark = pytest.mark.integration
@@ -31,10 +31,10 @@ class Loader:
         if number in self.broken:
             raise self.broken[number]
         self.events.append(f"load {number}")
-        return Loaded(self.events, number, self.batched)
+        return LoadedModel(self.events, number, self.batched)
 
 
-class Loaded:
+class LoadedModel:
     def __init__(self, events: list[str], number: int, batched: bool) -> None:
         self.events, self.number, self.batched = events, number, batched
 
@@ -45,7 +45,7 @@ class Loaded:
 class Model:
     def __init__(self, base: Path, policy: Policy = Latest(), labels: dict[str, int] | None = None) -> None:  # noqa: B008
         self.base, self.loader = base, Loader()
-        self.served = Served(ServedModel("m", str(base), policy, labels or {}), self.loader)
+        self.served = ServedVersions(ServedModel("m", str(base), policy, labels or {}), self.loader)
 
     def push(self, *numbers: int) -> "Model":
         for number in numbers:
@@ -103,7 +103,7 @@ def test_leading_zeros_mean_nothing(model: Model) -> None:
 
 def test_a_broken_newest_version_leaves_the_last_one_in_service(model: Model) -> None:
     model.push(1).look()
-    model.loader.broken[2] = Refusal("DATA_LOSS", "cut off")
+    model.loader.broken[2] = RequestError("DATA_LOSS", "cut off")
     assert model.push(2).look() == {2: "END", 1: "AVAILABLE"}
     newest = model.served.versions()[0]
     assert (newest.error_code, newest.error_message) == ("DATA_LOSS", "cut off")
@@ -121,7 +121,7 @@ def test_whatever_fails_while_loading_is_a_failed_version_and_no_more(model: Mod
 
 
 def test_a_failed_version_is_tried_again_as_soon_as_its_files_change(model: Model) -> None:
-    model.loader.broken[1] = Refusal("NOT_FOUND", "variables are missing")
+    model.loader.broken[1] = RequestError("NOT_FOUND", "variables are missing")
     model.push(1).look()
     assert model.look() == {1: "END"}
     assert model.loader.events == ["try 1"]
@@ -134,7 +134,7 @@ def test_a_failed_version_is_tried_again_as_soon_as_its_files_change(model: Mode
 
 
 def test_a_failed_version_is_tried_again_after_a_while(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    model.loader.broken[1] = Refusal("RESOURCE_EXHAUSTED", "no memory")
+    model.loader.broken[1] = RequestError("RESOURCE_EXHAUSTED", "no memory")
     model.push(1).look()
     monkeypatch.setattr(module, "_RETRY_SECONDS", 0.0)
     del model.loader.broken[1]
@@ -146,7 +146,7 @@ def test_a_version_whose_last_files_come_late_is_loaded_again_without_a_gap(mode
     model.push(1).look()
     assert model.look() == {1: "AVAILABLE"}
     assert model.loader.events == ["try 1", "load 1"]  # nothing has changed
-    model.loader.broken[1] = Refusal("INVALID_ARGUMENT", "half a warm-up")
+    model.loader.broken[1] = RequestError("INVALID_ARGUMENT", "half a warm-up")
     (model.base / "1" / "late").write_text("half")
     assert [model.look(), model.look()] == [{1: "AVAILABLE"}] * 2
     assert model.loader.events == ["try 1", "load 1", "try 1"]
@@ -165,7 +165,7 @@ def test_a_version_whose_last_files_come_late_is_loaded_again_without_a_gap(mode
 
 
 def test_a_complaint_is_made_once(model: Model, caplog: pytest.LogCaptureFixture) -> None:
-    model.loader.broken[1] = Refusal("NOT_FOUND", "variables are missing")
+    model.loader.broken[1] = RequestError("NOT_FOUND", "variables are missing")
     with caplog.at_level(logging.ERROR):
         for size in range(3):
             model.push(*([] if size else [1]))
@@ -202,7 +202,10 @@ def test_no_versions_left_means_none_served_and_a_missing_directory_means_nothin
     elsewhere.rename(model.base)
     (model.base / "1").rename(model.base / "x")
     assert model.look() == {1: "END"}
-    with pytest.raises(Refusal, match=r"Servable not found for request: Latest\(m\)") as caught, model.served.use():
+    with (
+        pytest.raises(RequestError, match=r"Servable not found for request: Latest\(m\)") as caught,
+        model.served.use(),
+    ):
         pass
     assert caught.value.http == 404
 
@@ -214,12 +217,12 @@ def test_labels_choose_and_are_followed(tmp_path: Path) -> None:
         with model.served.use(label=label) as (number, _):
             assert number == expected
     with (
-        pytest.raises(Refusal, match="Unrecognized servable version label: beta") as caught,
+        pytest.raises(RequestError, match="Unrecognized servable version label: beta") as caught,
         model.served.use(None, "beta"),
     ):
         pass
     assert caught.value.http == 400
-    with pytest.raises(Refusal, match=r"Specific\(m, 9\)"), model.served.use(label="lost"):
+    with pytest.raises(RequestError, match=r"Specific\(m, 9\)"), model.served.use(label="lost"):
         pass
     model.served.config = ServedModel("m", str(tmp_path), All(), {"stable": 2})
     with model.served.use(label="stable") as (number, _):
@@ -230,7 +233,7 @@ def test_a_number_that_is_not_available(model: Model) -> None:
     model.push(1, 2).look()
     with model.served.use(2) as (number, _):
         assert number == 2
-    with pytest.raises(Refusal, match=r"Specific\(m, 1\)") as caught, model.served.use(1):
+    with pytest.raises(RequestError, match=r"Specific\(m, 1\)") as caught, model.served.use(1):
         pass
     assert caught.value.http == 404
 

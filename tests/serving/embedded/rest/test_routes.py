@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.embedded.rest.routes import Route, is_api, route
-from serving.embedded.statuses import Refusal
+from serving.embedded.statuses import RequestError
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_well_formed(method: str, path: str, expected: Route) -> None:
     ],
 )
 def test_malformed(method: str, path: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RequestError) as caught:
         route(method, path)
     assert (caught.value.code, caught.value.message) == ("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
 
 
 def test_a_list_of_models_is_not_to_be_had() -> None:
-    with pytest.raises(Refusal, match="Missing model name in request"):
+    with pytest.raises(RequestError, match="Missing model name in request"):
         route("GET", "/v1/models")
 
 
 @pytest.mark.parametrize("number", [str(2**63), "9" * 30, "1" * 5_000])
 def test_a_version_has_64_bits(number: str) -> None:
-    with pytest.raises(Refusal, match=f"Failed to convert version: {number} to numeric"):
+    with pytest.raises(RequestError, match=f"Failed to convert version: {number} to numeric"):
         route("POST", f"/v1/models/m/versions/{number}:predict")
 
 
@@ -80,6 +80,6 @@ def test_other_paths_are_not_the_apis(path: str, ours: bool) -> None:
 def test_anything_is_a_route_or_refused(method: str, rest: str) -> None:
     try:
         outcome: object = route(method, f"/v1/models/{rest}").model
-    except Refusal as refusal:
-        outcome = refusal.http
+    except RequestError as error:
+        outcome = error.http
     assert outcome == 400 or isinstance(outcome, str)
