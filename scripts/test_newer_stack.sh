@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the README's test command on the newer stack (TFX 1.21, Python 3.13) in a Debian 13 tree, for machines whose own
-# glibc is too old for it. Needs root and debootstrap; the tree is kept for the next time.
+# Runs the README's test command on the newer stack (TFX 1.21, Python 3.13) in a Debian 13 tree, for machines whose
+# glibc is too old. Needs root and debootstrap; the tree is kept for the next run.
 #
 #   scripts/test_newer_stack.sh [TREE]          default: /var/tmp/char-rnn-debian13
 #   PYTEST_ARGS="-k windows" scripts/test_newer_stack.sh
@@ -13,7 +13,7 @@ if [ ! -x "$tree/usr/bin/python3.13" ]; then
     trixie "$tree" http://deb.debian.org/debian
 fi
 
-# The network as this machine has it: names, certificates, package indexes.
+# Network configuration of this machine: names, certificates, package indexes.
 cp /etc/resolv.conf "$tree/etc/resolv.conf"
 cp /etc/hosts "$tree/etc/hosts"
 mkdir -p "$tree/etc/ssl/certs"
@@ -28,7 +28,7 @@ fi
 for place in proc dev; do
   mountpoint -q "$tree/$place" || mount --bind "/$place" "$tree/$place"
 done
-trap 'umount --lazy "$tree/proc" "$tree/dev"' EXIT # a server of the tests may need a second to end
+trap 'umount --lazy "$tree/proc" "$tree/dev"' EXIT # lazy, because servers of the tests may still run
 
 chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 UV_PYTHON=3.13 CORPORA=/src/corpora \
   SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt \

@@ -1,8 +1,8 @@
 """A language model of Keras' GRU layers (`reset_after`) in NumPy and float64, with the roundings of `tests.numeric`.
 
-Shares no code with what it is compared to. A text that is drawn has a next character that rounding may change, where
-the random number lies between two characters or two of them are equally likely: what rounding does not explain is
-refused, and nothing else.
+It shares no code with the implementations under test. Rounding may change a sampled character where the random number
+is at the boundary between two characters, or where two characters are equally likely: a text passes if rounding
+explains it.
 """
 
 import math
@@ -15,35 +15,35 @@ import numpy as np
 from tests.numeric import DEVIATIONS, FUNCTION, UNIT, Array, Noise
 
 UNICODE = 0x110000
-GREEDY = 1e-6  # the lowest temperature that is told from zero
-LATELY = 200  # characters of a prompt whose roundings still count: they fade as memory does
+GREEDY = 1e-6  # lower temperatures count as zero
+LATELY = 200  # last characters of a prompt with roundings; those of earlier characters have faded
 _MASK = 2**64 - 1
 
 
 def weights_of(variables: Sequence[Any]) -> Any:
-    """As `Gru` takes them: of a model's embedding, three of each layer, kernel and bias of the projection."""
+    """Return the weights for `Gru` from variables: embedding, three per layer, kernel and bias of the projection."""
     embedding, *stack, projection, bias = [variable.numpy() for variable in variables]
     layers = [stack[i : i + 3] for i in range(0, len(stack), 3)]
     return SimpleNamespace(embedding=embedding, layers=layers, projection=projection, projection_bias=bias)
 
 
 class Gru:
-    """Reads and writes characters; the first axis of all that it gives counts the runs of its noise.
+    """Computes logits, losses, and samples; the first axis of all results counts the runs of its noise.
 
     Attributes:
-      characters: those with an id; all others share the last one.
+      characters: characters with an id; all others share the last id.
     """
 
     def __init__(self, weights: Any, characters: str, noise: Noise | None = None) -> None:
-        """Take what `serving.graph.network.Weights` and `weights_of` have, and begin from nothing."""
+        """Start from the zero state with the weights of `serving.graph.network.Weights` or `weights_of`."""
         self.characters, self._noise = characters, noise or Noise()
         self._layers, self._output = weights.layers, (weights.projection, weights.projection_bias)
-        # The input of the first layer is made once for each character, so that its roundings repeat with it.
+        # The input product of the first layer is computed once per character, so that its roundings repeat.
         self._table = self._projected(self._noise.runs(weights.embedding), 0)
         self.hidden = [self._noise.runs(np.zeros((1, kernel.shape[0]))) for _, kernel, _ in weights.layers]
 
     def read(self, character: str) -> Array:
-        """Logits (runs, ids) of what comes next."""
+        """Read a character; return the logits (runs, ids) of the next one."""
         noise, place = self._noise, self.characters.find(character) % self._table.shape[1]
         projected = self._table[:, place : place + 1]
         for layer, (_, kernel, bias) in enumerate(self._layers):
@@ -59,34 +59,34 @@ class Gru:
         return np.asarray(noise(noise.product(self.hidden[-1], kernel) + bias)[:, 0])
 
     def nll(self, text: str) -> Array:
-        """Nats (runs, characters) of every character but the first."""
+        """Return the nats (runs, characters) of every character but the first."""
         noise, nats = self._noise, []
         for before, character in zip(text, text[1:]):
             logits, place = self.read(before), self.characters.find(character)
-            centred = noise(logits - logits.max(-1, keepdims=True))
-            powers = noise(np.exp(centred), FUNCTION)
+            centered = noise(logits - logits.max(-1, keepdims=True))
+            powers = noise(np.exp(centered), FUNCTION)
             total = self._sum(powers)
             surcharge = math.log(UNICODE - len(self.characters)) if place < 0 else 0.0
-            nats.append(noise(noise(noise(np.log(total), FUNCTION) - centred[:, place]) + surcharge))
+            nats.append(noise(noise(noise(np.log(total), FUNCTION) - centered[:, place]) + surcharge))
         return np.stack(nats, 1) if nats else self._noise.runs(np.zeros(0))
 
     def nll_sum(self, text: str) -> Array:
-        """Nats (runs,) of a text."""
+        """Return the nats (runs,) of a text."""
         return self._sum(self.nll(text))
 
     def choices(self, logits: Array, uniform: float, temperature: float, top_k: int) -> set[str]:
-        """The characters that some run draws: one, but where rounding decides."""
+        """Return the characters that the runs sample: more than one only where rounding decides."""
         known = logits[:, :-1]
-        # Among the most likely the order is by likelihood, among all it is that of the vocabulary.
+        # With top_k the order is by likelihood, otherwise that of the vocabulary.
         order = np.argsort(-known if top_k else np.zeros_like(known), 1, "stable")[:, : top_k or None]
         kept = np.take_along_axis(known, order, 1)
         scaled = self._noise(self._noise(kept - known.max(1, keepdims=True)) / max(temperature, GREEDY))
         powers = self._noise(np.exp(scaled), FUNCTION)
         cumulative = self._noise(powers.cumsum(1), kept.shape[1] ** 0.5)
-        drawn = (cumulative <= self._noise(uniform * cumulative[:, -1:])).sum(1)
-        # Rounding may put every value below; the most that can be drawn is then the last with a probability above zero.
-        drawn = np.minimum(drawn, cumulative.argmax(1))
-        return {self.characters[order[run, place]] for run, place in enumerate(drawn)}
+        sampled = (cumulative <= self._noise(uniform * cumulative[:, -1:])).sum(1)
+        # If rounding puts every value below, the last character with a probability above zero is sampled.
+        sampled = np.minimum(sampled, cumulative.argmax(1))
+        return {self.characters[order[run, place]] for run, place in enumerate(sampled)}
 
     def _projected(self, x: Array, layer: int) -> Array:
         kernel, _, bias = self._layers[layer]
@@ -103,13 +103,13 @@ class Gru:
 def refuse_unless_written(
     text: str, weights: Any, characters: str, prompt: str, temperature: float, top_k: int, seed: int
 ) -> None:
-    """Refuse a text that a model does not write after a prompt, however its arithmetic rounds."""
+    """Fail unless a model generates the text after the prompt with some rounding of its arithmetic."""
     prompt = prompt or "\n"
     early, late, last = prompt[: -LATELY - 1], prompt[-LATELY - 1 : -1], prompt[-1]
     exact = Gru(weights, characters, Noise(samples=0))
     for character in early:
         exact.read(character)
-    noise = Noise(DEVIATIONS * UNIT["float32"])  # as large as all roundings together may become
+    noise = Noise(DEVIATIONS * UNIT["float32"])  # as large as all roundings together
     model = Gru(weights, characters, noise)
     model.hidden = [noise.runs(h[0]) for h in exact.hidden]
     for character in late:
@@ -121,14 +121,14 @@ def refuse_unless_written(
 
 
 def refuse_unless_same(one: str, other: str, *how: Any) -> None:
-    """Refuse texts that were made in two ways and differ, unless it is where rounding decides in a model's text."""
+    """Fail if two texts differ, unless rounding of the model's arithmetic explains both."""
     assert len(one) == len(other)
     for text in () if one == other else (one, other):
         refuse_unless_written(text, *how)
 
 
 def uniforms(seed: int, count: int) -> list[float]:
-    """SplitMix64 in plain integers."""
+    """Return random numbers of SplitMix64, in plain integers."""
 
     def mixed(z: int) -> int:
         z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK

@@ -1,14 +1,13 @@
-"""How far a result may lie from the exact one because its arithmetic rounds, on any processor.
+"""Bounds on rounding errors that hold on any processor.
 
-Processors differ in the order in which they add, in fused multiplication and addition, and in how they approximate
-functions, so what one of them gives says nothing about another. What holds for all of them is the standard model: an
-operation's result is the exact one times `1 + d`, `|d|` at most the unit roundoff `u`. A reference in float64 that puts
-such a factor on each of its intermediate results shows how much they matter, which is the condition of what is computed
-(Monte Carlo arithmetic: Parker 1997). Random signs are what makes that enough: if the `d` have mean zero and do not
-depend on each other, an error exceeds `k` standard deviations of one made of `+u` and `-u` with a probability of
-at most `2 exp(-k**2 / 2)` (Hoeffding), which is the argument of Higham and Mary (2019) for `sqrt(n) u` in place of
-`n u` in the sum of `n` products. Roundings that repeat each other, such as those of a weight, have to be put where they
-happen: once, before the weight is used several times.
+Processors differ in the order of additions, in fused multiply-add, and in how they approximate functions, so a result
+on one processor does not predict the result on another. The standard model holds for all of them: the result of an
+operation is the exact one times `1 + d`, where `|d|` is at most the unit roundoff `u`. A float64 reference that applies
+such a factor to each intermediate result measures the condition of the computation (Monte Carlo arithmetic: Parker
+1997). Random signs suffice: if the `d` are independent with mean zero, an error exceeds `k` standard deviations of one
+made of `+u` and `-u` with a probability of at most `2 exp(-k**2 / 2)` (Hoeffding). This is the argument of Higham and
+Mary (2019) for `sqrt(n) u` instead of `n u` in a sum of `n` products. Repeated roundings, such as that of a weight,
+must be applied where they occur: once, before the weight is used several times.
 """
 
 from typing import Any
@@ -19,20 +18,20 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-# 2 exp(-32) for each number that is compared. Six would do; the rest is for deviations known from `SAMPLES` only.
+# 2 exp(-32) for each compared number. Six would suffice; the rest allows for deviations estimated from `SAMPLES` runs.
 DEVIATIONS = 8.0
 SAMPLES = 24
-# Of the hyperbolic tangent, exponential and logarithm in float32 libraries, in units of roundoff.
+# Error of tanh, exp, and log in float32 libraries, in units of roundoff.
 FUNCTION = 5.0
 
 
 class Noise:
-    """Puts roundings on arrays whose first axis counts runs: the first of them exact, `SAMPLES` others rounded.
+    """Applies roundings to arrays whose first axis counts runs: the first is exact, `SAMPLES` others are rounded.
 
     Attributes:
-      unit: roundoff of all operations, among them what a product adds up.
-      products: that of the type in which factors and results of matrix products are stored.
-      samples: runs that are rounded.
+      unit: roundoff of all operations, including the additions of a product.
+      products: roundoff of the type that stores factors and results of matrix products.
+      samples: number of rounded runs.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Noise:
         self._random = np.random.default_rng(seed)
 
     def signs(self, shape: Any) -> Array:
-        """Plus and minus one in (runs, ...), and nothing for the exact run."""
+        """Return random signs (runs, ...), zero for the exact run."""
         if not self.samples:
             return np.zeros(1)
         signs = self._random.integers(0, 2, (self.samples + 1, *tuple(shape)[1:]), np.int8) * 2.0 - 1.0
@@ -50,41 +49,43 @@ class Noise:
         return signs
 
     def runs(self, x: Any) -> Array:
-        """What is given, for each run."""
+        """Repeat an array for each run."""
         return np.repeat(np.asarray(x, np.float64)[None], self.samples + 1, 0)
 
     def __call__(self, x: Any, units: float = 1.0) -> Any:
-        """The result of an operation that is wrong by so many units of roundoff."""
+        """Round a result with an error of this many units of roundoff."""
         return x * (1.0 + units * self.unit * self.signs(x.shape))
 
     def product(self, a: Any, b: Any) -> Any:
-        """`a @ b`, added up in any order: each of the additions rounds a partial sum, which is at most `|a| @ |b|`."""
+        """Return `a @ b` added in any order: each addition rounds a partial sum, which is at most `|a| @ |b|`."""
         exact = a @ b
         return exact + float(a.shape[-1]) ** 0.5 * self.unit * (abs(a) @ abs(b)) * self.signs(exact.shape)
 
 
 def bound(runs: Any) -> Array:
-    """How far from the exact run a rounded result may lie, from what the runs of a reference gave."""
+    """Return the largest distance from the exact run that rounding explains, from the runs of a reference."""
     exact, *rounded = np.asarray(runs, np.float64)
     return DEVIATIONS * np.sqrt(np.mean(np.square(np.subtract(rounded, exact)), 0))
 
 
 def relative(operations: int, condition: float = 1.0, unit: float = UNIT["float32"]) -> float:
-    """How far off a number may be, relative to itself, after so many operations on numbers of one sign.
+    """Return the relative error bound of a number after this many operations on numbers of one sign.
 
     Args:
-      condition: by how much an operation's result may be off more than its operand was, relative to themselves.
+      operations: number of operations.
+      condition: factor by which an operation amplifies the relative error of its operand.
+      unit: roundoff.
     """
     return DEVIATIONS * float(operations) ** 0.5 * condition * unit
 
 
 def close(actual: Any, runs: Any, what: str = "result") -> None:
-    """Refuse a result that lies farther from the exact run than rounding explains, and say where."""
+    """Fail if a result is farther from the exact run than rounding explains; the message names the worst place."""
     exact, allowed = np.asarray(runs, np.float64)[0], bound(runs)
     found = np.asarray(actual, np.float64)
     assert found.shape == exact.shape, f"{what}: {found.shape} instead of {exact.shape}"
     error = np.abs(found - exact)
-    wrong = ~(error <= allowed)  # what is not a number, too
+    wrong = ~(error <= allowed)  # also true for NaN
     if not wrong.any():
         return
     excess = np.where(np.isnan(error), np.inf, error - allowed)

@@ -1,7 +1,7 @@
-"""The recurrent layers by their equations, in float64 with the roundings of `tests.numeric` there and back.
+"""Float64 reference of the recurrent layers, with the roundings of `tests.numeric` in the forward and backward pass.
 
-Differentiated by TensorFlow, and compared with stock Keras layers in tests/test_reference.py. The equations are those
-which the layers publish; only where two ways to write one round differently it is the engine's way.
+TensorFlow differentiates it, and tests/test_reference.py compares it with stock Keras layers. The equations are the
+published ones; where two forms of an equation round differently, the engine's form is used.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,14 +12,14 @@ import tensorflow as tf
 
 from tests import numeric
 
-EPSILON = 1e-6  # of layer normalization
+EPSILON = 1e-6  # in layer normalization
 
 
 class Noise(numeric.Noise):
-    """Roundings on float64 tensors, and on the gradients that come back through them."""
+    """Applies roundings to float64 tensors and to their gradients."""
 
     def given(self, x: Any) -> tf.Tensor:
-        """What is given, for each run."""
+        """Repeat a value for each run."""
         return tf.constant(self.runs(x))
 
     def __call__(self, x: tf.Tensor, units: float = 1.0) -> tf.Tensor:
@@ -32,7 +32,7 @@ class Noise(numeric.Noise):
         return run(x)
 
     def tanh(self, x: tf.Tensor) -> tf.Tensor:
-        """Its gradient is made of its result, as it was rounded."""
+        """Return tanh; its gradient is computed from the rounded result."""
         rounded = super().__call__
 
         @tf.custom_gradient
@@ -43,15 +43,15 @@ class Noise(numeric.Noise):
         return run(x)
 
     def sigmoid(self, x: tf.Tensor) -> tf.Tensor:
-        """By way of the hyperbolic tangent, so that what is near zero is rounded as a half is."""
+        """Return the sigmoid, computed with tanh: results near zero are rounded like one half."""
         return self(0.5 * self.tanh(0.5 * x) + 0.5)
 
     def stored(self, x: tf.Tensor) -> tf.Tensor:
-        """Rounded to the type of products, there and back."""
+        """Round to the type of products, in both passes."""
         return self(x, self.products / self.unit)
 
     def product(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        """Of a factor that is stored for it and a kernel that was, to a result that is stored."""
+        """Return a matrix product whose left factor and result are stored; `b` has been stored before."""
         product = super().product
 
         @tf.custom_gradient
@@ -64,7 +64,7 @@ class Noise(numeric.Noise):
         return self.stored(run(self.stored(a), b))
 
     def mean(self, x: tf.Tensor) -> tf.Tensor:
-        """Over the last axis, spread over it again; both ways that is a sum."""
+        """Return the mean over the last axis, repeated along it; both passes are sums."""
         rounded, n = super().__call__, x.shape[-1]
 
         def of(x: tf.Tensor) -> tf.Tensor:
@@ -79,7 +79,7 @@ class Noise(numeric.Noise):
         return run(x)
 
     def shared(self, x: tf.Tensor, counts: Sequence[int], terms: int) -> tf.Tensor:
-        """Repeated along new axes after that of the runs; its gradient adds up `terms`."""
+        """Repeat along new axes after that of the runs; the gradient is a sum of `terms`."""
         axes = list(range(1, 1 + len(counts)))
 
         @tf.custom_gradient
@@ -103,14 +103,14 @@ def layer(
     mask: Any = None,
     ids: Any = None,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Outputs and last states, all of them with the axis of the runs before those that `trainer.engine.recurrent` has.
+    """Return outputs and last states, with the axis of the runs before the axes of `trainer.engine.recurrent`.
 
     Args:
-      ids: (time, batch); `x` is then the embedding (ids, features), and the input's product is made once for each id,
-        so that its roundings repeat with it.
+      ids: (time, batch); `x` is then the embedding (ids, features), and the input product is computed once per id, so
+        that its roundings repeat with the id.
     """
     time, batch = x.shape[1:3] if ids is None else ids.shape
-    # A weight's own rounding to the type of products is the same in every step.
+    # The rounding of a weight to the type of products is the same in every step.
     kernel, recurrent_kernel = noise.stored(weights[0]), noise.stored(weights[1])
     recurrent_kernel = noise.shared(recurrent_kernel, [time], time * batch)
     bias = noise.shared(noise.stored(weights[2]), [time, batch], time * batch)
@@ -122,15 +122,15 @@ def layer(
         projected = looked_up(noise, noise.stored(table), ids)
     outputs = []
     for t in range(time):
-        former = states[0] if mask is None else noise(states[0] * mask)
-        recurrent = noise.product(former, recurrent_kernel[:, t])
+        masked = states[0] if mask is None else noise(states[0] * mask)
+        recurrent = noise.product(masked, recurrent_kernel[:, t])
         states = [noise(state) for state in STEPS[cell](noise, projected[:, t], recurrent, states, bias[:, t])]
         outputs.append(states[0])
     return tf.stack(outputs, 1), list(states)
 
 
 def looked_up(noise: Noise, table: tf.Tensor, ids: Any) -> tf.Tensor:
-    """Rows of a table (rows, n): (*ids, n). The gradient adds up those of all ids, whichever way it is written."""
+    """Return rows of a table (rows, n): (*ids, n). The gradient is a sum over all ids."""
     hot = noise.given(np.eye(table.shape[1])[ids])
     spread = noise.shared(table, ids.shape, int(np.prod(ids.shape)))
     return tf.reduce_sum(hot[..., None] * spread, -2)
@@ -145,13 +145,13 @@ def logits(
     inside: Noise | None = None,
     by_id: bool = False,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """A language model's logits (runs, batch, time, vocabulary) and last states.
+    """Return a language model's logits (runs, batch, time, vocabulary) and last states.
 
     Args:
       ids: (batch, time).
-      weights: the embedding, three of each layer, kernel and bias of the projection.
-      inside: the noise of the layers, where they have other types.
-      by_id: the first layer's input product is made for each id.
+      weights: the embedding, three per layer, kernel and bias of the projection.
+      inside: the noise of the layers, if they use other types.
+      by_id: whether the first layer's input product is computed once per id.
     """
     embedding, *stack, kernel, bias = weights
     inside, count = inside or noise, len(states) * 3 // len(stack)
@@ -167,17 +167,17 @@ def logits(
 
 
 def cross_entropy(noise: Noise, logits: tf.Tensor, targets: Any) -> tf.Tensor:
-    """The mean for each run."""
-    centred = noise(logits - tf.stop_gradient(tf.reduce_max(logits, -1, keepdims=True)))
-    powers = noise(tf.exp(centred), numeric.FUNCTION)
+    """Return the mean of each run."""
+    centered = noise(logits - tf.stop_gradient(tf.reduce_max(logits, -1, keepdims=True)))
+    powers = noise(tf.exp(centered), numeric.FUNCTION)
     total = noise(tf.reduce_sum(powers, -1), float(logits.shape[-1]) ** 0.5)
     hot = np.eye(logits.shape[-1])[targets]
-    nats = noise(noise(tf.math.log(total), numeric.FUNCTION) - tf.reduce_sum(centred * hot, -1))
+    nats = noise(noise(tf.math.log(total), numeric.FUNCTION) - tf.reduce_sum(centered * hot, -1))
     return tf.reduce_mean(noise(nats, float(targets.size) ** 0.5), [1, 2])
 
 
 def _with_bias(cell: str, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """The input's product with all of the bias that may be added before a step."""
+    """Add the part of the bias that can be added before the steps to the input product."""
     if cell == "layer_norm_lstm":
         return x
     if cell != "gru":
@@ -199,8 +199,8 @@ def _gru(noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.T
 
 
 def _lstm(noise: Noise, x: tf.Tensor, recurrent: tf.Tensor, states: Sequence[tf.Tensor], bias: tf.Tensor) -> Any:
-    entry, forget, candidate, output = tf.split(noise(x + recurrent), 4, -1)
-    c = noise(_new_cell(noise, entry, forget, candidate, states[1]))
+    input_gate, forget, candidate, output = tf.split(noise(x + recurrent), 4, -1)
+    c = noise(_new_cell(noise, input_gate, forget, candidate, states[1]))
     return [noise.sigmoid(output) * noise.tanh(c), c]
 
 
@@ -212,20 +212,20 @@ def _layer_norm_lstm(
         return noise(noise(normal * bias[..., 0, which, :]) + bias[..., 1, which, :])
 
     total = tf.split(noise(x + recurrent), 4, -1)
-    entry, forget, candidate, output = (norm(value, which) for which, value in enumerate(total))
-    c = norm(_new_cell(noise, entry, forget, candidate, states[1]), 4)
+    input_gate, forget, candidate, output = (norm(value, which) for which, value in enumerate(total))
+    c = norm(_new_cell(noise, input_gate, forget, candidate, states[1]), 4)
     return [noise.sigmoid(output) * noise.tanh(c), c]
 
 
 def normalized(noise: Noise, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Over the last axis; and one over the standard deviation, as often."""
-    centred = noise(x - noise.mean(x))
-    deviation = noise(tf.math.rsqrt(noise(noise.mean(noise(centred * centred)) + EPSILON)), numeric.FUNCTION)
-    return noise(centred * deviation), deviation
+    """Normalize over the last axis; also return the reciprocal standard deviation, repeated along it."""
+    centered = noise(x - noise.mean(x))
+    deviation = noise(tf.math.rsqrt(noise(noise.mean(noise(centered * centered)) + EPSILON)), numeric.FUNCTION)
+    return noise(centered * deviation), deviation
 
 
-def _new_cell(noise: Noise, entry: tf.Tensor, forget: tf.Tensor, candidate: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
-    return noise(noise(noise.sigmoid(forget) * c) + noise(noise.sigmoid(entry) * noise.tanh(candidate)))
+def _new_cell(noise: Noise, input_gate: tf.Tensor, forget: tf.Tensor, candidate: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
+    return noise(noise(noise.sigmoid(forget) * c) + noise(noise.sigmoid(input_gate) * noise.tanh(candidate)))
 
 
 STEPS: dict[str, Callable[..., Any]] = {

@@ -1,8 +1,8 @@
-"""Bad input through the real command line is one paragraph with code 2 and nothing from before is lost.
+"""Bad input on the real command line ends with one error paragraph and code 2, and earlier results are kept.
 
-Mistakes that are told before TFX is imported meet a root whose files stand in for what former runs made; its bytes must
-be the same afterwards. What goes further is in `test_odd_input.py`; missing, empty, binary, too short, unknown keys and
-the like are in `test_local_runner.py`, word for word.
+These errors are reported before TFX is imported. The root has files in place of the results of earlier runs, whose
+bytes must not change. `test_odd_input.py` has errors that occur later; `test_local_runner.py` has the messages in
+detail.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.ended import files, former, run
+from tests.command_line import files, results, run
 
 pytestmark = pytest.mark.integration
 
 TEXT = "To be, or not to be, that is the question.\n" * 100
 NOBODY = 65534
-# The superuser may read and write everything, so the program becomes somebody else once it is loaded.
-AS_SOMEBODY = f"""
+# The superuser may read and write everything, so the program changes its user once it is loaded.
+AS_OTHER_USER = f"""
 import os, sys
 import local_runner, pipeline.local, pipeline.config.places
 if os.geteuid() == 0:
@@ -34,18 +34,15 @@ sys.exit(local_runner.main(sys.argv[1:]))
 
 @pytest.fixture
 def public() -> Iterator[Path]:
-    """A directory that every user can reach, with a good corpus and a root that somebody has used."""
+    """A directory that every user can read, with a good corpus and a root with results."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)
         (directory / "good.txt").write_text(TEXT)
-        for place in former(directory / "root"):
+        for place in results(directory / "root"):
             (place / "char_rnn" / "1").mkdir(parents=True)
             (place / "char_rnn" / "1" / "content").write_text(place.name)
         yield directory
-
-
-# Told before TFX is imported
 
 
 @pytest.mark.parametrize(
@@ -59,18 +56,18 @@ def public() -> Iterator[Path]:
         (["--corpus", "good.txt", "--serving-dir", "good.txt/x"], "The serving directory cannot be written"),
     ],
 )
-def test_a_mistake_leaves_every_byte_of_former_runs(public: Path, arguments: list[str], message: str) -> None:
+def test_error_leaves_results_of_earlier_runs_unchanged(public: Path, arguments: list[str], message: str) -> None:
     (public / "bad.txt").write_bytes(b"abc\xe9" + TEXT.encode())
     (public / "short.txt").write_text("short")
-    before = files(*former(public / "root"))
+    before = files(*results(public / "root"))
     arguments = [
         str(public / word) if word.startswith(("missing", "bad", "short", "good")) else word for word in arguments
     ]
     assert message in run(*arguments, "--root", str(public / "root")).paragraph()
-    assert files(*former(public / "root")) == before
+    assert files(*results(public / "root")) == before
 
 
-def test_a_corpus_that_may_not_be_read_is_named(public: Path) -> None:
+def test_unreadable_corpus_is_named(public: Path) -> None:
     (public / "mine").mkdir()
     (public / "good.txt").chmod(0)
     (public / "mine" / "a.txt").write_text(TEXT)
@@ -78,14 +75,14 @@ def test_a_corpus_that_may_not_be_read_is_named(public: Path) -> None:
     (public / "place").mkdir(mode=0o777)
     (public / "place").chmod(0o777)
     for source in ("good.txt", "mine"):
-        ended = run("--corpus", str(public / source), "--root", str(public / "place"), code=AS_SOMEBODY)
+        ended = run("--corpus", str(public / source), "--root", str(public / "place"), code=AS_OTHER_USER)
         message = ended.paragraph()
         assert "The corpus cannot be read: Permission denied. Check that" in message
         assert f"Received: '{public / source}'" in message
     (public / "mine").chmod(0o700)
 
 
-def test_a_root_that_may_not_be_written_is_named_and_stays_as_it_is(public: Path) -> None:
+def test_unwritable_root_is_named_and_unchanged(public: Path) -> None:
     before = files(public)
     used, new = public / "root", public / "new"
     directories = [public, used]
@@ -93,7 +90,7 @@ def test_a_root_that_may_not_be_written_is_named_and_stays_as_it_is(public: Path
         directory.chmod(0o555 if os.geteuid() else 0o755)
     try:
         for root in (used, new):
-            ended = run("--corpus", str(public / "good.txt"), "--root", str(root), code=AS_SOMEBODY)
+            ended = run("--corpus", str(public / "good.txt"), "--root", str(root), code=AS_OTHER_USER)
             message = ended.paragraph()
             assert "The root cannot be written: Permission denied. Give a directory of your own with --root" in message
             assert f"Received: --root {root}" in message
@@ -103,18 +100,18 @@ def test_a_root_that_may_not_be_written_is_named_and_stays_as_it_is(public: Path
     assert files(public) == before
 
 
-def test_an_address_where_nobody_answers_is_told_with_what_to_do(public: Path) -> None:
+def test_unreachable_address_is_reported_with_advice(public: Path) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and does not listen: nobody else can, either
+        taken.bind(("127.0.0.1", 0))  # no process can listen on this port now
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/book.txt"
         message = run("--corpus", url, "--root", str(public / "root"), XDG_CACHE_HOME=str(public / "cache")).paragraph()
     assert f"The corpus at {url} cannot be downloaded: " in message
-    assert "[Errno 111]" in message  # what comes before it is the HTTP library's, and changes
+    assert "[Errno 111]" in message  # the text before it depends on the version of the HTTP library
     assert "Check the address and the network, or download it by hand and give its path (--corpus PATH)" in message
     assert files(public / "cache") == {}
 
 
-def test_a_download_with_another_checksum_is_refused_and_not_kept(public: Path) -> None:
+def test_download_with_another_checksum_is_refused_and_not_kept(public: Path) -> None:
     class Book(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)

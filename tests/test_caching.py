@@ -1,10 +1,9 @@
-"""What runs again after an edit: exactly what depends on it.
+"""After an edit, exactly the components that depend on it run again.
 
-The project is copied and its `local_runner.py` run from there, as a user would, so that code can be edited. One run
-follows the other, and every edit stays for the runs after it. A run may make several edits at once if it still shows
-what each of them did: `test_edits_of_a_run_do_not_hide_each_other`.
-An upgrade is only pretended, by other metadata of the same library; which libraries count for which
-component is seen in tests/pipeline/test_sources.py, and here that the digests are part of what TFX compares.
+The test copies the project and runs its `local_runner.py`, so that it can edit code. The runs follow one another, and
+edits stay. A run may combine edits whose effects can be distinguished: `test_edits_of_a_run_do_not_hide_each_other`.
+An upgrade is simulated with other metadata of the same library. tests/pipeline/test_sources.py tests which libraries
+count for which component; here the digests are found among the parameters that TFX compares.
 """
 
 import json
@@ -35,7 +34,7 @@ SMALL = {
     "training.eval_every": 4,
     "training.warmup_steps": 1,
     "training.sample_chars": 0,
-    # Whatever comes out of so little is blessed.
+    # Every model is blessed.
     "evaluation.threshold": 1_000_000,
     "evaluation.max_increase": 1_000_000,
 }
@@ -48,7 +47,7 @@ ALL = AFTER_SCHEMA | AFTER_CORPUS
 
 
 class Project:
-    """A copy of the program with a corpus and a root of its own."""
+    """A copy of the program with a corpus and a root."""
 
     def __init__(self, directory: Path) -> None:
         self.program, self.root, self.corpus = directory / "program", directory / "root", directory / "play.txt"
@@ -63,7 +62,7 @@ class Project:
         self.registry = self.root / "registry" / "char_rnn"
 
     def run(self) -> dict[str, Any]:
-        """Run the program; returns its summary, with `served`, `registered` and `trained` read from disk."""
+        """Run the program; return its summary, with `served`, `registered`, and `trained` read from disk."""
         summary = self.root.parent / "summary.json"
         summary.unlink(missing_ok=True)
         command = [warm.python(), "local_runner.py", "--corpus", self.corpus, "--root", self.root]
@@ -89,7 +88,7 @@ class Project:
         os.utime(self.corpus, (1_000_000_000, 1_000_000_000))
 
     def change_a_character(self) -> None:
-        """Leaves size and time stamp as they are."""
+        """Change a character but neither size nor time stamp."""
         before, text = self.corpus.stat(), self.corpus.read_text(encoding="utf-8")
         place = text.index("the", 5_000)
         self.corpus.write_text(text[:place] + "T" + text[place + 1 :], encoding="utf-8")
@@ -98,7 +97,7 @@ class Project:
         assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
     def upgrade(self, library: str) -> None:
-        """Put metadata of another version before those of the library that is installed."""
+        """Add metadata of another version, which precede those of the installed library."""
         metadata = self.program / f"{library.replace('-', '_')}-99.0.dist-info" / "METADATA"
         metadata.parent.mkdir()
         metadata.write_text(f"Metadata-Version: 2.1\nName: {library}\nVersion: 99.0\n", encoding="utf-8")
@@ -117,7 +116,7 @@ def _line(file: str) -> Callable[[Project], None]:
 
 @dataclass(frozen=True)
 class Edit:
-    """A change, and the components that depend on it; `own` is the first of them, which no other could make run."""
+    """A change and the components that depend on it; `own` is the first of them, which runs for no other reason."""
 
     make: Callable[[Project], None]
     own: str = ""
@@ -145,9 +144,9 @@ EDITS = {
     "one character of the corpus": Edit(Project.change_a_character, "CorpusExampleGen", AFTER_CORPUS),
 }
 # The edits before each run after the first.
-HARMLESS = ("nothing", "a comment in the trainer", "the time stamp of the corpus", "the registry entry is deleted")
+NO_EFFECT = ("nothing", "a comment in the trainer", "the time stamp of the corpus", "the registry entry is deleted")
 PLAN = (
-    HARMLESS,
+    NO_EFFECT,
     ("a line of the gate", "the served version is deleted"),
     ("a metric", "a line of the infra check"),
     ("a threshold",),
@@ -169,7 +168,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(directory: Path) -> Runs:
-    """The summary of every run by its edits; of the first run by ()."""
+    """The summary of every run by its edits; the first run has ()."""
     project = Project(directory)
     made: Runs = {(): project.run()}
     for edits in PLAN:
@@ -194,32 +193,32 @@ def test_edits_of_a_run_do_not_hide_each_other(edits: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("edits", PLAN, ids=" + ".join)
-def test_what_depends_on_an_edit_runs_again_and_nothing_else(runs: Runs, edits: tuple[str, ...]) -> None:
+def test_components_that_depend_on_an_edit_run_again_and_no_others(runs: Runs, edits: tuple[str, ...]) -> None:
     assert _executed(runs[edits]) == set().union(*(EDITS[edit].reruns for edit in edits))
 
 
-def test_a_first_run_runs_everything(runs: Runs) -> None:
+def test_first_run_executes_everything(runs: Runs) -> None:
     first = runs[()]
     assert _executed(first) == ALL
     assert (first["served"], first["registered"]) == (["1"], ["1"])
 
 
-def test_a_deleted_registry_entry_comes_back(runs: Runs) -> None:
-    run = runs[HARMLESS]
+def test_deleted_registry_entry_is_restored(runs: Runs) -> None:
+    run = runs[NO_EFFECT]
     assert (run["pushed_version"], run["served"], run["registered"]) == ("1", ["1"], ["1"])
 
 
-def test_a_deleted_version_is_served_again_under_a_new_number(runs: Runs) -> None:
+def test_deleted_version_is_pushed_again_with_a_new_number(runs: Runs) -> None:
     run = runs["a line of the gate", "the served version is deleted"]
     assert (run["pushed_version"], run["served"], run["registered"]) == ("2", ["2"], ["1", "2"])
 
 
-def test_what_changes_no_model_pushes_no_version(runs: Runs) -> None:
+def test_edit_that_changes_no_model_pushes_no_version(runs: Runs) -> None:
     for edits in (("a metric", "a line of the infra check"), ("a threshold",)):
         assert (runs[edits]["pushed_version"], runs[edits]["served"]) == ("2", ["2"])
 
 
-def test_an_export_value_exports_again_without_training(runs: Runs) -> None:
+def test_export_value_exports_again_without_training(runs: Runs) -> None:
     before, after = runs["a threshold",], runs["an export value",]
     assert after["trained"] == before["trained"]
     assert after["perplexity"] == before["perplexity"]
@@ -227,12 +226,12 @@ def test_an_export_value_exports_again_without_training(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("edit", ["a line of the trainer", "a trainer parameter", "one character of the corpus"])
-def test_what_decides_the_weights_trains_again(runs: Runs, edit: str) -> None:
+def test_edit_that_changes_the_weights_trains_again(runs: Runs, edit: str) -> None:
     before = runs[PLAN[PLAN.index((edit,)) - 1]]
     assert set(runs[edit,]["trained"]) > set(before["trained"])
 
 
-def test_a_schema_that_lets_the_same_records_pass_does_not_train_again(runs: Runs) -> None:
+def test_schema_that_accepts_the_same_records_does_not_train_again(runs: Runs) -> None:
     before, after = runs["a trainer parameter",], runs["the schema",]
     assert after["trained"] == before["trained"]
     assert after["pushed_version"] == before["pushed_version"]
@@ -252,10 +251,10 @@ def test_a_schema_that_lets_the_same_records_pass_does_not_train_again(runs: Run
         ("Pusher", sources.PUSHER),
     ],
 )
-def test_the_digest_is_one_of_the_parameters_that_tfx_compares(
+def test_digest_is_one_of_the_parameters_that_tfx_compares(
     runs: Runs, directory: Path, component: str, code: Code
 ) -> None:
-    """As ML Metadata has them of the first run, in which nothing was edited yet."""
+    """In ML Metadata of the first run, before any edit."""
     query = """
         WITH Node AS (SELECT execution_id FROM Association JOIN Context ON context_id = Context.id WHERE name = ?)
         SELECT string_value FROM ExecutionProperty

@@ -1,6 +1,6 @@
-"""The real pipeline on a shrunken configuration, as a user runs it: executed, cached, mended, not good enough, better.
+"""The real pipeline on a small configuration: executed, cached, repaired, not blessed, improved.
 
-One root, five runs one after the other; each test reads what its run left. TF Serving itself is not touched here.
+Five runs on one root; each test reads the results of its run. TF Serving is not used here.
 """
 
 import json
@@ -46,7 +46,7 @@ COMPONENTS = {
 
 @dataclass(frozen=True)
 class Run:
-    """What one call of the runner gave."""
+    """Results of one run."""
 
     code: int
     output: str
@@ -59,7 +59,7 @@ class Run:
 
 
 def run(root: Path, corpus: str | Path = "sample", *, python: str | None = None, **changes: Any) -> Run:
-    """Run the program, in the warm Python unless another one is given."""
+    """Run the program, by default in the warm Python."""
     settings = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
     summary = root / "summary.json"
     command = [python or warm.python(), "local_runner.py", "--corpus", str(corpus), "--root", str(root)]
@@ -75,8 +75,8 @@ def run(root: Path, corpus: str | Path = "sample", *, python: str | None = None,
     return Run(done.returncode, done.stdout + done.stderr, json.loads(summary.read_text()), versions, root)
 
 
-def mend(root: Path) -> Run:
-    """Run once more after the served version and the Trainer's artifact were deleted."""
+def repair(root: Path) -> Run:
+    """Delete the served version and the Trainer's artifact, and run again."""
     shutil.rmtree(root / "serving" / "char_rnn" / "1")
     shutil.rmtree(root / "pipeline" / "Trainer" / "model")
     return run(root)
@@ -86,16 +86,16 @@ def mend(root: Path) -> Run:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     root = tmp_path_factory.mktemp("root")
     return {
-        "first": run(root, python=sys.executable),  # everything as a user starts it
+        "first": run(root, python=sys.executable),  # a fresh start, as by a user
         "same": run(root),
-        "mended": mend(root),
+        "repaired": repair(root),
         "worse": run(root, training__steps=20),
         "better": run(root, training__steps=400),
     }
 
 
 def assert_same_perplexity(one: float, other: float) -> None:
-    """Of the same passages in other batches: each passage's nats are a sum of 2,000 in float32."""
+    """Compare perplexities of the same passages in other batches; a passage has 2,000 characters in float32."""
     assert math.log(one) == pytest.approx(math.log(other), rel=numeric.relative(2_000))
 
 
@@ -111,7 +111,7 @@ def test_first_run_is_blessed_and_pushed(runs: dict[str, Run]) -> None:
     assert 1 < first.summary["perplexity"] < 9
 
 
-def test_the_same_again_is_all_cached_and_pushes_nothing(runs: dict[str, Run]) -> None:
+def test_second_identical_run_is_cached(runs: dict[str, Run]) -> None:
     first, same = runs["first"], runs["same"]
     assert same.code == 0, same.output
     assert same.how() == dict.fromkeys(COMPONENTS, "cached")
@@ -120,16 +120,16 @@ def test_the_same_again_is_all_cached_and_pushes_nothing(runs: dict[str, Run]) -
     assert same.summary["perplexity"] == first.summary["perplexity"]
 
 
-def test_what_was_deleted_is_mended_without_training_again(runs: dict[str, Run]) -> None:
-    mended = runs["mended"]
-    assert mended.code == 0, mended.output
-    assert mended.how()["Trainer"] == "executed"
-    assert "its export is used again" in mended.output
-    assert mended.summary["perplexity"] == runs["first"].summary["perplexity"]
-    assert mended.versions == ["2"], "the number of a version that is gone is not used again"
+def test_deleted_results_are_repaired_without_training(runs: dict[str, Run]) -> None:
+    repaired = runs["repaired"]
+    assert repaired.code == 0, repaired.output
+    assert repaired.how()["Trainer"] == "executed"
+    assert "its export is used again" in repaired.output
+    assert repaired.summary["perplexity"] == runs["first"].summary["perplexity"]
+    assert repaired.versions == ["2"], "the number of a deleted version is not reused"
 
 
-def test_a_worse_model_is_refused_and_the_old_version_stays(runs: dict[str, Run]) -> None:
+def test_worse_model_is_not_blessed_and_the_old_version_stays(runs: dict[str, Run]) -> None:
     worse = runs["worse"]
     assert worse.code == 3, worse.output
     assert not worse.summary["blessed"]
@@ -140,7 +140,7 @@ def test_a_worse_model_is_refused_and_the_old_version_stays(runs: dict[str, Run]
     reasons = " ".join(worse.summary["reasons"])
     assert "above the threshold 9" in reasons
     assert "last blessed model" in reasons
-    # What did not change did not run again.
+    # Unchanged components did not run again.
     assert {name for name, how in worse.how().items() if how == "cached"} == COMPONENTS - {
         "Trainer",
         "LastBlessed",
@@ -150,7 +150,7 @@ def test_a_worse_model_is_refused_and_the_old_version_stays(runs: dict[str, Run]
     }
 
 
-def test_a_better_model_is_pushed_beside_the_old_one(runs: dict[str, Run]) -> None:
+def test_better_model_is_pushed_next_to_the_old_one(runs: dict[str, Run]) -> None:
     better = runs["better"]
     assert better.code == 0, better.output
     assert better.summary["pushed_version"] == "3"
@@ -159,12 +159,12 @@ def test_a_better_model_is_pushed_beside_the_old_one(runs: dict[str, Run]) -> No
     assert_same_perplexity(better.summary["baseline_perplexity"], runs["first"].summary["perplexity"])
 
 
-def test_the_pushed_model_and_its_checkpoint_can_be_asked_without_a_server(runs: dict[str, Run]) -> None:
+def test_pushed_model_and_its_checkpoint_generate_without_a_server(runs: dict[str, Run]) -> None:
     better = runs["better"]
 
     def ask(*arguments: str) -> str:
-        nobody = ["--root", str(better.root), "--set", "serving.rest_port=1"]
-        command = [warm.python(), "-m", "serving", *arguments, *nobody]
+        no_server = ["--root", str(better.root), "--set", "serving.rest_port=1"]
+        command = [warm.python(), "-m", "serving", *arguments, *no_server]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -178,7 +178,7 @@ def test_the_pushed_model_and_its_checkpoint_can_be_asked_without_a_server(runs:
     assert_same_perplexity(score["perplexity"], better.summary["perplexity"])
 
 
-def test_people_see_a_line_for_each_component_a_table_and_text(runs: dict[str, Run]) -> None:
+def test_output_has_a_line_for_each_component_a_table_and_a_sample(runs: dict[str, Run]) -> None:
     output = runs["first"].output
     for name in COMPONENTS:
         assert f"+ {name}" in output

@@ -1,4 +1,4 @@
-"""What a new user meets first: a Python without the packages, Ctrl-C at once, and commands to paste."""
+"""First steps of a new user: a Python without the packages, Ctrl-C during start-up, and commands to paste."""
 
 import ast
 import os
@@ -48,11 +48,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def told(clone: Path, tmp_path: Path) -> Callable[..., list[str]]:
-    """Start a program without packages and paste what it says into a shell; returns the words that are started then."""
+def pasted(clone: Path, tmp_path: Path) -> Callable[..., list[str]]:
+    """Start a program without packages and run the command that it prints in a shell; return that command's words."""
     for name in ("python3", "uv", "python"):
         script = tmp_path / name
-        script.write_text(f'#!/bin/sh\nfor word in {name} "$@"; do printf "%s\\n" "$word"; done >> "$SAID"\n')
+        script.write_text(f'#!/bin/sh\nfor word in {name} "$@"; do printf "%s\\n" "$word"; done >> "$WORDS"\n')
         script.chmod(0o755)
 
     def start(arguments: list[str], cwd: Path) -> list[str]:
@@ -65,30 +65,30 @@ def told(clone: Path, tmp_path: Path) -> Callable[..., list[str]]:
                 shutil.copy(tmp_path / name, place)
         command = done.stderr.partition("Start it with: ")[2]
         paths = f"{tmp_path}:{os.environ['PATH']}"
-        pasted = run(["/bin/sh", "-c", command], cwd, PATH=paths, SAID=str(tmp_path / "said"))
-        assert pasted.returncode == 0, pasted.stderr
-        return (tmp_path / "said").read_text().splitlines()
+        shell = run(["/bin/sh", "-c", command], cwd, PATH=paths, WORDS=str(tmp_path / "words"))
+        assert shell.returncode == 0, shell.stderr
+        return (tmp_path / "words").read_text().splitlines()
 
     return start
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("arguments", PROGRAMS.values(), ids=PROGRAMS)
-def test_without_packages_a_line_says_how_to_start_it(
-    arguments: list[str], clone: Path, told: Callable[..., list[str]]
+def test_python_without_packages_prints_how_to_start_the_program(
+    arguments: list[str], clone: Path, pasted: Callable[..., list[str]]
 ) -> None:
     install = ["python3", "-m", "pip", "install", "-qq", "--upgrade", "--target", ".tools", "uv"]
-    assert told(arguments, clone) == [*install, "uv", "run", "python", *arguments]
+    assert pasted(arguments, clone) == [*install, "uv", "run", "python", *arguments]
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("arguments", PROGRAMS.values(), ids=PROGRAMS)
-def test_without_packages_it_works_from_elsewhere_too(
-    arguments: list[str], clone: Path, told: Callable[..., list[str]], tmp_path: Path
+def test_printed_command_works_from_another_directory(
+    arguments: list[str], clone: Path, pasted: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     _, *rest = arguments if arguments[0] == "-m" else ["", *arguments]
     program = str(clone / FILES[rest[0]].removesuffix("/__main__.py"))
-    words = told([program, *rest[1:]], tmp_path)
+    words = pasted([program, *rest[1:]], tmp_path)
     assert words[7:] == [
         str(clone / ".tools"),
         "uv",
@@ -103,16 +103,16 @@ def test_without_packages_it_works_from_elsewhere_too(
 
 
 @pytest.mark.integration
-def test_an_environment_that_is_there_is_used(clone: Path, told: Callable[..., list[str]]) -> None:
+def test_existing_environment_is_used(clone: Path, pasted: Callable[..., list[str]]) -> None:
     (clone / ".venv" / "bin").mkdir(parents=True)
     (clone / ".venv" / "bin" / "python").touch()
     try:
-        assert told(PROGRAMS["local_runner.py"], clone) == ["python", "local_runner.py", "--preset", "best"]
+        assert pasted(PROGRAMS["local_runner.py"], clone) == ["python", "local_runner.py", "--preset", "best"]
     finally:
         shutil.rmtree(clone / ".venv")
 
 
-def test_the_words_for_the_installation_are_those_of_the_readme() -> None:
+def test_installation_command_is_that_of_the_readme() -> None:
     from components import startup
 
     words = startup._INSTALL.format(tools=".tools", project="")
@@ -120,14 +120,14 @@ def test_the_words_for_the_installation_are_those_of_the_readme() -> None:
 
 
 @pytest.mark.parametrize("file", [*FILES.values(), "components/startup.py", "components/shell_command.py"])
-def test_an_old_python_can_read_what_tells_it_so(file: str) -> None:
+def test_old_python_parses_the_files_that_check_its_version(file: str) -> None:
     ast.parse((ROOT / file).read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("program", FILES)
-def test_an_old_python_is_told(program: str) -> None:
-    """Its version is made up: nothing before the answer may need a newer one, which the test above looks after."""
+def test_old_python_is_reported(program: str) -> None:
+    """The version is faked; the test above checks that an old Python parses the files."""
     old = f"import runpy, sys; sys.version_info = (3, 8, 1); sys.argv = ['x', '--flag']; sys.path[0] = {str(ROOT)!r}; "
     start = f"runpy.run_path({str(ROOT / program)!r}, run_name='__main__')"
     if program in PROGRAMS and not program.endswith(".py"):
@@ -152,7 +152,7 @@ def test_an_old_python_is_told(program: str) -> None:
         ("raise ValueError('a reason')", r"Traceback .*\nValueError: a reason\n"),
     ],
 )
-def test_a_package_that_is_missed_later_is_told_and_no_other_mistake_is_hidden(statement: str, answer: str) -> None:
+def test_missing_package_is_reported_and_other_errors_are_not_hidden(statement: str, answer: str) -> None:
     code = f"from components import startup; startup.begin('serving'); {statement}"
     done = run([sys.executable, "-c", code], ROOT)
     assert (done.returncode, done.stdout) == (1, "")
@@ -163,7 +163,7 @@ def test_a_package_that_is_missed_later_is_told_and_no_other_mistake_is_hidden(s
 
 
 class Started:
-    """A program, interrupted at a moment that is counted from the import of a module."""
+    """A running program that can be interrupted a certain time after it imports a module."""
 
     def __init__(self, arguments: list[str]) -> None:
         self._process = subprocess.Popen(
@@ -176,23 +176,23 @@ class Started:
         )
 
     def interrupted(self, module: str, seconds: float) -> tuple[int, str]:
-        """Exit code, and what the program itself said."""
+        """Interrupt it; return its exit code and its output."""
         process = self._process
         assert process.stderr is not None
         try:
             found = any(re.search(rf"\| +{re.escape(module)}$", line) for line in process.stderr)
-            assert found, "it does not import this"
+            assert found, "the module was not imported"
             time.sleep(seconds)
             assert process.poll() is None, "it must still be running"
             process.send_signal(signal.SIGINT)
             out, error = process.communicate(timeout=60)
         finally:
             process.kill()
-        said = [line for line in error.splitlines() if not line.startswith("import time:")]
-        return process.returncode, out + "\n".join(said)
+        output = [line for line in error.splitlines() if not line.startswith("import time:")]
+        return process.returncode, out + "\n".join(output)
 
 
-WAITING = {  # programs that do not end before they are interrupted
+WAITING = {  # programs that run until they are interrupted
     "local_runner.py": lambda root: ["local_runner.py", "--corpus", "sample", "--root", str(root)],
     "serving": lambda root: ["-m", "serving", "score", "-", "--root", str(root)],
     "serving.playground": lambda root: ["-m", "serving.playground", "--port", "0"],
@@ -204,33 +204,33 @@ CLUSTER = ("--root", "/state", "--serving-dir", "/serving")
 @pytest.mark.integration
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 0.1, 0.25, 0.5])
 @pytest.mark.parametrize("program", WAITING)
-def test_ctrl_c_at_once_is_said_in_a_word(program: str, seconds: float, tmp_path: Path) -> None:
-    """`argparse` is among the first modules that each of them imports."""
-    code, said = Started(WAITING[program](tmp_path / "root")).interrupted("argparse", seconds)
-    assert code == 130, said
-    assert re.search(r"^interrupted", said, re.MULTILINE), said
-    assert "Traceback" not in said
-    assert "KeyboardInterrupt" not in said
+def test_ctrl_c_during_start_up_prints_interrupted(program: str, seconds: float, tmp_path: Path) -> None:
+    """Each program imports `argparse` early."""
+    code, output = Started(WAITING[program](tmp_path / "root")).interrupted("argparse", seconds)
+    assert code == 130, output
+    assert re.search(r"^interrupted", output, re.MULTILINE), output
+    assert "Traceback" not in output
+    assert "KeyboardInterrupt" not in output
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("module", ["tensorflow.python.tf2", "tensorflow.python.framework.ops", "tensorflow._api.v2"])
 @pytest.mark.parametrize("program", ["local_runner.py", "kubeflow", "generate"])
-def test_ctrl_c_while_tensorflow_is_imported(program: str, module: str, tmp_path: Path) -> None:
+def test_ctrl_c_during_the_import_of_tensorflow(program: str, module: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     version = root / "serving" / "char_rnn" / "1"
     version.mkdir(parents=True)
     (version / "saved_model.pb").touch()
     arguments = {
-        # With frameworks' output on standard error, where the test reads what is imported.
+        # --verbose shows standard error, where the test reads the imports.
         "local_runner.py": [*WAITING["local_runner.py"](root), "--verbose"],
         "kubeflow": WAITING["kubeflow"](root),
         "generate": ["-m", "serving", "generate", "--root", str(root)],
     }
-    code, said = Started(arguments[program]).interrupted(module, 0.0)
-    assert code == 130, said
-    assert re.search(r"^interrupted", said, re.MULTILINE), said
-    assert "Traceback" not in said
+    code, output = Started(arguments[program]).interrupted(module, 0.0)
+    assert code == 130, output
+    assert re.search(r"^interrupted", output, re.MULTILINE), output
+    assert "Traceback" not in output
 
 
 # Commands to paste
@@ -239,7 +239,7 @@ def test_ctrl_c_while_tensorflow_is_imported(program: str, module: str, tmp_path
 @pytest.mark.integration
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("program", [program for program in PROGRAMS if program != "serving.embedded"])
-def test_a_command_works_when_it_is_pasted(
+def test_printed_command_works_when_pasted(
     program: str, elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = tmp_path if elsewhere else ROOT
@@ -257,31 +257,31 @@ def test_a_command_works_when_it_is_pasted(
         ({"root": "my output", "serving_dir": "/srv/it's"}, ["--root", "my output", "--serving-dir", "/srv/it's"]),
     ],
 )
-def test_a_run_ends_with_commands_that_find_what_it_pushed(given: dict[str, str], options: list[str]) -> None:
-    said = _next_of(Config(**given), "7")
-    assert [shlex.split(line) for line in said[1:]] == [
+def test_run_ends_with_commands_for_the_pushed_model(given: dict[str, str], options: list[str]) -> None:
+    lines = _next_of(Config(**given), "7")
+    assert [shlex.split(line) for line in lines[1:]] == [
         [*shlex.split(shell_command.of("serving", "generate", "The ")), *options],
         [*shlex.split(shell_command.of("serving", "up")), *options],
     ]
 
 
-def test_a_run_that_pushed_nothing_names_no_command() -> None:
+def test_run_that_pushed_nothing_prints_no_serving_command() -> None:
     assert not any("serving" in line for line in _next_of(Config(), None))
 
 
 def _next_of(config: Config, version: str | None) -> list[str]:
-    said: list[str] = []
+    lines: list[str] = []
 
     class Screen:
         def say(self, text: str, style: str = "") -> None:
-            said.append(text)
+            lines.append(text)
 
     local_runner._show_next(Screen(), config, version)
-    return said
+    return lines
 
 
 @pytest.mark.integration
-def test_a_command_keeps_the_directory_that_the_user_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_command_keeps_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = run(["/bin/sh", "-c", shell_command.of("serving", "versions", "--root", "my output")], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,7 +1,7 @@
-"""A corpus that grows, and a search for better values, through the whole pipeline as a user runs it.
+"""Warm start on a larger corpus and hyperparameter search, in the real pipeline.
 
-Three runs on one root: from nothing on half a text, warmly started on the whole of it with a tuned learning, the same
-again. TF Serving itself is not touched here.
+All runs share one root: half of a text, a warm start on the entire text, the same again, and two searches. TF Serving
+is not used here.
 """
 
 import json
@@ -17,7 +17,7 @@ import tensorflow as tf
 from tests.test_e2e import ROOT, Run, run
 
 pytestmark = pytest.mark.e2e
-NEW = "\u2014"  # a character that the first half has not
+NEW = "\u2014"  # a character that is not in the first half
 SETTINGS: dict[str, Any] = {"training__warm_start": "true", "training__steps": 120, "training__eval_every": 60}
 SEARCH: dict[str, Any] = {"tuner__enabled": "true", "tuner__trials": 2, "tuner__steps": 20}
 
@@ -34,7 +34,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         "first": first,
         "grown": run(root, corpus=corpus, **SETTINGS),
         "same": run(root, corpus=corpus, **SETTINGS),
-        # A fresh start: what the Tuner can do depends on how the frameworks are imported.
+        # A fresh start, because the Tuner depends on how the frameworks are imported.
         "tuned": run(
             root, corpus=corpus, python=sys.executable, **{**SETTINGS, **SEARCH, "training__warm_start": "false"}
         ),
@@ -48,26 +48,26 @@ def first_loss(done: Run) -> float:
     return float(found[1])
 
 
-def test_a_grown_corpus_begins_with_the_last_blessed_model(runs: dict[str, Run]) -> None:
+def test_larger_corpus_starts_from_the_last_blessed_model(runs: dict[str, Run]) -> None:
     first, grown = runs["first"], runs["grown"]
     assert first.summary["pushed_version"] == "1", first.output
     assert "warm start" not in first.output
     assert first_loss(first) > 3.5
     assert "warm start from version 1" in grown.output
-    assert first_loss(grown) < 2.8, "a model that has learned half of the text"
+    assert first_loss(grown) < 2.8, "a model trained on half of the text"
     assert grown.summary["pushed_version"] == "2", grown.output
     model = tf.saved_model.load(str(grown.root / "serving" / "char_rnn" / "2"))
     assert ord(NEW) in model.code_points.numpy()
 
 
-def test_the_same_again_trains_nothing(runs: dict[str, Run]) -> None:
+def test_second_identical_run_is_cached(runs: dict[str, Run]) -> None:
     same = runs["same"]
     assert same.code == 0, same.output
     assert set(same.how().values()) == {"cached"}
     assert same.versions == ["1", "2"]
 
 
-def test_a_search_hands_its_best_values_to_the_trainer(runs: dict[str, Run]) -> None:
+def test_trainer_uses_the_best_values_of_the_search(runs: dict[str, Run]) -> None:
     tuned = runs["tuned"]
     assert tuned.how()["Tuner"] == "executed", tuned.output
     assert re.search(r"trial 0+ of 2", tuned.output)
@@ -78,7 +78,7 @@ def test_a_search_hands_its_best_values_to_the_trainer(runs: dict[str, Run]) -> 
     assert units == best["model.units"]
 
 
-def test_the_same_search_again_is_cached(runs: dict[str, Run]) -> None:
+def test_second_identical_search_is_cached(runs: dict[str, Run]) -> None:
     again = runs["tuned again"]
     assert again.how()["Tuner"] == again.how()["Trainer"] == "cached", again.output
     assert again.summary["perplexity"] == runs["tuned"].summary["perplexity"]

@@ -1,4 +1,4 @@
-"""The language model that texts are compared with is Keras', and tells a wrong text from one that rounding explains."""
+"""The reference language model equals Keras' layers, and accepts a text only if rounding explains it."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +29,7 @@ def weights(layers: int = 2, **changes: Any) -> Any:
     return SimpleNamespace(**{**made, **changes})
 
 
-def test_logits_and_nats_are_those_of_stock_layers() -> None:
+def test_logits_and_nats_equal_those_of_stock_layers() -> None:
     given, text = weights(), "abxedac"
     layers = [keras.layers.GRU(UNITS, return_sequences=True, dtype="float64") for _ in range(2)]
     model = keras.Sequential([*layers, keras.layers.Dense(len(CHARACTERS) + 1, dtype="float64")])
@@ -48,7 +48,7 @@ def test_logits_and_nats_are_those_of_stock_layers() -> None:
 
 
 @pytest.mark.parametrize(("temperature", "top_k"), [(0.0, 0), (1.0, 1), (0.7, 3), (2.0, 0)])
-def test_every_other_character_is_refused(temperature: float, top_k: int) -> None:
+def test_every_other_character_fails(temperature: float, top_k: int) -> None:
     text, model, last = "", Gru(weights(), CHARACTERS, Noise(samples=0)), "b"
     model.read("a")
     for uniform in gru.uniforms(9, 9):
@@ -65,8 +65,8 @@ def test_every_other_character_is_refused(temperature: float, top_k: int) -> Non
                 gru.refuse_unless_same(text, wrong, weights(), CHARACTERS, *how)
 
 
-def test_where_rounding_decides_either_character_is_right() -> None:
-    bias = np.array([0.1, 3.0, 3.0 * (1 + 2.0**-24), 0.2, 0.3, 9.0])  # two that float32 hardly tells apart
+def test_either_character_passes_where_rounding_decides() -> None:
+    bias = np.array([0.1, 3.0, 3.0 * (1 + 2.0**-24), 0.2, 0.3, 9.0])  # two values that float32 hardly distinguishes
     tie = weights(projection=np.zeros((UNITS, 6)), projection_bias=bias)
     for text in ("bcb", "ccb"):
         gru.refuse_unless_written(text, tie, CHARACTERS, "", 0.0, 0, 1)

@@ -1,4 +1,4 @@
-"""What starts without the frameworks: one table, because each row is a separate process."""
+"""Programs and modules that start without the frameworks: one table, because each row is a separate process."""
 
 import json
 import subprocess
@@ -24,12 +24,12 @@ def program(module: str, *arguments: str) -> str:
 
 
 def loaded(code: str, packages: Sequence[str]) -> list[str]:
-    """Which of the packages are loaded after the code, however it ends."""
-    tell = f"print('loaded:', json.dumps([name for name in {list(packages)} if name in sys.modules]))"
-    whole = (
-        f"import sys\ntry:\n  {code}\nexcept SystemExit as ended:\n  assert ended.code in (0, 2)\nimport json\n{tell}"
+    """Return the packages that are loaded after the code has run or exited."""
+    report = f"print('loaded:', json.dumps([name for name in {list(packages)} if name in sys.modules]))"
+    program = (
+        f"import sys\ntry:\n  {code}\nexcept SystemExit as ended:\n  assert ended.code in (0, 2)\nimport json\n{report}"
     )
-    done = subprocess.run([sys.executable, "-c", whole], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout.rpartition("loaded: ")[2]))
 
@@ -51,9 +51,9 @@ def loaded(code: str, packages: Sequence[str]) -> list[str]:
         (program("kubeflow.__main__", "deploy", "--image", "i", "--cron", "* *"), ["kfp"]),
     ],
 )
-def test_a_start_without_the_frameworks(code: str, further: list[str]) -> None:
+def test_start_without_frameworks(code: str, further: list[str]) -> None:
     assert loaded(code, [*FRAMEWORKS, *further]) == []
 
 
-def test_the_table_would_tell() -> None:
+def test_loaded_packages_are_found() -> None:
     assert loaded("import json.tool", ["keras", "json.tool", "json"]) == ["json.tool", "json"]

@@ -1,8 +1,8 @@
-"""A run that is killed (SIGKILL) in the middle of anything goes on with the same command and ends with the same model.
+"""A run that is killed (SIGKILL) at any stage resumes with the same command and ends with the same model.
 
-One root: the run is killed in ingest, Transform, training, the write of a checkpoint, export and push, and is started
-again each time; another root sees no kill. A moment is recognised by what is on disk, so the kill falls within a few
-milliseconds of it, not on one exact instruction.
+On one root the run is killed during ingest, Transform, training, the write of a checkpoint, export, and push, and is
+restarted each time; on another root it is not killed. Files on disk show the stage, so the kill occurs within a few
+milliseconds of it, not at one exact instruction.
 """
 
 import json
@@ -52,10 +52,10 @@ def _finish(root: Path) -> dict[str, Any]:
 
 
 def _kill_when(root: Path, moment: Callable[[], bool]) -> None:
-    """Start a run and kill it as soon as `moment` is true; it must not have ended before.
+    """Start a run and kill it as soon as `moment` is true, before it ends.
 
-    A moment lasts a few milliseconds, and a busy machine may let us sleep through it: then all is put back, and the
-    same run begins again.
+    The moment lasts a few milliseconds, and on a busy machine this process may miss it: then the root is restored, and
+    the same run starts again.
     """
     before = root.with_name(f"{root.name}.before")
     if root.exists():
@@ -79,7 +79,7 @@ def _killed(root: Path, moment: Callable[[], bool]) -> bool:
             if process.poll() is not None:
                 assert process.returncode == 0
                 return False
-            assert time.monotonic() < end, "the moment never came"
+            assert time.monotonic() < end, "the moment did not occur"
             time.sleep(0.0005)
     finally:
         process.send_signal(signal.SIGKILL)
@@ -98,7 +98,7 @@ def _steps_saved(root: Path) -> int:
     return max(saved, default=0)
 
 
-def test_killed_anywhere_ends_as_if_never_killed(tmp_path: Path) -> None:
+def test_killed_run_ends_with_the_model_of_an_undisturbed_run(tmp_path: Path) -> None:
     root, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     serving = root / "serving" / "char_rnn"
 
@@ -121,7 +121,7 @@ def test_killed_anywhere_ends_as_if_never_killed(tmp_path: Path) -> None:
     assert sorted(path.name for path in serving.iterdir()) == ["1"]
     assert summary["pushed_version"] == "1"
     assert summary["perplexity"] == reference["perplexity"]
-    killed, whole = _weights(summary["model"]), _weights(reference["model"])
-    assert killed.keys() == whole.keys()
-    for name, value in whole.items():
+    killed, expected = _weights(summary["model"]), _weights(reference["model"])
+    assert killed.keys() == expected.keys()
+    for name, value in expected.items():
         np.testing.assert_array_equal(killed[name], value, err_msg=name)

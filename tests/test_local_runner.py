@@ -1,4 +1,4 @@
-"""The command line up to where long work would begin: every mistake is one paragraph and code 2."""
+"""Errors on the command line before the pipeline starts: one error paragraph and code 2."""
 
 import dataclasses
 import fcntl
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = "To be, or not to be, that is the question.\n" * 100
 
-# Runs the command line and then says which of the slow packages were imported, whatever it printed before.
+# Runs the command line and then prints which of the slow packages were imported.
 LISTEN = """
 import atexit, sys
 SLOW = ("tensorflow", "tfx", "apache_beam", "keras", "numpy", "requests")
@@ -29,7 +29,7 @@ sys.exit(local_runner.main(sys.argv[1:]))
 
 
 @dataclasses.dataclass(frozen=True)
-class Ended:
+class Result:
     code: int
     out: str
     error: str
@@ -37,13 +37,13 @@ class Ended:
 
 
 class CommandLine:
-    """Runs in an empty directory with a good corpus and a root in it."""
+    """Runs the command line in a directory with a good corpus."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         (directory / "good.txt").write_text(TEXT)
 
-    def __call__(self, *arguments: str) -> Ended:
+    def __call__(self, *arguments: str) -> Result:
         done = subprocess.run(
             [sys.executable, "-c", LISTEN, *arguments],
             cwd=self.directory,
@@ -54,10 +54,10 @@ class CommandLine:
         )
         error, marker, imported = done.stderr.rpartition("imported:")
         assert marker, done.stderr
-        return Ended(done.returncode, done.stdout, error, imported.split())
+        return Result(done.returncode, done.stdout, error, imported.split())
 
     def refused(self, *arguments: str) -> str:
-        """The one paragraph that a mistake gets, before anything slow is imported."""
+        """Return the single error paragraph; nothing slow may be imported before it."""
         ended = self(*arguments)
         assert (ended.code, ended.out, ended.imported) == (2, "", [])
         assert ended.error.startswith("error: ")
@@ -71,10 +71,10 @@ def run(tmp_path: Path) -> CommandLine:
     return CommandLine(tmp_path)
 
 
-# Help and the parser's own mistakes
+# Help and errors of the parser
 
 
-def test_help_names_every_option_preset_and_exit_code_without_importing_tensorflow(run: CommandLine) -> None:
+def test_help_lists_options_presets_and_exit_codes_without_importing_tensorflow(run: CommandLine) -> None:
     ended = run("--help")
     assert (ended.code, ended.error, ended.imported) == (0, "", [])
     for word in (
@@ -85,7 +85,7 @@ def test_help_names_every_option_preset_and_exit_code_without_importing_tensorfl
     assert set(re.findall(r"\b(130|[0-3])\b", ended.out.partition("Exit codes:")[2])) == {"0", "1", "2", "3", "130"}
 
 
-def test_the_script_itself_answers_from_any_directory(tmp_path: Path) -> None:
+def test_script_runs_from_any_directory(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "local_runner.py"), "--preset", "nope"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
@@ -97,14 +97,14 @@ PRESETS = "best, char_rnn_series, dickens, quick, tutorial"
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["stray"], ["--corpus"]])
-def test_an_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, arguments: list[str]) -> None:
+def test_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, arguments: list[str]) -> None:
     ended = run(*arguments)
     assert (ended.code, ended.out, ended.imported) == (2, "", [])
     assert "usage: local_runner.py" in ended.error
     assert "Traceback" not in ended.error
 
 
-# Mistakes in the configuration
+# Errors in the configuration
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_an_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, argu
         (["--corpus", ""], "corpus.source should"),
     ],
 )
-def test_a_mistake_in_the_configuration_is_told_and_nothing_is_written(
+def test_error_in_the_configuration_is_reported_and_nothing_is_written(
     run: CommandLine, arguments: list[str], message: str
 ) -> None:
     assert message in run.refused(*arguments, "--root", "root")
     assert not (run.directory / "root").exists()
 
 
-# Mistakes in the corpus
+# Errors in the corpus
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_mistake_in_the_configuration_is_told_and_nothing_is_written(
         ("cut.txt.gz", gzip.compress(TEXT.encode(), mtime=0)[:-20], "cannot be gunzipped"),
     ],
 )
-def test_a_mistake_in_the_corpus_is_told_and_nothing_is_staged(
+def test_error_in_the_corpus_is_reported_and_nothing_is_staged(
     run: CommandLine, name: str, content: bytes | None, message: str
 ) -> None:
     if content is not None:
@@ -156,25 +156,25 @@ def test_a_mistake_in_the_corpus_is_told_and_nothing_is_staged(
     assert not (run.directory / "root" / "corpus").exists()
 
 
-def test_a_directory_without_texts_is_refused(run: CommandLine) -> None:
+def test_directory_without_texts_is_refused(run: CommandLine) -> None:
     (run.directory / "texts").mkdir()
     (run.directory / "texts" / "book.pdf").write_bytes(b"%PDF")
     assert "The directory has no text" in run.refused("--corpus", "texts", "--root", "root")
 
 
-def test_a_checksum_that_does_not_match_is_refused(run: CommandLine) -> None:
+def test_wrong_checksum_is_refused(run: CommandLine) -> None:
     setting = f"corpus.checksum={'12' * 32}"
     assert "another SHA-256" in run.refused("--corpus", "good.txt", "--set", setting, "--root", "root")
 
 
-def test_one_bad_document_among_good_ones_is_named(run: CommandLine) -> None:
+def test_bad_document_among_good_ones_is_named(run: CommandLine) -> None:
     (run.directory / "bad.txt").write_bytes(b"\xff\xfe\xfd")
     error = run.refused("--corpus", "*.txt", "--root", "root")
     assert "'bad.txt'" in error
     assert "good.txt" not in error
 
 
-# Mistakes in places to write to
+# Paths that cannot be written
 
 
 @pytest.mark.parametrize(
@@ -188,26 +188,24 @@ def test_one_bad_document_among_good_ones_is_named(run: CommandLine) -> None:
         (["--summary", "."], "there is a directory of that name"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_told_before_the_corpus_is_read(
+def test_unwritable_path_is_reported_before_the_corpus_is_read(
     run: CommandLine, arguments: list[str], message: str
 ) -> None:
     where = [] if "--root" in arguments else ["--root", "root"]
     assert message in run.refused("--corpus", "missing.txt", *arguments, *where)
 
 
-def test_a_mistake_leaves_a_summary_of_before_alone(run: CommandLine) -> None:
-    (run.directory / "summary.json").write_text(json.dumps({"of": "before"}))
+def test_error_keeps_the_summary_of_an_earlier_run(run: CommandLine) -> None:
+    (run.directory / "summary.json").write_text(json.dumps({"run": "earlier"}))
     run.refused("--corpus", "missing.txt", "--root", "root", "--summary", "summary.json")
-    assert json.loads((run.directory / "summary.json").read_text()) == {"of": "before"}
+    assert json.loads((run.directory / "summary.json").read_text()) == {"run": "earlier"}
 
 
 # Interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_waits_for_another_says_so_and_ends_with_130_when_it_is_interrupted(
-    run: CommandLine, number: signal.Signals
-) -> None:
+def test_waiting_run_reports_it_and_ends_with_130_when_interrupted(run: CommandLine, number: signal.Signals) -> None:
     (run.directory / "root").mkdir()
     command = [sys.executable, str(ROOT / "local_runner.py"), "--corpus", "good.txt", "--root", "root"]
     with open(run.directory / "root" / ".lock", "w") as lock:

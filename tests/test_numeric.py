@@ -12,7 +12,7 @@ def normalized(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n", [1, 3, 100, 3_000])
-def test_a_sum_in_any_order_lies_within_the_bound_and_the_bound_is_that_of_higham_and_mary(n: int) -> None:
+def test_sum_in_any_order_is_within_the_bound_of_higham_and_mary(n: int) -> None:
     noise = Noise()
     a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((5, n), (n, 4)))
     runs = noise.product(noise.runs(a), noise.runs(b))
@@ -26,17 +26,17 @@ def test_a_sum_in_any_order_lies_within_the_bound_and_the_bound_is_that_of_higha
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4])
-def test_the_bound_grows_with_the_condition(spread: float) -> None:
-    """To normalize what is nearly constant is to magnify its roundings by the ratio of its size to its deviation."""
+def test_bound_grows_with_the_condition(spread: float) -> None:
+    """Normalizing nearly constant values amplifies roundings by the ratio of their size to their deviation."""
     noise, x = Noise(), (1.0 + spread * random.standard_normal(50)).astype(np.float32)
     runs = normalized(noise(noise.runs(x)))
-    # The same numbers as another processor would have them: each off by up to one rounding.
+    # The same numbers with other roundings, as on another processor.
     numeric.close(normalized(x.astype(np.float64) * (1 + random.uniform(-1, 1, 50) / 2**24)), runs)
     deviation = numeric.DEVIATIONS / 2**24 / spread
     assert 0.3 * deviation < np.median(numeric.bound(runs)) < 3 * deviation
 
 
-def test_what_rounding_does_not_explain_is_refused_with_its_place_and_size() -> None:
+def test_error_beyond_rounding_fails_with_its_place_and_size() -> None:
     runs = Noise()(Noise().runs([[1.0, 2.0], [3.0, 4.0]]))
     numeric.close([[1.0, 2.0], [3.0, 4.0]], runs)
     numeric.close([[1.0, 2.0], [3.0 + 7 * 3 / 2**24, 4.0]], runs)
@@ -49,6 +49,6 @@ def test_what_rounding_does_not_explain_is_refused_with_its_place_and_size() -> 
         numeric.close([[1.0, 2.0]], runs)
 
 
-def test_where_nothing_is_rounded_results_are_exact() -> None:
+def test_results_without_rounding_are_exact() -> None:
     with pytest.raises(AssertionError, match="where rounding explains 0"):
         numeric.close([1e-9], Noise().runs([0.0]))

@@ -1,7 +1,6 @@
-"""Input that TFX gets to see: odd corpora work, a full disk is one paragraph with code 2, two runs do the work once.
+"""Odd input in the real pipeline: unusual corpora work, a full disk is one error paragraph, two runs do the work once.
 
-The whole pipeline, as a user runs it, with a model too small to learn anything. A small tmpfs is the disk; where none
-can be mounted that test is skipped.
+The model is too small to learn much. A small tmpfs is the disk; the test is skipped if it cannot be mounted.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests import warm
-from tests.ended import Ended, files, former, run
+from tests.command_line import Result, files, results, run
 
 pytestmark = pytest.mark.e2e
 TINY = {
@@ -36,7 +35,7 @@ TINY = {
 }
 
 
-def tiny(corpus: Path, root: Path, **changes: Any) -> Ended:
+def tiny(corpus: Path, root: Path, **changes: Any) -> Result:
     settings = TINY | {key.replace("__", "."): value for key, value in changes.items()}
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     summary = str(root.parent / f"{root.name}.json")
@@ -44,21 +43,21 @@ def tiny(corpus: Path, root: Path, **changes: Any) -> Ended:
 
 
 def odd_texts() -> dict[str, str]:
-    draw = random.Random(1)
+    generator = random.Random(1)
     scripts = [chr(0x4E00 + i) for i in range(20_000)]  # CJK ideographs
-    words = ["tea", "at", "the", "harbour", "lamp", "and", "quay"]
-    line = " ".join(draw.choice(words) for _ in range(300_000))[: 1 << 20]
+    words = ["tea", "at", "the", "harbor", "lamp", "and", "quay"]
+    line = " ".join(generator.choice(words) for _ in range(300_000))[: 1 << 20]
     return {
         "one": "a" * 5000,
         "unseen": "ab c\n" * 900 + "xyz!" * 125,
         "lines": f"{line}\n{line[:1000]}",
-        "ideographs": "".join(draw.sample(scripts, 20_000) + draw.sample(scripts, 20_000)),
+        "ideographs": "".join(generator.sample(scripts, 20_000) + generator.sample(scripts, 20_000)),
     }
 
 
 @contextlib.contextmanager
 def small_disk(directory: Path, megabytes: int) -> Iterator[str]:
-    """Make the directory a separate file system, in memory; yields why it cannot be one, or nothing."""
+    """Mount a tmpfs on the directory; yield the reason if that fails, else an empty string."""
     directory.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(directory)]
     try:
@@ -74,7 +73,7 @@ def small_disk(directory: Path, megabytes: int) -> Iterator[str]:
 
 
 def fill(disk: Path, room: int) -> Path:
-    """Take all of a disk but `room` bytes."""
+    """Fill a disk except for `room` bytes."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
@@ -86,7 +85,7 @@ def fill(disk: Path, room: int) -> Path:
 @dataclass(frozen=True)
 class Root:
     path: Path
-    ended: Ended
+    ended: Result
 
     def summary(self) -> dict[str, Any]:
         assert self.ended.code == 0, self.ended
@@ -96,7 +95,7 @@ class Root:
 
 @dataclass(frozen=True)
 class Odd:
-    """Runs by name; the first of them on a small disk, or why there is none."""
+    """Runs by name, the first on a small disk; `no_disk` is the reason if it cannot be mounted."""
 
     runs: dict[str, "Future[Root]"]
     disk: Path
@@ -116,7 +115,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Odd]:
         (directory / f"{name}.txt").write_text(text)
 
     def learn(name: str) -> Root:
-        # A trigram model fails at these as well, so even this model beats it.
+        # The trigram model is bad at these texts too, so even this model is better.
         threshold = {"evaluation__threshold": "auto"} if name in ("unseen", "ideographs") else {}
         root = (disk if name == "one" else directory) / name
         return Root(root, tiny(directory / f"{name}.txt", root, **threshold))
@@ -126,7 +125,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Odd]:
         yield Odd(again | {name: pool.submit(learn, name) for name in texts}, disk, no_disk)
 
 
-def test_one_character_repeated_is_learned(odd: Odd) -> None:
+def test_corpus_of_one_repeated_character_is_learned(odd: Odd) -> None:
     root = odd["one"]
     summary = root.summary()
     assert (summary["vocabulary_size"], summary["eval_chars"], summary["out_of_vocabulary_rate"]) == (1, 499, 0)
@@ -134,26 +133,26 @@ def test_one_character_repeated_is_learned(odd: Odd) -> None:
     assert "a" * 300 in root.ended.out
 
 
-def test_an_eval_split_of_unseen_characters_only_is_charged_for_every_one(odd: Odd) -> None:
+def test_eval_split_of_unknown_characters_pays_for_every_one(odd: Odd) -> None:
     summary = odd["unseen"].summary()
     assert (summary["vocabulary_size"], summary["eval_chars"], summary["out_of_vocabulary_rate"]) == (5, 499, 1)
     assert summary["perplexity"] > 0x110000 - 5  # no better than a choice among all unknown characters
 
 
-def test_a_line_of_a_megabyte_is_learned_whole(odd: Odd) -> None:
+def test_line_of_a_megabyte_is_read_completely(odd: Odd) -> None:
     summary = odd["lines"].summary()
     assert summary["characters"] == 2**20 + 1001
     assert summary["eval_chars"] == summary["characters"] - summary["characters"] * 9 // 10 - 1
 
 
-def test_twenty_thousand_characters_all_get_an_id_and_are_written(odd: Odd) -> None:
+def test_twenty_thousand_characters_get_ids_and_are_generated(odd: Odd) -> None:
     root = odd["ideographs"]
     summary = root.summary()
     assert (summary["vocabulary_size"], summary["out_of_vocabulary_rate"]) == (20_000, 0)
     assert any(len(line) == 300 and min(line) >= "\u4e00" for line in root.ended.out.splitlines())
 
 
-def test_two_runs_at_once_on_one_root_do_the_work_once(odd: Odd) -> None:
+def test_two_concurrent_runs_on_one_root_do_the_work_once(odd: Odd) -> None:
     roots = [odd["one"], odd["one, at once"]]
     assert [root.ended.code for root in roots] == [0, 0], roots
     first, second = sorted((root.ended for root in roots), key=lambda ended: "Another run is using" in ended.out)
@@ -164,29 +163,29 @@ def test_two_runs_at_once_on_one_root_do_the_work_once(odd: Odd) -> None:
     assert [path.name for path in (roots[0].path / "serving" / "char_rnn").iterdir()] == ["1"]
 
 
-def test_a_full_disk_is_told_wherever_it_strikes_and_costs_nothing_that_was_finished(odd: Odd, tmp_path: Path) -> None:
-    """A tmpfs of 24 MB; full before the copy of the corpus, before the first record, and in the middle of Transform."""
+def test_full_disk_is_reported_at_every_stage_and_finished_results_are_kept(odd: Odd, tmp_path: Path) -> None:
+    """A tmpfs of 24 MB is full before the copy of the corpus, before the first record, and during Transform."""
     if odd.no_disk:
         pytest.skip(f"a small disk cannot be mounted here: {odd.no_disk}")
     root = odd["one"].path
     assert odd["one, at once"].path == root
-    draw = random.Random(2)
-    (tmp_path / "second.txt").write_text("".join(draw.choices(string.ascii_lowercase, k=20_000)))
-    before = files(*former(root))
+    generator = random.Random(2)
+    (tmp_path / "second.txt").write_text("".join(generator.choices(string.ascii_lowercase, k=20_000)))
+    before = files(*results(root))
     for room, message in (
         (0, "cannot be copied into"),
         (60_000, "The disk is full"),
         (300_000, "The disk is full"),
     ):
         filler = fill(odd.disk, room)
-        said = tiny(tmp_path / "second.txt", root).paragraph()
+        output = tiny(tmp_path / "second.txt", root).paragraph()
         filler.unlink()
-        assert message in said
-        assert "No space left on device" in said or "disk is full" in said
-        assert str(root) in said
-        after = files(*former(root))
-        assert before.items() <= after.items(), "what the first run made is the same, byte by byte"
+        assert message in output
+        assert "No space left on device" in output or "disk is full" in output
+        assert str(root) in output
+        after = files(*results(root))
+        assert before.items() <= after.items(), "results of the first run are unchanged"
     ended = tiny(tmp_path / "second.txt", root)
     assert ended.code == 0, ended
     assert "2 (pushed)" in ended.out
-    assert before.items() <= files(*former(root)).items()
+    assert before.items() <= files(*results(root)).items()

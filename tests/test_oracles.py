@@ -1,7 +1,7 @@
-"""The pipeline's figures against computations that share no code with it: NumPy on raw text and exported weights.
+"""The pipeline's results against computations that share no code with it: NumPy on raw text and exported weights.
 
-One run on two documents whose eval parts hold characters that their train parts do not have. Nothing of `trainer`,
-`components` or `serving` is imported here.
+One run on two documents whose eval parts have characters that their train parts do not have. Nothing of `trainer`,
+`components`, or `serving` is imported here.
 """
 
 import collections
@@ -39,7 +39,7 @@ SETTINGS = {
 def documents() -> dict[str, str]:
     text = SAMPLE.read_text(encoding="utf-8")
     first, second = text[:30_000], text[40_000:61_234]
-    # Unseen characters: late in each document, so in its eval part only; one of them outside the basic plane.
+    # Unknown characters near the end of each document, so only in its eval part; one outside the basic plane.
     return {
         "one.txt": first[:28_500] + "Ω!" + first[28_500:] + "\U0001f30a",
         "two.txt": second[:20_000] + "漢字" + second[20_000:],
@@ -62,13 +62,13 @@ def summary(documents: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Train and eval part: the last tenth is held out."""
+    """Return train and eval part: the last tenth is held out."""
     boundary = len(text) * 9 // 10
     return text[:boundary], text[boundary:]
 
 
 def _vocabulary(documents: dict[str, str]) -> list[str]:
-    """In order of frequency, and of equal frequency the higher code point first, as tf.Transform sorts."""
+    """Return the characters by frequency; ties by descending code point, as tf.Transform sorts."""
     counts: collections.Counter[str] = collections.Counter()
     for text in documents.values():
         counts.update(_split(text)[0])
@@ -76,7 +76,7 @@ def _vocabulary(documents: dict[str, str]) -> list[str]:
 
 
 def _passages(text: str) -> list[str]:
-    """Passages of nearly equal length that overlap by one character."""
+    """Cut a text into passages of nearly equal length that overlap by one character."""
     targets = len(text) - 1
     count = math.ceil(targets / PASSAGE)
     cuts = [targets * i // count for i in range(count + 1)]
@@ -84,7 +84,7 @@ def _passages(text: str) -> list[str]:
 
 
 def _nats(passage: str, ids: dict[str, int], variables: dict[str, np.ndarray]) -> float:
-    """Sum over a passage's characters but the first, from zero state, in float64."""
+    """Return the sum over all characters of a passage but the first, from the zero state, in float64."""
     unknown = len(ids)
     layers = [i for i in range(9) if f"recurrent_kernels/{i}" in variables]
     states = [np.zeros(SETTINGS["model.units"]) for _ in layers]
@@ -109,7 +109,7 @@ def _nats(passage: str, ids: dict[str, int], variables: dict[str, np.ndarray]) -
 
 
 @pytest.mark.numeric
-def test_perplexity_and_rate_agree_with_numpy(documents: dict[str, str], summary: dict[str, Any]) -> None:
+def test_perplexity_and_unknown_rate_agree_with_numpy(documents: dict[str, str], summary: dict[str, Any]) -> None:
     reader = tf.train.load_checkpoint(str(Path(summary["model"], "variables", "variables")))
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
     names = [name for name in reader.get_variable_to_shape_map() if name.endswith(suffix)]
@@ -164,6 +164,6 @@ def test_trigram_threshold_agrees_with_dictionaries(documents: dict[str, str], s
                 cache[gram] = -math.log(p) + (math.log(0x110000 - len(known)) if gram[-1] == "unknown" else 0)
             nats += cache[gram]
             chars += 1
-    # The run's threshold is a number; what "auto" would have asked for is reported beside it.
+    # The run has a numeric threshold; the trigram perplexity is reported next to it.
     # The export carries it in float32, multiplied by a passage's characters.
     assert math.log(summary["trigram_perplexity"]) == pytest.approx(nats / chars, rel=numeric.relative(3))

@@ -1,4 +1,4 @@
-"""The layers' equations in float64 are those of stock Keras layers, and for layer normalization of the paper."""
+"""The float64 reference equals stock Keras layers, and for layer normalization the equations of the paper."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ random = np.random.default_rng(3)
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("cell", list(STOCK))
-def test_outputs_states_and_gradients_are_those_of_the_stock_layer(cell: str, masked: bool) -> None:
-    """In float64 both, so that nothing but the equations can differ."""
+def test_outputs_states_and_gradients_equal_those_of_the_stock_layer(cell: str, masked: bool) -> None:
+    """Both run in float64, so that only the equations can differ."""
     gates = GATES[cell]
     x = tf.constant(random.standard_normal((BATCH, TIME, FEATURES)))
     states = [tf.constant(random.standard_normal((BATCH, UNITS))) for _ in range(1 + (cell == "lstm"))]
@@ -29,7 +29,7 @@ def test_outputs_states_and_gradients_are_those_of_the_stock_layer(cell: str, ma
     )
     stock.build((None, None, FEATURES))
     stock.set_weights([random.standard_normal(weight.shape) for weight in stock.weights])
-    if masked:  # it draws one only if it has none
+    if masked:  # it samples a mask only if it has none
         stock.cell._recurrent_dropout_mask = mask if cell == "rnn" else [mask] * gates
     weights = [variable.value for variable in stock.trainable_variables]
     noise = reference.Noise()
@@ -57,8 +57,8 @@ def test_outputs_states_and_gradients_are_those_of_the_stock_layer(cell: str, ma
         assert (numeric.bound(runs) > 0)[runs[0] != 0].all()
 
 
-def test_a_layer_normalized_step_by_its_equations() -> None:
-    """Ba, Kiros and Hinton (2016), equations 20 to 22, one passage and one step; gates in the order i, f, g, o."""
+def test_layer_normalized_step_equals_the_published_equations() -> None:
+    """Ba, Kiros, and Hinton (2016), equations 20 to 22, for one passage and one step; gates in the order i, f, g, o."""
     noise = reference.Noise()
     x, h, c = random.standard_normal(FEATURES), random.standard_normal(UNITS), random.standard_normal(UNITS)
     kernel, recurrent_kernel = (random.standard_normal((rows, 4 * UNITS)) for rows in (FEATURES, UNITS))

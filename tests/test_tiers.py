@@ -1,4 +1,4 @@
-"""A unit test that does what the tiers above are for is failed; and the run says what it skipped."""
+"""A unit test that does the work of a higher tier fails, and a run lists the skipped tests."""
 
 import contextlib
 import multiprocessing
@@ -37,7 +37,7 @@ def listen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("does", "told"),
+    ("action", "message"),
     [
         (lambda: subprocess.run(["true"], check=True), "starts a process"),
         (lambda: os.system("true"), "starts a process"),
@@ -47,12 +47,12 @@ def listen() -> None:
         (listen, "starts a server"),
     ],
 )
-def test_a_unit_test_is_failed_and_told_its_tier(does: Callable[[], object], told: str) -> None:
-    with pytest.raises(pytest.fail.Exception, match=f"a unit test {told}: mark it .*integration"), tiers.guard():
-        does()
+def test_unit_test_of_a_higher_tier_fails(action: Callable[[], object], message: str) -> None:
+    with pytest.raises(pytest.fail.Exception, match=f"a unit test {message}: mark it .*integration"), tiers.guard():
+        action()
 
 
-def test_a_port_may_be_looked_for_and_a_server_asked() -> None:
+def test_unit_test_may_connect_to_a_server() -> None:
     with tiers.guard(), socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         with pytest.raises(OSError, match="refused"), socket.socket() as client:
@@ -60,7 +60,7 @@ def test_a_port_may_be_looked_for_and_a_server_asked() -> None:
 
 
 @pytest.mark.parametrize("afterwards", [lambda: None, lambda: int("x")])
-def test_code_that_swallows_the_exception_hides_nothing(afterwards: Callable[[], object]) -> None:
+def test_swallowed_exception_fails_too(afterwards: Callable[[], object]) -> None:
     def swallow() -> None:
         with contextlib.suppress(BaseException):
             subprocess.run(["true"], check=True)
@@ -70,7 +70,7 @@ def test_code_that_swallows_the_exception_hides_nothing(afterwards: Callable[[],
         swallow()
 
 
-def test_what_is_collected_meanwhile_is_not_the_tests_doing() -> None:
+def test_finalizers_of_other_objects_are_allowed() -> None:
     class Left:
         def __del__(self) -> None:
             with socket.socket() as server:
@@ -82,7 +82,7 @@ def test_what_is_collected_meanwhile_is_not_the_tests_doing() -> None:
 
 
 @pytest.mark.integration
-def test_tensorflow_may_be_there_but_not_be_used() -> None:
+def test_imported_tensorflow_must_not_be_used() -> None:
     import tensorflow as tf
 
     one = tf.constant(1.0)
@@ -95,8 +95,8 @@ def test_tensorflow_may_be_there_but_not_be_used() -> None:
 
 
 @pytest.fixture
-def ours(tmp_path: Path) -> Callable[..., str]:
-    """Runs pytest on a file of this text with these two modules as plugins."""
+def run_pytest(tmp_path: Path) -> Callable[..., str]:
+    """Run pytest on a file with this text and with these two modules as plugins."""
 
     def run(text: str, *arguments: str) -> str:
         (tmp_path / "test_given.py").write_text("import pytest\n" + text)
@@ -127,43 +127,43 @@ STARTS = "import subprocess\n{0}\ndef test_starts(): subprocess.run(['true'], ch
     ("mark", "outcome"),
     [("", "FAILED"), ("@pytest.mark.integration", "PASSED"), ("@pytest.mark.e2e", "PASSED")],
 )
-def test_a_test_without_a_marker_is_a_unit_test(mark: str, outcome: str, ours: Callable[..., str]) -> None:
-    assert f"::test_starts {outcome}" in ours(STARTS.format(mark))
+def test_without_a_marker_is_a_unit_test(mark: str, outcome: str, run_pytest: Callable[..., str]) -> None:
+    assert f"::test_starts {outcome}" in run_pytest(STARTS.format(mark))
 
 
 @pytest.mark.integration
-def test_a_test_has_one_tier(ours: Callable[..., str]) -> None:
+def test_has_one_tier(run_pytest: Callable[..., str]) -> None:
     text = "pytestmark = pytest.mark.integration\n@pytest.mark.e2e\ndef test_starts(): pass\n"
-    assert "test_given.py::test_starts is marked for two tiers: e2e and integration" in ours(text)
+    assert "test_given.py::test_starts is marked for two tiers: e2e and integration" in run_pytest(text)
 
 
 @pytest.mark.integration
-def test_what_a_fixture_of_a_unit_test_does_counts(ours: Callable[..., str]) -> None:
+def test_fixtures_of_unit_tests_are_checked(run_pytest: Callable[..., str]) -> None:
     text = "import subprocess\n@pytest.fixture\ndef begun(): subprocess.run(['true'])\ndef test_uses(begun): pass\n"
-    assert "a unit test starts a process: mark it" in ours(text)
+    assert "a unit test starts a process: mark it" in run_pytest(text)
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("top", ["", "pytestmark = pytest.mark.integration\n", "pytestmark = pytest.mark.e2e\n"])
-def test_only_unit_tests_import_no_tensorflow(top: str, ours: Callable[..., str]) -> None:
-    said = ours(f"{top}import tensorflow\ndef test_nothing(): pass\n", "-m", "unit")
-    assert ("a unit test imports TensorFlow" in said) == (not top)
-    assert ("no tests ran" in said) == bool(top)
+def test_unit_test_files_do_not_import_tensorflow(top: str, run_pytest: Callable[..., str]) -> None:
+    output = run_pytest(f"{top}import tensorflow\ndef test_nothing(): pass\n", "-m", "unit")
+    assert ("a unit test imports TensorFlow" in output) == (not top)
+    assert ("no tests ran" in output) == bool(top)
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_the_run_ends_with_what_was_skipped_and_why(workers: str, ours: Callable[..., str]) -> None:
+def test_run_ends_with_the_skipped_tests_by_reason(workers: str, run_pytest: Callable[..., str]) -> None:
     text = (
         "@pytest.mark.parametrize('n', range(3))\n"
         "def test_page(n): pytest.skip('no browser')\n"
         "@pytest.mark.skipif(True, reason='no disk')\n"
         "def test_disk(): pass\n"
     )
-    end = ours(text, "-n", workers).rpartition("skipped, and why")[2]
+    end = run_pytest(text, "-n", workers).rpartition("skipped tests by reason")[2]
     assert "   3  no browser\n      test_given.py\n   1  no disk\n      test_given.py\n" in end
 
 
-def test_a_file_that_is_skipped_as_a_whole_counts_once_for_all_workers() -> None:
+def test_skipped_file_counts_once_for_all_workers() -> None:
     report = SimpleNamespace(nodeid="tests/test_a.py", longrepr=("tests/test_a.py", 3, "Skipped: no library"))
     assert skipped.reasons([report, report]) == {"no library": {"tests/test_a.py"}}  # type: ignore[list-item]

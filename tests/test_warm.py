@@ -1,4 +1,4 @@
-"""The warm Python behaves like the interpreter it stands for, as far as tests start programs with it."""
+"""The warm Python behaves like a fresh interpreter for the programs that tests start."""
 
 import json
 import os
@@ -13,13 +13,13 @@ import pytest
 from tests import warm
 
 pytestmark = pytest.mark.integration
-TELL = """
+REPORT = """
 import json, os, sys
 import tempfile
-environment = [os.getcwd(), os.environ.get("TOLD"), os.umask(0), tempfile.gettempdir()]
+environment = [os.getcwd(), os.environ.get("GIVEN"), os.umask(0), tempfile.gettempdir()]
 print(json.dumps([sys.argv, sys.path[:2], environment, sys.stdin.read()]))
 """
-OURS = "components", "kubeflow", "pipeline", "serving", "tests", "trainer", "transform"
+PACKAGES = "components", "kubeflow", "pipeline", "serving", "tests", "trainer", "transform"
 
 
 def run(python: str, *arguments: str, **how: object) -> "subprocess.CompletedProcess[str]":
@@ -27,18 +27,18 @@ def run(python: str, *arguments: str, **how: object) -> "subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("kind", ["script", "module", "code", "folder"])
-def test_arguments_paths_environment_directory_and_input_are_those_of_a_fresh_start(kind: str, tmp_path: Path) -> None:
-    (tmp_path / "tell.py").write_text(TELL)
+def test_arguments_paths_environment_and_input_equal_those_of_a_fresh_start(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "report.py").write_text(REPORT)
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "__main__.py").write_text(f"assert not __package__\n{TELL}")
-    start = {"script": ["tell.py"], "module": ["-m", "tell"], "code": ["-c", TELL], "folder": ["folder"]}[kind]
-    environment = {**os.environ, "TOLD": "an \udcff byte", "PYTHONPATH": "elsewhere", "TMPDIR": str(tmp_path)}
-    told = []
+    (tmp_path / "folder" / "__main__.py").write_text(f"assert not __package__\n{REPORT}")
+    start = {"script": ["report.py"], "module": ["-m", "report"], "code": ["-c", REPORT], "folder": ["folder"]}[kind]
+    environment = {**os.environ, "GIVEN": "an \udcff byte", "PYTHONPATH": "elsewhere", "TMPDIR": str(tmp_path)}
+    reports = []
     for python in (sys.executable, warm.python()):
         done = run(python, *start, "one", "two words", cwd=tmp_path, env=environment, input="given", umask=0o27)
         assert done.returncode == 0, done.stderr
-        told.append(json.loads(done.stdout))
-    assert told[0] == told[1]
+        reports.append(json.loads(done.stdout))
+    assert reports[0] == reports[1]
 
 
 @pytest.mark.parametrize(
@@ -54,29 +54,29 @@ def test_arguments_paths_environment_directory_and_input_are_those_of_a_fresh_st
         "import atexit; atexit.register(print, 'at exit')",
     ],
 )
-def test_it_ends_as_a_fresh_start_ends(code: str) -> None:
+def test_exit_code_and_output_equal_those_of_a_fresh_start(code: str) -> None:
     fresh, same = run(sys.executable, "-c", code), run(warm.python(), "-c", code)
     assert (same.returncode, same.stdout) == (fresh.returncode, fresh.stdout)
 
 
-def test_it_has_the_frameworks_and_nothing_of_this_project() -> None:
-    code = f"import sys, json; print(json.dumps([name in sys.modules for name in ('tfx.components', *{OURS})]))"
-    assert json.loads(run(warm.python(), "-c", code).stdout) == [True, *[False] * len(OURS)]
+def test_frameworks_are_imported_and_nothing_of_this_project() -> None:
+    code = f"import sys, json; print(json.dumps([name in sys.modules for name in ('tfx.components', *{PACKAGES})]))"
+    assert json.loads(run(warm.python(), "-c", code).stdout) == [True, *[False] * len(PACKAGES)]
 
 
-def test_a_program_that_it_starts_is_warm_too() -> None:
+def test_child_program_is_warm_too() -> None:
     inner = "import sys; print('tensorflow' in sys.modules)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
     assert run(warm.python(), "-c", code).stdout == "True\n"
 
 
-def test_logging_is_not_set_up_yet() -> None:
-    code = "import logging; logging.basicConfig(level=20, format='* %(message)s'); logging.info('said')"
-    assert run(warm.python(), "-c", code).stderr == "* said\n"
+def test_logging_is_not_configured() -> None:
+    code = "import logging; logging.basicConfig(level=20, format='* %(message)s'); logging.info('message')"
+    assert run(warm.python(), "-c", code).stderr == "* message\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 5), (signal.SIGTERM, -signal.SIGTERM)])
-def test_a_signal_reaches_the_program(number: signal.Signals, code: int) -> None:
+def test_signal_reaches_the_program(number: signal.Signals, code: int) -> None:
     wait = "import time, sys\ntry:\n  print('ready', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: sys.exit(5)"
     with subprocess.Popen([warm.python(), "-c", wait], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -85,13 +85,13 @@ def test_a_signal_reaches_the_program(number: signal.Signals, code: int) -> None
         assert process.wait(30) == code
 
 
-def test_a_kill_takes_the_program_along(tmp_path: Path) -> None:
+def test_kill_ends_the_program(tmp_path: Path) -> None:
     wait = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     with subprocess.Popen([warm.python(), "-c", wait], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         process.kill()
-        assert process.stdout.read() == "", "its end of the pipe is closed once it is gone"
+        assert process.stdout.read() == "", "the pipe closes when the program ends"
     # The pipe closes a little before the process is gone.
     end = time.monotonic() + 10
     while Path(f"/proc/{child}").exists() and time.monotonic() < end:

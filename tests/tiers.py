@@ -1,8 +1,8 @@
-"""The three tiers of tests, by marker: `unit`, `integration` and `e2e`; a test without the latter two is a unit test.
+"""The three tiers of tests, by marker: `unit`, `integration`, and `e2e`; a test without the latter two is a unit test.
 
-A unit test starts no process and no server and does not touch TensorFlow, so that all of them take seconds: `pytest -m
-unit`. One that does is failed with the name of the tier that it belongs to. Where only unit tests are asked for, files
-that have none are not even imported, and no file may import TensorFlow at its top.
+A unit test starts no process and no server and does not use TensorFlow, so that all unit tests take seconds: `pytest -m
+unit`. A unit test that does so fails with the name of its tier. With `-m unit`, files without unit tests are not
+imported, and no file may import TensorFlow at module level.
 """
 
 import re
@@ -15,18 +15,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy.testing  # noqa: F401 - it runs lscpu when it is first imported, which is not the test's doing
+import numpy.testing  # noqa: F401 - its first import runs lscpu, which would be attributed to a test
 import pytest
 
 OTHERS = ("integration", "e2e")
 PROCESSES = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec")
-_WHOLE_FILE = re.compile(rf"^pytestmark = .*\b({'|'.join(OTHERS)})\b", re.MULTILINE)
+_MARKED_FILE = re.compile(rf"^pytestmark = .*\b({'|'.join(OTHERS)})\b", re.MULTILINE)
 _TENSORFLOW = (
     ("tensorflow.python.framework.ops", "Graph", "__init__", "builds a TensorFlow graph"),
     ("tensorflow.python.eager.context", "Context", "ensure_initialized", "runs TensorFlow"),
 )
 
-_seen: list[str] | None = None  # what the guarded code did against the rule; None: nothing is guarded at the moment
+_seen: list[str] | None = None  # violations of the guarded code; None: nothing is guarded
 
 
 def _refuse(what: str) -> None:
@@ -38,7 +38,7 @@ def _refuse(what: str) -> None:
 
 
 def _in_finalizer() -> bool:
-    """What another test has left is collected when Python sees fit, and TensorFlow then frees its functions."""
+    """Return whether a finalizer runs; it may belong to an object of an earlier test."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_code.co_name != "__del__":
         frame = frame.f_back
@@ -46,7 +46,7 @@ def _in_finalizer() -> bool:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    """Called by the interpreter, so it does not matter how a test comes by the function."""
+    """Check an audit event; the interpreter raises it however a test gets the function."""
     if _seen is None:
         return
     if event in PROCESSES:
@@ -70,9 +70,9 @@ def _forbid(owner: Any, name: str, what: str) -> None:
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Fail what is done inside if it is not for a unit test, even if the code under test swallows the exception."""
+    """Fail if the code inside does the work of a higher tier, even if it swallows the exception."""
     global _seen
-    for module, owner, name, what in _TENSORFLOW:  # another tier's test may have imported it
+    for module, owner, name, what in _TENSORFLOW:  # a test of another tier may have imported it
         if module in sys.modules:
             _forbid(getattr(sys.modules[module], owner), name, what)
     outer, _seen = _seen, []
@@ -99,12 +99,12 @@ def _only_units(config: pytest.Config) -> bool:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     if not _only_units(config) or not collection_path.match("test_*.py"):
         return None
-    return bool(_WHOLE_FILE.search(collection_path.read_text(encoding="utf-8"))) or None
+    return bool(_MARKED_FILE.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
-    """For what a file does while it is imported."""
+    """Guard the import of a test file."""
     global _seen
     _seen = [] if _only_units(collector.config) else None
     try:

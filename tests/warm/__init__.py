@@ -1,10 +1,10 @@
-"""A Python that starts in milliseconds with the frameworks imported, for tests that run the program often.
+"""A Python that starts in milliseconds with the frameworks imported, for tests that run programs often.
 
-TensorFlow, TFX and Beam take about ten CPU-seconds to import, and the tests start a hundred programs that need them. A
-server (`server.py`) imports them once and forks a child for each start; `python()` is an executable that takes the
-interpreter's arguments and asks that server (`client.py`). A child is a process with its own environment, directory and
-streams that has seen nothing of this project, and imports this project's code itself. Tests whose promise is about the
-start (what is imported, how fast, without bytecode) run `sys.executable`.
+TensorFlow, TFX, and Beam take about ten CPU-seconds to import, and the tests start a hundred programs that need them. A
+server (`server.py`) imports them once and forks a child for each start. `python()` returns an executable that takes the
+interpreter's arguments and sends them to the server (`client.py`). A child is a process with separate environment,
+directory, and streams; it has imported nothing of this project. Tests about the start itself (imports, duration,
+bytecode) run `sys.executable`.
 """
 
 import fcntl
@@ -23,12 +23,12 @@ _SECONDS = 300.0
 
 
 def prepare() -> None:
-    """Make a place for the server of this test run; it starts when `python()` is first called."""
+    """Create the directory of this test run's server, which the first call of `python()` starts."""
     os.environ[_VARIABLE] = f"{os.getpid()}:{tempfile.mkdtemp(prefix='warm-python-')}"
 
 
 def clean_up() -> None:
-    """Remove that place; the server ends with the process that called `prepare`."""
+    """Remove the directory; the server ends with the process that called `prepare`."""
     owner, _, directory = os.environ.pop(_VARIABLE, "").partition(":")
     if owner == str(os.getpid()):
         shutil.rmtree(directory, ignore_errors=True)
@@ -36,7 +36,7 @@ def clean_up() -> None:
 
 @functools.cache
 def python() -> str:
-    """The executable; the first call of a test run starts the server and waits for its imports."""
+    """Return the executable; the first call of a test run starts the server and waits for its imports."""
     owner, _, name = os.environ[_VARIABLE].partition(":")
     directory = Path(name)
     path, executable = directory / "socket", directory / "bin" / "python"

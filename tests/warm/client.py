@@ -1,6 +1,6 @@
-"""Stands for the interpreter: asks `server.py` for a child with this process' arguments, streams and environment.
+"""Client of `server.py` in place of an interpreter: requests a child with its arguments, streams, and environment.
 
-Signals are passed on, and this process ends as the child did. If it is killed the server kills the child.
+It forwards signals and exits with the child's status. If it is killed, the server kills the child.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def main(path: str, arguments: list[str]) -> None:
-    """Ask, wait, and end with the same status."""
+    """Request a child, wait, and exit with its status."""
     mask = os.umask(0)
     os.umask(mask)
     request = {
@@ -30,11 +30,11 @@ def main(path: str, arguments: list[str]) -> None:
         answers = server.makefile("rb")
         child = int(answers.readline())
 
-        def pass_on(number: int, _: Any) -> None:
+        def forward(number: int, _: Any) -> None:
             os.kill(child, number)
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, pass_on)
+            signal.signal(number, forward)
         status = int(answers.readline())
     code = os.waitstatus_to_exitcode(status)
     if code < 0:

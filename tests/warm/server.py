@@ -1,12 +1,12 @@
-"""Imports the frameworks once, then forks a child for every start that `client.py` asks for.
+"""Server that imports the frameworks once and forks a child for every request of `client.py`.
 
-Run as a program: `server.py SOCKET EXECUTABLE OWNER`; it continues in the background once it answers. Nothing of this
-project is imported, so a child runs whatever copy of it lies in its own working directory. A child gets the arguments,
-environment, working directory, umask and standard streams of the client that asked for it, ends with it, and its exit
-status goes back to it. The server ends when the process OWNER is gone.
+`server.py SOCKET EXECUTABLE OWNER` continues in the background once it accepts requests. It imports nothing of this
+project, so a child imports the copy in its working directory. A child gets the arguments, environment, working
+directory, umask, and standard streams of its client and ends with it; the client gets its exit status. The server ends
+when the process OWNER has ended.
 
-A child differs from a fresh start in what the frameworks read from the environment while they are imported, and in the
-flags of the interpreter.
+A child differs from a fresh start in the flags of the interpreter and in what the frameworks read from the environment
+during their import.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ import time
 import types
 from typing import Any
 
-# What the pipeline, its tasks on Kubeflow and the probe of an export import.
+# Imports of the pipeline, of its tasks on Kubeflow, and of the probe.
 FRAMEWORKS = (
     "tensorflow",
     "keras",
@@ -49,7 +49,7 @@ HEAD = struct.Struct("!Q")  # length of the request
 
 
 class Server:
-    """Accepts clients and watches children until it is itself a forked child."""
+    """Accepts clients and monitors children, until it returns in a forked child."""
 
     def __init__(self, listener: socket.socket, owner: int) -> None:
         self._listener, self._owner = listener, owner
@@ -57,7 +57,7 @@ class Server:
         self._selector.register(listener, selectors.EVENT_READ)
 
     def serve(self) -> dict[str, Any]:
-        """Serve; returns in a child only, with what it is to run."""
+        """Serve; return only in a child, with its request."""
         while True:
             for key, _ in self._selector.select(timeout=1.0):
                 if key.fileobj is self._listener:
@@ -91,7 +91,7 @@ class Server:
         return None
 
     def _end(self, pid: int, process: int, connection: socket.socket) -> None:
-        """The child has ended, or its client has and takes it along."""
+        """Handle the end of a child, or kill the child of a client that has ended."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(process, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
@@ -109,20 +109,20 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 
 
 def become(request: dict[str, Any], executable: str) -> None:
-    """Be the interpreter that was started with these arguments."""
+    """Set up this process like a fresh interpreter for the request."""
     os.umask(request["umask"])
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.executable = executable
-    tempfile.tempdir = None  # the frameworks asked for it while they were imported; TMPDIR may be another one now
+    tempfile.tempdir = None  # the frameworks' import set it; TMPDIR may differ now
     sys.path[:0] = map(os.path.abspath, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
-    logging.root.handlers.clear()  # what the frameworks set up while they were imported: the program comes first
+    logging.root.handlers.clear()  # remove the frameworks' configuration
     logging.root.setLevel(logging.WARNING)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # Python's own generator reseeds itself after a fork
     for stream, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-        # Anew, so that encoding and buffering are those of what it leads to.
+        # Reopened, so that encoding and buffering fit the new stream.
         opened = open(number, mode, closefd=False, errors="backslashreplace" if number == 2 else None)  # noqa: SIM115
         if number and (number == 2 or opened.isatty() or os.environ.get("PYTHONUNBUFFERED")):
             opened.reconfigure(line_buffering=True, write_through=bool(os.environ.get("PYTHONUNBUFFERED")))
@@ -131,17 +131,17 @@ def become(request: dict[str, Any], executable: str) -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """`python FILE ...`, `python FOLDER ...`, `python -c CODE ...` or `python -m MODULE ...`, as tests start them."""
+    """Run `python FILE ...`, `python FOLDER ...`, `python -c CODE ...`, or `python -m MODULE ...`."""
     arguments = [argument for argument in arguments if argument != "-u"]
     kind, rest = arguments[0], arguments[1:]
     if kind.startswith("-") and kind not in ("-m", "-c"):
-        sys.exit(f"the warm Python does not know this option of the interpreter: {kind}")
+        sys.exit(f"the warm Python does not support this option: {kind}")
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     if kind == "-m":
         sys.path.insert(0, os.getcwd())
         sys.argv = rest
-        runpy._run_module_as_main(rest[0])  # type: ignore[attr-defined] # what the interpreter itself calls
+        runpy._run_module_as_main(rest[0])  # type: ignore[attr-defined] # the interpreter calls it, too
         return
     if os.path.isdir(kind):
         sys.path.insert(0, os.path.abspath(kind))
@@ -162,7 +162,7 @@ def run(arguments: list[str]) -> None:
 
 
 def return_when_it_answers(path: str) -> None:
-    """Continue in a child; the process that was started waits until it answers, or ends with it."""
+    """Continue in a child; the parent exits when the child accepts requests, or with the child's status."""
     child = os.fork()
     if child == 0:
         return
@@ -183,12 +183,12 @@ if __name__ == "__main__":
     for name in FRAMEWORKS:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
-    sys.path[:] = places  # IPython, for one, adds a folder with a package `tests`, which would hide this project's
-    gc.freeze()  # what is shared with the children is not written to by their collector
+    sys.path[:] = places  # IPython adds a folder with a package `tests`, which would hide this project's
+    gc.freeze()  # the children's collectors do not write to shared memory
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind(f"{path}.new")
         opened.listen(64)
-        os.rename(f"{path}.new", path)  # now it answers
+        os.rename(f"{path}.new", path)  # clients can connect now
         asked = Server(opened, int(owner)).serve()
     become(asked, executable)
     run(asked["arguments"])
