@@ -53,7 +53,7 @@ def random_export(directory: str, embedding: int, units: int) -> None:
     gru = (normal(embedding, 3 * units), normal(units, 3 * units), normal(2, 3 * units))
     weights = Weights(normal(ids, embedding), [gru], normal(units, ids), normal(ids))
     vocabulary = Vocabulary(tuple(map(ord, CHARACTERS)))
-    export.save(OneStep(weights, vocabulary, Defaults(300, 0.8, 0, 100_000), 1.5), directory, MODEL)
+    export.save(OneStep(weights, vocabulary, Defaults(300, 0.8, 0, 100_000)), directory, MODEL, 1.5)
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ class Report:
             ("bits per character", f"{figures.bits_per_character:.3f}"),
         ]
         if self.threshold is None:
-            rows.append(("threshold", f"{figures.yardstick_perplexity:.3f} (character trigram model)"))
+            rows.append(("threshold", f"{figures.reference_perplexity:.3f} (character trigram model)"))
         else:
             rows.append(("threshold", f"{self.threshold:g}"))
         baseline = figures.baseline_perplexity
@@ -100,8 +100,8 @@ class Report:
             "eval_chars": figures.eval_chars,
             "out_of_vocabulary_rate": _number(figures.out_of_vocabulary_rate),
             "perplexity_by_document": {name: _number(value) for name, value in figures.by_document.items()},
-            "threshold": _number(self.threshold if self.threshold is not None else figures.yardstick_perplexity),
-            "trigram_perplexity": _number(figures.yardstick_perplexity),
+            "threshold": _number(self.threshold if self.threshold is not None else figures.reference_perplexity),
+            "trigram_perplexity": _number(figures.reference_perplexity),
             "corpus": self.corpus,
             "characters": self.facts.characters,
             "vocabulary_size": self.vocabulary_size,
@@ -123,7 +123,7 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
     """Read the report of a run from its artifacts and from the serving directory."""
     evaluator, infra = outcomes["Evaluator"].outputs, outcomes["InfraCheck"].outputs["blessing"]
     model = path_utils.serving_model_path(outcomes["Trainer"].outputs["model"].uri)
-    figures = read_figures(evaluator["evaluation"].uri)
+    figures = read_figures(evaluator["evaluation"].uri, model)
     servable = model_utils.is_infra_validated(infra)
     reasons = list(figures.reasons)
     if not servable:
@@ -163,7 +163,7 @@ def mend_serving(report: Report, places: Places, run_key: str) -> Report:
 def with_learning_curve(report: Report, places: Places, run_key: str) -> Report:
     """Draw how training went, unless that is done or nothing was written down."""
     path = os.path.join(places.reports, f"{run_key}.png")
-    threshold = report.figures.yardstick_perplexity if report.threshold is None else report.threshold
+    threshold = report.figures.reference_perplexity if report.threshold is None else report.threshold
     if not os.path.exists(path):
         curves = learning_curve.read(report.outcomes["Trainer"].outputs["model_run"].uri)
         if curves is None:

@@ -60,8 +60,10 @@ TRAINER = Code(
     ("tensorflow", "keras"),
 )
 TUNER = Code(("trainer/tuning.py",), ("keras-tuner",))
+_REFERENCE = ("components/evaluate/perplexity.py", "components/evaluate/reference.py")
 EXPORT = Code(
     (
+        *_REFERENCE,
         "trainer/export.py",
         "trainer/run.py",
         "trainer/data/trigram.py",
@@ -81,7 +83,7 @@ EXPORT = Code(
 _VERSIONS = ("components/models/versions.py", "components/models/version_number.py")
 BASELINE = Code(("components/evaluate/last_blessed.py", "components/models/registry.py", *_VERSIONS))
 EVALUATOR = Code(
-    ("components/evaluate/metrics.py", "components/evaluate/evaluator.py", *_VERSIONS),
+    ("components/evaluate/metrics.py", "components/evaluate/evaluator.py", *_REFERENCE, *_VERSIONS),
     ("tensorflow", "tensorflow-model-analysis"),
 )
 INFRA = Code(
@@ -95,7 +97,13 @@ INFRA = Code(
     ("tensorflow",),
 )
 PUSHER = Code(
-    ("components/release/pusher.py", "components/evaluate/evaluation.py", "components/models/registry.py", *_VERSIONS)
+    (
+        "components/release/pusher.py",
+        "components/evaluate/evaluation.py",
+        "components/models/registry.py",
+        *_REFERENCE,
+        *_VERSIONS,
+    )
 )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.evaluate import reference
 from serving.graph import generation_config, signatures, warmup
 from serving.graph.one_step import Defaults, OneStep, Weights
 from trainer import warm_start
@@ -11,7 +12,7 @@ from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
 
-def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any], yardstick_nll: float) -> OneStep:
+def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any]) -> OneStep:
     """The model as it is served; `export` is that section of the configuration."""
     weights = Weights(
         embedding=model.embedding.embeddings.numpy(),
@@ -23,14 +24,15 @@ def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any
         projection_bias=model.projection.bias.numpy(),
         cell=model.cell,
     )
-    return OneStep(weights, vocabulary, Defaults(**export), yardstick_nll)
+    return OneStep(weights, vocabulary, Defaults(**export))
 
 
-def save(exported: OneStep, directory: str, model_name: str, learned: str = "") -> None:
-    """Write SavedModel, warm-up file and limits; the directory appears whole or not at all.
+def save(exported: OneStep, directory: str, model_name: str, reference_nats: float, data_digest: str = "") -> None:
+    """Write the SavedModel and the files next to it; the directory is complete or does not exist.
 
     Args:
-      learned: digest of the data that the model learned from.
+      reference_nats: cross-entropy of the trigram reference on the eval split, nats per character.
+      data_digest: of the data that the model was trained on.
     """
     partial = directory.rstrip("/") + ".partial"
     if tf.io.gfile.exists(partial):
@@ -38,5 +40,6 @@ def save(exported: OneStep, directory: str, model_name: str, learned: str = "") 
     signatures.save(exported, partial)
     warmup.write(partial, model_name, exported.state_size)
     generation_config.write(partial, exported.limits)
-    warm_start.describe(partial, learned)
+    reference.write(partial, reference_nats)
+    warm_start.describe(partial, data_digest)
     tf.io.gfile.rename(partial, directory)

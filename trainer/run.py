@@ -38,11 +38,11 @@ def run_fn(fn_args: Any) -> None:
         model, _ = fitting.fit(config, machine, text, directory, chief, beginning)
         if chief:
             known = text.vocabulary
-            yardstick = trigram.cross_entropy(
+            reference_nats = trigram.cross_entropy(
                 text.train, text.evaluation, known.size, known.out_of_vocabulary, known.unknown_characters
             )
-            exported = export.one_step(model, known, config["export"], yardstick)
-            export.save(exported, finished, config["model_name"], text.learned)
+            exported = export.one_step(model, known, config["export"])
+            export.save(exported, finished, config["model_name"], reference_nats, text.learned)
     if chief:
         io_utils.copy_dir(finished, fn_args.serving_model_dir)
         logs = os.path.join(directory, "tensorboard")

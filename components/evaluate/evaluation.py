@@ -1,9 +1,11 @@
-"""Read the Evaluator's figures and its reasons."""
+"""Read the Evaluator's figures, and why a model was not blessed."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+
+from components.evaluate import perplexity, reference
 
 
 @dataclass(frozen=True)
@@ -12,9 +14,9 @@ class Figures:
 
     Attributes:
       perplexity, bits_per_character: of the candidate.
-      threshold_ratio: perplexity over that of the trigram model.
+      reference_perplexity: of the character trigram model.
       eval_chars: characters predicted.
-      out_of_vocabulary_rate: part of them that the vocabulary does not have.
+      out_of_vocabulary_rate: fraction of them that the vocabulary does not contain.
       baseline_perplexity: of the last blessed model on the same text; None without one.
       by_document: perplexity of each document.
       reasons: why the model was not blessed; empty if it was.
@@ -22,21 +24,21 @@ class Figures:
 
     perplexity: float
     bits_per_character: float
-    yardstick_ratio: float
+    reference_perplexity: float
     eval_chars: int
     out_of_vocabulary_rate: float
     baseline_perplexity: float | None
     by_document: dict[str, float] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
 
-    @property
-    def yardstick_perplexity(self) -> float:
-        """Perplexity of the trigram model: what threshold "auto" asks to beat."""
-        return self.perplexity / self.yardstick_ratio
 
+def read_figures(evaluation: str, export: str) -> Figures:
+    """Read the directory of a ModelEvaluation artifact.
 
-def read_figures(evaluation: str) -> Figures:
-    """Read the directory of a ModelEvaluation artifact."""
+    Args:
+      export: the candidate's SavedModel, which states the figure of its reference model.
+    """
+    reference_nats = reference.read(export)
     candidate, baseline = _metrics(evaluation, "candidate"), _metrics(evaluation, "baseline")
     if not candidate:
         candidate, baseline = _metrics(evaluation, ""), {}
@@ -45,17 +47,17 @@ def read_figures(evaluation: str) -> Figures:
     return Figures(
         perplexity=overall["perplexity"],
         bits_per_character=overall["bits_per_character"],
-        yardstick_ratio=overall["yardstick_ratio"],
+        reference_perplexity=perplexity.from_nats(reference_nats),
         eval_chars=round(overall["character_count"]),
         out_of_vocabulary_rate=overall["out_of_vocabulary_rate"],
         baseline_perplexity=baseline[()]["perplexity"] if baseline else None,
         by_document=by_document,
-        reasons=tuple(_reasons(evaluation)),
+        reasons=tuple(_reasons(evaluation, reference_nats)),
     )
 
 
 def _metrics(evaluation: str, model: str) -> dict[Any, dict[str, float]]:
-    """Figures of one model by slice; the whole split is the empty slice."""
+    """Return one model's figures by slice; the empty slice is the complete split."""
     result: dict[Any, dict[str, float]] = {}
     for record in tfma.load_metrics(evaluation):
         slice_key = tuple((key.column, _value(key)) for key in record.slice_key.single_slice_keys)
@@ -71,23 +73,23 @@ def _value(key: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _reasons(evaluation: str) -> list[str]:
+def _reasons(evaluation: str, reference_nats: float) -> list[str]:
     validation = tfma.load_validation_result(evaluation)
     found = []
     for validated in validation.metric_validations_per_slice:
         for failure in validated.failures:
             value = failure.metric_value.double_value.value
-            name = failure.metric_key.name
+            upper_bound = failure.metric_threshold.value_threshold.upper_bound.value
             if failure.metric_key.is_diff:
                 bound = failure.metric_threshold.change_threshold.relative.value
                 found.append(
                     f"perplexity rose by {value:.3f} over the last blessed model, more than {bound:.1%} of its own"
                 )
-            elif name == "yardstick_ratio":
-                found.append(f"perplexity is {value:.3f} times that of a character trigram model, it must be below 1")
+            elif upper_bound == reference.upper_bound(reference_nats):
+                ratio = value / perplexity.from_nats(reference_nats)
+                found.append(f"perplexity is {ratio:.3f} times that of a character trigram model, it must be below 1")
             else:
-                bound = failure.metric_threshold.value_threshold.upper_bound.value
-                found.append(f"perplexity {value:.3f} is above the threshold {bound:g}")
+                found.append(f"perplexity {value:.3f} is above the threshold {upper_bound:g}")
     if not validation.validation_ok and not found:
         found.append(str(validation.missing_slices or "the evaluation gave no figures").strip())
     return found

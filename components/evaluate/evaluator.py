@@ -1,32 +1,35 @@
-"""The Evaluator: TFMA's, configured for perplexity; without a baseline when LastBlessed found none."""
+"""The Evaluator: TFMA's, configured for perplexity; without a baseline if LastBlessed found none."""
 
 import json
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+from google.protobuf import json_format
 from tfx.components.evaluator import executor
 from tfx.components.evaluator.component import Evaluator
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.evaluate import reference
 from components.models import versions
 
-METRICS = ("Perplexity", "BitsPerCharacter", "YardstickRatio", "OutOfVocabularyRate", "CharacterCount")
-_TINY = 1e-9  # TFMA's bounds are inclusive: a model as good as the yardstick is not better
+METRICS = ("Perplexity", "BitsPerCharacter", "OutOfVocabularyRate", "CharacterCount")
+# Stands for threshold "auto" until the executor has read the reference model's figure. No perplexity is below 1: if it
+# were not replaced, no model would be blessed.
+_AUTO = 0.0
 
 
 class Executor(executor.Executor):
-    """TFX's executor, to which an empty baseline artifact is no baseline."""
+    """TFX's executor, which reads threshold "auto" from the candidate and ignores an empty baseline artifact."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:  # noqa: N802 - TFX's name
         """Run TFMA."""
+        eval_config = _with_reference(exec_properties["eval_config"], _export(input_dict["model"]))
         baseline = input_dict.get("baseline_model")
-        if baseline:
-            path = path_utils.serving_model_path(artifact_utils.get_single_uri(baseline))
-            if not versions.is_whole(path):
-                input_dict = {key: value for key, value in input_dict.items() if key != "baseline_model"}
-        super().Do(input_dict, output_dict, exec_properties)
+        if baseline and not versions.is_whole(_export(baseline)):
+            input_dict = {key: value for key, value in input_dict.items() if key != "baseline_model"}
+        super().Do(input_dict, output_dict, {**exec_properties, "eval_config": eval_config})
 
 
 class PerplexityEvaluator(Evaluator):
@@ -36,12 +39,12 @@ class PerplexityEvaluator(Evaluator):
 
 
 def eval_config(threshold: float | None, max_increase: float, by_document: bool, sources: str) -> tfma.EvalConfig:
-    """What is measured, and when a model is blessed.
+    """Define which metrics are computed, and when a model is blessed.
 
     Args:
-      threshold: highest perplexity; None: below that of the trigram model.
-      max_increase: relative increase of perplexity over the last blessed model that is still accepted.
-      by_document: measure every document on its own, too.
+      threshold: highest perplexity; None: below that of the trigram reference, which the executor reads.
+      max_increase: accepted relative increase of perplexity over the last blessed model.
+      by_document: also compute the metrics of each document.
       sources: digest of the code of the metrics.
     """
     metrics = [
@@ -50,18 +53,14 @@ def eval_config(threshold: float | None, max_increase: float, by_document: bool,
         )
         for name in METRICS
     ]
-    rises = tfma.GenericChangeThreshold(
-        direction=tfma.MetricDirection.LOWER_IS_BETTER, relative={"value": max_increase}
+    bound = tfma.MetricThreshold(
+        value_threshold={"upper_bound": {"value": _AUTO if threshold is None else threshold}},
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.LOWER_IS_BETTER, relative={"value": max_increase}
+        ),
     )
-    bounds = {"Perplexity": tfma.MetricThreshold(change_threshold=rises)}
-    if threshold is None:
-        bounds["YardstickRatio"] = tfma.MetricThreshold(value_threshold={"upper_bound": {"value": 1.0 - _TINY}})
-    else:
-        bounds["Perplexity"].value_threshold.upper_bound.value = threshold
-    for metric in metrics:
-        if metric.class_name in bounds:
-            # A plain `threshold` would hold for every slice, and so let one hard document refuse the model.
-            metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=bounds[metric.class_name])
+    # A plain `threshold` would apply to every slice: one hard document would keep the model from being blessed.
+    metrics[METRICS.index("Perplexity")].per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=bound)
     slices = [tfma.SlicingSpec()]
     if by_document:
         slices.append(tfma.SlicingSpec(feature_keys=["document"]))
@@ -74,3 +73,18 @@ def eval_config(threshold: float | None, max_increase: float, by_document: bool,
         slicing_specs=slices,
         metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
     )
+
+
+def _with_reference(eval_config: str, export: str) -> str:
+    """Replace threshold "auto" in an `EvalConfig` (JSON) by the bound that the export's reference model sets."""
+    config = json_format.Parse(eval_config, tfma.EvalConfig())
+    for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
+        for bounded in metric.per_slice_thresholds:
+            upper_bound = bounded.threshold.value_threshold.upper_bound
+            if upper_bound.value == _AUTO:
+                upper_bound.value = reference.upper_bound(reference.read(export))
+    return json_format.MessageToJson(config, preserving_proto_field_name=True)
+
+
+def _export(artifacts: Any) -> str:
+    return path_utils.serving_model_path(artifact_utils.get_single_uri(artifacts))

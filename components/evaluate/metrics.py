@@ -11,23 +11,20 @@ import apache_beam as beam
 import numpy as np
 from tensorflow_model_analysis.metrics import metric_types
 
+from components.evaluate.perplexity import from_nats
+
 Sums = dict[str, float]
-OUTPUTS = ("nll_sum", "num_chars", "num_unknown", "yardstick_nll_sum")
+OUTPUTS = ("nll_sum", "num_chars", "num_unknown")
 
 
 def perplexity(sums: Sums) -> float:
     """exp(sum of nats / characters): the geometric mean of 1 / probability of the right character."""
-    return _exp(_per_char(sums, "nll_sum"))
+    return from_nats(_per_char(sums, "nll_sum"))
 
 
 def bits_per_character(sums: Sums) -> float:
     """Cross-entropy in bits: (sum of nats / characters) / ln 2."""
     return _per_char(sums, "nll_sum") / math.log(2)
-
-
-def yardstick_ratio(sums: Sums) -> float:
-    """Perplexity divided by that of the trigram model: below one is better than counting trigrams."""
-    return _exp(_per_char(sums, "nll_sum") - _per_char(sums, "yardstick_nll_sum"))
 
 
 def out_of_vocabulary_rate(sums: Sums) -> float:
@@ -44,17 +41,17 @@ def _per_char(sums: Sums, output: str) -> float:
     return sums[output] / sums["num_chars"] if sums["num_chars"] else math.nan
 
 
-def _exp(nats: float) -> float:
-    return math.exp(nats) if nats < 700 else math.inf
-
-
 class _FromSums(metric_types.Metric):
-    """A metric that is a function of the sums; all of them share one computation per model."""
+    """A metric that is a function of the sums; all metrics share one computation per model.
+
+    Attributes:
+      formula: the function, whose name is the metric's default name.
+    """
 
     formula: Callable[[Sums], float]
 
-    def __init__(self, name: str, sources: str = "") -> None:  # noqa: ARG002
-        # `sources` is a digest of the code: in the Evaluator's configuration it becomes part of its cache key.
+    def __init__(self, name: str | None = None, sources: str = "") -> None:  # noqa: ARG002
+        # `sources` is a digest of the code: as a part of the EvalConfig it is in the Evaluator's cache key.
         formula = type(self).formula
 
         def computations(name: str, model_names: list[str] | None = None) -> list[Any]:
@@ -82,7 +79,7 @@ class _FromSums(metric_types.Metric):
                 made.append(metric_types.DerivedMetricComputation(keys=[key], result=result))
             return made
 
-        super().__init__(computations, name=name)
+        super().__init__(computations, name=name or formula.__name__)
 
 
 class _SumOutputs(beam.CombineFn):
@@ -118,26 +115,11 @@ class Perplexity(_FromSums):
 
     formula = staticmethod(perplexity)
 
-    def __init__(self, name: str = "perplexity", **kwargs: Any) -> None:
-        super().__init__(name, **kwargs)
-
 
 class BitsPerCharacter(_FromSums):
     """See `bits_per_character`."""
 
     formula = staticmethod(bits_per_character)
-
-    def __init__(self, name: str = "bits_per_character", **kwargs: Any) -> None:
-        super().__init__(name, **kwargs)
-
-
-class YardstickRatio(_FromSums):
-    """See `yardstick_ratio`."""
-
-    formula = staticmethod(yardstick_ratio)
-
-    def __init__(self, name: str = "yardstick_ratio", **kwargs: Any) -> None:
-        super().__init__(name, **kwargs)
 
 
 class OutOfVocabularyRate(_FromSums):
@@ -145,18 +127,12 @@ class OutOfVocabularyRate(_FromSums):
 
     formula = staticmethod(out_of_vocabulary_rate)
 
-    def __init__(self, name: str = "out_of_vocabulary_rate", **kwargs: Any) -> None:
-        super().__init__(name, **kwargs)
-
 
 class CharacterCount(_FromSums):
     """See `character_count`."""
 
     formula = staticmethod(character_count)
 
-    def __init__(self, name: str = "character_count", **kwargs: Any) -> None:
-        super().__init__(name, **kwargs)
 
-
-for _metric in (Perplexity, BitsPerCharacter, YardstickRatio, OutOfVocabularyRate, CharacterCount):
+for _metric in (Perplexity, BitsPerCharacter, OutOfVocabularyRate, CharacterCount):
     metric_types.register_metric(_metric)

@@ -84,7 +84,7 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
         pushed_model.set_int_custom_property("pushed", 0)
         return
     path = path_utils.serving_model_path(model.uri)
-    figures = read_figures(evaluation.uri)
+    figures = read_figures(evaluation.uri, path)
     destination = Destination(serving, registry_directory)
     version, new = push(path, destination, run_key, corpus, figures.perplexity, figures.bits_per_character)
     logging.info("version %s of %s, pushed now: %s", version, serving, new)

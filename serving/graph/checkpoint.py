@@ -76,7 +76,7 @@ def one_step(directory: str, defaults: dict[str, Any]) -> tuple[OneStep, int]:
     for variable, weight in zip(model.weights_to_train, weights):
         variable.assign(weight)
     best = described["restore_best"] and position["best_step"]
-    return export.one_step(model, vocabulary, defaults, 0.0), int(best or position["step"])
+    return export.one_step(model, vocabulary, defaults), int(best or position["step"])
 
 
 def _read(directory: str, count: int, restore_best: bool) -> tuple[dict[str, Any], list[Any]]:

@@ -37,13 +37,8 @@ class Defaults:
 class OneStep(Network):
     """The network and how it writes; all signatures share its variables."""
 
-    def __init__(self, weights: Weights, vocabulary: Vocabulary, defaults: Defaults, yardstick_nll: float) -> None:
-        """Take trained weights.
-
-        Args:
-          yardstick_nll: nats per character of the trigram model on the eval split, which `eval_nll` hands to the
-          Evaluator.
-        """
+    def __init__(self, weights: Weights, vocabulary: Vocabulary, defaults: Defaults) -> None:
+        """Take trained weights."""
         super().__init__(weights, vocabulary, defaults.precision)
         self.defaults = defaults
         self.state_size = self.parts * self.units + _BOOKKEEPING
@@ -51,7 +46,6 @@ class OneStep(Network):
         self._newline = vocabulary.encode("\n")[0]
         if self._newline == vocabulary.out_of_vocabulary:
             self._newline = 0  # no lines in this corpus: begin as after the most frequent character
-        self._yardstick_nll = yardstick_nll
 
     @property
     def limits(self) -> Limits:
@@ -103,7 +97,7 @@ class OneStep(Network):
 
     def eval_nll(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature `eval_nll`, see `serving.graph.scoring.eval_nll`."""
-        return scoring.eval_nll(self, examples, self._yardstick_nll)
+        return scoring.eval_nll(self, examples)
 
     def _checks(self, state: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor) -> list[Any]:
         max_chars, max_temperature = self.defaults.max_chars, self.defaults.max_temperature

@@ -23,15 +23,14 @@ def score(network: Network, text: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"nll": nll, "nll_sum": tf.reduce_sum(nll, 1), "num_chars": tf.maximum(lengths - 1, 0)}
 
 
-def eval_nll(network: Network, examples: tf.Tensor, yardstick_nll: float) -> dict[str, tf.Tensor]:
-    """What the Evaluator sums up, for serialized `tf.Example`s with a `text`.
+def eval_nll(network: Network, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Compute the figures that the Evaluator sums up.
 
     Args:
-      yardstick_nll: nats per character of the trigram model.
+      examples: serialized `tf.Example`s with a feature `text`, string (batch,).
 
     Returns:
-      float32 (batch,) each: `nll_sum`, `num_chars`, `num_unknown` (out-of-vocabulary targets) and
-      `yardstick_nll_sum` (nats of the trigram model for as many characters).
+      `nll_sum`, `num_chars` and `num_unknown` (out-of-vocabulary targets), float32 (batch,) each.
     """
     parsed = tf.io.parse_example(examples, {"text": tf.io.FixedLenFeature([], tf.string)})
     ids, lengths = network.encode(parsed["text"])
@@ -43,7 +42,6 @@ def eval_nll(network: Network, examples: tf.Tensor, yardstick_nll: float) -> dic
         "nll_sum": tf.reduce_sum(nll, 1),
         "num_chars": chars,
         "num_unknown": tf.reduce_sum(tf.cast(unknown, tf.float32), 1),
-        "yardstick_nll_sum": chars * yardstick_nll,
     }
 
 

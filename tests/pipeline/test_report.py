@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 FIGURES = Figures(
     perplexity=4.5,
     bits_per_character=2.17,
-    yardstick_ratio=0.75,
+    reference_perplexity=6.0,
     eval_chars=111_539,
     out_of_vocabulary_rate=0.00012,
     baseline_perplexity=None,
@@ -164,7 +164,7 @@ def test_what_is_not_there_is_null_and_a_threshold_of_ones_own_is_written(tmp_pa
 
 
 def test_infinite_figures_are_null_because_json_has_no_word_for_them(tmp_path: Path) -> None:
-    made = changed({"perplexity": math.inf, "yardstick_ratio": math.inf, "by_document": {"a": math.nan}})
+    made = changed({"perplexity": math.inf, "reference_perplexity": math.inf, "by_document": {"a": math.nan}})
     made.write(str(tmp_path / "summary.json"))
     summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     assert (summary["perplexity"], summary["threshold"], summary["perplexity_by_document"]) == (None, None, {"a": None})
@@ -224,7 +224,7 @@ def outcomes(
 
 def collected(tmp_path: Path, config: Config, made: dict[str, Outcome], monkeypatch: pytest.MonkeyPatch) -> Report:
     read = dataclasses.replace(FIGURES, reasons=("too hard",))
-    monkeypatch.setattr(report, "read_figures", lambda uri: {str(tmp_path / "evaluation"): read}[uri])
+    monkeypatch.setattr(report, "read_figures", lambda *uris: {str(tmp_path / "evaluation"): read}[uris[0]])
     return report.collect(config, Places.of(config), "mine", REPORT.facts, made)
 
 

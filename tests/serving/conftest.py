@@ -139,7 +139,7 @@ def pushed(tiny: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathF
 
     weights = Weights(**vars(tiny[0]))
     root = tmp_path_factory.mktemp("pushed")
-    model = OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), Defaults(40, 0.8, 0, 1_000), 1.5)
+    model = OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), Defaults(40, 0.8, 0, 1_000))
     signatures.save(model, str(root / "serving" / "tiny" / "3"))
     return str(root)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.evaluate import reference as reference_model
 from serving.graph import warmup
 from serving.graph.one_step import OneStep
 from tests import gru, numeric
@@ -64,20 +65,20 @@ def assert_scores(actual: dict[str, tf.Tensor], model: LanguageModel) -> None:
 @pytest.mark.parametrize("stock_layer", [False, True])
 def test_the_export_scores_as_the_language_model(layers: int, stock_layer: bool) -> None:
     model = trained(layers, stock_layer=stock_layer)
-    assert_scores(export.one_step(model, VOCABULARY, DEFAULTS, 1.0).score(tf.constant(TEXTS)), model)
+    assert_scores(export.one_step(model, VOCABULARY, DEFAULTS).score(tf.constant(TEXTS)), model)
 
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_the_export_computes_in_float32_however_the_model_was_trained(precision: str) -> None:
-    exported = export.one_step(trained(precision=precision), VOCABULARY, DEFAULTS, 1.0)
+    exported = export.one_step(trained(precision=precision), VOCABULARY, DEFAULTS)
     assert {variable.dtype for variable in exported.variables if variable.dtype.is_floating} == {tf.float32}
     assert_scores(exported.score(tf.constant(TEXTS)), trained())
 
 
 def saved(directory: Path) -> OneStep:
-    exported = export.one_step(trained(), VOCABULARY, DEFAULTS, yardstick_nll=2.5)
-    export.save(exported, str(directory), "a_model")
+    exported = export.one_step(trained(), VOCABULARY, DEFAULTS)
+    export.save(exported, str(directory), "a_model", reference_nats=2.5)
     return exported
 
 
@@ -98,7 +99,11 @@ def test_what_is_saved_loads_and_scores_the_same_without_the_model(tmp_path: Pat
     numeric.close(sums["nll_sum"], np.stack([reference(trained()).nll_sum(text) for text in TEXTS], 1))
     predicted = [max(0, len(text) - 1) for text in TEXTS]
     np.testing.assert_array_equal(sums["num_chars"], predicted)
-    np.testing.assert_array_equal(sums["yardstick_nll_sum"], np.multiply(2.5, predicted))
+
+
+def test_cross_entropy_of_the_reference_model_is_next_to_the_export(tmp_path: Path) -> None:
+    saved(tmp_path / "export")
+    assert reference_model.read(str(tmp_path / "export")) == 2.5
 
 
 def test_the_defaults_of_the_configuration_are_served(tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ def test_restored_checkpoint_loaded_export_and_stock_keras_layers_give_the_same_
     model = trained()
     kept = Checkpoints(str(tmp_path / "checkpoints"), model, keras.optimizers.SGD(), 1, True, False)
     kept.save(Position(), [np.zeros((1, model.units), np.float32)] * 2)
-    export.save(export.one_step(model, VOCABULARY, DEFAULTS, 1.0), str(tmp_path / "export"), "a_model")
+    export.save(export.one_step(model, VOCABULARY, DEFAULTS), str(tmp_path / "export"), "a_model", 2.5)
 
     restored = LanguageModel(VOCABULARY.size, 4, 6, 2, seed=99)
     assert Checkpoints(str(tmp_path / "checkpoints"), restored, keras.optimizers.SGD(), 1, True, False).restore()

@@ -30,7 +30,7 @@ def create(vocabulary: Vocabulary, seed: int, **sizes: Any) -> LanguageModel:
 
 
 def exported(model: LanguageModel, directory: Path, learned: str = "old data", **values: Any) -> Beginning:
-    export.save(export.one_step(model, FORMER, {**DEFAULTS, **values}, 1.0), str(directory), "char_rnn", learned)
+    export.save(export.one_step(model, FORMER, {**DEFAULTS, **values}), str(directory), "char_rnn", 1.5, learned)
     return Beginning(str(directory), 1, "digest")
 
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow_model_analysis as tfma
 from google.protobuf import text_format
 
+from components.evaluate import reference
 from components.evaluate.evaluation import Figures, read_figures
 
 pytestmark = pytest.mark.integration
@@ -14,7 +15,6 @@ pytestmark = pytest.mark.integration
 FIGURES = {
     "perplexity": 4.5,
     "bits_per_character": 2.17,
-    "yardstick_ratio": 0.75,
     "character_count": 200.0,
     "out_of_vocabulary_rate": 0.01,
 }
@@ -32,12 +32,13 @@ failures {
   metric_value { double_value { value: 4.5 } }
 }
 """
-YARDSTICK = """
-failures {
-  metric_key { name: "yardstick_ratio" model_name: "candidate" }
-  metric_threshold { value_threshold { upper_bound { value: 0.999999999 } } }
-  metric_value { double_value { value: 1.234 } }
-}
+REFERENCE_NATS = 1.25
+REFERENCE = f"""
+failures {{
+  metric_key {{ name: "perplexity" model_name: "candidate" }}
+  metric_threshold {{ value_threshold {{ upper_bound {{ value: {reference.upper_bound(REFERENCE_NATS)} }} }} }}
+  metric_value {{ double_value {{ value: {1.234 * math.exp(REFERENCE_NATS)} }} }}
+}}
 """
 
 
@@ -62,14 +63,15 @@ def read(monkeypatch: pytest.MonkeyPatch, records: list[Any], *failures: str, ok
         text_format.Parse(failure, validation.metric_validations_per_slice.add())
     monkeypatch.setattr(tfma, "load_metrics", lambda path: {"/evaluation": records}[path])
     monkeypatch.setattr(tfma, "load_validation_result", lambda path: {"/evaluation": validation}[path])
-    return read_figures("/evaluation")
+    monkeypatch.setattr(reference, "read", {"/export": REFERENCE_NATS}.__getitem__)
+    return read_figures("/evaluation", "/export")
 
 
 def test_figures_of_a_first_model_which_tfma_gives_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, [record(only=FIGURES)]) == Figures(
         perplexity=4.5,
         bits_per_character=2.17,
-        yardstick_ratio=0.75,
+        reference_perplexity=math.exp(1.25),
         eval_chars=200,
         out_of_vocabulary_rate=0.01,
         baseline_perplexity=None,
@@ -101,16 +103,12 @@ def test_documents_have_their_own_perplexity_by_name(monkeypatch: pytest.MonkeyP
     assert figures.perplexity == 4.5
 
 
-def test_the_yardsticks_perplexity_follows_from_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert math.isclose(read(monkeypatch, [record(only=FIGURES)]).yardstick_perplexity, 6.0)
-
-
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [
         (RISE, "perplexity rose by 0.250 over the last blessed model, more than 2.0% of its own"),
         (VALUE, "perplexity 4.500 is above the threshold 4.25"),
-        (YARDSTICK, "perplexity is 1.234 times that of a character trigram model, it must be below 1"),
+        (REFERENCE, "perplexity is 1.234 times that of a character trigram model, it must be below 1"),
     ],
 )
 def test_each_failure_is_told_in_words(monkeypatch: pytest.MonkeyPatch, failure: str, reason: str) -> None:
@@ -118,7 +116,7 @@ def test_each_failure_is_told_in_words(monkeypatch: pytest.MonkeyPatch, failure:
 
 
 def test_all_failures_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(read(monkeypatch, [record(only=FIGURES)], RISE + YARDSTICK, VALUE, ok=False).reasons) == 3
+    assert len(read(monkeypatch, [record(only=FIGURES)], RISE + REFERENCE, VALUE, ok=False).reasons) == 3
 
 
 def test_a_refusal_is_never_without_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.evaluate import reference
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.evaluator import Executor, eval_config
 from pipeline.local import LOCAL_BEAM
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.integration
 # Every text's first character is no target.
 EASY, HARD = "e" * 301, "h" * 101
 RECORDS = [("easy.txt", EASY), ("hard.txt", HARD), ("hard.txt", HARD)]
-YARDSTICK = 2.0  # nats per character
+REFERENCE = 2.0  # nats per character of the trigram model
 # Up to three nats per character, multiplied in float32 by a passage's characters; of their exponential it is as much
 # relative to itself as they are off.
 ROUNDED = 3 * numeric.relative(4)
@@ -48,7 +49,6 @@ class Known(tf.Module):
             "nll_sum": chars * (is_hard * self.hard + (1 - is_hard) * self.easy),
             "num_chars": chars,
             "num_unknown": is_hard,
-            "yardstick_nll_sum": chars * YARDSTICK,
         }
 
 
@@ -68,7 +68,9 @@ def model(folder: Path, nats: tuple[float, float] | None) -> Any:
     made = artifact(standard_artifacts.Model, folder)
     if nats is not None:
         known = Known(*nats)
-        tf.saved_model.save(known, path_utils.serving_model_path(made.uri), signatures={"eval_nll": known.eval_nll})
+        export = path_utils.serving_model_path(made.uri)
+        tf.saved_model.save(known, export, signatures={"eval_nll": known.eval_nll})
+        reference.write(export, REFERENCE)
     return made
 
 
@@ -109,11 +111,13 @@ def judge(tmp_path: Path) -> Judge:
             "evaluation": [artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation")],
             "blessing": [artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")],
         }
+        made = model(tmp_path / "candidate", candidate)
+        export = path_utils.serving_model_path(made.uri)
         configuration = eval_config(threshold, max_increase, by_document, "digest")
         Executor(BaseBeamExecutor.Context(beam_pipeline_args=[*LOCAL_BEAM], tmp_dir=str(tmp_path / "temporary"))).Do(
             {
                 "examples": [examples],
-                "model": [model(tmp_path / "candidate", candidate)],
+                "model": [made],
                 "baseline_model": [model(tmp_path / "baseline", baseline)],
             },
             outputs,
@@ -123,7 +127,9 @@ def judge(tmp_path: Path) -> Judge:
                 "fairness_indicator_thresholds": "null",
             },
         )
-        return Judged(model_utils.is_model_blessed(outputs["blessing"][0]), read_figures(str(tmp_path / "evaluation")))
+        return Judged(
+            model_utils.is_model_blessed(outputs["blessing"][0]), read_figures(str(tmp_path / "evaluation"), export)
+        )
 
     return judged
 
@@ -134,7 +140,7 @@ def test_a_first_model_that_beats_the_yardstick_is_blessed_although_one_document
     figures = judged.figures
     assert figures.perplexity == pytest.approx(math.exp(mean(1.0, 3.0)), rel=ROUNDED)
     assert figures.bits_per_character == pytest.approx(mean(1.0, 3.0) / math.log(2), rel=ROUNDED)
-    assert figures.yardstick_perplexity == pytest.approx(math.exp(YARDSTICK), rel=ROUNDED)
+    assert figures.reference_perplexity == math.exp(REFERENCE)
     assert figures.eval_chars == 500
     assert figures.out_of_vocabulary_rate == pytest.approx(2 / 500)
     assert figures.baseline_perplexity is None
@@ -146,7 +152,7 @@ def test_a_first_model_that_beats_the_yardstick_is_blessed_although_one_document
 
 
 def test_a_first_model_no_better_than_the_yardstick_is_refused(judge: Judge) -> None:
-    judged = judge(candidate=(YARDSTICK, YARDSTICK))
+    judged = judge(candidate=(REFERENCE, REFERENCE))
     assert not judged.blessed
     assert judged.figures.reasons == (
         "perplexity is 1.000 times that of a character trigram model, it must be below 1",
@@ -184,7 +190,7 @@ def test_a_model_may_be_worse_than_the_last_one_by_the_tolerance_whichever_docum
 def test_thresholds_hold_for_the_whole_split_only_and_an_edit_of_the_code_is_another_configuration() -> None:
     made = eval_config(None, 0.02, True, "digest")
     bounded = [metric for spec in made.metrics_specs for metric in spec.metrics if metric.per_slice_thresholds]
-    assert sorted(metric.class_name for metric in bounded) == ["Perplexity", "YardstickRatio"]
+    assert [metric.class_name for metric in bounded] == ["Perplexity"]
     for spec in made.metrics_specs:
         for metric in spec.metrics:
             assert not metric.HasField("threshold")

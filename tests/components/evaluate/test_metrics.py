@@ -13,11 +13,10 @@ from components.evaluate import metrics
 
 pytestmark = pytest.mark.integration
 
-SUMS = {"nll_sum": 120.0, "num_chars": 80.0, "num_unknown": 4.0, "yardstick_nll_sum": 160.0}
+SUMS = {"nll_sum": 120.0, "num_chars": 80.0, "num_unknown": 4.0}
 METRICS = {
     metrics.Perplexity: ("perplexity", math.exp(1.5)),
     metrics.BitsPerCharacter: ("bits_per_character", 1.5 / math.log(2)),
-    metrics.YardstickRatio: ("yardstick_ratio", math.exp(1.5 - 2.0)),
     metrics.OutOfVocabularyRate: ("out_of_vocabulary_rate", 0.05),
     metrics.CharacterCount: ("character_count", 80.0),
 }
@@ -27,7 +26,6 @@ record = st.fixed_dictionaries(
         "nll_sum": st.floats(0, 1e4, width=32),
         "num_chars": st.integers(0, 2000).map(float),
         "num_unknown": st.integers(0, 2000).map(float),
-        "yardstick_nll_sum": st.floats(0, 1e4, width=32),
     }
 )
 
@@ -45,7 +43,7 @@ def test_two_perplexities_of_a_uniform_choice_are_the_number_of_choices() -> Non
 
 def test_without_characters_no_figure_is_one_that_a_model_could_be_blessed_for() -> None:
     nothing = dict.fromkeys(metrics.OUTPUTS, 0.0)
-    assert metrics.perplexity(nothing) == metrics.yardstick_ratio(nothing) == math.inf
+    assert metrics.perplexity(nothing) == math.inf
     assert math.isnan(metrics.bits_per_character(nothing))
     assert math.isnan(metrics.out_of_vocabulary_rate(nothing))
     assert metrics.character_count(nothing) == 0
@@ -54,7 +52,6 @@ def test_without_characters_no_figure_is_one_that_a_model_could_be_blessed_for()
 @pytest.mark.parametrize("nats", [80 * 1e6, math.inf, math.nan])
 def test_a_model_that_is_lost_is_infinitely_perplexed(nats: float) -> None:
     assert metrics.perplexity({**SUMS, "nll_sum": nats}) == math.inf
-    assert metrics.yardstick_ratio({**SUMS, "nll_sum": nats}) == math.inf
 
 
 def computed(metric: Any, batches: dict[str, list[dict[str, Any]]]) -> dict[metric_types.MetricKey, float]:

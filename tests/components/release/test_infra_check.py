@@ -25,7 +25,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return np.ones(shape, np.float32)
 
     weights = Weights(ones(4, 2), [(ones(2, 9), ones(3, 9), ones(2, 9))], ones(3, 4), ones(4))
-    model = OneStep(weights, Vocabulary(tuple(map(ord, "Th "))), Defaults(5, 0.8, 0, 100), 1.5)
+    model = OneStep(weights, Vocabulary(tuple(map(ord, "Th "))), Defaults(5, 0.8, 0, 100))
     directory = tmp_path_factory.mktemp("trained") / "Format-Serving"
     signatures.save(model, str(directory))
     warmup.write(str(directory), "mine", model.state_size)

@@ -228,7 +228,7 @@ def test_corpus_and_training_are_parameters_of_the_run_and_thresholds_are_not(kf
     ):
         given = spec.tasks(kfp[0])[task]["inputs"]["parameters"][parameter]
         assert given == {"componentInputParameter": source}
-    assert "YardstickRatio" in constant(kfp[0], "Evaluator", "eval_config")
+    assert "Perplexity" in constant(kfp[0], "Evaluator", "eval_config")
 
 
 def constant(document: dict[str, Any], task: str, parameter: str) -> str:

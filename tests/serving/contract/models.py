@@ -99,7 +99,7 @@ def text_model(seed: int) -> OneStep:
     gru = (normal(embedding, 3 * UNITS), normal(UNITS, 3 * UNITS), normal(2, 3 * UNITS))
     weights = Weights(normal(ids, embedding), [gru], normal(UNITS, ids), normal(ids))
     defaults = Defaults(num_chars=DEFAULT_CHARS, temperature=0.8, top_k=0, max_chars=MAX_CHARS)
-    return OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), defaults, 1.5)
+    return OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), defaults)
 
 
 def config(base: str) -> str:

@@ -47,7 +47,7 @@ WEIGHTS = weights()
 @pytest.fixture(scope="module")
 def functions() -> dict[str, Any]:
     vocabulary = Vocabulary(tuple(map(ord, CHARACTERS)))
-    return signatures.build(OneStep(WEIGHTS, vocabulary, Defaults(5, 0.8, 0, 20_000), 1.0))
+    return signatures.build(OneStep(WEIGHTS, vocabulary, Defaults(5, 0.8, 0, 20_000)))
 
 
 def controls(rows: int, num_chars: Any, temperature: Any = 1.0, top_k: Any = 0, seed: Any = 7) -> dict[str, tf.Tensor]:

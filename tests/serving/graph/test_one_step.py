@@ -23,7 +23,6 @@ pytestmark = pytest.mark.integration
 
 CHARACTERS = " etaé\n\U0001d11eT"
 UNITS = 6
-YARDSTICK = 1.75
 
 
 def random_weights(layers: int, vocabulary: int = len(CHARACTERS) + 1) -> Weights:
@@ -45,7 +44,7 @@ def random_weights(layers: int, vocabulary: int = len(CHARACTERS) + 1) -> Weight
 
 def one_step(weights: Weights, characters: str = CHARACTERS) -> OneStep:
     vocabulary = Vocabulary(tuple(map(ord, characters)))
-    return OneStep(weights, vocabulary, Defaults(num_chars=5, temperature=0.8, top_k=0, max_chars=20_000), YARDSTICK)
+    return OneStep(weights, vocabulary, Defaults(num_chars=5, temperature=0.8, top_k=0, max_chars=20_000))
 
 
 @functools.cache
@@ -159,7 +158,6 @@ def test_the_evaluators_sums_are_those_of_score(layers: int) -> None:
     np.testing.assert_array_equal(sums["nll_sum"], scored["nll_sum"])
     np.testing.assert_array_equal(sums["num_chars"], [8, 0, 0, 7, 0])
     np.testing.assert_array_equal(sums["num_unknown"], [0, 0, 0, 1, 0])  # a first character is no target
-    np.testing.assert_array_equal(sums["yardstick_nll_sum"], np.array([8, 0, 0, 7, 0]) * YARDSTICK)
 
 
 # generate
@@ -384,7 +382,7 @@ def test_a_state_that_is_not_finite_is_refused_by_name(value: float) -> None:
 @pytest.mark.parametrize("bound", [0.7, 150.0])
 def test_export_enforces_and_states_its_own_max_temperature(bound: float) -> None:
     defaults = Defaults(num_chars=5, temperature=0.5, top_k=0, max_chars=20_000, max_temperature=bound)
-    model = OneStep(random_weights(1), Vocabulary(tuple(map(ord, CHARACTERS))), defaults, YARDSTICK)
+    model = OneStep(random_weights(1), Vocabulary(tuple(map(ord, CHARACTERS))), defaults)
     assert model.limits.max_temperature == bound
     controls = [tf.constant([3]), tf.constant([bound]), tf.constant([0]), tf.constant([1], tf.int64)]
     generate = signatures.build(model)["generate"]

@@ -31,7 +31,7 @@ def tiny(layers: int, **defaults: Any) -> OneStep:
     gru = [(normal(size, 3 * units), normal(units, 3 * units), normal(2, 3 * units)) for size in inputs]
     weights = Weights(normal(ids, 4), gru, normal(units, ids), normal(ids))
     chosen = Defaults(**{"num_chars": 40, "temperature": 0.8, "top_k": 0, "max_chars": 1000, **defaults})
-    return OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), chosen, 1.5)
+    return OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), chosen)
 
 
 def controls(rows: int) -> dict[str, tf.Tensor]:
@@ -71,7 +71,7 @@ def test_inputs_and_outputs_are_those_promised(saved: tuple[OneStep, str]) -> No
         "seed": (tf.int64, ()),
     }
     state, text = {"state": (tf.float32, (model.state_size,))}, {"text": (tf.string, ())}
-    sums = ("nll_sum", "num_chars", "num_unknown", "yardstick_nll_sum")
+    sums = ("nll_sum", "num_chars", "num_unknown")
     expected: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "serving_default": (prompt, text),
         "generate": (prompt | asked, text),
@@ -146,7 +146,7 @@ tf.random.set_seed(1)
 tf.config.experimental.enable_op_determinism()
 ones = lambda *shape: np.ones(shape, np.float32)
 weights = Weights(ones(3, 2), [(ones(2, 6), ones(2, 6), ones(2, 6))], ones(2, 3), ones(3))
-model = OneStep(weights, Vocabulary((97, 98)), Defaults(64, 1.0, 0, 100), 1.0)
+model = OneStep(weights, Vocabulary((97, 98)), Defaults(64, 1.0, 0, 100))
 signatures.save(model, sys.argv[1])
 """
 

@@ -26,7 +26,7 @@ def main(directory: str) -> None:
 
     layer = (normal(1.0, 8, 3 * UNITS), normal(0.1, UNITS, 3 * UNITS), normal(0.1, 2, 3 * UNITS))
     weights = Weights(normal(1.0, size, 8), [layer], normal(0.4, UNITS, size), normal(0.1, size))
-    model = OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), DEFAULTS, 2.0)
+    model = OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), DEFAULTS)
     signatures.save(model, directory)
     warmup.write(directory, "small", model.state_size)
     generation_config.write(directory, model.limits)

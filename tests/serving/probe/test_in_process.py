@@ -39,7 +39,7 @@ class Tiny(OneStep):
             projection_bias=normal(ids) + np.float32(bias),
         )
         chosen = Defaults(**{"num_chars": 5, "temperature": 0.8, "top_k": 0, "max_chars": 100, **defaults})
-        super().__init__(weights, Vocabulary(tuple(map(ord, CHARACTERS))), chosen, 1.5)
+        super().__init__(weights, Vocabulary(tuple(map(ord, CHARACTERS))), chosen)
 
 
 def save(model: OneStep, directory: Path, names: tuple[str, ...] = ALL) -> str:
