@@ -36,9 +36,7 @@ def test_values_equal_those_of_the_server(local: LocalModel, served: Any, tiny: 
             for character in f"é{row.text}"[:-1]:
                 exact.read(character)
             numeric.close(row.state[:-2], exact.hidden[0][:, 0])
-            assert list(row.state[-2:]) == [tiny[1].index(row.text[-1]) + 1, 3], (
-                "last character and number of samples"
-            )
+            assert list(row.state[-2:]) == [tiny[1].index(row.text[-1]) + 1, 3], "last character and number of samples"
             text, single = model.score(["ROMEO: the\n", "x"])
             numeric.close(text.nll, Gru(*tiny).nll("ROMEO: the\n"))
             assert (text.num_chars, single.num_chars, list(single.nll)) == (10, 0, [])
