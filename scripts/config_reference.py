@@ -150,7 +150,10 @@ def _default(value: Any) -> str:
 def _cell(text: str) -> str:
     """A comment as Markdown in a table's cell; code keeps its characters."""
     parts = re.split("(`[^`]+`)", text)
-    parts[::2] = [re.sub(r"\bNone\b", "`none`", re.sub(r"([*_<|])", r"\\\1", part)) for part in parts[::2]]
+    parts[::2] = [
+        re.sub(r"\bNone\b", "`none`", re.sub(r"([*_|])", r"\\\1", html.escape(part, quote=False)))
+        for part in parts[::2]
+    ]
     parts[1::2] = [_code(part.strip("`")) for part in parts[1::2]]
     return "".join(parts)
 

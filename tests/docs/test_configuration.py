@@ -66,7 +66,7 @@ def test_type_default_bounds_and_comment_of_a_value() -> None:
     assert "| `kind` | `one`, `two` | `one` | Which one. |" in lines
     assert "| `names` | list of text, matching <code>^(a&#124;b)$</code> | `[]` | Names. |" in lines
     assert "| `heir.size` | integer, ≥ 1 or `none` | `3` | The size, in <code>a&#124;b</code>; `none`: all. |" in lines
-    assert r"| `heir.rate` | number, > 0.0 | `0.5` | Above 0; see \<root>/x. Two lines. |" in lines
+    assert "| `heir.rate` | number, > 0.0 | `0.5` | Above 0; see &lt;root&gt;/x. Two lines. |" in lines
 
 
 def test_sections_of_one_class_are_described_once() -> None:
