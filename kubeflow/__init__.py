@@ -1,1 +1,4 @@
-"""The same pipeline compiled, deployed and scheduled on Kubeflow Pipelines and on Vertex AI Pipelines."""
+"""The pipeline on Kubeflow Pipelines and on Vertex AI Pipelines: compiled, rehearsed, deployed and scheduled.
+
+Imports `pipeline`, `components` and, in the entrypoint, `trainer`.
+"""

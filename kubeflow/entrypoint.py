@@ -1,4 +1,4 @@
-"""What every container of the pipeline runs: TFX's own entrypoint, with the gaps towards the back end closed.
+"""Entrypoint of every container: adapts the backend's invocation, then runs TFX's own entrypoint.
 
 python -m kubeflow.entrypoint --backend kfp --executor_class_path ... --json_serialized_invocation_args '{{$}}' ...
 """
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """TFX's arguments and our own; what is left over goes to Beam."""
+    """Parse our arguments and those of TFX; unknown ones are for Beam."""
     parser = argparse.ArgumentParser(prog="python -m kubeflow.entrypoint", allow_abbrev=False)
     parser.add_argument("--backend", choices=("kfp", "vertex"), required=True)
     parser.add_argument("--executor_class_path", required=True)
@@ -27,11 +27,11 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one task; a mistake of the user's is one paragraph and exit code 2."""
+    """Run one task and return the exit code."""
     options, beam_args = parse(argv)
-    # Paths in the specification are relative to this repository, wherever the image has it.
+    # Paths in the specification are relative to this repository.
     os.chdir(ROOT)
-    # Progress of the training, and what the frameworks have to say, into the pod's log.
+    # Training progress and the frameworks' messages are for the pod's log.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -39,19 +39,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, beam_args: list[str]) -> int:
-    from kubeflow.task import invocation
+    from kubeflow.task import invocation, run_parameters
 
     given = json.loads(options.json_serialized_invocation_args)
     if options.backend == "kfp":
         invocation.adapt(given, json.loads(options.json_serialized_inputs_spec_args))
     if os.environ.get("TF_CONFIG"):
-        from trainer import run  # late: it brings TensorFlow, and most tasks are alone
+        from trainer import run  # late: it imports TensorFlow
 
         if not run.is_chief():
-            # TFX insists on an export from every worker, but only the chief writes one: places of their own for others.
+            # Only the chief exports a model, but TFX requires an export from every worker.
             invocation.divert_outputs(given, tempfile.mkdtemp(prefix="worker-"))
     invocation.make_outputs(given)
-    invocation.override_training(given)
+    run_parameters.apply(given.get("inputs", {}).get("parameterValues", {}))
     options.json_serialized_invocation_args = json.dumps(given)
 
     lean_imports.frameworks()

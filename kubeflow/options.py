@@ -9,14 +9,15 @@ BACKENDS = ("kfp", "vertex")
 
 
 def parser() -> argparse.ArgumentParser:
-    """One parser for each command."""
-    whole = argparse.ArgumentParser(
+    """Return the parser, with a subparser for each command."""
+    program = argparse.ArgumentParser(
         prog="python -m kubeflow",
         description="The pipeline on Kubeflow Pipelines or Vertex AI Pipelines.",
-        epilog="Exit codes: 0 done, 2 a mistake in input or options or a server that refuses, 1 anything else. "
+        epilog="Exit codes: 0 done, 2 a mistake in input or options or a failure of the server, 130 interrupted, "
+        "1 anything else. "
         "Values for --set: pipeline/config/. Guide: docs/kubeflow.md.",
     )
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = program.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, about: str, *, compiles: bool, server: bool = True) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=about, description=about)
@@ -25,24 +26,24 @@ def parser() -> argparse.ArgumentParser:
             connection.add_options(added)
         return added
 
-    add = command("compile", "write the file that the back end runs", compiles=True, server=False).add_argument
-    add("--output", required=True, metavar="FILE", help="where to; ends with .yaml")
+    add = command("compile", "write the file that the backend runs", compiles=True, server=False).add_argument
+    add("--output", required=True, metavar="FILE", help="the file to write; ends with .yaml")
     rehearse = command("rehearse", "compile and run every task on this machine", compiles=True, server=False)
-    rehearse.add_argument("--workspace", required=True, metavar="DIR", help="stands for bucket and volumes")
+    rehearse.add_argument("--workspace", required=True, metavar="DIR", help="directory in place of buckets and volumes")
     _add_parameters(rehearse)
     _add_parameters(command("submit", "run once", compiles=True))
-    deploy = command("deploy", "upload the version and schedule it; repeat it as often as you like", compiles=True)
+    deploy = command("deploy", "upload the version and schedule it; can be repeated", compiles=True)
     deploy.add_argument("--cron", help="six fields for kfp (seconds first, UTC), five for vertex; cluster.schedule")
     _add_parameters(deploy)
-    command("status", "what is deployed and how the last runs ended", compiles=False)
-    command("pause", "stop making runs", compiles=False)
-    command("resume", "go on making runs", compiles=False)
-    delete = command("delete", "delete the schedule; runs and models stay", compiles=False)
-    delete.add_argument("--all", action="store_true", help="kfp: the pipeline and its versions as well")
+    command("status", "print what is deployed and how the last runs ended", compiles=False)
+    command("pause", "pause the schedule", compiles=False)
+    command("resume", "resume the schedule", compiles=False)
+    delete = command("delete", "delete the schedule; runs and models remain", compiles=False)
+    delete.add_argument("--all", action="store_true", help="kfp: also delete the pipeline and its versions")
     tfjob = command("tfjob", "print a TFJob that trains with several workers", compiles=True, server=False)
     for name, about in (("examples", "Transform's transformed_examples"), ("transform-graph", "Transform's")):
         tfjob.add_argument(f"--{name}", required=True, metavar="URI", help=f"artifact: {about}")
-    return whole
+    return program
 
 
 def _add_configuration(to: argparse.ArgumentParser, compiles: bool) -> None:
@@ -50,15 +51,15 @@ def _add_configuration(to: argparse.ArgumentParser, compiles: bool) -> None:
     add("--backend", choices=BACKENDS, default="kfp", help="default kfp")
     add("--preset", default="quick", help=f"one of: {', '.join(overrides.preset_names())}; default quick")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="override a value; repeatable")
-    add("--model", metavar="NAME", help="a lineage and a pipeline of its own; default char_rnn")
+    add("--model", metavar="NAME", help="model name; each has its own pipeline and lineage; default char_rnn")
     add("--project", help="vertex: Google Cloud project; cluster.project")
     add("--region", help="vertex; cluster.region")
     if compiles:
         add("--image", help="container image with this repository in it; cluster.image")
-        add("--corpus", metavar="NAME|PATH|URL", help="text to learn from, as the cluster sees it")
-        add("--root", metavar="DIR", help="mounted directory or gs://bucket/folder for state; cluster.root")
-        add("--serving-dir", metavar="DIR", help="what TF Serving reads; cluster.serving_dir")
-        add("--pipeline-root", metavar="URI", help="where artifacts go; cluster.pipeline_root")
+        add("--corpus", metavar="NAME|PATH|URL", help="training text, as the pods see it")
+        add("--root", metavar="DIR", help="state: mounted directory or gs://bucket/folder; cluster.root")
+        add("--serving-dir", metavar="DIR", help="directory that TF Serving reads; cluster.serving_dir")
+        add("--pipeline-root", metavar="URI", help="directory of artifacts; cluster.pipeline_root")
 
 
 def _add_parameters(to: argparse.ArgumentParser) -> None:
@@ -68,5 +69,5 @@ def _add_parameters(to: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         dest="parameters",
-        help='of the runs: corpus=..., training={"steps": 2000}; repeatable',
+        help='run parameter: corpus=... or training={"steps": 2000}; repeatable',
     )

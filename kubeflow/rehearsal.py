@@ -1,7 +1,7 @@
-"""Run a compiled pipeline on this machine, task by task, under the rules of the back end: a rehearsal.
+"""Rehearse a compiled pipeline: run its tasks on this machine, by the rules of the backend.
 
-Every task is a fresh process with the very command of the file, in a directory of its own that is gone afterwards.
-What a cluster does besides - scheduling pods, pulling images, mounting volumes - is not rehearsed.
+Every task is a separate process with the command of the compiled file, in a temporary directory. A rehearsal does not
+cover what only a cluster does: scheduling pods, pulling images and mounting volumes.
 """
 
 import json
@@ -17,26 +17,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.errors import UserError
 from kubeflow.compile import spec as specification
-from kubeflow.task.invocation import COPIES
+from kubeflow.task.invocation import COPIES, Invocation
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 SCHEME = "minio://"
-AT_ONCE = 2  # tasks at the same time
+_PARALLEL_TASKS = 2
+_SHOWN_LINES = 40  # of the output of a failed task
 
 
 @dataclass
 class Outcome:
-    """How a task ended.
+    """Result of a task. Example: tests/kubeflow/test_rehearsal_kfp.py.
 
     Attributes:
       seconds: wall time.
-      output: what it printed.
-      artifacts: of each output, as the back end would hand it to the next task.
+      output: what the task printed.
+      artifacts: output artifacts by name, as the backend passes them to the next task.
     """
 
     seconds: float
@@ -51,35 +52,49 @@ def run(
     parameters: dict[str, str] | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Outcome]:
-    """Run all tasks in the order of their dependencies.
+    """Run all tasks in the order of their dependencies and return their outcomes by name.
 
     Args:
-      text: of the compiled file.
-      backend: whose rules hold, "kfp" or "vertex".
-      workspace: `bucket/` below it stands for the object store and stays; the rest is removed.
-      parameters: of the run, where they differ from the defaults.
+      text: the compiled file.
+      backend: "kfp" or "vertex".
+      workspace: its directory `bucket/` stands for the object store and is kept; everything else is deleted.
+      parameters: run parameters that differ from the defaults.
 
     Raises:
-      UserError: a task failed; the message has the end of what it printed.
+      UserError: a task failed; the message ends with the last lines that it printed.
     """
-    spec = next(iter(yaml.safe_load_all(text)))
+    spec = specification.load(text)
     # As strict as the server: an unknown field is an error.
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
-    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    values = {name: parameter["defaultValue"] for name, parameter in declared.items()} | (parameters or {})
-    if unknown := values.keys() - declared.keys():
-        raise UserError(f"The pipeline has no such parameter. Known: {', '.join(declared)}. Received: {unknown}")
+    values = _run_parameters(spec, parameters or {})
     run_id = f"run-{time.time_ns()}"
+
+    def start(name: str, outcomes: dict[str, Outcome]) -> Outcome:
+        return _Task(spec, name, backend, workspace, run_id).run(values, outcomes)
+
+    return _run_in_order(specification.tasks(spec), start, say)
+
+
+def _run_parameters(spec: specification.Spec, given: dict[str, str]) -> dict[str, Any]:
+    defaults = specification.run_parameters(spec)
+    if unknown := given.keys() - defaults.keys():
+        raise UserError(f"The pipeline has no such parameter. Known: {', '.join(defaults)}. Received: {unknown}")
+    return defaults | given
+
+
+def _run_in_order(
+    tasks: dict[str, Any], start: Callable[[str, dict[str, Outcome]], Outcome], say: Callable[[str], None]
+) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    waiting = {name: set(task.get("dependentTasks", [])) for name, task in specification.tasks(spec).items()}
+    waiting = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
     running: dict[Future[Outcome], str] = {}
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+    with ThreadPoolExecutor(max_workers=_PARALLEL_TASKS) as pool:
         while waiting or running:
-            for name in [name for name, needs in waiting.items() if needs <= outcomes.keys()]:
+            for name in [name for name, needed in waiting.items() if needed <= outcomes.keys()]:
                 del waiting[name]
-                running[pool.submit(_Task(spec, name, backend, workspace, run_id).run, values, dict(outcomes))] = name
+                running[pool.submit(start, name, dict(outcomes))] = name
             if not running:
-                raise UserError(f"Tasks wait for each other for ever. Received: {sorted(waiting)}")
+                raise UserError(f"Dependency cycle between tasks. Received: {sorted(waiting)}")
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 name = running.pop(future)
@@ -89,129 +104,133 @@ def run(
 
 
 class _Task:
+    """One task of a run; its methods stand for the backend and for KFP's launcher."""
+
     def __init__(self, spec: specification.Spec, name: str, backend: str, workspace: Path, run_id: str) -> None:
-        self._name, self._backend, self._bucket = name, backend, workspace / "bucket"
-        self._task = specification.tasks(spec)[name]
-        self._component = spec["components"][self._task["componentRef"]["name"]]
-        self._container = specification.container(spec, name)
-        self._root = f"{spec['pipelineInfo']['name']}/{run_id}/{name}"
-        self._workspace = workspace
+        self._spec, self._name, self._backend, self._workspace = spec, name, backend, workspace
+        self._bucket = workspace / "bucket"
+        self._folder = f"{spec['pipelineInfo']['name']}/{run_id}/{name}"  # of the outputs, in the bucket
 
     def run(self, parameters: dict[str, Any], outcomes: dict[str, Outcome]) -> Outcome:
+        """Run the task in a new directory, which stands for its pod and is deleted afterwards."""
         pod = Path(tempfile.mkdtemp(prefix=f"{self._name}-", dir=self._workspace))
         try:
-            return self._in(pod, parameters, outcomes)
+            invocation = self._invocation(pod, parameters, outcomes)
+            self._prepare(invocation, pod)
+            began = time.monotonic()
+            output = self._execute(invocation, pod)
+            return Outcome(time.monotonic() - began, output, self._collect(invocation, pod))
         finally:
             shutil.rmtree(pod)
 
-    def _in(self, pod: Path, parameters: dict[str, Any], outcomes: dict[str, Outcome]) -> Outcome:
-        invocation = self._invocation(pod, parameters, outcomes)
-        for artifact in _each(invocation["inputs"]):
-            self._download(artifact["uri"], pod)
-        for artifact in _each(invocation["outputs"]):
-            # The launcher makes the parent only.
-            self._copy_of(artifact["uri"], pod).parent.mkdir(parents=True, exist_ok=True)
+    def _invocation(self, pod: Path, parameters: dict[str, Any], outcomes: dict[str, Outcome]) -> Invocation:
+        output_folder = pod if self._backend == "kfp" else self._bucket / self._folder
+        invocation = {
+            "inputs": {
+                "parameterValues": specification.task_parameters(self._spec, self._name, parameters),
+                "artifacts": self._input_artifacts(outcomes),
+            },
+            "outputs": {
+                "artifacts": self._output_artifacts(),
+                "outputFile": str(output_folder / "kfp_outputs" / "output_metadata.json"),
+            },
+        }
+        # A round trip through the message: the task sees only what the backend can express.
+        message = json_format.ParseDict(invocation, pipeline_spec_pb2.ExecutorInput())
+        return dict(json_format.MessageToDict(message))
+
+    def _input_artifacts(self, outcomes: dict[str, Outcome]) -> dict[str, Any]:
+        inputs = {}
+        for key, source in specification.tasks(self._spec)[self._name].get("inputs", {}).get("artifacts", {}).items():
+            producer = source["taskOutputArtifact"]
+            artifact = outcomes[producer["producerTask"]].artifacts[producer["outputArtifactKey"]]
+            inputs[key] = {"artifacts": [artifact]}
+        return inputs
+
+    def _output_artifacts(self) -> dict[str, Any]:
+        declared = specification.component(self._spec, self._name).get("outputDefinitions", {}).get("artifacts", {})
+        # On Vertex AI, a local directory stands for the bucket gs://..., which TensorFlow opens itself.
+        root = f"{SCHEME}bucket/{self._folder}" if self._backend == "kfp" else str(self._bucket / self._folder)
+        outputs = {}
+        for key, output in declared.items():
+            artifact = {
+                "name": f"projects/1/artifacts/{self._folder}-{key}".replace("/", "-"),
+                "uri": f"{root}/{key}",
+                "type": output["artifactType"],
+                "metadata": output.get("metadata", {}),
+            }
+            outputs[key] = {"artifacts": [artifact]}
+        return outputs
+
+    def _prepare(self, invocation: Invocation, pod: Path) -> None:
+        """Create the files that the task finds when it starts."""
+        if self._backend == "kfp":
+            for artifact in _artifacts(invocation["inputs"]):
+                _copy_files(self._stored(artifact["uri"]), _local_copy(artifact["uri"], pod))
+        for artifact in _artifacts(invocation["outputs"]):
+            # As the launcher does: the parent directory only.
+            _local_copy(artifact["uri"], pod).parent.mkdir(parents=True, exist_ok=True)
         (pod / "work").mkdir()
         (pod / "tmp").mkdir()
-        command = [*self._container["command"], *self._container["args"]]
-        command = [argument.replace("{{$}}", json.dumps(invocation)) for argument in command]
-        repository = str(Path(__file__).resolve().parent.parent)
-        environment = {
-            **{key: value for key, value in os.environ.items() if key not in ("TF_CONFIG", "KERAS_BACKEND")},
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-            "PYTHONPATH": repository,  # as the image has it
-            "HOME": str(pod),
-            "TMPDIR": str(pod / "tmp"),
-            COPIES: str(pod / "copies"),
-        }
-        began = time.monotonic()
+
+    def _execute(self, invocation: Invocation, pod: Path) -> str:
+        container = specification.container(self._spec, self._name)
+        command = [*container["command"], *container["args"]]
         done = subprocess.run(
-            command,
+            [argument.replace("{{$}}", json.dumps(invocation)) for argument in command],
             cwd=pod / "work",
-            env=environment,
+            env=_environment(pod),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             check=False,
         )
-        seconds = time.monotonic() - began
         if done.returncode:
-            end = "\n".join(done.stdout.splitlines()[-40:])
+            end = "\n".join(done.stdout.splitlines()[-_SHOWN_LINES:])
             raise UserError(f"The task {self._name} ended with code {done.returncode}. It printed last:\n{end}")
-        return Outcome(seconds, done.stdout, self._collect(invocation, pod))
+        return done.stdout
 
-    def _invocation(self, pod: Path, parameters: dict[str, Any], outcomes: dict[str, Outcome]) -> dict[str, Any]:
-        given = self._task.get("inputs", {})
-        values = {
-            key: parameters[source["componentInputParameter"]]
-            if "componentInputParameter" in source
-            else source["runtimeValue"]["constant"]
-            for key, source in given.get("parameters", {}).items()
-        }
-        inputs = {}
-        for key, source in given.get("artifacts", {}).items():
-            producer = source["taskOutputArtifact"]
-            artifact = outcomes[producer["producerTask"]].artifacts[producer["outputArtifactKey"]]
-            inputs[key] = {"artifacts": [artifact]}
-        outputs = {}
-        for key, output in self._component.get("outputDefinitions", {}).get("artifacts", {}).items():
-            uri = f"{SCHEME}bucket/{self._root}/{key}"
-            if self._backend == "vertex":
-                uri = str(self._bucket / self._root / key)  # stands for gs://, which TensorFlow opens
-            outputs[key] = {
-                "artifacts": [
-                    {
-                        "name": f"projects/1/artifacts/{self._root}-{key}".replace("/", "-"),
-                        "uri": uri,
-                        "type": output["artifactType"],
-                        "metadata": output.get("metadata", {}),
-                    }
-                ]
-            }
-        folder = pod if self._backend == "kfp" else self._bucket / self._root
-        invocation = {
-            "inputs": {"parameterValues": values, "artifacts": inputs},
-            "outputs": {"artifacts": outputs, "outputFile": str(folder / "kfp_outputs" / "output_metadata.json")},
-        }
-        # Through the definition and back: what the back end could not say, no task gets to see.
-        message = json_format.ParseDict(invocation, pipeline_spec_pb2.ExecutorInput())
-        return dict(json_format.MessageToDict(message))
-
-    def _collect(self, invocation: dict[str, Any], pod: Path) -> dict[str, dict[str, Any]]:
-        answer = json.loads(Path(invocation["outputs"]["outputFile"]).read_text())
-        json_format.ParseDict(answer, pipeline_spec_pb2.ExecutorOutput())
+    def _collect(self, invocation: Invocation, pod: Path) -> dict[str, dict[str, Any]]:
+        """Return the output artifacts as the backend passes them on; upload their files."""
+        result = json.loads(Path(invocation["outputs"]["outputFile"]).read_text())
+        json_format.ParseDict(result, pipeline_spec_pb2.ExecutorOutput())
         collected = {}
         for key, artifacts in invocation["outputs"].get("artifacts", {}).items():
             artifact = artifacts["artifacts"][0]
-            for told in answer.get("artifacts", {}).get(key, {}).get("artifacts", [])[:1]:
-                artifact["uri"] = told.get("uri", artifact["uri"])
-                artifact["metadata"] = artifact.get("metadata", {}) | told.get("metadata", {})
+            for reported in result.get("artifacts", {}).get(key, {}).get("artifacts", [])[:1]:
+                artifact["uri"] = reported.get("uri", artifact["uri"])
+                artifact["metadata"] = artifact.get("metadata", {}) | reported.get("metadata", {})
             if self._backend == "kfp":
-                self._upload(artifact["uri"], pod)
+                _copy_files(_local_copy(artifact["uri"], pod), self._stored(artifact["uri"]))
                 artifact["type"] = {"instanceSchema": ""}
                 artifact["metadata"] = {name: _wrapped(value) for name, value in artifact["metadata"].items()}
             collected[key] = artifact
         return collected
 
-    def _copy_of(self, uri: str, pod: Path) -> Path:
-        return pod / "copies" / "minio" / uri.removeprefix(SCHEME) if uri.startswith(SCHEME) else Path(uri)
-
     def _stored(self, uri: str) -> Path:
         if not uri.startswith(f"{SCHEME}bucket/"):
-            raise UserError(f"{self._name} named an artifact outside of its bucket. Received: {uri}")
+            raise UserError(f"{self._name} wrote an artifact outside of its bucket. Received: {uri}")
         return self._bucket / uri.removeprefix(f"{SCHEME}bucket/")
 
-    def _download(self, uri: str, pod: Path) -> None:
-        if self._backend == "kfp":
-            _copy_files(self._stored(uri), self._copy_of(uri, pod))
 
-    def _upload(self, uri: str, pod: Path) -> None:
-        _copy_files(self._copy_of(uri, pod), self._stored(uri))
+def _environment(pod: Path) -> dict[str, str]:
+    inherited = {key: value for key, value in os.environ.items() if key not in ("TF_CONFIG", "KERAS_BACKEND")}
+    return inherited | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONPATH": str(REPOSITORY),  # as in the image
+        "HOME": str(pod),
+        "TMPDIR": str(pod / "tmp"),
+        COPIES: str(pod / "copies"),
+    }
+
+
+def _local_copy(uri: str, pod: Path) -> Path:
+    return pod / "copies" / "minio" / uri.removeprefix(SCHEME) if uri.startswith(SCHEME) else Path(uri)
 
 
 def _copy_files(source: Path, target: Path) -> None:
-    """Copy files alone: an object store knows no directories, so empty ones are lost."""
+    """Copy files only: an object store has no directories, so empty ones are lost."""
     for file in source.rglob("*"):
         if file.is_file():
             to = target / file.relative_to(source)
@@ -219,13 +238,13 @@ def _copy_files(source: Path, target: Path) -> None:
             shutil.copyfile(file, to)
 
 
-def _each(side: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _artifacts(side: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for artifacts in side.get("artifacts", {}).values():
         yield from artifacts["artifacts"]
 
 
 def _wrapped(value: Any) -> Any:
-    """Metadata as ML Metadata gives it back to open-source Kubeflow Pipelines."""
+    """Return a metadata value as ML Metadata returns it to open-source Kubeflow Pipelines."""
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Compile: the pipeline as the file that Kubeflow Pipelines or Vertex AI Pipelines runs.
+"""Compilation of the pipeline to the file that Kubeflow Pipelines or Vertex AI Pipelines runs.
 
-Imports `pipeline`, `components.errors`.
+Imports `pipeline` and `components`; nothing else of `kubeflow`.
 """

@@ -2,18 +2,13 @@
 
 from typing import Any
 
-from components.errors import UserError
 from kubeflow.compile import spec as specification
+from kubeflow.compile.places import serving_dir
 from pipeline.config.run import Config
 
-# Who touches what lies outside of artifacts: staged corpora, checkpoints and the registry; served versions.
-NEED_STATE = ("CorpusExampleGen", "Tuner", "Trainer", "LastBlessed", "Pusher")
-NEED_SERVING = ("LastBlessed", "Pusher")
-
-
-def serving_dir(config: Config) -> str:
-    """Where the pods see the serving directory: at the servers' own mount path, unless it is somewhere else."""
-    return config.cluster.serving_dir or config.serving.mount_path
+# Components that read or write outside of artifacts: staged corpora, checkpoints and registry; served versions.
+_NEED_STATE = ("CorpusExampleGen", "Tuner", "Trainer", "LastBlessed", "Pusher")
+_NEED_SERVING = ("LastBlessed", "Pusher")
 
 
 def set_resources(spec: specification.Spec, config: Config, backend: str) -> None:
@@ -34,12 +29,12 @@ def set_resources(spec: specification.Spec, config: Config, backend: str) -> Non
 
 
 def platform_document(spec: specification.Spec, config: Config) -> dict[str, Any]:
-    """The second YAML document of Kubeflow Pipelines: all that only Kubernetes understands."""
+    """Return the second YAML document for Kubeflow Pipelines, with the settings that are specific to Kubernetes."""
     executors = {}
     for task in specification.tasks(spec):
         pod = config.cluster.pods.of(task)
         settings: dict[str, Any] = {}
-        if mounts := list(_mounts(task, config)):
+        if mounts := _mounts(task, config):
             settings["pvcMount"] = mounts
         if pod.node_selector:
             settings["nodeSelector"] = {"labels": dict(label.split("=", 1) for label in pod.node_selector)}
@@ -51,23 +46,12 @@ def platform_document(spec: specification.Spec, config: Config) -> dict[str, Any
 
 
 def _mounts(task: str, config: Config) -> list[dict[str, str]]:
-    wanted = (
-        (NEED_STATE, config.cluster.root, config.cluster.state_claim),
-        (NEED_SERVING, serving_dir(config), config.serving.volume_claim),
+    volumes = (
+        (_NEED_STATE, config.cluster.root, config.cluster.state_claim),
+        (_NEED_SERVING, serving_dir(config), config.serving.volume_claim),
     )
     return [
         {"constant": claim, "mountPath": path.rstrip("/")}
-        for users, path, claim in wanted
+        for users, path, claim in volumes
         if task in users and "://" not in path
     ]
-
-
-def refuse_on_vertex(config: Config) -> None:
-    """Raise `UserError` for settings that Vertex AI has no means for."""
-    for name in ("default", *type(config.cluster.pods).model_fields):
-        pod = getattr(config.cluster.pods, name)
-        if pod.node_selector or pod.tolerations:
-            raise UserError(
-                "Vertex AI chooses the machines itself and takes neither node selectors nor tolerations. Leave them "
-                f"out, or compile with --backend kfp. Received: cluster.pods.{name}"
-            )

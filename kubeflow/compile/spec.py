@@ -1,13 +1,15 @@
-"""Changes to the pipeline specification that TFX compiles, and what it must fulfil; a specification is a plain dict.
+"""Reading, changing and checking the pipeline specification that TFX compiles, as a plain dict.
 
 TFX's compiler leaves gaps: it drops the resources of file-based ExampleGens, gives no parameter a default value, lets a
-schedule cache the ingest for ever and compiles some things to what no back end accepts.
+schedule cache the ingest forever, and compiles some features to keys that no backend accepts.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import yaml
 
 from components.errors import UserError
 
@@ -17,22 +19,47 @@ _EXECUTOR = "--executor_class_path"
 _LEGAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
+def load(text: str) -> Spec:
+    """Parse a compiled file; the specification is its first YAML document."""
+    return next(iter(yaml.safe_load_all(text)))
+
+
 def tasks(spec: Spec) -> dict[str, Any]:
-    """The tasks of the pipeline by name."""
+    """Return the tasks of the pipeline by name."""
     return spec["root"]["dag"]["tasks"]
 
 
+def component(spec: Spec, task: str) -> dict[str, Any]:
+    """Return the component of a task, to read or change."""
+    return spec["components"][tasks(spec)[task]["componentRef"]["name"]]
+
+
 def container(spec: Spec, task: str) -> dict[str, Any]:
-    """The container of a task, to read or change."""
-    component = spec["components"][tasks(spec)[task]["componentRef"]["name"]]
-    return spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+    """Return the container of a task, to read or change."""
+    return spec["deploymentSpec"]["executors"][component(spec, task)["executorLabel"]]["container"]
+
+
+def run_parameters(spec: Spec) -> dict[str, Any]:
+    """Return the default values of the run's parameters by name."""
+    declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    return {name: parameter["defaultValue"] for name, parameter in declared.items()}
+
+
+def task_parameters(spec: Spec, task: str, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a task's parameters by name, in a run with these parameters."""
+    return {
+        name: run[source["componentInputParameter"]]
+        if "componentInputParameter" in source
+        else source["runtimeValue"]["constant"]
+        for name, source in tasks(spec)[task].get("inputs", {}).get("parameters", {}).items()
+    }
 
 
 def never_cache(spec: Spec) -> None:
-    """Let the back end run every task of every run.
+    """Let the backend run every task of every run.
 
-    Ingest has to look at the corpus each time, and all else depends on what it finds. What is expensive is used again
-    by content instead: the Trainer's exports, see `trainer.run`.
+    Ingest must read the corpus each time, and everything else depends on its content. Expensive results are reused by
+    content digest instead: the Trainer's exports, see `trainer.run`.
     """
     for name, task in tasks(spec).items():
         task.pop("cachingOptions", None)
@@ -47,7 +74,7 @@ def use_executor(spec: Spec, task: str, path: str) -> None:
 
 
 def add_run_parameter(spec: Spec, name: str, default: str, description: str) -> None:
-    """Declare a text parameter of the whole pipeline, which a run or a schedule may set."""
+    """Declare a text parameter of the pipeline, which a run or a schedule may set."""
     parameters = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
     parameters[name] = {
         "parameterType": "STRING",
@@ -58,18 +85,17 @@ def add_run_parameter(spec: Spec, name: str, default: str, description: str) -> 
 
 
 def give_run_parameter(spec: Spec, task: str, parameter: str, name: str) -> None:
-    """Give a task a parameter of the pipeline, in place of what was compiled in."""
+    """Pass a parameter of the run to a task, in place of the compiled value."""
     _give(spec, task, parameter, {"componentInputParameter": name})
 
 
 def give_constant(spec: Spec, task: str, parameter: str, value: str) -> None:
-    """Give a task one more text parameter."""
+    """Add a text parameter to a task."""
     _give(spec, task, parameter, {"runtimeValue": {"constant": value}})
 
 
 def _give(spec: Spec, task: str, parameter: str, source: dict[str, Any]) -> None:
-    component = spec["components"][tasks(spec)[task]["componentRef"]["name"]]
-    definitions = component.setdefault("inputDefinitions", {})
+    definitions = component(spec, task).setdefault("inputDefinitions", {})
     definitions.setdefault("parameters", {})[parameter] = {"parameterType": "STRING"}
     tasks(spec)[task].setdefault("inputs", {}).setdefault("parameters", {})[parameter] = source
     args = container(spec, task)["args"]
@@ -77,7 +103,7 @@ def _give(spec: Spec, task: str, parameter: str, source: dict[str, Any]) -> None
 
 
 def check(spec: Spec) -> None:
-    """Refuse what a back end would refuse, or worse, would run wrongly.
+    """Reject what a backend would reject or run wrongly.
 
     Raises:
       UserError: with every reason.
@@ -86,7 +112,7 @@ def check(spec: Spec) -> None:
         raise UserError(
             "The pipeline cannot run on Kubeflow Pipelines as it is. "
             + " ".join(reasons)
-            + " Change pipeline/create.py, or leave the component to the local runner. "
+            + " Change pipeline/create.py, or use the component in the local runner only. "
             + f"Received: pipeline {spec['pipelineInfo']['name']}"
         )
 
@@ -100,10 +126,8 @@ def _faults(spec: Spec) -> Iterator[str]:
         if not _LEGAL_ID.fullmatch(name):
             yield f"The id {name!r} has other characters than letters, digits and '-': use with_id()."
         if task.get("triggerPolicy", {}).get("condition"):
-            yield f"{name} stands under a condition (Cond), which TFX compiles to a key that does not exist."
-        executor = spec["deploymentSpec"]["executors"].get(
-            spec["components"][task["componentRef"]["name"]].get("executorLabel", ""), {}
-        )
+            yield f"{name} has a condition (Cond), which TFX compiles to a key that does not exist."
+        executor = spec["deploymentSpec"]["executors"].get(component(spec, name).get("executorLabel", ""), {})
         if "resolver" in executor:
             yield f"{name} is a Resolver, which Kubeflow Pipelines does not run: use components.evaluate.last_blessed."
         elif "container" not in executor:

@@ -1,4 +1,4 @@
-"""Deploy: submit and schedule the compiled pipeline on a server.
+"""Submission and scheduling of a compiled pipeline on a server.
 
-Imports `components.errors` only.
+Imports `components.errors`; nothing else of the project.
 """

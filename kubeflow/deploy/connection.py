@@ -1,4 +1,4 @@
-"""How to reach a Kubeflow Pipelines server: every way that `kfp.Client` knows, by option or by environment."""
+"""Connection to a Kubeflow Pipelines server: the options of `kfp.Client`, from the command line or the environment."""
 
 import argparse
 import os
@@ -9,17 +9,19 @@ from typing import Any
 
 from components.errors import UserError
 
-TIMEOUTS = (10.0, 60.0)  # seconds to connect, and between two reads; kfp itself would wait for ever
+TIMEOUTS = (10.0, 60.0)  # seconds to connect, and between two reads; kfp sets none
 
 
 @dataclass(frozen=True)
 class Connection:
-    """What `kfp.Client` is made with; see its documentation. None leaves it to find the cluster by itself.
+    """Arguments of `kfp.Client`; see its documentation. Without a host, it uses the current cluster.
+
+    Example: tests/kubeflow/deploy/test_connection.py.
 
     Attributes:
-      namespace: whose pipelines and runs, in a multi-user installation.
+      namespace: of the pipelines and runs, in a multi-user installation.
       kfp_namespace: where Kubeflow Pipelines itself is installed.
-      service_account_token: path of a projected token, "" for the usual path; None: not used.
+      service_account_token: path of a projected token; "" is the default path, None uses no token.
     """
 
     host: str | None = None
@@ -30,7 +32,6 @@ class Connection:
     cookies: str | None = None
     client_id: str | None = None
     other_client_id: str | None = None
-    other_client_secret: str | None = None
     service_account_token: str | None = None
     proxy: str | None = None
     ssl_ca_cert: str | None = None
@@ -39,10 +40,10 @@ class Connection:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Secrets come from the environment or from files: a command line can be read by everyone on the machine."""
+    """Declare the options. Secrets come from the environment or files: other users can read a command line."""
     group = parser.add_argument_group(
         "server",
-        "Without any of these: the cluster this runs in, or the current context of kubectl. Secrets: KFP_TOKEN, "
+        "Without any of these: the cluster of this pod, or the current context of kubectl. Secrets: KFP_TOKEN, "
         "KFP_COOKIES, KF_PIPELINES_APP_OAUTH2_CLIENT_SECRET.",
     )
     add = group.add_argument
@@ -59,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="?",
         const="",
-        help="projected token of the pod this runs in; no FILE: KF_PIPELINES_SA_TOKEN_PATH or the usual path",
+        help="projected token of this pod; without FILE: KF_PIPELINES_SA_TOKEN_PATH or the default path",
     )
     add("--proxy", help="HTTP proxy")
     add("--ca-cert", metavar="FILE", help="certificate authority of the server")
@@ -68,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def from_options(options: argparse.Namespace) -> Connection:
-    """Options win over the environment."""
+    """Return the connection; options take precedence over the environment."""
     _require_file("--ca-cert", options.ca_cert)
     return Connection(
         host=options.host or os.environ.get("KF_PIPELINES_ENDPOINT"),
@@ -91,7 +92,7 @@ def _secret(path: str | None, variable: str) -> str | None:
     try:
         secret = os.environ.get(variable, "") if path is None else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UserError(f"The file with the secret cannot be read: {reason}. Received: {path}") from error
     secret = secret.strip()
     if not secret.isprintable():
@@ -101,24 +102,23 @@ def _secret(path: str | None, variable: str) -> str | None:
 
 def _require_file(option: str, path: str | None) -> None:
     if path and not Path(path).is_file():
-        raise UserError(f"There is no such file; leave the option out, or name one. Received: {option} {path}")
+        raise UserError(f"There is no such file: name another, or omit the option. Received: {option} {path}")
 
 
 def connect(connection: Connection) -> Any:
-    """A `kfp.Client` that gives up on a server that does not answer, or that answers with a page for people.
+    """Return a `kfp.Client` with timeouts, which rejects HTML responses.
 
     Raises:
       ImportError: the extra `kubeflow` is not installed.
-      kfp_server_api.ApiException, urllib3.exceptions.HTTPError, OSError: the client looks at the server's health first.
+      kfp_server_api.ApiException, urllib3.exceptions.HTTPError, OSError: the health check of the server failed.
     """
     with warnings.catch_warnings():
-        # About Python 3.10, and that servers before 2.0 are not supported.
-        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", FutureWarning)  # about Python 3.10 and about servers before 2.0
         import kfp.client
         from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
         class Client(kfp.client.Client):
-            """Asks for the server's health once, instead of five times with a traceback each."""
+            """Checks the server's health once, instead of five times with a traceback each."""
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's signature
                 _guard(self._healthz_api.api_client)
@@ -136,7 +136,6 @@ def connect(connection: Connection) -> Any:
             cookies=connection.cookies,
             client_id=connection.client_id,
             other_client_id=connection.other_client_id,
-            other_client_secret=connection.other_client_secret,
             credentials=credentials,
             proxy=connection.proxy,
             ssl_ca_cert=connection.ssl_ca_cert,
@@ -145,18 +144,18 @@ def connect(connection: Connection) -> Any:
         )
     _guard(client._pipelines_api.api_client)
     if connection.namespace or connection.kfp_namespace != "kubeflow":
-        # kfp takes the namespace of the installation for the user's, which a server for one user refuses.
+        # kfp would send the namespace of the installation as the user's, which a single-user server refuses.
         client._context_setting["namespace"] = connection.namespace or ""
     return client
 
 
 def generated(api: Any, service: str, name: str) -> Any:
-    """A call of the generated client that `kfp.Client` wraps: newer ones put the service in front of the name."""
+    """Return a method of the client that `kfp.Client` wraps; newer versions prefix its name with the service."""
     return getattr(api, f"{service}_{name}", None) or getattr(api, name)
 
 
 def _guard(api_client: Any) -> None:
-    """Give every request time limits, for kfp passes none on, and take no page of HTML for an empty answer."""
+    """Add timeouts to every request, because kfp sets none, and make an HTML response an error."""
     from kfp_server_api import ApiException
 
     rest = api_client.rest_client
@@ -168,16 +167,16 @@ def _guard(api_client: Any) -> None:
     def request(*args: Any, **kwargs: Any) -> Any:
         kwargs["_request_timeout"] = kwargs.get("_request_timeout") or TIMEOUTS
         try:
-            answer = unlimited(*args, **kwargs)
+            response = unlimited(*args, **kwargs)
         except ApiException as error:
-            # Of a certificate that is not trusted; kfp's client fails on a missing body.
+            # An untrusted certificate leaves no body, on which kfp's client fails.
             error.body = error.body or b""
             raise
-        if "html" in answer.urllib3_response.headers.get("content-type", ""):
-            # An identity provider's form, or the user interface: kfp would read from it that nothing is there.
-            refusal = ApiException(status=answer.status, reason="a page of HTML in place of an answer")
-            refusal.body = b""
-            raise refusal
-        return answer
+        if "html" in response.urllib3_response.headers.get("content-type", ""):
+            # A login form or the user interface, which kfp would parse as an empty list.
+            rejected = ApiException(status=response.status, reason="an HTML page instead of an API response")
+            rejected.body = b""
+            raise rejected
+        return response
 
     rest.request, rest.is_limited = request, True

@@ -1,32 +1,45 @@
-"""Cron expressions: each back end has its own kind, and the open-source one misreads the other without a word."""
+"""Cron expressions. Kubeflow Pipelines and Vertex AI use different notations; Kubeflow misreads five fields."""
 
 import re
+from dataclasses import dataclass
 
 from components.errors import UserError
 
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-# Name, lowest, highest, words; Kubeflow's scheduler counts Sunday as 0 only.
-_Field = tuple[str, int, int, tuple[str, ...]]
-_SECOND: _Field = ("second", 0, 59, ())
-_FIVE: tuple[_Field, ...] = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day of the month", 1, 31, ()),
-    ("month", 1, 12, tuple(_MONTHS)),
-    ("day of the week", 0, 6, tuple(_DAYS)),
+_SHORTHANDS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+
+
+@dataclass(frozen=True)
+class _Field:
+    name: str
+    low: int
+    high: int
+    names: tuple[str, ...] = ()  # of the values, from the lowest
+
+
+_SECOND = _Field("second", 0, 59)
+_FIVE = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of the month", 1, 31),
+    _Field("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
+    # Kubeflow's scheduler knows Sunday as 0 only, not as 7.
+    _Field("day of the week", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )
-_WORDS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 
 
 def check(expression: str | None, backend: str) -> str:
-    """The expression, if the back end takes it as it is meant.
+    """Return the expression, with single spaces, if it is valid in the backend's notation.
 
     Args:
-      backend: "kfp" (six fields, seconds first, or a word such as @daily) or "vertex" (five fields).
+      expression: may be missing or invalid.
+      backend: "kfp" (six fields, seconds first, or a shorthand such as @daily) or "vertex" (five fields).
 
     Raises:
-      UserError: explains the difference and gives the same time in the other notation.
+      UserError: explains the difference and gives the same time in the right notation.
+
+    Example:
+      >>> check("0 0 3 * * *", "kfp")
+      '0 0 3 * * *'
     """
     if not expression or not expression.strip():
         example = "'0 0 3 * * *'" if backend == "kfp" else "'0 3 * * *'"
@@ -34,65 +47,71 @@ def check(expression: str | None, backend: str) -> str:
             f"A schedule is needed: give --cron or cluster.schedule, for example {example} for every night at three. "
             f"Received: {expression!r}"
         )
-    fields = expression.split()
-    if backend == "kfp":
-        if expression.strip() in _WORDS:
-            return expression.strip()
-        if len(fields) == 5:
-            raise UserError(
-                "Kubeflow Pipelines counts seconds first and wants six fields: second, minute, hour, day of the "
-                "month, month, day of the week. It would accept five as well, but read the first as seconds, so "
-                f"'0 3 * * *' would mean three minutes past every hour. Write '0 {' '.join(fields)}'. "
-                f"Received: {expression!r}"
-            )
-        kinds: tuple[_Field, ...] = (_SECOND, *_FIVE)
-        _count(fields, 6, "Kubeflow Pipelines", expression)
-    else:
-        zone = re.match(r"(CRON_)?TZ=\S+\s+", expression)
-        fields = expression[zone.end() :].split() if zone else fields
-        if len(fields) == 6:
-            five = (zone.group() if zone else "") + " ".join(fields[1:])
-            raise UserError(
-                "Vertex AI wants five fields: minute, hour, day of the month, month, day of the week. Six, with "
-                f"seconds first, are Kubeflow Pipelines' notation. Write '{five}'. "
-                f"Received: {expression!r}"
-            )
-        kinds = _FIVE
-        _count(fields, 5, "Vertex AI", expression)
-    for field, (name, low, high, words) in zip(fields, kinds):
-        for part in field.split(","):
-            if not _is_legal(part, low, high, words, question="day" in name and backend == "kfp"):
-                raise UserError(
-                    f"The {name} of the schedule must be *, a number from {low} to {high}, a range a-b, a step */n or "
-                    f"several of these with commas. Received: {part!r} in {expression!r}"
-                )
+    return _check_kfp(expression) if backend == "kfp" else _check_vertex(expression)
+
+
+def _check_kfp(expression: str) -> str:
+    values = expression.split()
+    if expression.strip() in _SHORTHANDS:
+        return expression.strip()
+    if len(values) == 5:
+        raise UserError(
+            "Kubeflow Pipelines counts seconds first and wants six fields: second, minute, hour, day of the "
+            "month, month, day of the week. It would accept five as well, but read the first as seconds, so "
+            f"'0 3 * * *' would mean three minutes past every hour. Write '0 {' '.join(values)}'. "
+            f"Received: {expression!r}"
+        )
+    _check_fields("Kubeflow Pipelines", values, (_SECOND, *_FIVE), expression, question_marks=True)
+    return " ".join(values)
+
+
+def _check_vertex(expression: str) -> str:
+    zone = re.match(r"(CRON_)?TZ=\S+\s+", expression)
+    values = expression[zone.end() :].split() if zone else expression.split()
+    if len(values) == 6:
+        five = (zone.group() if zone else "") + " ".join(values[1:])
+        raise UserError(
+            "Vertex AI wants five fields: minute, hour, day of the month, month, day of the week. Six, with "
+            f"seconds first, are Kubeflow Pipelines' notation. Write '{five}'. "
+            f"Received: {expression!r}"
+        )
+    _check_fields("Vertex AI", values, _FIVE, expression, question_marks=False)
     return " ".join(expression.split())
 
 
-def _count(fields: list[str], wanted: int, who: str, expression: str) -> None:
-    if len(fields) != wanted:
+def _check_fields(
+    service: str, values: list[str], fields: tuple[_Field, ...], expression: str, question_marks: bool
+) -> None:
+    if len(values) != len(fields):
         raise UserError(
-            f"{who} wants {wanted} fields, separated by spaces, and the schedule has {len(fields)}. In a shell, put it "
-            f"in quotes, or it becomes a list of files. Received: {expression!r}"
+            f"{service} wants {len(fields)} fields, separated by spaces, and the schedule has {len(values)}. In a "
+            f"shell, put it in quotes, or the shell expands it to a list of files. Received: {expression!r}"
         )
+    for value, field in zip(values, fields):
+        for part in value.split(","):
+            if part == "?" and question_marks and "day" in field.name:
+                continue
+            if not _is_valid(part, field):
+                raise UserError(
+                    f"The {field.name} of the schedule must be *, a number from {field.low} to {field.high}, a range "
+                    f"a-b, a step */n or several of these with commas. Received: {part!r} in {expression!r}"
+                )
 
 
-def _is_legal(part: str, low: int, high: int, words: tuple[str, ...], question: bool) -> bool:
-    if part == "?":
-        return question
+def _is_valid(part: str, field: _Field) -> bool:
     found = re.fullmatch(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", part.lower())
     if not found:
         return False
     start, end, step = found.groups()
-    numbers = [_number(value, low, words) for value in (start, end) if value not in (None, "*")]
-    if any(number is None or not low <= number <= high for number in numbers):
+    numbers = [_number(value, field) for value in (start, end) if value not in (None, "*")]
+    if any(number is None or not field.low <= number <= field.high for number in numbers):
         return False
     if end is not None and (start == "*" or numbers != sorted(numbers, key=lambda number: number or 0)):
         return False
     return step is None or int(step) > 0
 
 
-def _number(value: str, low: int, words: tuple[str, ...]) -> int | None:
-    if value in words:
-        return words.index(value) + low
+def _number(value: str, field: _Field) -> int | None:
+    if value in field.names:
+        return field.names.index(value) + field.low
     return int(value) if value.isdecimal() else None

@@ -1,4 +1,4 @@
-"""A Kubeflow Pipelines server in the words of this project: pages are joined, failures become paragraphs."""
+"""A Kubeflow Pipelines server: the calls that a deployment makes, with pages joined and failures explained."""
 
 import itertools
 import re
@@ -13,15 +13,16 @@ import urllib3
 
 from components.errors import UserError
 from kubeflow.deploy.connection import generated
+from kubeflow.deploy.package import Package
 
 RETRY_PAUSES = (0.5, 2.0)  # seconds
-_PASSING = (429, 500, 502, 503, 504)
+_TRANSIENT = (429, 500, 502, 503, 504)  # HTTP statuses
 _PAGE = 100
 _NOT_FOUND = 404
 
 
 class ServerError(UserError):
-    """The server refused or failed; `status` is HTTP's, 0 if there was no answer."""
+    """The server refused or failed; `status` is the HTTP status, 0 if there was no response."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -30,90 +31,79 @@ class ServerError(UserError):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a recurring run does, and when.
+    """What a recurring run starts, and when."""
 
-    Attributes:
-      version_id: of the pipeline's version that it runs.
-      parameters: of each run.
-    """
-
+    package: Package
+    cron: str
     pipeline_id: str
     version_id: str
-    cron: str
-    parameters: dict[str, str]
-    pipeline_root: str | None
-    service_account: str | None
 
 
 class Server:
-    """The calls that `kubeflow.deploy.deploy` makes, over a `kfp.Client`."""
+    """Calls of a `kfp.Client`. Example: tests/kubeflow/deploy/test_connection.py."""
 
     def __init__(self, client: Any) -> None:
-        # As kfp finds it: as given, from its own settings, or that of the pod around.
+        # kfp takes the namespace from its options, from its settings file, or from the pod that it runs in.
         self._client, self._namespace = client, client.get_user_namespace() or None
 
     def pipeline_id(self, name: str) -> str | None:
-        """Id of the pipeline of exactly this name."""
+        """Return the id of the pipeline with exactly this name."""
         pages = self._pages(self._client.list_pipelines, "pipelines", namespace=self._namespace)
         return next((pipeline.pipeline_id for pipeline in pages if pipeline.display_name == name), None)
 
     def create_pipeline(self, name: str) -> str:
-        """Make a pipeline without versions."""
+        """Create a pipeline without versions; return its id."""
         body = kfp_server_api.V2beta1Pipeline(display_name=name, namespace=self._namespace)
-        if "name" in body.attribute_map:  # servers from 2.14 on tell the name from what is displayed
+        if "name" in body.attribute_map:  # since 2.14 servers distinguish the name from the displayed name
             body.name = name
-        return str(
-            self._write(generated(self._client._pipelines_api, "pipeline_service", "create_pipeline"), body).pipeline_id
-        )
+        create = generated(self._client._pipelines_api, "pipeline_service", "create_pipeline")
+        return str(self._write(create, body).pipeline_id)
 
     def version_ids(self, pipeline_id: str) -> dict[str, str]:
-        """Ids of a pipeline's versions by name."""
+        """Return the ids of a pipeline's versions by name."""
         pages = self._pages(self._client.list_pipeline_versions, "pipeline_versions", pipeline_id=pipeline_id)
         return {version.display_name: version.pipeline_version_id for version in pages}
 
     def upload_version(self, file: str, name: str, pipeline_id: str) -> str:
-        """Add a version to a pipeline."""
+        """Add a version to a pipeline; return its id."""
         version = self._write(
             self._client.upload_pipeline_version, file, pipeline_version_name=name, pipeline_id=pipeline_id
         )
         return str(version.pipeline_version_id)
 
     def experiment_id(self, name: str) -> str | None:
-        """Id of an experiment."""
+        """Return the id of an experiment."""
         pages = self._pages(self._client.list_experiments, "experiments", namespace=self._namespace)
         return next((experiment.experiment_id for experiment in pages if experiment.display_name == name), None)
 
     def create_experiment(self, name: str) -> str:
-        """Make an experiment."""
+        """Create an experiment; return its id."""
         body = kfp_server_api.V2beta1Experiment(display_name=name, namespace=self._namespace)
-        return str(
-            self._write(
-                generated(self._client._experiment_api, "experiment_service", "create_experiment"), body
-            ).experiment_id
-        )
+        create = generated(self._client._experiment_api, "experiment_service", "create_experiment")
+        return str(self._write(create, body).experiment_id)
 
     def recurring_runs(self, experiment_id: str, name: str) -> list[Any]:
-        """All recurring runs of this name in an experiment."""
+        """Return all recurring runs with this name in an experiment."""
         pages = self._pages(self._client.list_recurring_runs, "recurring_runs", experiment_id=experiment_id)
         return [run for run in pages if run.display_name == name]
 
-    def create_recurring_run(self, experiment_id: str, name: str, schedule: Schedule, enabled: bool) -> str:
-        """Make a recurring run: one run at a time, and none made up for afterwards."""
-        run = self._write(
+    def create_recurring_run(self, experiment_id: str, schedule: Schedule, enabled: bool) -> None:
+        """Create a recurring run that starts one run at a time and skips missed ones."""
+        package = schedule.package
+        self._write(
             self._client.create_recurring_run,
             experiment_id,
-            name,
+            package.name,
             cron_expression=schedule.cron,
             max_concurrency=1,
             no_catchup=True,
-            params=schedule.parameters,
+            params=package.parameters,
             pipeline_id=schedule.pipeline_id,
             version_id=schedule.version_id,
             enabled=enabled,
-            pipeline_root=schedule.pipeline_root,
-            service_account=schedule.service_account,
+            pipeline_root=package.pipeline_root,
+            service_account=package.service_account,
         )
-        return str(run.recurring_run_id)
 
     def enable(self, recurring_run_id: str, enabled: bool) -> None:
         """Resume or pause a recurring run."""
@@ -121,7 +111,7 @@ class Server:
         self._write(call, recurring_run_id)
 
     def delete_recurring_run(self, recurring_run_id: str) -> None:
-        """Delete a recurring run, unless it is gone already; its past runs stay."""
+        """Delete a recurring run, if it still exists; its past runs remain."""
         try:
             self._write(self._client.delete_recurring_run, recurring_run_id)
         except ServerError as error:
@@ -134,34 +124,29 @@ class Server:
             self._write(self._client.delete_pipeline_version, pipeline_id, version_id)
         self._write(self._client.delete_pipeline, pipeline_id)
 
-    def create_run(self, experiment_id: str, name: str, file: str, schedule: Schedule) -> str:
-        """Run a compiled file once."""
+    def create_run(self, experiment_id: str, name: str, package: Package) -> str:
+        """Run a compiled file once; return the run's id."""
         run = self._write(
             self._client.run_pipeline,
             experiment_id,
             name,
-            pipeline_package_path=file,
-            params=schedule.parameters,
-            pipeline_root=schedule.pipeline_root,
-            service_account=schedule.service_account,
+            pipeline_package_path=package.file,
+            params=package.parameters,
+            pipeline_root=package.pipeline_root,
+            service_account=package.service_account,
         )
         return str(run.run_id)
 
     def last_runs(self, experiment_id: str, pipeline_id: str, name: str, count: int) -> list[Any]:
-        """The newest runs of a pipeline; other pipelines may have runs in the same experiment."""
+        """Return the newest runs of a pipeline; other pipelines may have runs in the same experiment."""
         runs = self._pages(self._client.list_runs, "runs", experiment_id=experiment_id, sort_by="created_at desc")
-        # What `submit` starts has no version, but a name that begins with the pipeline's.
-        return list(
-            itertools.islice(
-                (
-                    run
-                    for run in runs
-                    if run.display_name.startswith(f"{name} ")
-                    or (run.pipeline_version_reference and run.pipeline_version_reference.pipeline_id == pipeline_id)
-                ),
-                count,
-            )
-        )
+
+        def belongs(run: Any) -> bool:
+            # `submit` starts runs without a version, whose names begin with the pipeline's name.
+            version = run.pipeline_version_reference
+            return run.display_name.startswith(f"{name} ") or bool(version and version.pipeline_id == pipeline_id)
+
+        return list(itertools.islice(filter(belongs, runs), count))
 
     def _pages(self, call: Callable[..., Any], field: str, **arguments: Any) -> Iterator[Any]:
         token = ""
@@ -177,32 +162,36 @@ class Server:
             try:
                 return translated(call, **arguments)
             except ServerError as error:
-                if error.status and error.status not in _PASSING:
+                if error.status and error.status not in _TRANSIENT:
                     raise
                 time.sleep(pause)
         return translated(call, **arguments)
 
     def _write(self, call: Callable[..., Any], *values: Any, **arguments: Any) -> Any:
-        # Never twice: a failure does not say that nothing was written. The command can be repeated as a whole.
+        # No retry: the server may have written before it failed. The user can repeat the command.
         return translated(call, *values, **arguments)
 
 
 def translated(call: Callable[..., Any], *values: Any, **arguments: Any) -> Any:
-    """Call, and turn what goes wrong into one paragraph."""
+    """Call a function of kfp and explain its failure in one paragraph.
+
+    Raises:
+      ServerError: the server refused, failed or did not respond.
+    """
     try:
         return call(*values, **arguments)
     except kfp_server_api.ApiException as error:
         raise ServerError(_explain(error), error.status or 0) from error
     except google.auth.exceptions.GoogleAuthError as error:
         raise ServerError(
-            "Google does not let you in: log in with `gcloud auth application-default login`, or give --client-id and "
-            f"--other-client-id for Identity-Aware Proxy. Received: {type(error).__name__}: {error}",
+            "Google authentication failed. Log in with `gcloud auth application-default login`, or give --client-id "
+            f"and --other-client-id for Identity-Aware Proxy. Received: {type(error).__name__}: {error}",
             0,
         ) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise ServerError(
             f"The Kubeflow Pipelines server cannot be reached: {_plain(error)}. Check --host (KF_PIPELINES_ENDPOINT), "
-            "the network and the port-forward, and run the same command again: it goes on where it stopped. "
+            "the network and the port-forward, and run the same command again: it resumes where it stopped. "
             f"Received: {type(error).__name__}",
             0,
         ) from error
@@ -214,28 +203,24 @@ def _plain(error: Exception) -> str:
 
 def _explain(error: Any) -> str:
     body = error.body.decode("utf-8", "replace") if isinstance(error.body, bytes) else str(error.body or "")
-    said = " ".join(body.split())[:300]
-    received = f"Received: HTTP {error.status} {error.reason}: {said}"
+    received = f"Received: HTTP {error.status} {error.reason}: {' '.join(body.split())[:300]}"
     if not error.status:
         return (
-            "The Kubeflow Pipelines server cannot be reached: its certificate is not trusted, or it speaks no TLS. "
-            f"Check --host, and name the certificate authority with --ca-cert. {received}"
+            "The Kubeflow Pipelines server cannot be reached: its certificate is not trusted, or it does not use TLS. "
+            f"Check --host, and give the certificate authority with --ca-cert. {received}"
         )
     if error.status in (200, 401, 403):
         return (
-            "The Kubeflow Pipelines server does not let you in, or not into this namespace. Give it a fresh token "
-            "(KFP_TOKEN, --token-file), session cookies (KFP_COOKIES) or another way of --help's group `server`, and "
-            "your own --namespace in a multi-user installation, and look whether --host is the address of the API. "
-            f"{received}"
+            "Authentication at the Kubeflow Pipelines server failed, or the namespace is not yours. Give a fresh token "
+            "(KFP_TOKEN, --token-file), session cookies (KFP_COOKIES) or another option of the group `server` in "
+            "--help; in a multi-user installation, your own --namespace; and check that --host is the address of the "
+            f"API. {received}"
         )
     if error.status == 409:
+        return f"Conflict: created concurrently by another client. Run the same command again to resume. {received}"
+    if error.status in _TRANSIENT:
         return (
-            f"Somebody else made the same thing at the same moment. Run the same command again: it goes on from there. "
-            f"{received}"
-        )
-    if error.status in _PASSING:
-        return (
-            "The Kubeflow Pipelines server failed. Look at the logs of its ml-pipeline deployment, and run the same "
-            f"command again: it goes on where it stopped. {received}"
+            "The Kubeflow Pipelines server failed. Check the logs of its ml-pipeline deployment, and run the same "
+            f"command again: it resumes where it stopped. {received}"
         )
     return f"The Kubeflow Pipelines server refused the request. {received}"

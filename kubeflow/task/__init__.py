@@ -1,4 +1,4 @@
-"""Task: what runs inside a container of the compiled pipeline.
+"""Code that runs inside a container of the compiled pipeline.
 
-Imports `components` and `pipeline.config`.
+Imports `components` and `pipeline.config`; nothing else of `kubeflow`.
 """

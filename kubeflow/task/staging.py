@@ -1,4 +1,4 @@
-"""CorpusExampleGen in a cluster: nobody stages a corpus on a laptop, so each run finds, checks and stages it itself."""
+"""CorpusExampleGen on a cluster: the task itself finds, checks and stages the corpus in every run."""
 
 import json
 import logging
@@ -15,10 +15,13 @@ from components.ingest import corpora, corpus_example_gen, staging
 
 
 class Executor(corpus_example_gen.Executor):
-    """`input_base` is what the user calls the corpus; `staging` says how to check it and where to put it."""
+    """Stages the corpus named in `input_base`, by the settings in `staging`, and reads it.
+
+    Example: tests/kubeflow/task/test_staging.py; the rehearsal runs it as a task.
+    """
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:  # noqa: N802 - TFX's name
-        """Stage the corpus and read it."""
+        """Stage the corpus and write its examples."""
         settings = json.loads(exec_properties["staging"])
         with tempfile.TemporaryDirectory(prefix="corpus-") as workspace:
             cutting = corpus_example_gen._settings(exec_properties["custom_config"])
@@ -27,24 +30,24 @@ class Executor(corpus_example_gen.Executor):
 
 
 def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], workspace: Path) -> str:
-    """Find, check and copy the corpus; the same content always goes to the same place.
+    """Find, check and copy the corpus, into a directory that is named after its content.
 
     Args:
       source: a known name, a path, a glob, a folder or glob in a bucket (gs://) or a URL.
-      settings: `directory` below which corpora are staged (local or in a bucket), `checksum` and `min_chars`.
+      settings: `directory` for staged corpora (local or in a bucket), `checksum` and `min_chars`.
       cutting: `passage_length`, `eval_fraction` and `test_fraction`.
       workspace: an empty local directory.
 
     Returns:
-      The directory that holds the copy.
+      The directory of the copy.
 
     Raises:
-      UserError: the corpus cannot be had, or is not fit to learn from.
+      UserError: the corpus cannot be read, or is not suitable for training.
     """
-    # Nothing is kept from one run to the next, so a schedule notices when what a URL gives has changed.
+    # Downloads are not kept between runs, so that a schedule notices changed content behind a URL.
     corpus = corpora.resolve(_fetched(source, workspace / "fetched"), settings["checksum"], workspace / "downloads")
     if corpus.note:
-        # On a desk somebody reads the note; a schedule would go on with another corpus for weeks.
+        # A local run prints the note. A schedule would train on another corpus for weeks before a user reads it.
         raise UserError(
             f"{corpus.note} A scheduled run never trains on a stand-in; put the text into the state volume or a bucket "
             f"and give its path. Received: corpus={source}"
@@ -59,12 +62,12 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
     logging.info("corpus %s: %s documents, %s characters", source, facts.documents, facts.characters)
     if "://" not in settings["directory"]:
         return str(staging.stage(corpus, Path(settings["directory"])))
-    # Beam's workers may be on other machines: what they read has to lie where they see it.
+    # Beam's workers may be on other machines, which can read the bucket only.
     return _upload(staging.stage(corpus, workspace / "staged"), settings["directory"])
 
 
 def _fetched(source: str, folder: Path) -> str:
-    """Copy a corpus in a bucket to local disk; anything else stays what it is."""
+    """Copy a corpus from a bucket to a local folder and return its path; return any other source unchanged."""
     if "://" not in source or source.lower().startswith(("http://", "https://")):
         return source
     try:
@@ -80,7 +83,7 @@ def _fetched(source: str, folder: Path) -> str:
             f"Received: corpus={source}"
         ) from error
     if not files:
-        raise UserError(f"There is no file in this place of the bucket. Received: corpus={source}")
+        raise UserError(f"The bucket has no file there. Received: corpus={source}")
     return str(folder)
 
 
@@ -88,7 +91,7 @@ def _upload(staged: Path, directory: str) -> str:
     target = os.path.join(directory, staged.name)
     for file in sorted(staged.iterdir()):
         to = os.path.join(target, file.name)
-        # A rewritten file would look new to a reader that has begun.
+        # Do not rewrite an equal file, which another run may be reading.
         if not gfile.exists(to) or gfile.stat(to).length != file.stat().st_size:
             gfile.copy(str(file), to, overwrite=True)
     return target

@@ -1,4 +1,4 @@
-"""The small KFP server, for every module that talks to one."""
+"""The small KFP server as a fixture."""
 
 import importlib.util
 import sys
@@ -13,7 +13,7 @@ from kubeflow.deploy import connection
 
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """What the server holds and saw. It is loaded by its path: a package `tests` of the index may hide ours."""
+    """State of a running server. The module is loaded by path: a package `tests` of the index may hide ours."""
     name = "kfp_server_for_tests"
     if name not in sys.modules:
         found = importlib.util.spec_from_file_location(name, Path(__file__).with_name("kfp_server.py"))

@@ -1,4 +1,4 @@
-"""A small server with the calls of KFP's v2beta1 API that we use: two things a page, failures on demand."""
+"""A small server of the KFP v2beta1 calls that we use, with two objects a page and failures on demand."""
 
 import json
 import threading
@@ -17,16 +17,16 @@ Thing = dict[str, Any]
 
 @dataclass
 class State:
-    """What the server holds and saw.
+    """Objects of the server and requests it received.
 
     Attributes:
-      things: by collection and id.
+      things: objects by collection and id.
       requests: "METHOD path" of every request, in order.
       headers: of the last request.
       queries: of all requests.
-      bodies: of the requests that wrote something.
-      failures: what to answer instead: (how many times, "METHOD path" begins with, status); 0 for no answer at all,
-        "page" for the form of an identity provider, "late" for what was asked, but after the client has given up.
+      bodies: of the requests that created something.
+      failures: each [how many times, prefix of "METHOD path", status to send]. Status 0 sends nothing, "page" sends a
+        login form, "late" sends the right response after the client's timeout.
     """
 
     things: dict[str, dict[str, Thing]] = field(default_factory=dict)
@@ -139,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(text)
         except BrokenPipeError:
-            pass  # a client that did not wait
+            pass  # the client has closed the connection
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -151,7 +151,7 @@ def _plural(collection: str) -> str:
 
 @contextmanager
 def running() -> Iterator[State]:
-    """The server on a free port of this machine."""
+    """Run the server on a free port."""
     state = State()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"state": state}))
     state.address = f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,4 +1,4 @@
-"""Rehearsals of the whole pipeline on a shrunken configuration, for the tests of both back ends."""
+"""Rehearsals of the pipeline with a small configuration, for the tests of both backends."""
 
 import sys
 from collections.abc import Mapping
@@ -33,24 +33,24 @@ _SMALL = [
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """What each task of one rehearsal gave, and the versions served afterwards."""
+    """Outcomes of the tasks of one rehearsal, and the versions served afterwards."""
 
     outcomes: dict[str, Any]
     versions: list[str]
 
     def metadata(self, task: str, output: str) -> dict[str, Any]:
-        """Of an artifact."""
+        """Return the metadata of an artifact."""
         found: dict[str, Any] = self.outcomes[task].artifacts[output]["metadata"]
         return found
 
     def uris(self) -> list[str]:
-        """Of all artifacts."""
+        """Return the URIs of all artifacts."""
         return [artifact["uri"] for outcome in self.outcomes.values() for artifact in outcome.artifacts.values()]
 
 
 @dataclass
-class Place:
-    """Stands for the bucket and both volumes of a cluster with one back end."""
+class Workspace:
+    """Directories in place of the bucket and both volumes of a cluster."""
 
     backend: str
     path: Path
@@ -58,14 +58,14 @@ class Place:
 
     @property
     def config(self) -> Config:
-        """The real configuration, shrunk, with its volumes in this place."""
+        """The quick preset with small values, and its volumes in this workspace."""
         places = [f"cluster.root={self.path}/state", f"cluster.serving_dir={self.path}/serving"]
         return overrides.load("quick", [*_SMALL, *places])
 
     def run(self, name: str, parameters: Mapping[str, str] | None = None) -> None:
         """Rehearse once; minutes."""
         text = compile_pipeline(self.config, self.backend, rehearse=True)
-        with mock.patch.object(sys, "executable", warm.python()):  # its folder leads the path of a task
+        with mock.patch.object(sys, "executable", warm.python()):  # its folder is first on a task's PATH
             outcomes = rehearsal.run(text, self.backend, self.path, dict(parameters or {}))
         served = sorted(path.name for path in (self.path / "serving" / "char_rnn").iterdir())
         self.runs[name] = Rehearsed(outcomes, served)

@@ -1,4 +1,4 @@
-"""The command line as a user types it; what TFX compiles is looked at in test_compiler."""
+"""The command line; `test_compiler` checks the compiled pipeline."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture
         assert program.main([command, *host]) == 0
     assert program.main(["submit", "--image", "i:1", *host]) == 0
     said = capsys.readouterr().out
-    for word in ("uploaded", "there already", "paused", "resumed", "deleted", "started"):
+    for word in ("uploaded", "exists already", "paused", "resumed", "deleted", "started"):
         assert word in said
 
 
@@ -45,7 +45,7 @@ def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture
         (["submit", "--image", "i:1", "--param", 'training={"stepps": 3}'], "`training` cannot be used"),
         (["submit", "--image", "i:1", "--param", "corpus="], "`corpus` names no text"),
         (["status", "--host", "http://127.0.0.1:9"], "Failed to establish a new connection"),
-        (["rehearse", "--workspace", "/proc/x"], "cannot be made"),
+        (["rehearse", "--workspace", "/proc/x"], "cannot be created"),
         (["compile", "--image", "i:1", "--output", "/"], "ends with .yaml"),
         (["compile", "--image", "i:1", "--output", ""], "ends with .yaml"),
         (["compile", "--image", "i:1", "--output", "x.json"], "ends with .yaml"),
@@ -53,7 +53,7 @@ def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture
         (["compile", "--image", "i:1", "--output", "x.yaml", "--set", "cluster.rot=/x"], "Did you mean cluster.root"),
     ],
 )
-def test_mistakes_are_one_paragraph_and_code_2(
+def test_mistake_is_one_paragraph_and_exit_code_2(
     command: list[str],
     reason: str,
     capsys: pytest.CaptureFixture[str],
@@ -70,20 +70,18 @@ def test_mistakes_are_one_paragraph_and_code_2(
     assert said.count("\n") == 1
 
 
-def test_a_file_that_cannot_be_written_is_explained(
-    compiled: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_unwritable_file_is_explained(compiled: None, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert program.main(["compile", "--image", "i:1", "--output", str(tmp_path / "no" / "x.yaml")]) == 2
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
     (tmp_path / "folder.yaml").mkdir()
     assert program.main(["compile", "--image", "i:1", "--output", str(tmp_path / "folder.yaml")]) == 2
     assert "cannot be written: Is a directory" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["folder.yaml"], "nothing half-written stays"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.yaml"], "no partial file remains"
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("command", ["['status']", "['deploy', '--image', 'i:1', '--cron', '0 0 3 * * *']"])
-def test_without_the_extra_every_command_says_what_to_install(command: str) -> None:
+def test_without_the_extra_the_package_to_install_is_named(command: str) -> None:
     code = "import sys; sys.modules.update({'kfp': None, 'kfp_server_api': None})\n"
     code += f"from kubeflow.__main__ import main; sys.exit(main({command}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -93,24 +91,25 @@ def test_without_the_extra_every_command_says_what_to_install(command: str) -> N
 
 
 @pytest.mark.integration
-def test_a_failing_server_is_one_paragraph(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failing_server_is_one_paragraph(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for status in (401, 500, "page"):
         state.failures = [[99, "", status]]
         assert program.main(["status", "--host", state.address]) == 2
         said = capsys.readouterr().err
-        assert said.startswith("error: The Kubeflow Pipelines server")
+        assert said.startswith("error: ")
+        assert "the Kubeflow Pipelines server" in said.replace("The", "the")
         assert said.count("\n") == 1
 
 
 @pytest.mark.integration
-def test_our_packages_win_over_those_of_the_index(tmp_path: Path) -> None:
-    """An environment in which the index's `kubeflow` and `tests` are installed, as the image would have it."""
+def test_our_packages_take_precedence_over_those_of_the_index(tmp_path: Path) -> None:
+    """The environment has the index's packages `kubeflow` and `tests`, as an image may."""
     site = tmp_path / "site-packages"
     for package in ("kubeflow", "kubeflow/trainer", "tests"):
         (site / package).mkdir(parents=True)
         (site / package / "__init__.py").write_text("raise SystemExit('the package of the index was imported')\n")
     (site / "kubeflow" / "entrypoint.py").touch()
-    # A .pth file is how site-packages gets more places; this one adds ours' rivals before the environment's own.
+    # addsitedir puts them before the packages of the environment, like a .pth file.
     code = f"import site, sys; site.addsitedir({str(site)!r}); import runpy; sys.argv = ['x', '--help']; "
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for module in ("kubeflow", "kubeflow.entrypoint"):
@@ -118,7 +117,7 @@ def test_our_packages_win_over_those_of_the_index(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert f"python -m {module}" in done.stdout
-    # Without our root in front, the rivals are what is found: the setting above is what decides.
+    # Control: without our root on PYTHONPATH, the packages of the index are imported.
     environment["PYTHONPATH"] = str(site)
     done = subprocess.run(
         [sys.executable, "-m", "kubeflow"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -1,7 +1,6 @@
-"""The whole pipeline from the file compiled for Vertex AI Pipelines, by its rules, and training on two workers.
+"""Rehearsal of the pipeline compiled for Vertex AI Pipelines, and training on two workers.
 
-Every task is a process with the container's very command. Vertex's service, images and machines are not touched; its
-buckets are local directories.
+Vertex AI's service, images and machines are not tested; local directories stand for its buckets.
 """
 
 import json
@@ -18,22 +17,22 @@ import pytest
 from kubeflow.compile import tfjob
 from kubeflow.compile.compiler import compile_pipeline
 from tests import warm
-from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Place
+from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A run; minutes."""
-    made = Place("vertex", tmp_path_factory.mktemp("rehearsal"))
-    made.run("first")
-    return made
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """One run; minutes."""
+    workspace = Workspace("vertex", tmp_path_factory.mktemp("rehearsal"))
+    workspace.run("first")
+    return workspace
 
 
 @pytest.mark.e2e
-def test_the_first_run_has_no_baseline_and_pushes(place: Place) -> None:
-    first = place.runs["first"]
+def test_first_run_has_no_baseline_and_pushes_its_model(workspace: Workspace) -> None:
+    first = workspace.runs["first"]
     assert first.outcomes.keys() == TASKS
     assert first.metadata("Evaluator", "blessing")["blessed"] == 1
     assert first.metadata("LastBlessed", "baseline")["copied_from"] == ""
@@ -42,17 +41,17 @@ def test_the_first_run_has_no_baseline_and_pushes(place: Place) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_the_second_run_finds_its_baseline(place: Place) -> None:
-    place.run("changed", MORE_STEPS)
-    changed = place.runs["changed"]
+def test_second_run_finds_its_baseline(workspace: Workspace) -> None:
+    workspace.run("changed", MORE_STEPS)
+    changed = workspace.runs["changed"]
     assert changed.outcomes.keys() == TASKS
     assert changed.metadata("LastBlessed", "baseline")["copied_from"]
     assert changed.versions == ["1", "2"]
 
 
 @pytest.mark.e2e
-def test_artifacts_are_directories_that_everything_can_open(place: Place) -> None:
-    for run in place.runs.values():
+def test_artifacts_are_directories_that_every_task_can_open(workspace: Workspace) -> None:
+    for run in workspace.runs.values():
         assert run.uris()
         assert all(Path(uri).exists() for uri in run.uris())
 
@@ -72,15 +71,15 @@ def _weights(checkpoints: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.e2e
-def test_two_workers_end_in_one_export_and_identical_weights(place: Place, tmp_path: Path) -> None:
+def test_two_workers_write_one_export_and_have_identical_weights(workspace: Workspace, tmp_path: Path) -> None:
     transform = {}
-    for name, artifact in place.runs["first"].outcomes["Transform"].artifacts.items():
-        # Workers see what lies in the state volume.
+    for name, artifact in workspace.runs["first"].outcomes["Transform"].artifacts.items():
+        # Workers can read the state volume.
         transform[name] = str(tmp_path / "state" / "copied" / name)
         shutil.copytree(artifact["uri"], transform[name])
-    cluster = place.config.cluster.model_copy(update={"root": str(tmp_path / "state"), "image": "i:1"})
-    training = place.config.training.model_copy(update={"steps": 20, "eval_every": 10})
-    config = place.config.model_copy(update={"cluster": cluster, "training": training})
+    cluster = workspace.config.cluster.model_copy(update={"root": str(tmp_path / "state"), "image": "i:1"})
+    training = workspace.config.training.model_copy(update={"steps": 20, "eval_every": 10})
+    config = workspace.config.model_copy(update={"cluster": cluster, "training": training})
     job = tfjob.manifest(
         config,
         compile_pipeline(config, "kfp", rehearse=True),
@@ -116,7 +115,7 @@ def test_two_workers_end_in_one_export_and_identical_weights(place: Place, tmp_p
     assert losses[0]
     assert losses[0] == losses[1]
     assert "MultiWorkerMirroredStrategy, 2 workers" in outputs[0]
-    # One export, where the pipeline's Trainer looks for it; the other worker's checkpoint is its own and the same.
+    # One export, where the pipeline's Trainer looks for it. The other worker has an identical checkpoint.
     (export,) = (tmp_path / "state" / "checkpoints").glob("*/export-*")
     assert (export / "saved_model.pb").is_file()
     chief, other = _weights(tmp_path / "state" / "checkpoints"), _weights(tmp_path / "worker-1")

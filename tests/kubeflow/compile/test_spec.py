@@ -1,4 +1,4 @@
-"""Changes to a specification by value, and what is refused."""
+"""Changes to a specification, and specifications that are rejected."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from kubeflow.compile import spec
 
 
 def small(**changes: Any) -> dict[str, Any]:
-    """A specification of one task in the shape of TFX's."""
+    """Return a specification with one task, in the form of TFX's compiler."""
     args = ["--executor_class_path", "a.B", "--json_serialized_inputs_spec_args", "{}", "--runner=x"]
     return {
         "schemaVersion": "2.1.0",
@@ -25,20 +25,20 @@ def small(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_nothing_is_cached_and_no_driver_is_left_for_the_cache() -> None:
+def test_never_cache_removes_the_caching_options_and_the_driver() -> None:
     changed = small()
     spec.never_cache(changed)
     assert "cachingOptions" not in spec.tasks(changed)["Gen"]
     assert "lifecycle" not in spec.container(changed, "Gen")
 
 
-def test_another_executor_takes_the_place_of_the_first() -> None:
+def test_executor_is_replaced() -> None:
     changed = small()
     spec.use_executor(changed, "Gen", "kubeflow.task.staging.Executor")
     assert spec.container(changed, "Gen")["args"][:2] == ["--executor_class_path", "kubeflow.task.staging.Executor"]
 
 
-def test_a_parameter_of_the_run_reaches_the_task_and_the_arguments_know_its_type() -> None:
+def test_run_parameter_is_passed_to_the_task_with_its_type() -> None:
     changed = small()
     spec.add_run_parameter(changed, "corpus", "shakespeare", "text")
     spec.give_run_parameter(changed, "Gen", "input_base", "corpus")
@@ -48,41 +48,50 @@ def test_a_parameter_of_the_run_reaches_the_task_and_the_arguments_know_its_type
         "input_base": {"componentInputParameter": "corpus"},
         "staging": {"runtimeValue": {"constant": "{}"}},
     }
-    told = json.loads(spec.container(changed, "Gen")["args"][3])
-    assert told == changed["components"]["Gen"]["inputDefinitions"]
-    assert told["parameters"]["input_base"] == {"parameterType": "STRING"}
+    declared = json.loads(spec.container(changed, "Gen")["args"][3])
+    assert declared == changed["components"]["Gen"]["inputDefinitions"]
+    assert declared["parameters"]["input_base"] == {"parameterType": "STRING"}
 
 
-def test_a_good_specification_passes() -> None:
+def test_values_of_a_tasks_parameters_are_those_of_the_run() -> None:
+    changed = small()
+    spec.add_run_parameter(changed, "corpus", "shakespeare", "text")
+    spec.give_run_parameter(changed, "Gen", "input_base", "corpus")
+    spec.give_constant(changed, "Gen", "staging", "{}")
+    assert spec.run_parameters(changed) == {"corpus": "shakespeare"}
+    assert spec.task_parameters(changed, "Gen", {"corpus": "sample"}) == {"input_base": "sample", "staging": "{}"}
+
+
+def test_valid_specification_passes() -> None:
     spec.check(small())
 
 
-def test_a_resolver_is_refused() -> None:
+def test_resolver_is_rejected() -> None:
     bad = small(deploymentSpec={"executors": {"Gen_executor": {"resolver": {}}}})
     with pytest.raises(UserError, match="Gen is a Resolver.*last_blessed"):
         spec.check(bad)
 
 
-def test_a_condition_is_refused() -> None:
+def test_condition_is_rejected() -> None:
     bad = small()
     spec.tasks(bad)["Gen"]["triggerPolicy"] = {"condition": "inputs.artifacts['x']"}
-    with pytest.raises(UserError, match="Gen stands under a condition"):
+    with pytest.raises(UserError, match="Gen has a condition"):
         spec.check(bad)
 
 
-def test_an_importer_is_refused() -> None:
+def test_importer_is_rejected() -> None:
     with pytest.raises(UserError, match=r"Gen has no container \(importer\)"):
         spec.check(small(deploymentSpec={"executors": {"Gen_executor": {"importer": {}}}}))
 
 
 @pytest.mark.parametrize("name", ["Trainer.final", "my_gen", "-x"])
-def test_illegal_ids_are_refused(name: str) -> None:
+def test_illegal_id_is_rejected(name: str) -> None:
     bad = small()
     bad["root"]["dag"]["tasks"] = {name: {"componentRef": {"name": "Gen"}}}
     with pytest.raises(UserError, match="letters, digits and '-'"):
         spec.check(bad)
 
 
-def test_another_schema_version_and_an_illegal_pipeline_name_are_refused_together() -> None:
+def test_schema_version_and_pipeline_name_are_rejected_together() -> None:
     with pytest.raises(UserError, match=r"(?s)2\.0\.0 and must be 2\.1\.0.*'char_rnn'"):
         spec.check(small(schemaVersion="2.0.0", pipelineInfo={"name": "char_rnn"}))

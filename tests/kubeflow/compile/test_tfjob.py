@@ -1,4 +1,4 @@
-"""The manifest; test_rehearsal runs its very command with two workers. The training operator is not touched."""
+"""The manifest; `test_rehearsal_vertex` runs its command with two workers. The training operator is not tested."""
 
 import re
 
@@ -28,7 +28,7 @@ def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> Non
     assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v1", "TFJob")
     worker = job["spec"]["tfReplicaSpecs"]["Worker"]
     assert worker["replicas"] == 3
-    # The operator's own schema is not at hand; the pods in it are Kubernetes'.
+    # The operator's schema is not available, but its pods are those of Kubernetes.
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": dict(worker["template"]["spec"])}
     pod["spec"]["restartPolicy"] = worker["restartPolicy"]
     kubernetes_validate.validate(pod, "1.31", strict=True)
@@ -41,12 +41,12 @@ def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> Non
 
 
 @pytest.mark.parametrize("uri", ["minio://b/examples", "/elsewhere/examples", "/mnt/state-of/x", "examples"])
-def test_artifacts_that_workers_cannot_see_are_refused(text: str, uri: str) -> None:
+def test_artifact_that_workers_cannot_read_is_rejected(text: str, uri: str) -> None:
     with pytest.raises(UserError, match=f"no local copies.*below /mnt/state. Received: examples={uri}"):
         tfjob.manifest(overrides.load("quick", SETTINGS), text, uri, "gs://b/graph")
 
 
-def test_artifacts_in_the_state_volume_are_taken_and_every_job_writes_to_a_place_of_its_own(text: str) -> None:
+def test_jobs_with_different_artifacts_write_to_different_directories(text: str) -> None:
     config = overrides.load("quick", SETTINGS)
     jobs = [tfjob.manifest(config, text, f"/mnt/state/{run}/examples", "gs://b/graph") for run in "ab"]
     names = [job["metadata"]["name"] for job in jobs]
@@ -56,7 +56,7 @@ def test_artifacts_in_the_state_volume_are_taken_and_every_job_writes_to_a_place
         assert f'"uri": "/mnt/state/tfjob/{name}/model"' in " ".join(container["args"])
 
 
-def test_names_of_pods_and_services_are_short_enough(text: str) -> None:
+def test_names_of_pods_are_short_enough(text: str) -> None:
     long = text.replace("name: char-rnn\n", f"name: {'long-' * 13}model\n")
     assert long != text
     name = tfjob.manifest(overrides.load("quick", SETTINGS), long, "gs://b/e", "gs://b/g")["metadata"]["name"]
@@ -64,9 +64,9 @@ def test_names_of_pods_and_services_are_short_enough(text: str) -> None:
     assert len(f"{name}-worker-99") <= 63
 
 
-def test_quantities_are_kubernetes_own_and_the_text_is_plain(text: str) -> None:
+def test_quantities_have_no_fractions_and_yaml_has_no_references(text: str) -> None:
     odd = ["cluster.pods.Trainer.cpu=0.0015", "cluster.pods.Trainer.memory_gb=12345.678901"]
     printed = tfjob.render(overrides.load("quick", [*SETTINGS, *odd]), text, "gs://b/e", "gs://b/g")
     assert "cpu: 2m" in printed
     assert "memory: 12345679M" in printed
-    assert "&id" not in printed, "references are for programs"
+    assert "&id" not in printed, "an anchor of a reference"

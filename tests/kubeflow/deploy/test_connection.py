@@ -1,4 +1,4 @@
-"""Ways to log in, seen in the requests that the real `kfp.Client` sends; identity providers are not touched."""
+"""Credentials in the requests that the real `kfp.Client` sends, without identity providers."""
 
 import argparse
 from pathlib import Path
@@ -20,13 +20,13 @@ def headers(state: Any, *options: str) -> dict[str, str]:
 
 
 @pytest.mark.integration
-def test_without_any_option_nothing_is_sent(state: Any) -> None:
+def test_without_options_no_credentials_are_sent(state: Any) -> None:
     sent = {name.lower() for name in headers(state)}
     assert not sent & {"authorization", "cookie"}
 
 
 @pytest.mark.integration
-def test_a_token_comes_from_the_environment_or_a_file(
+def test_token_from_the_environment_or_a_file_is_sent(
     state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KFP_TOKEN", "from-environment\n")
@@ -37,7 +37,7 @@ def test_a_token_comes_from_the_environment_or_a_file(
 
 
 @pytest.mark.integration
-def test_cookies_come_from_the_environment_or_a_file(
+def test_cookies_from_the_environment_or_a_file_are_sent(
     state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KFP_COOKIES", "authservice_session=a")
@@ -48,21 +48,21 @@ def test_cookies_come_from_the_environment_or_a_file(
 
 
 @pytest.mark.integration
-def test_the_token_of_a_pods_service_account_is_read_for_every_request(state: Any, tmp_path: Path) -> None:
+def test_token_of_the_pods_service_account_is_sent(state: Any, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("projected")
     assert headers(state, "--service-account-token", str(file))["authorization"] == "Bearer projected"
 
 
 @pytest.mark.integration
-def test_a_namespace_reaches_the_requests(state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_namespace_is_in_the_requests(state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_NAMESPACE", "team-a")
     headers(state)
     assert state.queries[-1]["namespace"] == "team-a"
 
 
 @pytest.mark.integration
-def test_the_namespace_that_kfp_knows_is_where_things_are_made_too(
+def test_namespace_from_the_settings_of_kfp_applies_to_reads_and_writes(
     state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import kfp.client
@@ -78,15 +78,15 @@ def test_the_namespace_that_kfp_knows_is_where_things_are_made_too(
 
 
 @pytest.mark.integration
-def test_where_kubeflow_pipelines_is_installed_is_no_users_namespace(state: Any) -> None:
-    """A server for a single user refuses requests with one."""
+def test_namespace_of_the_installation_is_not_sent_as_the_users(state: Any) -> None:
+    """A single-user server rejects requests with a namespace."""
     where = connection.Connection(host=state.address, kfp_namespace="elsewhere")
     server.Server(connection.connect(where)).experiment_id("x")
     assert "namespace" not in state.queries[-1]
 
 
 def test_every_option_reaches_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What needs an identity provider, a proxy or a cluster is followed up to the client's own arguments."""
+    """Options that need an identity provider, a proxy or a cluster are compared with the arguments of the client."""
     import kfp.client
 
     given: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def test_every_option_reaches_the_client(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert given.items() >= expected.items()
 
 
-def test_a_secret_that_cannot_be_read_is_explained() -> None:
+def test_unreadable_secret_is_explained() -> None:
     parser = argparse.ArgumentParser()
     connection.add_options(parser)
     with pytest.raises(UserError, match="file with the secret.*Received: /no/such"):
@@ -119,11 +119,9 @@ def test_a_secret_that_cannot_be_read_is_explained() -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"one\ntwo", "single line.*several lines in"), (b"\xff\xfe", "cannot be read: it is no text")],
+    [(b"one\ntwo", "single line.*several lines in"), (b"\xff\xfe", "cannot be read: it is not text")],
 )
-def test_a_secret_that_no_header_can_hold_is_explained_and_not_shown(
-    content: bytes, reason: str, tmp_path: Path
-) -> None:
+def test_invalid_secret_is_explained_and_not_printed(content: bytes, reason: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_bytes(content)
     parser = argparse.ArgumentParser()
@@ -136,7 +134,7 @@ def test_a_secret_that_no_header_can_hold_is_explained_and_not_shown(
 @pytest.mark.parametrize(
     "options", [["--ca-cert", "/no/such"], ["--service-account-token", "/no/such"], ["--service-account-token"]]
 )
-def test_a_file_that_is_not_there_is_explained(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_file_is_explained(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KF_PIPELINES_SA_TOKEN_PATH", raising=False)
     parser = argparse.ArgumentParser()
     connection.add_options(parser)
@@ -145,13 +143,13 @@ def test_a_file_that_is_not_there_is_explained(options: list[str], monkeypatch: 
 
 
 @pytest.mark.integration
-def test_a_server_without_the_right_certificate_is_explained(state: Any) -> None:
+def test_untrusted_certificate_is_explained(state: Any) -> None:
     where = connection.Connection(host=state.address.replace("http:", "https:"))
     with pytest.raises(UserError, match="cannot be reached.*--ca-cert.*SSLError"):
         server.translated(connection.connect, where)
 
 
-def test_a_server_that_is_not_there_is_explained_at_once() -> None:
+def test_unreachable_server_is_explained() -> None:
     where = connection.Connection(host="http://127.0.0.1:9")
     with pytest.raises(UserError, match="cannot be reached"):
         server.translated(connection.connect, where)

@@ -1,9 +1,15 @@
-"""Each back end's own cron, and an explanation for the other's."""
+"""The cron notation of each backend, and the explanation for the other one."""
+
+import doctest
 
 import pytest
 
 from components.errors import UserError
 from kubeflow.deploy import cron
+
+
+def test_docstring_examples_are_true() -> None:
+    assert doctest.testmod(cron).failed == 0
 
 
 @pytest.mark.parametrize(
@@ -18,12 +24,12 @@ def test_vertex_takes_five_fields(expression: str) -> None:
     assert cron.check(expression, "vertex") == expression
 
 
-def test_five_fields_for_kubeflow_are_explained_and_given_as_six() -> None:
+def test_five_fields_for_kubeflow_are_explained_with_the_six_to_write() -> None:
     with pytest.raises(UserError, match=r"seconds first.*three minutes past every hour.*Write '0 30 4 \* \* 1'"):
         cron.check("30 4 * * 1", "kfp")
 
 
-def test_six_fields_for_vertex_are_explained_and_given_as_five() -> None:
+def test_six_fields_for_vertex_are_explained_with_the_five_to_write() -> None:
     with pytest.raises(UserError, match=r"five fields.*Write '30 4 \* \* 1'"):
         cron.check("0 30 4 * * 1", "vertex")
     with pytest.raises(UserError, match=r"Write 'TZ=Europe/Berlin 30 4 \* \* 1'"):
@@ -38,24 +44,24 @@ def test_six_fields_for_vertex_are_explained_and_given_as_five() -> None:
         ("0 0 24 * * *", "hour"),
         ("0 0 3 0 * *", "day of the month"),
         ("0 0 3 * 13 *", "month"),
-        ("0 0 3 * * 7", "day of the week"),  # the scheduler knows Sunday as 0 only
+        ("0 0 3 * * 7", "day of the week"),  # Kubeflow knows Sunday as 0 only
         ("0 0 3 * * 5-1", "day of the week"),
         ("0 0 3/0 * * *", "hour"),
         ("0 ? 3 * * *", "minute"),
         ("0 0 three * * *", "hour"),
     ],
 )
-def test_a_value_out_of_range_is_named(expression: str, field: str) -> None:
+def test_field_out_of_range_is_named(expression: str, field: str) -> None:
     with pytest.raises(UserError, match=f"The {field} of the schedule"):
         cron.check(expression, "kfp")
 
 
 @pytest.mark.parametrize("expression", [None, "", "   "])
-def test_no_schedule_is_explained_with_an_example(expression: str | None) -> None:
+def test_missing_schedule_is_explained_with_an_example(expression: str | None) -> None:
     with pytest.raises(UserError, match=r"'0 0 3 \* \* \*'"):
         cron.check(expression, "kfp")
 
 
-def test_an_unquoted_expression_that_the_shell_expanded_is_recognised() -> None:
+def test_unquoted_expression_expanded_by_the_shell_is_explained() -> None:
     with pytest.raises(UserError, match="has 7.*in quotes"):
         cron.check("0 0 3 README.md docs tests uv.lock", "kfp")

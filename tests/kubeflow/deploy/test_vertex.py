@@ -1,6 +1,6 @@
-"""Schedules through the real google-cloud-aiplatform, over REST, against a small server of the calls used.
+"""Schedules through the real google-cloud-aiplatform, over REST, with a small server of the calls used.
 
-Google's service itself is not touched; what it does with the file is not shown here.
+Google's service itself is not tested.
 """
 
 import itertools
@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from components.errors import UserError
-from kubeflow.deploy.deploy import Package
+from kubeflow.deploy.package import Package
 from kubeflow.deploy.vertex import Vertex
 
 pytestmark = pytest.mark.integration
@@ -36,7 +36,7 @@ deploymentSpec: {executors: {A_executor: {container: {image: i}}}}
 
 @dataclass
 class State:
-    """What the server holds and saw."""
+    """Objects of the server and requests it received."""
 
     schedules: dict[str, Any] = field(default_factory=dict)
     jobs: list[Any] = field(default_factory=list)
@@ -113,7 +113,7 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
         init(project=project, location=location, credentials=credentials, api_endpoint=address, api_transport="rest")
 
     monkeypatch.setattr(aiplatform, "init", local)
-    # Storage is another service, which this server is not.
+    # Storage is a different service.
     monkeypatch.setattr(gcs_utils, "create_gcs_bucket_for_pipeline_artifacts_if_it_does_not_exist", lambda **_: None)
     yield held
     server.shutdown()
@@ -125,14 +125,14 @@ def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> Package:
     file = tmp_path / "pipeline.yaml"
     file.write_text(text)
     values = {"parameters": {"corpus": "gs://b/x.txt"}, "pipeline_root": "gs://b/runs"} | changes
-    return Package("char-rnn", str(file), "char-rnn", **values)
+    return Package("char-rnn", str(file), **values)
 
 
 def vertex(said: list[str]) -> Vertex:
     return Vertex("p", "us-central1", said.append)
 
 
-def test_the_first_deployment_makes_a_schedule_and_the_second_writes_nothing(state: State, tmp_path: Path) -> None:
+def test_first_deployment_creates_a_schedule_and_second_writes_nothing(state: State, tmp_path: Path) -> None:
     said: list[str] = []
     vertex(said).deploy(package(tmp_path), "0 3 * * *")
     assert state.writes == ["POST schedules"]
@@ -145,10 +145,12 @@ def test_the_first_deployment_makes_a_schedule_and_the_second_writes_nothing(sta
     state.writes.clear()
     vertex(said).deploy(package(tmp_path), "0 3 * * *")
     assert state.writes == []
-    assert "there already" in said[-1]
+    assert "exists already" in said[-1]
 
 
-def test_a_change_makes_the_new_one_before_the_old_one_goes_and_keeps_the_pause(state: State, tmp_path: Path) -> None:
+def test_changed_schedule_is_created_before_the_previous_one_is_deleted_and_keeps_the_pause(
+    state: State, tmp_path: Path
+) -> None:
     said: list[str] = []
     vertex(said).deploy(package(tmp_path), "0 3 * * *")
     vertex(said).pause("char-rnn")
@@ -169,7 +171,7 @@ def test_a_change_makes_the_new_one_before_the_old_one_goes_and_keeps_the_pause(
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_whatever_decides_a_run_is_a_change(state: State, tmp_path: Path, change: dict[str, Any]) -> None:
+def test_every_value_of_a_run_counts_as_a_change(state: State, tmp_path: Path, change: dict[str, Any]) -> None:
     vertex([]).deploy(package(tmp_path), "0 3 * * *")
     before = set(state.schedules)
     vertex([]).deploy(package(tmp_path, **change), "0 3 * * *")
@@ -190,11 +192,11 @@ def test_submit_status_resume_and_delete(state: State, tmp_path: Path) -> None:
     assert any("PIPELINE_STATE_SUCCEEDED" in line for line in said)
     vertex(said).delete("char-rnn")
     assert not state.schedules
-    with pytest.raises(UserError, match="no schedule of this pipeline"):
+    with pytest.raises(UserError, match="This pipeline has no schedule"):
         vertex(said).pause("char-rnn")
 
 
-def test_of_equal_schedules_the_active_one_stays(state: State, tmp_path: Path) -> None:
+def test_active_one_of_equal_schedules_is_kept(state: State, tmp_path: Path) -> None:
     vertex([]).deploy(package(tmp_path), "0 3 * * *")
     ((name, active),) = state.schedules.items()
     twin = {**active, "name": f"{PARENT}/schedules/twin", "state": "PAUSED"}
@@ -205,7 +207,7 @@ def test_of_equal_schedules_the_active_one_stays(state: State, tmp_path: Path) -
     assert state.schedules[name]["state"] == "ACTIVE"
 
 
-def test_a_schedule_that_was_active_does_not_end_paused(state: State, tmp_path: Path) -> None:
+def test_active_schedule_stays_active_if_its_duplicate_was_paused(state: State, tmp_path: Path) -> None:
     vertex([]).deploy(package(tmp_path), "0 3 * * *")
     ((name, other),) = state.schedules.items()
     vertex([]).deploy(package(tmp_path), "0 4 * * *")
@@ -216,15 +218,15 @@ def test_a_schedule_that_was_active_does_not_end_paused(state: State, tmp_path: 
     assert {name: schedule["state"] for name, schedule in state.schedules.items()} == {kept: "ACTIVE"}
 
 
-def test_what_is_not_there_is_said(state: State) -> None:
+def test_missing_schedule_is_reported(state: State) -> None:
     said: list[str] = []
     vertex(said).delete("char-rnn")
     state.jobs = []
     vertex(said).status("char-rnn")
-    assert said == ["no schedule of char-rnn is there"] * 2
+    assert said == ["char-rnn has no schedule"] * 2
 
 
-def test_another_pipelines_schedule_is_left_alone(state: State, tmp_path: Path) -> None:
+def test_schedule_of_another_pipeline_is_kept(state: State, tmp_path: Path) -> None:
     other = {
         "name": f"{PARENT}/schedules/other",
         "displayName": "char-rnn-poems",
@@ -237,7 +239,7 @@ def test_another_pipelines_schedule_is_left_alone(state: State, tmp_path: Path) 
     assert list(state.schedules) == [other["name"]]
 
 
-def test_a_refusal_is_one_paragraph(state: State) -> None:
+def test_rejected_request_is_one_paragraph(state: State) -> None:
     state.status = 403
     with pytest.raises(
         UserError, match="(?s)gcloud auth application-default login.*Received: (Forbidden|PermissionDenied)"
@@ -246,7 +248,7 @@ def test_a_refusal_is_one_paragraph(state: State) -> None:
 
 
 @pytest.mark.parametrize("kind", [requests.ConnectionError, ValueError])
-def test_a_service_that_cannot_be_reached_or_used_is_one_paragraph(
+def test_unreachable_service_is_one_paragraph(
     state: State, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
     def broken(*_: Any, **__: Any) -> Any:

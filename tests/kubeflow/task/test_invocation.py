@@ -1,4 +1,4 @@
-"""The gaps between open-source Kubeflow Pipelines and TFX, one by one."""
+"""Differences between open-source Kubeflow Pipelines and TFX, one by one."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.errors import UserError
 from kubeflow.task import invocation
-from pipeline.config.run import TrainingConfig
 
 SPEC = {"artifacts": {"model": {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}}}
 
@@ -23,13 +21,13 @@ def first(changed: dict[str, Any], side: str = "inputs", name: str = "model") ->
 
 
 @pytest.mark.parametrize("kind", [{"instanceSchema": ""}, {}, None])
-def test_a_lost_type_is_taken_from_the_task(kind: Any) -> None:
+def test_missing_type_is_taken_from_the_task(kind: Any) -> None:
     changed = given({"uri": "gs://b/model", "type": kind})
     invocation.adapt(changed, SPEC)
     assert first(changed)["type"] == SPEC["artifacts"]["model"]["artifactType"]
 
 
-def test_a_type_that_is_there_stays() -> None:
+def test_existing_type_is_kept() -> None:
     changed = given({"uri": "gs://b/model", "type": {"instanceSchema": "title: tfx.Schema"}})
     invocation.adapt(changed, SPEC)
     assert first(changed)["type"] == {"instanceSchema": "title: tfx.Schema"}
@@ -44,7 +42,7 @@ def test_a_type_that_is_there_stays() -> None:
         ("/mnt/state/x", "/mnt/state/x"),
     ],
 )
-def test_what_tensorflow_cannot_open_is_read_and_written_as_the_local_copy(
+def test_uri_that_tensorflow_cannot_open_becomes_the_local_copy(
     uri: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(invocation.COPIES, str(tmp_path))
@@ -56,23 +54,23 @@ def test_what_tensorflow_cannot_open_is_read_and_written_as_the_local_copy(
     assert invocation.remote(expected) == uri
 
 
-def test_without_the_variable_copies_lie_where_the_launcher_puts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_variable_local_copies_are_below_the_root_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(invocation.COPIES, raising=False)
     assert invocation.local("minio://mlpipeline/x") == "/minio/mlpipeline/x"
     assert invocation.remote("/s3/bucket/x") == "s3://bucket/x"
 
 
-def test_the_answer_names_the_bucket_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_has_the_uris_of_the_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(invocation.COPIES, str(tmp_path))
-    answer = tmp_path / "output.json"
+    output = tmp_path / "output.json"
     artifact = {"uri": str(tmp_path / "minio/bucket/model"), "metadata": {"blessed": 1.0}}
-    answer.write_text(json.dumps({"artifacts": {"model": {"artifacts": [artifact]}}}))
-    invocation.restore(str(answer))
-    told = json.loads(answer.read_text())["artifacts"]["model"]["artifacts"][0]
-    assert told == {"uri": "minio://bucket/model", "metadata": {"blessed": 1.0}}
+    output.write_text(json.dumps({"artifacts": {"model": {"artifacts": [artifact]}}}))
+    invocation.restore(str(output))
+    reported = json.loads(output.read_text())["artifacts"]["model"]["artifacts"][0]
+    assert reported == {"uri": "minio://bucket/model", "metadata": {"blessed": 1.0}}
 
 
-def test_directories_of_outputs_are_made_as_an_object_store_keeps_none(tmp_path: Path) -> None:
+def test_directories_of_outputs_are_created(tmp_path: Path) -> None:
     changed = given({"uri": str(tmp_path / "deep" / "model")}, "outputs")
     invocation.make_outputs(changed)
     assert (tmp_path / "deep" / "model").is_dir()
@@ -90,65 +88,13 @@ def test_wrapped_lists_and_mappings_in_metadata_are_unwrapped() -> None:
     }
 
 
-def test_the_log_that_the_launcher_adds_to_the_outputs_is_left_to_it() -> None:
+def test_log_of_the_launcher_is_removed_from_the_outputs() -> None:
     changed = given({"uri": "gs://b/log", "type": {"schemaTitle": "system.Artifact"}}, "outputs", "executor-logs")
     invocation.adapt(changed, SPEC)
     assert changed["outputs"]["artifacts"] == {}
 
 
-def training(overrides: str) -> dict[str, Any]:
-    custom = {"training": TrainingConfig().model_dump(), "seed": 1}
-    values = {"training_overrides": overrides, "custom_config": json.dumps(custom)}
-    return {"inputs": {"parameterValues": values}}
-
-
-def custom(changed: dict[str, Any]) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads(changed["inputs"]["parameterValues"]["custom_config"])
-    return decoded
-
-
-def test_training_values_of_a_run_replace_those_compiled_in() -> None:
-    changed = training('{"steps": 7, "learning_rate": 0.5}')
-    invocation.override_training(changed)
-    assert custom(changed) == {
-        "training": TrainingConfig(steps=7, learning_rate=0.5).model_dump(),
-        "seed": 1,
-    }
-    assert "training_overrides" not in changed["inputs"]["parameterValues"]
-
-
-def test_epochs_of_a_run_stand_in_for_the_steps_compiled_in() -> None:
-    changed = training('{"epochs": 3}')
-    invocation.override_training(changed)
-    assert (custom(changed)["training"]["steps"], custom(changed)["training"]["epochs"]) == (None, 3)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "reason"),
-    [
-        ("steps=3", "Expecting value"),
-        ("[1]", "no JSON object"),
-        ('{"stepps": 3}', "stepps"),
-        ('{"steps": 0}', "steps"),
-        ('{"steps": null}', "exactly one"),
-        ('{"strategy": "mirrored", "logical_cpus": 2}', "one's own"),
-    ],
-)
-def test_bad_training_values_of_a_run_are_explained(overrides: str, reason: str) -> None:
-    with pytest.raises(UserError, match=f"`training` cannot be used.*{reason}.*Received: training="):
-        invocation.override_training(training(overrides))
-
-
-def test_parameters_are_looked_at_before_they_are_sent() -> None:
-    invocation.check_parameters({}, TrainingConfig())
-    invocation.check_parameters({"corpus": "sample", "training": '{"epochs": 2}'}, TrainingConfig())
-    with pytest.raises(UserError, match="`training` cannot be used.*stepps"):
-        invocation.check_parameters({"training": '{"stepps": 3}'}, TrainingConfig())
-    with pytest.raises(UserError, match="`corpus` names no text"):
-        invocation.check_parameters({"corpus": " "}, TrainingConfig())
-
-
-def test_a_worker_that_is_not_the_chief_writes_to_places_of_its_own(tmp_path: Path) -> None:
+def test_worker_that_is_not_the_chief_has_separate_outputs(tmp_path: Path) -> None:
     changed = given({"uri": "gs://b/model"}, "outputs")
     invocation.divert_outputs(changed, str(tmp_path))
     assert first(changed, "outputs")["uri"] == str(tmp_path / "model")
@@ -157,7 +103,7 @@ def test_a_worker_that_is_not_the_chief_writes_to_places_of_its_own(tmp_path: Pa
 
 
 @pytest.mark.integration
-def test_tfx_itself_fails_on_what_is_mended_here() -> None:
+def test_tfx_fails_without_these_conversions() -> None:
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
     from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils import parse_raw_artifact_dict

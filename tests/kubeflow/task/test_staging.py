@@ -1,4 +1,4 @@
-"""Staging in the run: the content decides the place, and what cannot be had is refused. No bucket is touched."""
+"""Staging in the run: directories named after the content, and explained errors. Buckets are not tested."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def staged(source: str, tmp_path: Path, name: str) -> Path:
     return Path(stage(source, settings(tmp_path / "state" / "corpus"), CUTTING, workspace))
 
 
-def test_the_same_content_goes_to_the_same_place_and_a_change_to_another(tmp_path: Path) -> None:
+def test_same_content_has_the_same_directory_and_changed_content_another(tmp_path: Path) -> None:
     text = tmp_path / "book.txt"
     text.write_text("Some words to learn from.\n" * 100)
     first = staged(str(text), tmp_path, "1")
@@ -35,8 +35,8 @@ def test_the_same_content_goes_to_the_same_place_and_a_change_to_another(tmp_pat
     assert (changed / "book.txt").read_text() == text.read_text()
 
 
-def test_a_corpus_elsewhere_is_copied_and_staged_where_workers_see_it(tmp_path: Path) -> None:
-    """TensorFlow's `ram://` stands for a bucket: the code is the same, the file system is not."""
+def test_corpus_in_a_bucket_is_staged_in_a_bucket(tmp_path: Path) -> None:
+    """TensorFlow's file system `ram://` stands for a bucket."""
     from tensorflow.io import gfile
 
     for name in ("a", "b"):
@@ -55,15 +55,15 @@ def test_a_corpus_elsewhere_is_copied_and_staged_where_workers_see_it(tmp_path: 
     [
         ("/no/such.txt", "no such corpus"),
         ("minio://bucket/x.txt", "cannot be read from its bucket.*state volume"),
-        ("ram://empty/*.txt", "There is no file"),
+        ("ram://empty/*.txt", "The bucket has no file"),
     ],
 )
-def test_what_cannot_be_had_is_explained(source: str, reason: str, tmp_path: Path) -> None:
+def test_unreadable_corpus_is_explained(source: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=reason):
         staged(source, tmp_path, "1")
 
 
-def test_a_schedule_never_trains_on_the_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scheduled_run_never_trains_on_a_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from components.ingest import corpora
 
     stand_in = corpora.Corpus("shakespeare", corpora.resolve("sample", None, tmp_path).files, "NOT THE CORPUS.")

@@ -1,0 +1,97 @@
+"""Settings that a backend cannot run are reported before compiling."""
+
+import re
+
+from components.errors import UserError
+from kubeflow.compile.places import serving_dir
+from pipeline.config.run import Config
+
+_LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "PrismRunner")
+
+
+def check(config: Config, backend: str) -> None:
+    """Check the settings of the cluster.
+
+    Raises:
+      UserError: a setting is missing, or the backend does not support it.
+    """
+    _check_image(config)
+    _check_volumes(config, backend)
+    _check_pipeline_root(config, backend)
+    if backend == "vertex":
+        _check_pods_on_vertex(config)
+    _check_beam(config)
+
+
+def check_devices(config: Config) -> None:
+    """Reject simulated devices, which are for local runs."""
+    if config.training.logical_cpus > 1:
+        raise UserError(
+            "training.logical_cpus simulates several devices on a local machine; pods have real ones. Leave it out. "
+            f"Received: training.logical_cpus={config.training.logical_cpus}"
+        )
+
+
+def _check_image(config: Config) -> None:
+    if not config.cluster.image:
+        raise UserError(
+            "A container image with this repository in it is needed: build one from the Dockerfile, push it where the "
+            "cluster can pull it, and name it with --image or cluster.image. Received: none"
+        )
+
+
+def _check_volumes(config: Config, backend: str) -> None:
+    root, served = config.cluster.root, serving_dir(config)
+    for key, place in (("cluster.root", root), ("cluster.serving_dir", served)):
+        if backend == "vertex" and not place.startswith("gs://"):
+            raise UserError(
+                f"Vertex AI mounts no volumes: {key} must be a folder in a bucket, such as gs://bucket/char-rnn. "
+                f"Received: {key}={place}"
+            )
+        if not re.match(r"/.*[^/]|gs://[^/]", place):
+            raise UserError(
+                f"{key} must be the absolute path where a volume is mounted, or gs://bucket/folder: TensorFlow opens "
+                f"no other object store. Received: {key}={place}"
+            )
+    if root.rstrip("/") == served.rstrip("/"):
+        raise UserError(
+            "State and served models need two volumes with different paths: servers must not see the state. "
+            f"Received: cluster.root={root}, and the same for cluster.serving_dir or serving.mount_path"
+        )
+
+
+def _check_pipeline_root(config: Config, backend: str) -> None:
+    root = config.cluster.pipeline_root
+    if backend == "vertex" and not (root or "").startswith("gs://"):
+        raise UserError(
+            "Vertex AI needs a bucket for the artifacts of runs: set cluster.pipeline_root to gs://bucket/folder. "
+            f"Received: cluster.pipeline_root={root}"
+        )
+    if root and not root.startswith(("gs://", "minio://", "s3://")):
+        raise UserError(
+            "cluster.pipeline_root must be a folder in the backend's object store, gs://..., minio://... or s3://..., "
+            f"or be left out. Received: cluster.pipeline_root={root}"
+        )
+
+
+def _check_pods_on_vertex(config: Config) -> None:
+    for name in ("default", *type(config.cluster.pods).model_fields):
+        pod = getattr(config.cluster.pods, name)
+        if pod.node_selector or pod.tolerations:
+            raise UserError(
+                "Vertex AI chooses the machines itself and takes neither node selectors nor tolerations. Leave them "
+                f"out, or compile with --backend kfp. Received: cluster.pods.{name}"
+            )
+
+
+def _check_beam(config: Config) -> None:
+    runner = re.search(r"--runner[= ](\S+)", " ".join(config.beam_args))
+    if not runner or runner[1].endswith(_LOCAL_RUNNERS):
+        return
+    for key, place in (("pipeline_root", config.cluster.pipeline_root), ("root", config.cluster.root)):
+        if not (place or "").startswith("gs://"):
+            raise UserError(
+                "Beam workers on other machines must be able to read the artifacts and the staged corpus: set "
+                "cluster.pipeline_root and cluster.root to folders in a bucket, gs://bucket/folder. With minio:// "
+                f"or s3:// only the pod itself has copies. Received: {runner[1]}, cluster.{key}={place}"
+            )

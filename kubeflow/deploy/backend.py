@@ -1,0 +1,110 @@
+"""Commands on the runs and schedules of a pipeline. Each can be repeated, and then does what is still missing."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from components.errors import UserError
+from kubeflow.deploy.package import Package
+
+
+class Backend(ABC):
+    """A service that runs and schedules pipelines; the test module of each subclass shows its use.
+
+    Subclasses define the underscored methods. A schedule is an object of their client library.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def submit(self, package: Package) -> None:
+        """Start one run."""
+        self._say(f"run {self._start_run(package)} of {package.version} started")
+
+    def deploy(self, package: Package, cron: str) -> None:
+        """Upload the pipeline and schedule it. An equal schedule and its pause are kept; any other is replaced.
+
+        The new schedule is created before the previous one is deleted. An interruption leaves one schedule too many,
+        never none, and the next deployment deletes it.
+        """
+        wanted = self._prepare(package, cron)
+        existing = self._schedules(package.name)
+        paused = bool(existing) and not any(map(self._is_active, existing))
+        equal = [schedule for schedule in existing if self._is_equal(schedule, wanted)]
+        # An interruption may have left several equal schedules. Keep an active one, or the deployment would pause it.
+        kept = next(filter(self._is_active, equal), equal[0] if equal else None)
+        if kept is None:
+            self._create(wanted, paused)
+            self._say(f"schedule {cron!r} created{' (paused, like the previous one)' if paused else ''}")
+        else:
+            if not paused and not self._is_active(kept):
+                self._set_active(kept, True)
+            self._say(f"schedule {cron!r} exists already{' (paused)' if paused else ''}")
+        for schedule in existing:
+            if schedule is not kept:
+                self._delete(schedule)
+                self._say(f"previous schedule {self._label(schedule)} deleted")
+
+    def pause(self, name: str, resume: bool = False) -> None:
+        """Pause or resume the schedule of a pipeline. Missed runs are not made up for."""
+        schedules = self._schedules(name)
+        if not schedules:
+            raise UserError(
+                "This pipeline has no schedule: deploy it first, or give the --model and, for kfp, cluster.experiment, "
+                f"for vertex, --project and --region, that it was deployed with. Received: {name}"
+            )
+        for schedule in schedules:
+            if self._is_active(schedule) == resume:
+                self._say(f"schedule {self._label(schedule)} is {'active' if resume else 'paused'} already")
+            else:
+                self._set_active(schedule, resume)
+                self._say(f"schedule {self._label(schedule)} {'resumed' if resume else 'paused'}")
+
+    def delete(self, name: str, everything: bool = False) -> None:
+        """Delete the schedules, and with `everything` what was uploaded; runs and models remain."""
+        schedules = self._schedules(name)
+        for schedule in schedules:
+            self._delete(schedule)
+            self._say(f"schedule {self._label(schedule)} deleted")
+        if not schedules:
+            self._say(f"{name} has no schedule")
+        if everything and self._delete_pipeline(name):
+            self._say(f"pipeline {name} deleted")
+
+    @abstractmethod
+    def status(self, name: str) -> None:
+        """Print what is scheduled and how the last runs ended."""
+
+    @abstractmethod
+    def _start_run(self, package: Package) -> str:
+        """Start a run and return its id."""
+
+    @abstractmethod
+    def _prepare(self, package: Package, cron: str) -> Any:
+        """Upload what a schedule needs; return what `_create` needs."""
+
+    @abstractmethod
+    def _schedules(self, name: str) -> list[Any]:
+        """Return all schedules of a pipeline."""
+
+    @abstractmethod
+    def _is_active(self, schedule: Any) -> bool: ...
+
+    @abstractmethod
+    def _is_equal(self, schedule: Any, wanted: Any) -> bool: ...
+
+    @abstractmethod
+    def _label(self, schedule: Any) -> str: ...
+
+    @abstractmethod
+    def _create(self, wanted: Any, paused: bool) -> None: ...
+
+    @abstractmethod
+    def _set_active(self, schedule: Any, active: bool) -> None: ...
+
+    @abstractmethod
+    def _delete(self, schedule: Any) -> None: ...
+
+    def _delete_pipeline(self, name: str) -> bool:  # noqa: ARG002 - subclasses use it
+        """Delete the uploaded pipeline; return whether there was one."""
+        return False

@@ -1,0 +1,296 @@
+"""Deployment with the real `kfp.Client` and a small server of the v2beta1 API; nothing runs on a cluster."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import UserError
+from kubeflow.deploy import connection, server
+from kubeflow.deploy.kubeflow_pipelines import KubeflowPipelines
+from kubeflow.deploy.package import Package
+
+pytestmark = pytest.mark.integration
+
+PIPELINE = """
+pipelineInfo: {name: char-rnn}
+schemaVersion: 2.1.0
+sdkVersion: test
+root: {dag: {tasks: {}}}
+deploymentSpec: {executors: {}}
+components: {}
+---
+platforms: {kubernetes: {deploymentSpec: {executors: {Trainer_executor: {}}}}}
+"""
+CRON = "0 0 3 * * *"
+
+
+@pytest.fixture
+def api(state: Any) -> server.Server:
+    return server.Server(connection.connect(connection.Connection(host=state.address)))
+
+
+def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> Package:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(text)
+    return Package(**{"name": "char-rnn", "file": str(file)} | changes)
+
+
+def pipelines(api: server.Server, said: list[str] | None = None) -> KubeflowPipelines:
+    return KubeflowPipelines(api, "char-rnn", ([] if said is None else said).append)
+
+
+def schedules(state: Any) -> list[dict[str, Any]]:
+    return list(state.things["recurringruns"].values())
+
+
+def test_first_deployment_creates_everything_and_second_writes_nothing(
+    state: Any, api: server.Server, tmp_path: Path
+) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    assert state.writes() == [
+        "POST pipelines",
+        "POST pipelines/upload_version",
+        "POST experiments",
+        "POST recurringruns",
+    ]
+    (run,) = schedules(state)
+    assert run["trigger"]["cron_schedule"]["cron"] == CRON
+    assert run["max_concurrency"] == "1" or run["max_concurrency"] == 1
+    assert run["no_catchup"] is True
+    assert run["mode"] == "ENABLE"
+
+    state.requests.clear()
+    said: list[str] = []
+    pipelines(api, said).deploy(package(tmp_path), CRON)
+    assert state.writes() == []
+    assert len(state.requests) == 4
+    assert sum("exists already" in line for line in said) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": PIPELINE.replace("test", "other")},
+        {"parameters": {"corpus": "/mnt/state/other.txt"}},
+        {"pipeline_root": "gs://other"},
+        {"service_account": "other"},
+    ],
+)
+def test_changed_schedule_is_created_before_the_previous_one_is_deleted(
+    state: Any, api: server.Server, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    old = schedules(state)[0]["recurring_run_id"]
+    state.requests.clear()
+    pipelines(api).deploy(package(tmp_path, **change), CRON)
+    assert state.writes()[-2:] == ["POST recurringruns", f"DELETE recurringruns/{old}"]
+    assert ("POST pipelines/upload_version" in state.writes()) == ("text" in change)
+    assert len(schedules(state)) == 1
+
+
+def test_another_time_replaces_the_schedule(state: Any, api: server.Server, tmp_path: Path) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    pipelines(api).deploy(package(tmp_path), "0 0 4 * * *")
+    assert [run["trigger"]["cron_schedule"]["cron"] for run in schedules(state)] == ["0 0 4 * * *"]
+
+
+def test_replacement_of_a_paused_schedule_is_paused(state: Any, api: server.Server, tmp_path: Path) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    pipelines(api).pause("char-rnn")
+    pipelines(api).deploy(package(tmp_path, parameters={"corpus": "sample"}), CRON)
+    assert [run["status"] for run in schedules(state)] == ["DISABLED"]
+
+
+def test_next_deployment_deletes_what_an_interrupted_one_left(state: Any, api: server.Server, tmp_path: Path) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    state.failures.append([1, "DELETE recurringruns", 500])
+    with pytest.raises(UserError, match="failed"):
+        pipelines(api).deploy(package(tmp_path), "0 0 4 * * *")
+    assert len(schedules(state)) == 2
+    pipelines(api).deploy(package(tmp_path), "0 0 4 * * *")
+    assert [run["trigger"]["cron_schedule"]["cron"] for run in schedules(state)] == ["0 0 4 * * *"]
+
+
+def test_objects_on_later_pages_are_found(state: Any, api: server.Server, tmp_path: Path) -> None:
+    for number in range(5):
+        state.add("pipelines", "pipeline", {"display_name": f"other-{number}"})
+        state.requests.append("GET filler")
+    pipelines(api).deploy(package(tmp_path), CRON)
+    for number in range(5):
+        pipelines(api).deploy(package(tmp_path, text=PIPELINE.replace("test", f"v{number}")), CRON)
+    state.requests.clear()
+    pipelines(api).deploy(package(tmp_path, text=PIPELINE.replace("test", "v4")), CRON)
+    assert state.writes() == []
+    assert state.requests.count("GET pipelines") == 3
+    assert len(schedules(state)) == 1
+
+
+def test_pause_resume_status_and_delete(state: Any, api: server.Server, tmp_path: Path) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    pipelines(api).submit(package(tmp_path, parameters={"corpus": "sample"}))
+    pipelines(api).pause("char-rnn")
+    state.requests.clear()
+    pipelines(api).pause("char-rnn")
+    assert state.writes() == []
+    said: list[str] = []
+    pipelines(api, said).status("char-rnn")
+    assert any("paused, runs char-rnn-" in line for line in said)
+    assert any(line.startswith("run run-") for line in said)
+    pipelines(api).pause("char-rnn", resume=True)
+    assert schedules(state)[0]["status"] == "ENABLED"
+    pipelines(api).delete("char-rnn")
+    assert schedules(state) == []
+    assert state.things["pipelines"]
+    pipelines(api).delete("char-rnn", everything=True)
+    assert not state.things["pipelines"]
+    assert not state.things["pipeline_versions"]
+    assert state.things["runs"], "past runs remain"
+
+
+def test_run_has_its_parameters_and_root_and_caching_as_compiled(
+    state: Any, api: server.Server, tmp_path: Path
+) -> None:
+    pipelines(api).submit(package(tmp_path, parameters={"corpus": "sample"}, pipeline_root="minio://b/runs"))
+    body = state.bodies[-1]
+    assert body["runtime_config"] == {"parameters": {"corpus": "sample"}, "pipeline_root": "minio://b/runs"}
+    executors = body["pipeline_spec"]["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors.keys() == {"Trainer_executor"}
+    assert "cachingOptions" not in str(body)
+
+
+def test_status_prints_runs_of_this_pipeline_only(state: Any, api: server.Server, tmp_path: Path) -> None:
+    """Several pipelines can have runs in one experiment."""
+    pipelines(api).deploy(package(tmp_path), CRON)
+    (pipeline,) = state.things["pipelines"]
+    for _ in range(5):
+        pipelines(api).submit(package(tmp_path, name="poems"))
+    pipelines(api).submit(package(tmp_path))
+    state.requests.append("GET filler")
+    reference = {"pipeline_id": pipeline, "pipeline_version_id": "v"}
+    experiment = schedules(state)[0]["experiment_id"]
+    scheduled = {
+        "experiment_id": experiment,
+        "display_name": "of the schedule",
+        "pipeline_version_reference": reference,
+    }
+    state.add("runs", "run", scheduled)
+    said: list[str] = []
+    pipelines(api, said).status("char-rnn")
+    runs = [line for line in said if line.startswith("run ")]
+    assert len(runs) == 2
+    assert "'char-rnn " in runs[0]
+    assert "'of the schedule'" in runs[1]
+
+
+def test_delete_reports_a_missing_schedule_and_ignores_one_deleted_meanwhile(
+    state: Any, api: server.Server, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    pipelines(api, said).delete("char-rnn", everything=True)
+    assert said == ["char-rnn has no schedule"]
+    pipelines(api).deploy(package(tmp_path), CRON)
+    state.failures.append([1, "DELETE recurringruns", 404])
+    pipelines(api, said).delete("char-rnn")
+    assert said[-1].endswith("deleted")
+
+
+def test_active_one_of_equal_schedules_is_kept(state: Any, api: server.Server, tmp_path: Path) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    (active,) = schedules(state)
+    twin = {**active, "status": "DISABLED", "mode": "DISABLE", "recurring_run_id": "twin"}
+    state.things["recurringruns"] = {"twin": twin, active["recurring_run_id"]: active}
+    pipelines(api).deploy(package(tmp_path), CRON)
+    assert schedules(state) == [active]
+
+
+def test_active_schedule_stays_active_if_its_duplicate_was_paused(
+    state: Any, api: server.Server, tmp_path: Path
+) -> None:
+    """An interrupted `pause` has paused only the one that the deployment keeps."""
+    pipelines(api).deploy(package(tmp_path), CRON)
+    (other,) = schedules(state)
+    pipelines(api).deploy(package(tmp_path), "0 0 4 * * *")
+    (paused,) = schedules(state)
+    paused["status"], paused["mode"] = "DISABLED", "DISABLE"
+    state.things["recurringruns"][other["recurring_run_id"]] = other
+    pipelines(api).deploy(package(tmp_path), "0 0 4 * * *")
+    (left,) = schedules(state)
+    assert (left["recurring_run_id"], left["status"]) == (paused["recurring_run_id"], "ENABLED")
+
+
+def test_html_page_is_a_failed_authentication_and_not_an_empty_list(
+    state: Any, api: server.Server, tmp_path: Path
+) -> None:
+    """Dex answers an unauthenticated request with status 200 and a login form."""
+    state.failures.append([99, "", "page"])
+    with pytest.raises(UserError, match="Authentication.*failed.*HTML page"):
+        pipelines(api).deploy(package(tmp_path), CRON)
+    assert state.writes() == []
+
+
+def test_write_with_a_late_response_creates_no_duplicate(state: Any, api: server.Server, tmp_path: Path) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    state.failures.append([1, "POST recurringruns", "late"])
+    with pytest.raises(UserError, match="cannot be reached.*resumes where it stopped"):
+        pipelines(api).deploy(package(tmp_path), "0 0 4 * * *")
+    assert len(schedules(state)) == 2, "the server has created it nevertheless"
+    pipelines(api).deploy(package(tmp_path), "0 0 4 * * *")
+    assert [run["trigger"]["cron_schedule"]["cron"] for run in schedules(state)] == ["0 0 4 * * *"]
+
+
+def test_failed_creation_keeps_the_previous_schedule(state: Any, api: server.Server, tmp_path: Path) -> None:
+    pipelines(api).deploy(package(tmp_path), CRON)
+    before = schedules(state)
+    state.failures.append([1, "POST recurringruns", 500])
+    with pytest.raises(UserError, match="failed"):
+        pipelines(api).deploy(package(tmp_path, text=PIPELINE.replace("test", "other")), "0 0 4 * * *")
+    assert schedules(state) == before
+
+
+def test_pause_without_a_schedule_is_explained(api: server.Server) -> None:
+    with pytest.raises(UserError, match="This pipeline has no schedule"):
+        pipelines(api).pause("char-rnn")
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, "Authentication"), (403, "--namespace"), (404, "refused")])
+def test_rejected_request_is_one_paragraph_without_a_retry(
+    state: Any, api: server.Server, tmp_path: Path, status: int, reason: str
+) -> None:
+    state.failures.append([9, "GET pipelines", status])
+    state.requests.clear()
+    with pytest.raises(UserError, match=f"{reason}.*Received: HTTP {status}.*on demand"):
+        pipelines(api).deploy(package(tmp_path), CRON)
+    assert len(state.requests) == 1
+
+
+def test_read_is_retried_after_a_transient_failure(state: Any, api: server.Server, tmp_path: Path) -> None:
+    state.failures += [[2, "GET pipelines", 500], [1, "GET recurringruns", 503]]
+    pipelines(api).deploy(package(tmp_path), CRON)
+    assert len(schedules(state)) == 1
+
+
+def test_failed_write_is_not_retried_and_the_next_deployment_resumes(
+    state: Any, api: server.Server, tmp_path: Path
+) -> None:
+    state.failures.append([1, "POST experiments", 500])
+    with pytest.raises(UserError, match="ml-pipeline.*it resumes where it stopped"):
+        pipelines(api).deploy(package(tmp_path), CRON)
+    state.requests.clear()
+    pipelines(api).deploy(package(tmp_path), CRON)
+    assert state.writes() == ["POST experiments", "POST recurringruns"]
+
+
+def test_object_created_concurrently_by_another_client_is_used(state: Any, api: server.Server, tmp_path: Path) -> None:
+    state.failures.append([1, "POST experiments", 409])
+    found: list[str | None] = [None, None, "experiment-7"]
+    api.experiment_id = lambda name: found.pop(0)  # type: ignore[method-assign]
+    pipelines(api).deploy(package(tmp_path), CRON)
+    assert schedules(state)[0]["experiment_id"] == "experiment-7"
+
+
+def test_server_that_does_not_respond_is_an_error_after_retries(state: Any, api: server.Server, tmp_path: Path) -> None:
+    state.failures.append([9, "GET pipelines", 0])
+    with pytest.raises(UserError, match="cannot be reached"):
+        pipelines(api).deploy(package(tmp_path), CRON)
+    assert state.requests.count("GET pipelines") == 3
