@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 
 from components.errors import UserError
+from components.startup import INTERRUPTED
 
-OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, USER_ERROR = 0, 1, 2
 BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
 
 

@@ -14,8 +14,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m kubeflow",
         description="The pipeline on Kubeflow Pipelines or Vertex AI Pipelines.",
         epilog="Exit codes: 0 done, 2 a mistake in input or options or a failure of the server, 130 interrupted, "
-        "1 anything else. "
-        "Values for --set: pipeline/config/. Guide: docs/kubeflow.md.",
+        "1 anything else. Values for --set: pipeline/config/. Guide: docs/kubeflow.md.",
     )
     commands = program.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -41,8 +40,8 @@ def parser() -> argparse.ArgumentParser:
     delete = command("delete", "delete the schedule; runs and models remain", compiles=False)
     delete.add_argument("--all", action="store_true", help="kfp: also delete the pipeline and its versions")
     tfjob = command("tfjob", "print a TFJob that trains with several workers", compiles=True, server=False)
-    for name, about in (("examples", "Transform's transformed_examples"), ("transform-graph", "Transform's")):
-        tfjob.add_argument(f"--{name}", required=True, metavar="URI", help=f"artifact: {about}")
+    for option, artifact in (("--examples", "transformed_examples"), ("--transform-graph", "transform_graph")):
+        tfjob.add_argument(option, required=True, metavar="URI", help=f"output `{artifact}` of a run's Transform")
     return program
 
 

@@ -56,8 +56,8 @@ def _check_kfp(expression: str) -> str:
         return expression.strip()
     if len(values) == 5:
         raise UserError(
-            "Kubeflow Pipelines counts seconds first and wants six fields: second, minute, hour, day of the "
-            "month, month, day of the week. It would accept five as well, but read the first as seconds, so "
+            "Kubeflow Pipelines expects six fields, seconds first: second, minute, hour, day of the month, month, "
+            "day of the week. It would accept five as well, but read the first as seconds, so "
             f"'0 3 * * *' would mean three minutes past every hour. Write '0 {' '.join(values)}'. "
             f"Received: {expression!r}"
         )
@@ -71,7 +71,7 @@ def _check_vertex(expression: str) -> str:
     if len(values) == 6:
         five = (zone.group() if zone else "") + " ".join(values[1:])
         raise UserError(
-            "Vertex AI wants five fields: minute, hour, day of the month, month, day of the week. Six, with "
+            "Vertex AI expects five fields: minute, hour, day of the month, month, day of the week. Six, with "
             f"seconds first, are Kubeflow Pipelines' notation. Write '{five}'. "
             f"Received: {expression!r}"
         )
@@ -84,8 +84,8 @@ def _check_fields(
 ) -> None:
     if len(values) != len(fields):
         raise UserError(
-            f"{service} wants {len(fields)} fields, separated by spaces, and the schedule has {len(values)}. In a "
-            f"shell, put it in quotes, or the shell expands it to a list of files. Received: {expression!r}"
+            f"{service} expects {len(fields)} fields, separated by spaces, and the schedule has {len(values)}. Put it in "
+            f"quotes, or the shell expands it to a list of files. Received: {expression!r}"
         )
     for value, field in zip(values, fields):
         for part in value.split(","):

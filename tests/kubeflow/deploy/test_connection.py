@@ -26,25 +26,18 @@ def test_without_options_no_credentials_are_sent(state: Any) -> None:
 
 
 @pytest.mark.integration
-def test_token_from_the_environment_or_a_file_is_sent(
-    state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "option", "header", "prefix"),
+    [("KFP_TOKEN", "--token-file", "authorization", "Bearer "), ("KFP_COOKIES", "--cookies-file", "Cookie", "")],
+)
+def test_secret_from_the_environment_or_a_file_is_sent(
+    state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, option: str, header: str, prefix: str
 ) -> None:
-    monkeypatch.setenv("KFP_TOKEN", "from-environment\n")
-    assert headers(state)["authorization"] == "Bearer from-environment"
-    file = tmp_path / "token"
-    file.write_text("from-file\n")
-    assert headers(state, "--token-file", str(file))["authorization"] == "Bearer from-file"
-
-
-@pytest.mark.integration
-def test_cookies_from_the_environment_or_a_file_are_sent(
-    state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KFP_COOKIES", "authservice_session=a")
-    assert headers(state)["Cookie"] == "authservice_session=a"
-    file = tmp_path / "cookies"
-    file.write_text("authservice_session=b")
-    assert headers(state, "--cookies-file", str(file))["Cookie"] == "authservice_session=b"
+    monkeypatch.setenv(variable, "of=environment\n")
+    assert headers(state)[header] == f"{prefix}of=environment"
+    file = tmp_path / "secret"
+    file.write_text("of=file\n")
+    assert headers(state, option, str(file))[header] == f"{prefix}of=file"
 
 
 @pytest.mark.integration
