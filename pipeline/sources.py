@@ -91,6 +91,7 @@ INFRA = Code(
         "components/release/infra_check.py",
         "components/lean_imports.py",
         "serving/probe",
+        "serving/client",
         "serving/graph/signatures.py",
         "serving/graph/warmup.py",
     ),

@@ -1,7 +1,7 @@
-"""InfraCheck: does the exported model work for a server?
+"""InfraCheck: does the exported model work in a server?
 
-`serving.probe` finds out in a separate process. TFX's InfraValidator knows Docker and Kubernetes
-only and cannot be compiled for Kubeflow.
+The check is `serving.probe`, in a separate process. TFX's InfraValidator needs Docker or Kubernetes, and Kubeflow's
+compiler does not support it.
 """
 
 import json
@@ -22,7 +22,7 @@ _TIMEOUT_SECONDS = 600
 
 
 def check(model: str) -> str:
-    """Why a SavedModel must not be served; empty if nothing speaks against it."""
+    """Return why a SavedModel must not be served; empty if it works."""
     paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-m", "serving.probe", model]
@@ -31,13 +31,13 @@ def check(model: str) -> str:
             command, env=environment, cwd=_ROOT, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"the check did not end within {_TIMEOUT_SECONDS} seconds"
-    logging.info("infra probe: %s %s", done.stdout, done.stderr)
+        return f"the check did not finish within {_TIMEOUT_SECONDS} seconds"
+    logging.info("serving.probe: %s %s", done.stdout, done.stderr)
     try:
         reason = str(json.loads(done.stdout.splitlines()[-1])["reason"])
-    except (LookupError, TypeError, ValueError):  # no output, or not the probe's answer
+    except (LookupError, TypeError, ValueError):  # no output, or not the probe's JSON
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        return f"the process that used the model ended with code {done.returncode}: {last}"
+        return f"the check of the model ended with exit code {done.returncode}: {last}"
     return reason
 
 
@@ -45,9 +45,9 @@ def check(model: str) -> str:
 def InfraCheck(  # type: ignore[no-untyped-def] # noqa: N802
     model: InputArtifact[Model],
     blessing: OutputArtifact[InfraBlessing],
-    sources: Parameter[str],  # noqa: ARG001 - an edit of the code runs it again
+    sources: Parameter[str],  # noqa: ARG001 - in the cache key: an edit of the code runs the component again
 ):
-    """Bless the model for the infrastructure; properties and file are those of TFX's InfraValidator."""
+    """Bless the model if it works in a server; properties and file are those of TFX's InfraValidator."""
     reason = check(path_utils.serving_model_path(model.uri))
     blessing.set_int_custom_property("blessed", int(not reason))
     blessing.set_string_custom_property("reason", reason)

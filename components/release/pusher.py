@@ -1,6 +1,6 @@
-"""Pusher: gives a blessed model the next version number in the serving directory, and registers it.
+"""Pusher: copies a blessed model to the serving directory under the next version number and registers it.
 
-TFX's own Pusher writes straight into the version's directory, where TF Serving may meet half of it.
+TFX's own Pusher copies into the version's directory, where TF Serving may load an incomplete version.
 """
 
 import datetime
@@ -20,11 +20,13 @@ from components.models import registry, versions
 
 @dataclass(frozen=True)
 class Destination:
-    """Where models of one lineage go.
+    """Directories of one model.
 
     Attributes:
       serving: TF Serving's base path of the model, `<serving-dir>/<model>`.
-      registry: directory of the registry.
+      registry: directory of its registry.
+
+    Example: `tests/components/release/test_pusher.py::test_another_model_gets_the_next_version_and_the_old_one_stays`.
     """
 
     serving: str
@@ -34,36 +36,38 @@ class Destination:
 def push(
     model: str, destination: Destination, run_key: str, corpus: str, perplexity: float, bits_per_character: float
 ) -> tuple[int, bool]:
-    """Serve and register a blessed model, unless it is what is being served already.
+    """Push and register a blessed model, unless it is the newest served version already.
 
-    One push at a time to a serving directory, from whatever root. Also mends what is missing: a registered model whose
-    version is gone is pushed again, and a served one without an entry is registered.
+    A lock on the serving directory serializes pushes of all roots. Inconsistencies are repaired: a registered model
+    whose version was deleted is pushed again, and a served version without an entry is registered.
 
     Returns:
-      The version that holds the model, and whether it was pushed now.
+      The version that holds the model, and whether this call pushed it.
     """
     digest = versions.digest(model)
     with versions.locked(destination.serving):
-        known = registry.entries(destination.registry)
-        live = versions.served(destination.serving)
-        is_served = (
-            bool(live)
-            and live[-1] == versions.newest_name(destination.serving)
-            and versions.digest(os.path.join(destination.serving, str(live[-1]))) == digest
-        )
-        if is_served:
-            version = live[-1]
-        else:
-            after = max((entry.version for entry in known), default=0) + 1
-            version = versions.publish(model, destination.serving, at_least=after)
-        if not any(entry.version == version and entry.digest == digest for entry in known):
+        entries = registry.entries(destination.registry)
+        version = _served_version(digest, destination.serving)
+        is_new = version is None
+        if version is None:
+            next_version = max((entry.version for entry in entries), default=0) + 1
+            version = versions.publish(model, destination.serving, at_least=next_version)
+        if not any(entry.version == version and entry.digest == digest for entry in entries):
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             served = os.path.join(destination.serving, str(version))
             registry.record(
                 destination.registry,
                 registry.Entry(version, digest, run_key, model, served, perplexity, bits_per_character, corpus, now),
             )
-    return version, not is_served
+    return version, is_new
+
+
+def _served_version(digest: str, serving: str) -> int | None:
+    """Return the newest version of the serving directory if it is complete and holds the model with this digest."""
+    served = versions.served(serving)
+    if not served or served[-1] != versions.newest_name(serving):
+        return None
+    return served[-1] if versions.digest(os.path.join(serving, str(served[-1]))) == digest else None
 
 
 @component
@@ -77,9 +81,9 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
     registry_directory: Parameter[str],
     run_key: Parameter[str],
     corpus: Parameter[str],
-    sources: Parameter[str],  # noqa: ARG001 - an edit of the code runs it again
+    sources: Parameter[str],  # noqa: ARG001 - in the cache key: an edit of the code runs the component again
 ):
-    """Push if both blessings are given; the artifact's properties are those of TFX's Pusher."""
+    """Push if the model has both blessings; the artifact's properties are those of TFX's Pusher."""
     if not (model_utils.is_model_blessed(model_blessing) and model_utils.is_infra_validated(infra_blessing)):
         pushed_model.set_int_custom_property("pushed", 0)
         return
@@ -87,7 +91,7 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
     figures = read_figures(evaluation.uri, path)
     destination = Destination(serving, registry_directory)
     version, new = push(path, destination, run_key, corpus, figures.perplexity, figures.bits_per_character)
-    logging.info("version %s of %s, pushed now: %s", version, serving, new)
+    logging.info("Version %s of %s, pushed now: %s", version, serving, new)
     pushed_model.set_int_custom_property("pushed", int(new))
     pushed_model.set_string_custom_property("pushed_destination", os.path.join(serving, str(version)))
     pushed_model.set_string_custom_property("pushed_version", str(version))

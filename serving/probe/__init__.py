@@ -1,4 +1,5 @@
-"""Probe: does an export work? A program, `python -m serving.probe MODEL`.
+"""Probe: does an exported model work? A program, `python -m serving.probe MODEL`.
 
-Imports `serving.graph` and `components.lean_imports`.
+Checks it in this process, then in TF Serving where it is installed.
+Imports `serving.graph`, `serving.client` and `components.lean_imports`.
 """

@@ -1,23 +1,23 @@
-"""Try an exported model in TF Serving itself, where `tensorflow_model_server` is on PATH."""
+"""Check an exported model in TF Serving, where `tensorflow_model_server` is on PATH."""
 
-import http.client
-import json
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
+
+from serving.client import Client, ClientError
+from serving.client.status import AVAILABLE
 
 BINARY = "tensorflow_model_server"
 _START_SECONDS = 120.0
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach this machine's ports
+_REQUEST_SECONDS = 30.0
+_CHARS = 5
 
 
 def check(model: str) -> str:
-    """Why TF Serving does not serve the SavedModel; empty if it does, or if there is no TF Serving here."""
+    """Return why TF Serving does not serve the SavedModel; empty if it does, or if it is not installed."""
     binary = shutil.which(BINARY)
     if binary is None:
         return ""
@@ -34,39 +34,36 @@ def check(model: str) -> str:
         log = Path(base, "log")
         with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as server:
             try:
-                return _try(f"http://127.0.0.1:{rest}/v1/models/candidate", server, log)
+                with Client(f"http://127.0.0.1:{rest}", "candidate", timeout=_REQUEST_SECONDS, retries=0) as client:
+                    return _wait(client, server, log) or _check_generate(client)
             finally:
                 server.kill()
 
 
-def _try(url: str, server: "subprocess.Popen[bytes]", log: Path) -> str:
-    """Wait until the model is AVAILABLE, which includes its warm-up, and generate a few characters."""
+def _wait(client: Client, server: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Wait until the model is available, which includes its warm-up; return why it never becomes available."""
     deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            status = json.loads(_fetch(url))["model_version_status"][0]
-            if status["state"] == "AVAILABLE":
-                break
-        except (OSError, LookupError, ValueError):
-            pass
+    while not _is_available(client):
         if server.poll() is not None or time.monotonic() > deadline:
             tail = " ".join(log.read_text(errors="replace").splitlines()[-3:])
             return f"{BINARY} did not make the model available: {tail[-300:]}"
         time.sleep(0.2)
-    instance = {"prompt": "The ", "num_chars": 5, "temperature": 0.8, "top_k": 0, "seed": 1}
-    body = json.dumps({"signature_name": "generate", "instances": [instance]}).encode()
+    return ""
+
+
+def _is_available(client: Client) -> bool:
     try:
-        text = json.loads(_fetch(f"{url}:predict", body))["predictions"][0]
-    except urllib.error.HTTPError as error:
-        return f"{BINARY} answered {error.code} to a generate request: {error.read().decode(errors='replace')[:300]}"
-    except (OSError, http.client.HTTPException, LookupError, TypeError, ValueError) as error:
-        return f"{BINARY} did not answer a generate request: {type(error).__name__}: {error}"
-    return "" if len(text) == 5 else f"{BINARY} was asked for 5 characters and gave {text!r}"
+        return any(version.state == AVAILABLE for version in client.status())
+    except ClientError:
+        return False
 
 
-def _fetch(url: str, body: bytes | None = None) -> bytes:
-    with _DIRECT.open(url, body, timeout=30) as answer:
-        return bytes(answer.read())
+def _check_generate(client: Client) -> str:
+    try:
+        text = client.generate("The ", num_chars=_CHARS, temperature=0.8, top_k=0, seed=1)
+    except ClientError as error:
+        return f"{BINARY} failed to generate text: {error}"
+    return "" if len(text) == _CHARS else f"{BINARY} must generate {_CHARS} characters. Received: {text!r}"
 
 
 def _free_port() -> int:

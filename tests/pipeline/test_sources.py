@@ -190,7 +190,7 @@ def test_an_upgrade_changes_the_digests_of_what_the_library_computes(
         ("components/evaluate/metrics.py", ("EVALUATOR",), set()),
         ("components/release/infra_check.py", ("INFRA",), set()),
         (
-            "serving/probe/in_process.py",
+            "serving/probe/__main__.py",
             ("INFRA",),
             {
                 "serving/graph/one_step.py",  # its result, the export, is what is examined

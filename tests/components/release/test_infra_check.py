@@ -1,4 +1,4 @@
-"""The export is checked in a separate process, and whatever happens to that process counts as the answer."""
+"""The export is checked in a separate process; a process that crashes or hangs fails the check."""
 
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Run a shell script in place of the process that uses the model."""
+    """Run a shell script in place of the process that checks the model."""
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -45,7 +45,9 @@ def test_a_good_export_is_accepted_from_anywhere(export: Path, tmp_path: Path, m
     assert check(str(export)) == ""
 
 
-def test_a_broken_export_is_refused_with_the_probes_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_export_is_rejected_with_the_probes_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "executable", warm.python())
     assert check(str(tmp_path)).startswith("the SavedModel does not load: ")
 
@@ -60,30 +62,30 @@ def test_the_process_gets_the_model_and_finds_the_project(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("echo Loading; echo 'first' >&2; echo 'out of memory' >&2; exit 3", "ended with code 3: out of memory"),
-        ("kill -9 $$", "ended with code -9: no output"),
-        ("exit 0", "ended with code 0: no output"),
-        ("echo 5; exit 2", "ended with code 2: no output"),
-        ("echo null", "ended with code 0: no output"),
-        ("echo '[\"reason\"]'; echo 'odd' >&2", "ended with code 0: odd"),
-        ("echo '{}'", "ended with code 0: no output"),
+        ("echo Loading; echo 'first' >&2; echo 'out of memory' >&2; exit 3", "ended with exit code 3: out of memory"),
+        ("kill -9 $$", "ended with exit code -9: no output"),
+        ("exit 0", "ended with exit code 0: no output"),
+        ("echo 5; exit 2", "ended with exit code 2: no output"),
+        ("echo null", "ended with exit code 0: no output"),
+        ("echo '[\"reason\"]'; echo 'odd' >&2", "ended with exit code 0: odd"),
+        ("echo '{}'", "ended with exit code 0: no output"),
     ],
 )
-def test_a_process_that_dies_or_gives_no_answer_speaks_against_the_model(
+def test_a_process_that_crashes_or_reports_nothing_fails_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
 ) -> None:
     stand_in(tmp_path, monkeypatch, script)
-    assert check("/model") == f"the process that used the model {reason}"
+    assert check("/model") == f"the check of the model {reason}"
 
 
-def test_a_process_that_hangs_speaks_against_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_hangs_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(infra_check, "_TIMEOUT_SECONDS", 0.2)
     stand_in(tmp_path, monkeypatch, "exec sleep 60")
-    assert check("/model") == "the check did not end within 0.2 seconds"
+    assert check("/model") == "the check did not finish within 0.2 seconds"
 
 
 @pytest.mark.parametrize("reason", ["", "the signature score is missing"])
-def test_the_blessing_is_one_that_tfx_reads_and_holds_the_reason(
+def test_tfx_can_read_the_blessing_and_it_holds_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     checked: list[str] = []

@@ -1,4 +1,4 @@
-"""A blessed model is served and registered once, and what went missing is mended."""
+"""A blessed model is pushed and registered once; missing versions and entries are restored."""
 
 import datetime
 import errno
@@ -61,7 +61,7 @@ def test_a_first_model_becomes_version_one_and_is_registered_with_its_figures(mo
     )
 
 
-def test_what_is_being_served_is_not_pushed_again(tmp_path: Path, model: str, to: Destination) -> None:
+def test_the_served_model_is_not_pushed_again(tmp_path: Path, model: str, to: Destination) -> None:
     pushed(model, to)
     before = registry.entries(to.registry)
     assert pushed(model, to) == (1, False)
@@ -83,7 +83,7 @@ def test_a_model_that_a_newer_one_replaced_is_pushed_again(tmp_path: Path, model
     assert pushed(model, to) == (3, True)
 
 
-def test_a_version_that_is_gone_is_pushed_again_under_a_number_never_used(model: str, to: Destination) -> None:
+def test_a_deleted_version_is_pushed_again_under_a_new_number(model: str, to: Destination) -> None:
     pushed(model, to)
     shutil.rmtree(to.serving)
     assert pushed(model, to) == (2, True)
@@ -94,7 +94,7 @@ def test_a_version_that_is_gone_is_pushed_again_under_a_number_never_used(model:
     ]
 
 
-def test_a_version_that_was_damaged_is_pushed_again(model: str, to: Destination) -> None:
+def test_a_damaged_version_is_pushed_again(model: str, to: Destination) -> None:
     pushed(model, to)
     Path(to.serving, "1", "saved_model.pb").write_text("damaged")
     assert pushed(model, to) == (2, True)
@@ -115,7 +115,7 @@ def test_a_served_model_without_an_entry_is_registered_and_not_pushed(model: str
     assert (entry.version, entry.digest) == (1, versions.digest(model))
 
 
-def test_an_entry_of_another_model_under_the_served_number_is_mended(
+def test_an_entry_of_another_model_under_the_served_number_is_replaced(
     tmp_path: Path, model: str, to: Destination
 ) -> None:
     pushed(model_at(tmp_path / "other", "second"), to)
@@ -178,23 +178,21 @@ def test_the_component_pushes_only_with_both_blessings(
 # Several roots, one serving directory
 
 
-def push_again_and_again(model: str, serving: str, barrier: Any, results: Any) -> None:
+def push_repeatedly(model: str, serving: str, barrier: Any, results: Any) -> None:
     barrier.wait(60)
     results.put((model, [pushed(model, Destination(serving, f"{model}-registry")) for _ in range(10)]))
 
 
 def test_two_processes_that_push_to_one_serving_directory_wait_for_each_other(tmp_path: Path) -> None:
-    """Each pushes its own model again and again, because the other's replaced it: every version is whole."""
+    """Each pushes its own model repeatedly, because the other one replaces it: every version is complete."""
     serving = tmp_path / "serving" / "mine"
     models = [model_at(tmp_path / name, name * 100_000) for name in "ab"]
-    for model in models:  # Enough files that an unguarded push would be met half way.
+    for model in models:  # enough files that an unlocked push would be seen incomplete
         for number in range(20):
             (Path(model) / f"shard-{number}").write_text(model)
-    fork = multiprocessing.get_context("fork")  # a fresh process would import TFX for half a minute
+    fork = multiprocessing.get_context("fork")  # a spawned process would import TFX for half a minute
     barrier, results = fork.Barrier(2), fork.Queue()
-    processes = [
-        fork.Process(target=push_again_and_again, args=(model, str(serving), barrier, results)) for model in models
-    ]
+    processes = [fork.Process(target=push_repeatedly, args=(model, str(serving), barrier, results)) for model in models]
     try:
         for process in processes:
             process.start()
@@ -204,15 +202,15 @@ def test_two_processes_that_push_to_one_serving_directory_wait_for_each_other(tm
             process.kill()
             process.join()
     numbers = {model: {version for version, new in ended[model] if new} for model in models}
-    assert not set.intersection(*numbers.values()), "no number twice"
+    assert not set.intersection(*numbers.values()), "no number is used twice"
     assert set(versions.served(str(serving))) == set.union(*numbers.values())
-    assert {path.name for path in serving.iterdir()} == set(map(str, set.union(*numbers.values()))), "nothing half"
+    assert {path.name for path in serving.iterdir()} == set(map(str, set.union(*numbers.values()))), "no leftovers"
     for model, mine in numbers.items():
         assert mine <= {entry.version for entry in registry.entries(f"{model}-registry")}
         assert {versions.digest(str(serving / str(number))) for number in mine} == {versions.digest(model)}
 
 
-def test_a_push_waits_for_whoever_holds_the_serving_directory(model: str, to: Destination) -> None:
+def test_a_push_waits_for_the_lock_of_the_serving_directory(model: str, to: Destination) -> None:
     Path(to.serving).mkdir(parents=True)
     handle = os.open(to.serving, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
@@ -226,7 +224,7 @@ def test_a_push_waits_for_whoever_holds_the_serving_directory(model: str, to: De
     assert results == [(1, True)]
 
 
-def test_a_file_system_without_locks_is_pushed_to_all_the_same_and_the_log_says_so(
+def test_a_push_to_a_file_system_without_locks_logs_a_warning(
     model: str, to: Destination, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""A good export passes; every way in which an export can be broken is refused with its reason."""
+"""A good export passes; each kind of broken export is rejected with the reason."""
 
 import shutil
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 from serving.graph import signatures, warmup
 from serving.graph.one_step import Defaults, OneStep, Weights
 from serving.probe import in_process
-from serving.probe.in_process import Unfit, probe
+from serving.probe.in_process import InvalidExport, probe
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
@@ -23,7 +23,7 @@ ALL = (*signatures.SERVING_SIGNATURES, signatures.EVAL_SIGNATURE)
 
 
 class Tiny(OneStep):
-    """A model of random weights, to be broken in some method."""
+    """A model with random weights; subclasses break one method."""
 
     def __init__(self, bias: float = 0.0, **defaults: Any) -> None:
         random = np.random.default_rng(1)
@@ -56,7 +56,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def export(good: Path, tmp_path: Path) -> Path:
-    """A copy of the good export, to be broken."""
+    """A copy of the good export, for a test to break."""
     return Path(shutil.copytree(good, tmp_path / "model"))
 
 
@@ -100,11 +100,11 @@ def garble_warmup(export: Path) -> None:
     path.write_bytes(content)
 
 
-def ask_for_an_unknown_signature(export: Path) -> None:
+def request_an_unknown_signature(export: Path) -> None:
     write_requests(export, *usual(export), ("classify", {"prompt": np.array([b"T"], object)}))
 
 
-def ask_with_a_missing_input(export: Path) -> None:
+def request_without_an_input(export: Path) -> None:
     write_requests(export, *usual(export), ("generate", {"prompt": np.array([b"T"], object)}))
 
 
@@ -123,31 +123,31 @@ def leave_out_score(export: Path) -> None:
         (lambda export: (export / warmup.PLACE).unlink(), "The warm-up file cannot be read: "),
         (garble_warmup, "The warm-up file cannot be read: "),
         (lambda export: (export / warmup.PLACE).write_bytes(b""), "The warm-up file holds no request"),
-        (ask_for_an_unknown_signature, "the warm-up file asks for the signature classify, which the model does not"),
-        (ask_with_a_missing_input, "the signature generate fails: "),
+        (request_an_unknown_signature, "the warm-up file requests the signature classify, which the model does not"),
+        (request_without_an_input, "the signature generate fails: "),
         (leave_out_score, "the warm-up file has no request for score"),
     ],
 )
-def test_broken_files_are_refused_with_the_reason(export: Path, breaks: Callable[[Path], Any], reason: str) -> None:
+def test_broken_files_are_rejected_with_the_reason(export: Path, breaks: Callable[[Path], Any], reason: str) -> None:
     breaks(export)
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(InvalidExport) as rejected:
         probe(str(export))
-    assert str(refused.value).startswith(reason)
-    assert "\n" not in str(refused.value)
+    assert str(rejected.value).startswith(reason)
+    assert "\n" not in str(rejected.value)
 
 
 # Broken models
 
 
 @pytest.mark.parametrize("missing", ["generate_from_state", "eval_nll"])
-def test_a_missing_signature_is_refused_by_name(tmp_path: Path, missing: str) -> None:
+def test_a_missing_signature_is_rejected_by_name(tmp_path: Path, missing: str) -> None:
     directory = save(Tiny(), tmp_path / "model", tuple(name for name in ALL if name != missing))
-    with pytest.raises(Unfit, match=f"^the signature {missing} is missing$"):
+    with pytest.raises(InvalidExport, match=f"^the signature {missing} is missing$"):
         probe(directory)
 
 
 class Short(Tiny):
-    """Writes one character less than asked for."""
+    """Generates one character fewer than requested."""
 
     def generate_from_state(
         self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any
@@ -156,7 +156,7 @@ class Short(Tiny):
 
 
 class Random(Tiny):
-    """Does not heed the seed."""
+    """Ignores the seed."""
 
     def generate_from_state(
         self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any
@@ -166,21 +166,21 @@ class Random(Tiny):
 
 
 class Unchecked(Tiny):
-    """Takes any parameter."""
+    """Accepts any parameter."""
 
     def _checks(self, *inputs: Any) -> list[Any]:
         return []
 
 
 class Nameless(Tiny):
-    """Refuses a bad parameter and does not say which."""
+    """Rejects a bad parameter without naming it."""
 
     def _checks(self, *inputs: Any) -> list[Any]:
         return [tf.debugging.Assert(tf.reduce_all(inputs[2] >= 0.0), ["no"])]
 
 
 class Optimist(Tiny):
-    """Gives the Evaluator better figures than `score` does."""
+    """Reports a lower loss to the Evaluator than to `score`."""
 
     def eval_nll(self, examples: Any) -> Any:
         outputs = super().eval_nll(examples)
@@ -190,22 +190,22 @@ class Optimist(Tiny):
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (lambda: Short(), "generate was asked for 12 and 5 characters and gave [11, 4]"),
-        (lambda: Random(), "generate gave another text for the same seed"),
+        (lambda: Short(), "generate must return 12 and 5 characters. Received: [11, 4]"),
+        (lambda: Random(), "generate returns different texts for the same seed"),
         (lambda: Unchecked(), "generate accepts a negative temperature"),
-        (lambda: Nameless(), "generate refuses a negative temperature without naming it"),
-        (lambda: Optimist(), "score gives "),
+        (lambda: Nameless(), "generate rejects a negative temperature without naming it"),
+        (lambda: Optimist(), "score returns "),
         (lambda: Tiny(bias=np.nan), "the output nll"),
         (lambda: Tiny(num_chars=200), "the signature serving_default fails: "),
     ],
     ids=["short", "random", "unchecked", "nameless", "optimist", "not finite", "default out of range"],
 )
-def test_a_model_that_does_not_do_what_it_must_is_refused_with_the_reason(
+def test_a_model_that_does_not_work_is_rejected_with_the_reason(
     tmp_path: Path, model: Callable[[], OneStep], reason: str
 ) -> None:
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(InvalidExport) as rejected:
         probe(save(model(), tmp_path / "model"))
-    assert str(refused.value).startswith(reason)
+    assert str(rejected.value).startswith(reason)
 
 
 @pytest.mark.parametrize("reason", ["", "the signature score is missing"])
@@ -213,7 +213,7 @@ def test_check_returns_the_reason(monkeypatch: pytest.MonkeyPatch, reason: str) 
     def probed(directory: str) -> None:
         assert directory == "somewhere"
         if reason:
-            raise Unfit(reason)
+            raise InvalidExport(reason)
 
     monkeypatch.setattr(in_process, "probe", probed)
     assert in_process.check("somewhere") == reason
