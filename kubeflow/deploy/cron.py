@@ -84,8 +84,8 @@ def _check_fields(
 ) -> None:
     if len(values) != len(fields):
         raise UserError(
-            f"{service} expects {len(fields)} fields, separated by spaces, and the schedule has {len(values)}. Put it in "
-            f"quotes, or the shell expands it to a list of files. Received: {expression!r}"
+            f"{service} expects {len(fields)} fields, separated by spaces, and the schedule has {len(values)}. Put it "
+            f"in quotes, or the shell expands it to a list of files. Received: {expression!r}"
         )
     for value, field in zip(values, fields):
         for part in value.split(","):
