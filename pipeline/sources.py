@@ -77,6 +77,7 @@ EXPORT = Code(
         "serving/graph/scoring.py",
         "serving/graph/signatures.py",
         "serving/graph/warmup.py",
+        "serving/graph/weights.py",
     ),
     ("tensorflow",),
 )

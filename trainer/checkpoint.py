@@ -1,4 +1,4 @@
-"""Save and restore all that training needs to go on as if it had never stopped."""
+"""Save and restore the complete state of training, so that it resumes as if it had not stopped."""
 
 import dataclasses
 import json
@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from components import files
+from pipeline.config.run import ModelConfig
+from serving.graph.checkpoint import DESCRIPTION
 from trainer.model import LanguageModel
+from transform.vocabulary import Vocabulary
+
+
+def describe(directory: str, vocabulary: Vocabulary, model: ModelConfig, restore_best: bool) -> None:
+    """Write what generation needs besides the weights next to the checkpoints; see `serving.graph.checkpoint`."""
+    values = {"code_points": vocabulary.code_points, "model": model.model_dump(), "restore_best": restore_best}
+    tf.io.gfile.makedirs(directory)
+    files.write(os.path.join(directory, DESCRIPTION), json.dumps(values) + "\n")
 
 
 @dataclass

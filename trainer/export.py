@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from components.evaluate import reference
 from serving.graph import generation_config, signatures, warmup
-from serving.graph.one_step import Defaults, OneStep, Weights
+from serving.graph.one_step import Defaults, OneStep
+from serving.graph.weights import arrange
 from trainer import warm_start
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
@@ -14,17 +15,8 @@ from transform.vocabulary import Vocabulary
 
 def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any]) -> OneStep:
     """The model as it is served; `export` is that section of the configuration."""
-    weights = Weights(
-        embedding=model.embedding.embeddings.numpy(),
-        layers=[
-            (layer.cell.kernel.numpy(), layer.cell.recurrent_kernel.numpy(), layer.cell.bias.numpy())
-            for layer in model.recurrent
-        ],
-        projection=model.projection_kernel.numpy(),
-        projection_bias=model.projection.bias.numpy(),
-        cell=model.cell,
-    )
-    return OneStep(weights, vocabulary, Defaults(**export))
+    variables = [variable.numpy() for variable in model.weights_to_train]
+    return OneStep(arrange(variables, model.cell, model.tied), vocabulary, Defaults(**export))
 
 
 def save(exported: OneStep, directory: str, model_name: str, reference_nats: float, data_digest: str = "") -> None:

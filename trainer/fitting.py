@@ -11,8 +11,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.errors import UserError
-from serving.graph import checkpoint
-from trainer import hardware, optimizer, warm_start
+from pipeline.config.run import ModelConfig
+from trainer import checkpoint, hardware, optimizer, warm_start
 from trainer.checkpoint import Checkpoints, Position
 from trainer.data import documents, windows
 from trainer.loop import Loop
@@ -123,7 +123,7 @@ def fit(
     fitting = f"{machine.precision}-{loop.batch_size}x{replicas}-tensorflow-{tf.__version__}"
     saved = os.path.join(directory, fitting)
     if chief:
-        checkpoint.describe(saved, text.vocabulary, config["model"], training["restore_best"])
+        checkpoint.describe(saved, text.vocabulary, ModelConfig(**config["model"]), training["restore_best"])
     checkpoints = Checkpoints(saved, model, optimiser, loop.batch_size, chief, training["keep_every_epoch"])
     writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
     reporter = Reporter(loop.total_steps, training["log_every"], writer)

@@ -1,5 +1,6 @@
-"""A trained model straight from a checkpoint of training, without any export: what is exported, as it would be now."""
+"""Build the served model from a training checkpoint, without an export."""
 
+import itertools
 import json
 import os
 from typing import Any
@@ -8,28 +9,19 @@ import tensorflow as tf
 
 from components import shell_command
 from components.errors import UserError
-from serving.graph.one_step import OneStep
-from trainer import export
-from trainer.model import LanguageModel
+from serving.graph import weights
+from serving.graph.one_step import Defaults, OneStep
 from transform.vocabulary import Vocabulary
 
-DESCRIPTION = "model.json"  # beside the checkpoints: what their weights alone do not tell
+# Training writes it next to its checkpoints: `code_points` of the vocabulary, the section `model` of the configuration,
+# and `restore_best`.
+DESCRIPTION = "model.json"
 _POINTER = "checkpoint"  # the file in which TensorFlow names the newest checkpoint of a directory
 _VALUE = "{}/.ATTRIBUTES/VARIABLE_VALUE"
 
 
-def describe(directory: str, vocabulary: Vocabulary, model: dict[str, Any], restore_best: bool) -> None:
-    """Write beside the checkpoints of a directory what it takes to use them: vocabulary, sizes, which weights count."""
-    values = {"code_points": vocabulary.code_points, "model": model, "restore_best": restore_best}
-    tf.io.gfile.makedirs(directory)
-    partial = os.path.join(directory, f".{DESCRIPTION}.partial")
-    with tf.io.gfile.GFile(partial, "w") as file:
-        file.write(json.dumps(values) + "\n")
-    tf.io.gfile.rename(partial, os.path.join(directory, DESCRIPTION), overwrite=True)
-
-
 def newest(place: str) -> str:
-    """The directory in or below `place` that holds the newest checkpoint.
+    """Find the directory in or below `place` that contains the newest checkpoint.
 
     Raises:
       UserError: there is none.
@@ -47,17 +39,17 @@ def newest(place: str) -> str:
     return str(max(found, key=lambda folder: tf.io.gfile.stat(os.path.join(folder, _POINTER)).mtime_nsec))
 
 
-def one_step(directory: str, defaults: dict[str, Any]) -> tuple[OneStep, int]:
-    """The model of a directory's newest checkpoint.
+def one_step(directory: str, defaults: Defaults) -> tuple[OneStep, int]:
+    """Build the model that training would export from a directory's newest checkpoint.
 
-    Training that takes the best weights in the end gives the best ones so far, any other the last ones.
+    If training ends with the best weights, these are the best ones so far, else the last ones.
 
     Args:
-      directory: as `newest` gives it.
-      defaults: the section `export` of the configuration.
+      directory: as returned by `newest`.
+      defaults: of the model, as an export would state them.
 
     Returns:
-      The model, and the training step that its weights are of.
+      The model, and the training step of its weights.
 
     Raises:
       UserError: the directory lacks its description.
@@ -69,24 +61,23 @@ def one_step(directory: str, defaults: dict[str, Any]) -> tuple[OneStep, int]:
             f"it. The next training run writes it. Received: {directory}"
         )
     with tf.io.gfile.GFile(path) as file:
-        described = json.load(file)
-    vocabulary, sizes = Vocabulary(tuple(described["code_points"])), described["model"]
-    model = LanguageModel(vocabulary.size, **sizes)
-    position, weights = _read(directory, len(model.weights_to_train), described["restore_best"])
-    for variable, weight in zip(model.weights_to_train, weights):
-        variable.assign(weight)
+        described = json.loads(file.read())
+    position, variables = _read(directory, described["restore_best"])
+    arranged = weights.arrange(variables, described["model"]["cell"], described["model"]["tied"])
     best = described["restore_best"] and position["best_step"]
-    return export.one_step(model, vocabulary, defaults), int(best or position["step"])
+    vocabulary = Vocabulary(tuple(described["code_points"]))
+    return OneStep(arranged, vocabulary, defaults), int(best or position["step"])
 
 
-def _read(directory: str, count: int, restore_best: bool) -> tuple[dict[str, Any], list[Any]]:
-    """Position and weights; training may replace the checkpoint by its next one while it is read."""
+def _read(directory: str, restore_best: bool) -> tuple[dict[str, Any], list[Any]]:
+    """Read position and variables; retry because training may replace the checkpoint meanwhile."""
     for attempts_left in (2, 1, 0):
         try:
             reader = tf.train.load_checkpoint(directory)
             position = json.loads(reader.get_tensor(_VALUE.format("position")).decode())
             part = "best" if restore_best and position["best_step"] else "weights"
-            return position, [reader.get_tensor(_VALUE.format(f"{part}/{i}")) for i in range(count)]
+            names = (_VALUE.format(f"{part}/{i}") for i in itertools.count())
+            return position, [reader.get_tensor(name) for name in itertools.takewhile(reader.has_tensor, names)]
         except (tf.errors.NotFoundError, tf.errors.DataLossError, ValueError):
             if not attempts_left:
                 raise

@@ -185,9 +185,10 @@ def _checkpoint(place: str, config: Config) -> tuple[Model, str]:
     with startup.importing(), uncollected():
         from serving.commands.shared.local_model import LocalModel
         from serving.graph import checkpoint
+        from serving.graph.one_step import Defaults
 
     directory = checkpoint.newest(place)
-    model, step = checkpoint.one_step(directory, config.export.model_dump())
+    model, step = checkpoint.one_step(directory, Defaults(**config.export.model_dump()))
     return LocalModel.of(model), f"the checkpoint of step {step:,} in {directory}, in this process"
 
 

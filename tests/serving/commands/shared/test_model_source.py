@@ -131,8 +131,8 @@ def test_no_model_is_a_user_error(arguments: list[str], words: str) -> None:
 def test_checkpoint_below_the_root(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from serving.graph import checkpoint
-    from trainer import export
+    from pipeline.config.run import ModelConfig
+    from trainer import checkpoint, export
     from trainer.checkpoint import Checkpoints, Position
     from trainer.model import LanguageModel
     from transform.vocabulary import Vocabulary
@@ -141,7 +141,7 @@ def test_checkpoint_below_the_root(tmp_path: Path) -> None:
     model = LanguageModel(vocabulary.size, 3, 5)
     optimizer = tf.Variable(0.0)
     folder = str(tmp_path / "checkpoints" / "key" / "cpu")
-    checkpoint.describe(folder, vocabulary, {"embedding": 3, "units": 5, "layers": 1}, True)
+    checkpoint.describe(folder, vocabulary, ModelConfig(embedding=3, units=5), True)
     checkpoints = Checkpoints(folder, model, optimizer, 2, True, False)
     checkpoints.save(Position(step=1_200), [np.zeros((2, 5), np.float32)])
     how: Any = {"num_chars": 30, "seed": 4}
