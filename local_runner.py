@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-# The scripts' folder comes first on the path, so that `kubeflow` and `tests` are ours and not packages of the index.
+# First on the path, so that `kubeflow` and `tests` are this project's packages and not installed ones.
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from components import startup
@@ -35,12 +35,12 @@ ROOT = Path(__file__).resolve().parent
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line; a mistake in it ends the program with code 2."""
+    """Parse the command line; an error in it ends the program with code 2."""
     parser = argparse.ArgumentParser(
         prog="local_runner.py",
-        description="Train, judge and push a character-level language model with TFX on this machine.",
-        epilog="Exit codes: 0 pushed or already served, 3 trained but not good enough, 2 a mistake in input or "
-        "options, 130 interrupted, 1 anything else. All values that --set takes: pipeline/config/run.py.",
+        description="Train, evaluate and push a character-level language model with TFX on this machine.",
+        epilog="Exit codes: 0 pushed or already served, 3 trained but not good enough, 2 an error in input or "
+        "options, 130 interrupted, 1 any other error. All values for --set: pipeline/config/run.py.",
     )
     add = parser.add_argument
     add(
@@ -49,10 +49,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help=f"one of: {', '.join(overrides.preset_names())}; default quick",
     )
-    add("--corpus", metavar="NAME|PATH|DIR|GLOB|URL", help="text to learn from; default shakespeare")
+    add("--corpus", metavar="NAME|PATH|DIR|GLOB|URL", help="text to train on; default shakespeare")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="override a value; repeatable")
-    add("--model", metavar="NAME", help="a lineage of its own: registry and serving directory; default char_rnn")
-    add("--root", metavar="DIR", help="where everything is kept; default output")
+    add(
+        "--model",
+        metavar="NAME",
+        help="name, with its own registry and serving directory; default char_rnn",
+    )
+    add("--root", metavar="DIR", help="directory for everything that a run writes; default output")
     add("--serving-dir", metavar="DIR", help="TF Serving reads DIR/<model>/<version>; default <root>/serving")
     add("--summary", metavar="FILE", help="write the result as JSON")
     add("--verbose", action="store_true", help="framework logs on the terminal instead of in a file")
@@ -77,27 +81,28 @@ def _run(options: argparse.Namespace) -> int:
     config = overrides.load(options.preset, options.settings, explicit)
     _check_summary(options.summary)
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    # Before TensorFlow starts: Transform uses it before the trainer could ask, and InfraCheck needs its share of a GPU.
+    # Set before TensorFlow starts: Transform uses it before the Trainer, and InfraCheck needs memory of the same GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     from pipeline import local
     from pipeline.config.places import Places
 
     places = Places.of(config)
     with local.locked(places, lambda text: print(text, flush=True)):
-        corpus, facts, staged = local.ingest(config, places)
-        from pipeline.console import Screen, kept_output, redirect
+        staged = local.ingest(config, places)
+        corpus, facts = staged.corpus, staged.facts
+        from pipeline.console import Screen, duplicate_stdout, redirect_output
 
         log = None if options.verbose else os.path.join(places.logs, time.strftime("%Y%m%d-%H%M%S.log"))
-        screen = Screen(kept_output())
+        screen = Screen(duplicate_stdout())
 
         def train() -> int:
             if log:
-                redirect(log)
-            screen.say(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
+                redirect_output(log)
+            screen.print(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
             for note in filter(None, (corpus.note, facts.note)):
-                screen.say(f"NOTE: {note}", style="bold yellow")
-            report = local.run(config, places, screen, corpus, facts, staged)
-            screen.say("")
+                screen.print(f"NOTE: {note}", style="bold yellow")
+            report = local.run(config, places, screen, staged)
+            screen.print("")
             screen.table(report.rows())
             if options.summary:
                 report.write(options.summary)
@@ -107,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
 
         code = command_line.run(
             train,
-            say=lambda text: screen.say(text, style="red"),
+            say=lambda text: screen.print(text, style="red"),
             interrupted=screen.interrupted,
             explain=lambda error: failure.explain(error, places.root, log),
         )
@@ -115,7 +120,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _show_text(screen: Any, model: str, config: Config) -> None:
-    """Print text that the trained model writes."""
+    """Print text that the trained model generates."""
     import tensorflow as tf
 
     generate = tf.saved_model.load(model).signatures["generate"]
@@ -126,21 +131,21 @@ def _show_text(screen: Any, model: str, config: Config) -> None:
         top_k=tf.constant([config.export.top_k]),
         seed=tf.constant([config.seed], tf.int64),
     )["text"]
-    screen.say(f"\n300 characters at temperature {config.export.temperature:g}:\n", style="bold")
-    screen.say(text.numpy()[0].decode("utf-8"))
+    screen.print(f"\n300 characters at temperature {config.export.temperature:g}:\n", style="bold")
+    screen.print(text.numpy()[0].decode("utf-8"))
 
 
 def _show_next(screen: Any, config: Config, version: str | None) -> None:
-    """Print what to type next."""
+    """Print the next commands."""
     if version is None:
-        screen.say("\nNext: train longer, for example --set training.steps=2000, or see what `why not` says.")
+        screen.print("\nNext: train longer, for example --set training.steps=2000, or see `why not` above.")
         return
     given = {"--model": config.model_name, "--root": config.root, "--serving-dir": config.serving_dir}
     usual = {"--model": Config().model_name, "--root": Config().root, "--serving-dir": None}
     options = [word for name in given if given[name] != usual[name] for word in (name, str(given[name]))]
-    screen.say("\nWrite with it, or serve it over REST:", style="bold")
-    screen.say(shell_command.of("serving", "generate", "The ", *options))
-    screen.say(shell_command.of("serving", "up", *options))
+    screen.print("\nGenerate text with it, or serve it over REST:", style="bold")
+    screen.print(shell_command.of("serving", "generate", "The ", *options))
+    screen.print(shell_command.of("serving", "up", *options))
 
 
 def _check_summary(path: str | None) -> None:
@@ -156,7 +161,7 @@ def _check_summary(path: str | None) -> None:
 
 
 def _leave(screen: Any, code: int) -> NoReturn:
-    """End at once: threads of Beam and TensorFlow would keep an interrupted process alive."""
+    """Exit at once: threads of Beam and TensorFlow keep an interrupted process alive."""
     with contextlib.suppress(OSError):
         screen.console.file.flush()
         sys.stdout.flush()

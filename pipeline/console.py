@@ -1,4 +1,4 @@
-"""What a person sees while the pipeline runs: a live line, a lasting line for each component, a table at the end."""
+"""Terminal output of a run: a live line, a permanent line for each finished component, a table at the end."""
 
 import logging
 import os
@@ -17,23 +17,23 @@ _NAME_WIDTH = 18
 
 
 class Screen:
-    """Prints to the terminal (or file) that standard output was when the program began."""
+    """Prints to the terminal or file that was standard output when the program started."""
 
     def __init__(self, output: TextIO) -> None:
-        """Take the stream to print to."""
+        """Print to this stream."""
         self.console = Console(file=output, highlight=False, soft_wrap=True)
         self._live: Live | None = None
         self._running: _Running | None = None
 
-    def say(self, text: str, style: str = "") -> None:
+    def print(self, text: str, style: str = "") -> None:
         """Print a line, above the live line if there is one."""
         self.console.print(Text(text, style=style))
 
     @contextmanager
     def component(self, name: str) -> Iterator[None]:
-        """Show a live line with the time while a component runs."""
+        """Show a live line with the elapsed time while a component runs."""
         self._running = _Running(name)
-        # Rich would otherwise bring to the screen what the frameworks print, which belongs in the log.
+        # Otherwise Rich redirects the output of the frameworks, which belongs in the log, to the screen.
         self._live = Live(
             self._running,
             console=self.console,
@@ -49,7 +49,7 @@ class Screen:
                 self._running = self._live = None
 
     def component_ended(self, name: str, seconds: float, outcome: str) -> None:
-        """Print a component's lasting line."""
+        """Print the permanent line of a finished component."""
         mark, style = ("+", "green") if outcome in ("executed", "cached") else ("x", "red")
         line = Text(f"{mark} ", style=style)
         line.append(f"{name:<{_NAME_WIDTH}}", style="")
@@ -58,20 +58,20 @@ class Screen:
         self.console.print(line)
 
     def progress(self, text: str, lasting: bool) -> None:
-        """Show a detail of the running component; a lasting one stays on the screen."""
+        """Show a detail of the running component; with `lasting` it is also printed permanently."""
         if lasting:
             self.console.print(Text(f"    {text}", style="dim"))
         if self._running:
             self._running.detail = text
 
     def interrupted(self) -> None:
-        """Say that the user ended the run, and leave the terminal as it was."""
+        """Report that the user interrupted the run, and restore the terminal."""
         if self._live:
             self._live.stop()
-        self.say("interrupted; what is finished is kept, the same command resumes from there")
+        self.print("interrupted; finished work is kept, and the same command resumes from there")
 
     def table(self, rows: list[tuple[str, str]]) -> None:
-        """Print names and values."""
+        """Print names and values as two columns."""
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
@@ -82,10 +82,10 @@ class Screen:
 
 class _Running:
     def __init__(self, name: str) -> None:
-        self.name, self.detail, self._began = name, "", time.monotonic()
+        self.name, self.detail, self._start = name, "", time.monotonic()
 
     def __rich__(self) -> Text:
-        seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - self._start
         return Text(
             f"> {self.name:<{_NAME_WIDTH}}{seconds:7.1f} s  {self.detail}",
             style="cyan",
@@ -95,10 +95,10 @@ class _Running:
 
 
 class ProgressHandler(logging.Handler):
-    """Shows the trainer's progress records on a screen: INFO stays, DEBUG passes."""
+    """Shows the trainer's progress records on a screen: INFO permanently, DEBUG in the live line."""
 
     def __init__(self, screen: Screen) -> None:
-        """Take the screen to show them on."""
+        """Show the records on this screen."""
         super().__init__(logging.DEBUG)
         self._screen = screen
 
@@ -107,14 +107,14 @@ class ProgressHandler(logging.Handler):
         self._screen.progress(record.getMessage(), lasting=record.levelno >= logging.INFO)
 
 
-def kept_output() -> TextIO:
-    """Standard output as it is now, whatever is redirected later."""
+def duplicate_stdout() -> TextIO:
+    """Return a stream to the current standard output, which a later redirection does not change."""
     sys.stdout.flush()
     return os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace", buffering=1)
 
 
-def redirect(log: str) -> None:
-    """Send everything that libraries print from now on, from C++ too, to a file."""
+def redirect_output(log: str) -> None:
+    """Append all further output of this process, that of C++ libraries included, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

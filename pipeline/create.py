@@ -28,6 +28,11 @@ from pipeline import sources  # noqa: E402
 from pipeline.config.places import Places  # noqa: E402
 from pipeline.config.run import Config  # noqa: E402
 
+# The full name of the runner: newer Beams would otherwise first try to download Prism, and older ones know no short
+# name. An image, even "none", keeps TFX from building a package of its sources for remote workers: that takes
+# seconds for every component and leaves files in the temporary directory.
+LOCAL_BEAM = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none")
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -48,7 +53,7 @@ class Inputs:
     newest_other: str
 
 
-def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: list[str]) -> Pipeline:
+def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
     """Build the TFX pipeline of a configuration."""
     examples = _ingest(config, inputs)
     statistics, schema, validator, gate = _validate(examples, inputs)
@@ -63,8 +68,14 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs, beam_args: l
         pipeline_root=places.pipeline,
         components=components,
         enable_cache=True,
-        beam_pipeline_args=beam_args,
+        beam_pipeline_args=_beam_args(config),
     )
+
+
+def _beam_args(config: Config) -> list[str]:
+    """Return the arguments of every Beam pipeline: the local runner, unless the configuration names another."""
+    given = list(config.beam_args)
+    return given if any(argument.startswith("--runner") for argument in given) else [*LOCAL_BEAM, *given]
 
 
 def _ingest(config: Config, inputs: Inputs) -> BaseComponent:

@@ -1,4 +1,4 @@
-"""What the exception that ended a run means to the user: something to mend, or a fault with a log to read."""
+"""Classify the exception that ended a run: an interruption, an error that the user can fix, or an internal one."""
 
 import errno
 import os
@@ -7,27 +7,27 @@ from collections.abc import Iterator
 from components.command_line import FAILED, USER_ERROR
 
 _LONGEST = 300  # characters shown of a framework's message
-# The frameworks wrap a system's error in exceptions of their own, or in text of other processes: its words remain.
+# The frameworks wrap errors of the system in their own exceptions, or in text from other processes. Only words remain.
 _DISK = (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), "disk is full")  # the last is SQLite's
 _PERMISSION = (*map(os.strerror, (errno.EACCES, errno.EPERM, errno.EROFS)), "readonly database")
 _MEMORY = ("OOM when allocating", os.strerror(errno.ENOMEM), "MemoryError", "out of memory")
 _ADVICE = (
-    (_DISK, "The disk is full", "Make room"),
-    (_PERMISSION, "Something may not be written or read", "Mend its permissions"),
-    (_MEMORY, "The memory is not enough", "Lower training.batch_size, training.sequence_length or model.units"),
+    (_DISK, "The disk is full", "Free some space"),
+    (_PERMISSION, "A file cannot be read or written", "Fix its permissions"),
+    (_MEMORY, "Out of memory", "Lower training.batch_size, training.sequence_length or model.units"),
 )
 
 
 def explain(error: BaseException, root: str, log: str | None) -> tuple[str, int]:
-    """Put a failure into one paragraph.
+    """Describe a failure in one paragraph.
 
     Args:
-      error: what ended the run.
-      root: where the run writes.
+      error: the exception that ended the run.
+      root: the root of the run.
       log: file with the frameworks' output, if there is one.
 
     Returns:
-      The paragraph, and the exit code: 2 where only the user can help (a full disk, permissions, memory), else 1.
+      The paragraph, and the exit code: 2 for errors that only the user can fix (disk, permissions, memory), else 1.
     """
     more = f" Details: {log}" if log else ""
     for text in _texts(error):
@@ -35,16 +35,21 @@ def explain(error: BaseException, root: str, log: str | None) -> tuple[str, int]
             line = next((line for line in text.splitlines() if any(word in line for word in words)), None)
             if line is not None:
                 return (
-                    f"error: {what}, while a run with the root {root} was under way. {advice} and give the same "
-                    f"command again: what is finished is kept. Received: {_short(line)}{more}",
+                    f"error: {what}. The run used the root {root}. {advice} and run the same command again: finished "
+                    f"work is kept. Received: {_short(line)}{more}",
                     USER_ERROR,
                 )
     first = next(iter(str(error).strip().splitlines()), "")
     return f"failed: {type(error).__name__}: {_short(first)}{more}", FAILED
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether a KeyboardInterrupt caused an exception: Beam raises a RuntimeError in its place."""
+    return any(KeyboardInterrupt.__name__ in text for text in _texts(error))
+
+
 def _texts(error: BaseException) -> Iterator[str]:
-    """The words of an exception and of those that it was raised from, the first cause first: it knows best."""
+    """Yield type and message of an exception and of its causes, the first cause first: it is the most specific."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:

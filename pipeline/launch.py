@@ -1,4 +1,4 @@
-"""Run a pipeline's components one after the other in this process, and watch them."""
+"""Run the components of a pipeline one after the other in this process, and record how each of them ended."""
 
 import datetime
 import time
@@ -13,17 +13,19 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.types import artifact_utils
 
+from pipeline import failure
+
 EXECUTED, CACHED, FAILED, INTERRUPTED = "executed", "cached", "failed", "interrupted"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a component ended.
+    """Result of a component.
 
     Attributes:
-      seconds: from start to end.
-      how: "executed", "cached" or "failed".
-      outputs: the first artifact of each output, produced now or taken from the cache.
+      seconds: duration.
+      how: "executed" or "cached".
+      outputs: the first artifact of each output, new or from the cache.
     """
 
     seconds: float
@@ -32,17 +34,22 @@ class Outcome:
 
 
 class WatchedRunner(tfx_runner.IrBasedRunner):
-    """TFX's LocalDagRunner, which tells before and after each component and what came out of it."""
+    """TFX's LocalDagRunner with callbacks around each component and a record of their outcomes."""
 
     def __init__(
         self, watch: Callable[[str], AbstractContextManager[None]], ended: Callable[[str, float, str], None]
     ) -> None:
-        """Take a context that spans a component, and a callback with its name, seconds and how it ended."""
+        """Initialize the runner.
+
+        Args:
+          watch: makes the context in which the component of this name runs.
+          ended: called with name, seconds and "executed", "cached", "failed" or "interrupted".
+        """
         self._watch, self._ended = watch, ended
         self.outcomes: dict[str, Outcome] = {}
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:  # noqa: ARG002 - TFX's signature
-        """Run all components; an exception of one stops the run."""
+        """Run all components; an exception in one stops the run."""
         run_id = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}
         runtime_parameter_utils.substitute_runtime_parameter(pipeline, run_id)
         deployment = runner_utils.extract_local_deployment_config(pipeline)
@@ -61,23 +68,25 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
             self._launch(node_id, step, connection)
 
     def _launch(self, node_id: str, step: "_Launcher", connection: Any) -> None:
-        began = time.monotonic()
+        start = time.monotonic()
         how = FAILED
         try:
             with self._watch(node_id):
                 info = step.launch()
             how = EXECUTED if step.executed else CACHED
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if not failure.is_interrupt(error):
+                raise
             how = INTERRUPTED
-            raise
+            raise KeyboardInterrupt from error
         finally:
-            seconds = time.monotonic() - began
+            seconds = time.monotonic() - start
             self._ended(node_id, seconds, how)
         self.outcomes[node_id] = Outcome(seconds, how, _outputs(connection, info.execution_id))
 
 
 class _Launcher(launcher.Launcher):
-    """TFX's launcher, which remembers whether the executor had to run."""
+    """TFX's launcher with a record of whether the executor ran."""
 
     executed = False
 

@@ -1,4 +1,4 @@
-"""A picture of how training went, from the scalars that it wrote for TensorBoard."""
+"""Plot of the losses of a training run, from the scalars that it wrote for TensorBoard."""
 
 import math
 import os
@@ -17,14 +17,14 @@ TRAIN, EVALUATION = "train/loss_nats", "eval/loss_nats"
 
 @dataclass(frozen=True)
 class Curves:
-    """Losses in nats per character by step, in order; a step that was done again after a kill stands once."""
+    """Losses in nats per character, by step in ascending order. Steps that were repeated after a kill appear once."""
 
     train: Points
     evaluation: Points
 
 
 def read(directory: str) -> Curves | None:
-    """The curves in the event files below a directory; None if there is none."""
+    """Return the curves in the event files below a directory; None if there are none."""
     found: dict[str, dict[int, float]] = {TRAIN: {}, EVALUATION: {}}
     for path in sorted(Path(directory).rglob("events.out.tfevents.*"), key=lambda path: path.name):
         for tag, step, value in _scalars(str(path)):
@@ -35,7 +35,7 @@ def read(directory: str) -> Curves | None:
 
 
 def _scalars(path: str) -> Iterator[tuple[str, int, float]]:
-    """Tag, step and value of each scalar in an event file; a file that a kill cut off is read as far as it goes."""
+    """Yield tag, step and value of each scalar in an event file, up to where a kill truncated it."""
     import tensorflow as tf
     from tensorflow.core.util import event_pb2
 
@@ -49,11 +49,11 @@ def _scalars(path: str) -> Iterator[tuple[str, int, float]]:
         return
 
 
-def draw(curves: Curves, path: str, title: str, threshold: float) -> None:
-    """Write the picture as PNG, whole or not at all.
+def plot(curves: Curves, path: str, title: str, threshold: float) -> None:
+    """Write the plot as a PNG file.
 
     Args:
-      threshold: perplexity at which a model is blessed, drawn as a line.
+      threshold: highest perplexity of a blessed model, shown as a line.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""What came out of a run: figures, blessing, pushed version; as a table, as JSON and as an exit code."""
+"""Result of a run: metrics, blessing and pushed version, as a table, as JSON and as an exit code."""
 
 import dataclasses
 import json
@@ -28,12 +28,12 @@ class Report:
     """The result of a finished run.
 
     Attributes:
-      blessed: by the Evaluator.
-      servable: passed the infra check.
-      pushed_version: version that holds this model, read from the serving directory; None if there is none.
-      pushed_now: whether this run put it there.
-      reasons: why not blessed or not pushed.
-      learning_curve: a picture of the training, PNG.
+      blessed: whether the Evaluator blessed the model.
+      servable: whether the model passed the infra check.
+      pushed_version: version of this model in the serving directory; None if there is none.
+      pushed_now: whether this run pushed it.
+      reasons: why the model was not blessed or not pushed.
+      learning_curve: path of the plot of the training, PNG.
     """
 
     corpus: str
@@ -53,11 +53,11 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 for pushed or already served, 3 for a model that is not good enough."""
+        """Return 0 for a model that is pushed or already served, 3 for one that is not good enough."""
         return OK if self.pushed_version else NOT_GOOD_ENOUGH
 
     def rows(self) -> list[tuple[str, str]]:
-        """The table for people."""
+        """Return the rows of the table on the terminal."""
         figures, facts = self.figures, self.facts
         documents = f"{facts.documents} document{'s' if facts.documents != 1 else ''}"
         unknown = figures.out_of_vocabulary_rate
@@ -90,7 +90,7 @@ class Report:
         return rows
 
     def write(self, path: str) -> None:
-        """Write the summary as JSON, whole or not at all."""
+        """Write the summary as JSON."""
         figures = self.figures
         summary: dict[str, Any] = {
             "blessed": self.blessed,
@@ -120,7 +120,7 @@ class Report:
 
 
 def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, outcomes: dict[str, Outcome]) -> Report:
-    """Read the report of a run from its artifacts and from the serving directory."""
+    """Read the result of a run from its artifacts."""
     evaluator, infra = outcomes["Evaluator"].outputs, outcomes["InfraCheck"].outputs["blessing"]
     model = path_utils.serving_model_path(outcomes["Trainer"].outputs["model"].uri)
     figures = read_figures(evaluator["evaluation"].uri, model)
@@ -148,8 +148,8 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
     )
 
 
-def mend_serving(report: Report, places: Places, run_key: str) -> Report:
-    """Make sure that a model that may be served is served and registered, whether or not the Pusher ran this time."""
+def repair_serving(report: Report, places: Places, run_key: str) -> Report:
+    """Push and register a good model whose version is missing, for example because the Pusher came from the cache."""
     if not (report.blessed and report.servable):
         return report
     figures = report.figures
@@ -161,14 +161,14 @@ def mend_serving(report: Report, places: Places, run_key: str) -> Report:
 
 
 def with_learning_curve(report: Report, places: Places, run_key: str) -> Report:
-    """Draw how training went, unless that is done or nothing was written down."""
+    """Plot the training, unless the plot exists or there are no event files."""
     path = os.path.join(places.reports, f"{run_key}.png")
     threshold = report.figures.reference_perplexity if report.threshold is None else report.threshold
     if not os.path.exists(path):
         curves = learning_curve.read(report.outcomes["Trainer"].outputs["model_run"].uri)
         if curves is None:
             return report
-        learning_curve.draw(curves, path, report.corpus, threshold)
+        learning_curve.plot(curves, path, report.corpus, threshold)
     return dataclasses.replace(report, learning_curve=path)
 
 
@@ -181,5 +181,5 @@ def _vocabulary_size(transform_graph: str) -> int:
 
 
 def _number(value: float) -> float | None:
-    """JSON knows no infinity."""
+    """Return None for infinity and NaN, which JSON cannot represent."""
     return value if math.isfinite(value) else None

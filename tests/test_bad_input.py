@@ -92,7 +92,7 @@ def test_unwritable_root_is_named_and_unchanged(public: Path) -> None:
         for root in (used, new):
             ended = run("--corpus", str(public / "good.txt"), "--root", str(root), code=AS_OTHER_USER)
             message = ended.paragraph()
-            assert "The root cannot be written: Permission denied. Give a directory of your own with --root" in message
+            assert "The root cannot be written: Permission denied. Name another directory with --root" in message
             assert f"Received: --root {root}" in message
     finally:
         for directory in directories:

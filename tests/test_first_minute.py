@@ -273,7 +273,7 @@ def _next_of(config: Config, version: str | None) -> list[str]:
     lines: list[str] = []
 
     class Screen:
-        def say(self, text: str, style: str = "") -> None:
+        def print(self, text: str, style: str = "") -> None:
             lines.append(text)
 
     local_runner._show_next(Screen(), config, version)

@@ -60,11 +60,10 @@ def _compile_with_tfx(config: Config, backend: str) -> spec.Spec:
         from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
         from pipeline.create import Inputs, create_pipeline
-        from pipeline.local import beam_args
 
     # The run itself stages the corpus, so neither its content nor the registry is known here.
     inputs = Inputs(config.corpus.source, config.corpus.source, _SCHEMA, run_key="", newest_other="")
-    pipeline = create_pipeline(config, places(config), inputs, beam_args(config))
+    pipeline = create_pipeline(config, places(config), inputs)
     # The run gives the root of the artifacts. The pipeline's name cannot have the underscores of a model's name.
     pipeline.pipeline_info = PipelineInfo(pipeline_name(config.model_name), "")
     runner = KubeflowV2DagRunner(

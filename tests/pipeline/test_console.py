@@ -1,4 +1,4 @@
-"""What reaches the screen, on a terminal and elsewhere, and what is sent to the log instead."""
+"""Output on a terminal and elsewhere, and redirection of the frameworks' output to the log."""
 
 import io
 import logging
@@ -26,13 +26,13 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
 
 
-def test_a_line_is_printed_as_it_is() -> None:
+def test_line_is_printed_without_markup_or_wrapping() -> None:
     output = io.StringIO()
-    Screen(output).say("[bold]ROMEO:[/bold] :smile: " + "x" * 200, style="red")
+    Screen(output).print("[bold]ROMEO:[/bold] :smile: " + "x" * 200, style="red")
     assert output.getvalue() == "[bold]ROMEO:[/bold] :smile: " + "x" * 200 + "\n"
 
 
-def test_a_component_leaves_its_name_time_and_outcome() -> None:
+def test_finished_component_has_a_line_with_name_time_and_outcome() -> None:
     output = io.StringIO()
     screen = Screen(output)
     screen.component_ended("Trainer", 83.26, "executed")
@@ -47,7 +47,7 @@ def test_a_component_leaves_its_name_time_and_outcome() -> None:
     ]
 
 
-def test_outside_a_terminal_there_is_no_live_line_and_no_control_code() -> None:
+def test_outside_a_terminal_there_are_no_live_line_and_no_control_codes() -> None:
     output = io.StringIO()
     screen = Screen(output)
     with screen.component("Trainer"):
@@ -60,18 +60,18 @@ def test_outside_a_terminal_there_is_no_live_line_and_no_control_code() -> None:
     ]
 
 
-def test_on_a_terminal_the_live_line_shows_the_detail_and_goes_away() -> None:
+def test_live_line_shows_the_detail_and_is_erased_at_the_end() -> None:
     output = Terminal()
     screen = Screen(output)
     with screen.component("Trainer"):
         screen.progress("step 10, loss 3.2", lasting=False)
-        screen.say("a line that is drawn above the live one")
+        screen.print("a line above the live one")
     shown = output.getvalue()
     assert re.search(r"> Trainer +\d+\.\d s +step 10, loss 3\.2", shown)
-    assert shown.endswith("\x1b[2K")  # the last thing is to erase the line
+    assert shown.endswith("\x1b[2K")  # erases the line
 
 
-def test_on_a_terminal_a_library_that_prints_does_not_reach_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_of_libraries_is_not_redirected_to_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
     output = Terminal()
     with Screen(output).component("Trainer"):
         print("noise of a library")
@@ -80,15 +80,15 @@ def test_on_a_terminal_a_library_that_prints_does_not_reach_the_screen(capsys: p
     assert capsys.readouterr() == ("noise of a library\n", "more noise\n")
 
 
-def test_a_component_that_fails_ends_its_live_line() -> None:
+def test_failed_component_ends_its_live_line() -> None:
     screen = Screen(Terminal())
     with pytest.raises(ZeroDivisionError), screen.component("Trainer"):
         raise ZeroDivisionError
-    with screen.component("Evaluator"):  # a second live line at a time would be refused
+    with screen.component("Evaluator"):  # Rich refuses two live lines at the same time
         pass
 
 
-def test_the_table_has_a_row_for_each_value_and_keeps_every_letter_of_it() -> None:
+def test_table_shows_every_value_in_full() -> None:
     output = io.StringIO()
     long = "/".join(["directory"] * 20)
     Screen(output).table([("corpus", "[red] 3"), ("version", long), ("why not", "too hard")])
@@ -99,7 +99,7 @@ def test_the_table_has_a_row_for_each_value_and_keeps_every_letter_of_it() -> No
     assert all(len(line) <= 80 for line in lines)
 
 
-def test_progress_records_of_the_trainer_stay_from_info_on() -> None:
+def test_progress_records_are_permanent_from_level_info() -> None:
     output = io.StringIO()
     screen = Screen(output)
     logger = logging.Logger("trainer", logging.DEBUG)
@@ -110,13 +110,13 @@ def test_progress_records_of_the_trainer_stay_from_info_on() -> None:
     assert output.getvalue() == "    eval loss 1.90\n"
 
 
-TAKE_OVER = """
+REDIRECT = """
 import ctypes, os, subprocess, sys
-from pipeline.console import kept_output, redirect
+from pipeline.console import duplicate_stdout, redirect_output
 print("before")
-screen = kept_output()
+screen = duplicate_stdout()
 if len(sys.argv) > 1:
-    redirect(sys.argv[1])
+    redirect_output(sys.argv[1])
 print("python out")
 print("python err", file=sys.stderr)
 sys.stdout.flush()
@@ -131,9 +131,9 @@ print("ROMEO: \\u00e9 \\udcff", file=screen)
 NOISE = [f"{who} {stream}" for who in ("python", "descriptor", "child") for stream in ("out", "err")] + ["libc out"]
 
 
-def taken_over(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def redirected(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", TAKE_OVER, *arguments],
+        [sys.executable, "-c", REDIRECT, *arguments],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
@@ -142,10 +142,10 @@ def taken_over(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.integration
-def test_after_taking_over_everything_but_the_screen_goes_to_the_log(tmp_path: Path) -> None:
+def test_redirected_output_goes_to_the_log_and_the_screen_stays(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("of an earlier run\n")
-    done = taken_over(str(log))
+    done = redirected(str(log))
     assert done.stdout == "before\nROMEO: é ?\n"
     assert done.stderr == ""
     lines = log.read_text(encoding="utf-8").splitlines()
@@ -154,8 +154,8 @@ def test_after_taking_over_everything_but_the_screen_goes_to_the_log(tmp_path: P
 
 
 @pytest.mark.integration
-def test_without_a_log_everything_stays_on_the_terminal() -> None:
-    done = taken_over()
+def test_without_a_log_all_output_stays_on_the_terminal() -> None:
+    done = redirected()
     assert sorted(done.stdout.splitlines()) == sorted(
         ["before", "ROMEO: é ?", *(line for line in NOISE if line.endswith("out"))]
     )

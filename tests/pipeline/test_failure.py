@@ -1,4 +1,4 @@
-"""A failure that only the user can mend is told as one, however deep the frameworks have wrapped it."""
+"""An error that only the user can fix is reported as one, even if the frameworks have wrapped it."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import failure
 
-# As the frameworks word them, seen on a full disk.
+# Messages of the frameworks on a full disk.
 SQLITE = "Error when executing query: database or disk is full query: COMMIT;"
 BEAM = (
     "tensorflow.python.framework.errors_impl.ResourceExhaustedError: /root/saved_model.pb.tmp9; "
@@ -15,8 +15,8 @@ BEAM = (
 )
 
 
-def caused(error: Exception, reason: Exception | None) -> Exception:
-    """`error` as it is caught when it was raised from `reason`."""
+def caused(error: Exception, reason: BaseException | None) -> Exception:
+    """Return `error` as raised from `reason`."""
     try:
         raise error from reason
     except Exception as raised:
@@ -26,27 +26,31 @@ def caused(error: Exception, reason: Exception | None) -> Exception:
 @pytest.mark.parametrize(
     ("error", "what", "advice"),
     [
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/root/x"), "The disk is full", "Make room"),
-        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), "The disk is full", "Make room"),
-        (RuntimeError(SQLITE), "The disk is full", "Make room"),
-        (RuntimeError(BEAM), "The disk is full", "Make room"),
-        (caused(RuntimeError("it failed"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))), "The disk is full", "M"),
-        (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/x"), "Something may not be written", "Mend its"),
-        (RuntimeError("attempt to write a readonly database"), "Something may not be written", "Mend its"),
-        (RuntimeError("OOM when allocating tensor with shape[9]"), "The memory is not enough", "Lower training.batch"),
-        (MemoryError(), "The memory is not enough", "Lower training.batch_size"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/root/x"), "The disk is full", "Free some space"),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), "The disk is full", "Free some space"),
+        (RuntimeError(SQLITE), "The disk is full", "Free some space"),
+        (RuntimeError(BEAM), "The disk is full", "Free some space"),
+        (
+            caused(RuntimeError("it failed"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
+            "The disk is full",
+            "Free",
+        ),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/x"), "A file cannot be read or written", "Fix its"),
+        (RuntimeError("attempt to write a readonly database"), "A file cannot be read or written", "Fix its"),
+        (RuntimeError("OOM when allocating tensor with shape[9]"), "Out of memory", "Lower training.batch"),
+        (MemoryError(), "Out of memory", "Lower training.batch_size"),
     ],
 )
-def test_what_only_the_user_can_mend_is_one_paragraph_with_code_2(error: Exception, what: str, advice: str) -> None:
+def test_error_that_the_user_can_fix_is_one_paragraph_with_code_2(error: Exception, what: str, advice: str) -> None:
     said, code = failure.explain(error, "/the/root", "/the/log")
     assert code == 2
     assert said.startswith(f"error: {what}")
-    for part in ("/the/root", f". {advice}", "what is finished is kept. Received: ", "Details: /the/log"):
+    for part in ("/the/root", f". {advice}", "finished work is kept. Received: ", "Details: /the/log"):
         assert part in said
     assert "\n" not in said
 
 
-def test_the_line_that_tells_is_shown_and_not_the_rest_of_the_message() -> None:
+def test_only_the_relevant_line_of_the_message_is_shown() -> None:
     said, _ = failure.explain(RuntimeError(BEAM), "/the/root", None)
     assert said.endswith("[while running 'Analyze/CreateSavedModel']")
 
@@ -59,7 +63,7 @@ def test_the_line_that_tells_is_shown_and_not_the_rest_of_the_message() -> None:
         FileNotFoundError(errno.ENOENT, "shapes differ"),
     ],
 )
-def test_anything_else_is_a_fault_with_its_name_its_first_line_and_the_log(error: Exception) -> None:
+def test_internal_error_is_reported_with_its_type_first_line_and_the_log(error: Exception) -> None:
     said, code = failure.explain(error, "/the/root", "/the/log")
     assert code == 1
     assert said.startswith(f"failed: {type(error).__name__}: ")
@@ -68,7 +72,7 @@ def test_anything_else_is_a_fault_with_its_name_its_first_line_and_the_log(error
     assert "and more" not in said
 
 
-def test_a_reason_that_was_dealt_with_before_does_not_count() -> None:
+def test_suppressed_cause_does_not_count() -> None:
     error = ValueError("something else")
     error.__context__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert failure.explain(error, "/the/root", None)[1] == 2
@@ -76,7 +80,20 @@ def test_a_reason_that_was_dealt_with_before_does_not_count() -> None:
     assert failure.explain(error, "/the/root", None) == ("failed: ValueError: something else", 1)
 
 
-def test_long_messages_are_cut_and_an_empty_one_is_still_a_sentence() -> None:
+def test_long_message_is_truncated_and_an_empty_one_is_allowed() -> None:
     said, _ = failure.explain(ValueError("x" * 1000), "/the/root", None)
     assert said == f"failed: ValueError: {'x' * 300} ..."
     assert failure.explain(ValueError(), "/the/root", None)[0] == "failed: ValueError: "
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KeyboardInterrupt(), True),
+        (caused(RuntimeError("it failed"), caused(ValueError("x"), KeyboardInterrupt())), True),
+        (RuntimeError("KeyboardInterrupt [while running 'Analyze']"), True),  # as Beam words it
+        (caused(RuntimeError("it failed"), ValueError("x")), False),
+    ],
+)
+def test_interruption_is_recognized_through_the_causes(error: BaseException, expected: bool) -> None:
+    assert failure.is_interrupt(error) is expected

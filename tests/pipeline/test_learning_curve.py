@@ -1,4 +1,4 @@
-"""The picture is made of what training wrote for TensorBoard, and shows what it says it shows."""
+"""The plot is made from the scalars that training wrote for TensorBoard."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ def write(directory: Path, tag: str, points: list[tuple[int, float]]) -> None:
             tf.summary.scalar(tag, value, step)
 
 
-def test_scalars_of_all_files_are_read_and_a_step_done_again_counts_once(tmp_path: Path) -> None:
+def test_scalars_of_all_files_are_read_and_a_repeated_step_appears_once(tmp_path: Path) -> None:
     write(tmp_path / "a", learning_curve.TRAIN, [(1, 4.0), (20, 3.0), (40, 2.5)])
     write(tmp_path / "a", learning_curve.EVALUATION, [(40, 2.75)])
     write(tmp_path / "b", learning_curve.TRAIN, [(40, 2.25), (60, 2.0)])
@@ -26,7 +26,7 @@ def test_scalars_of_all_files_are_read_and_a_step_done_again_counts_once(tmp_pat
     assert curves == Curves([(1, 4.0), (20, 3.0), (40, 2.25), (60, 2.0)], [(40, 2.75)])
 
 
-def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_truncated_file_is_read_up_to_its_end(tmp_path: Path) -> None:
     write(tmp_path, learning_curve.TRAIN, [(1, 4.0), (20, 3.0)])
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-5])
@@ -39,12 +39,12 @@ def test_without_event_files_there_are_no_curves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("threshold", [7.76, math.inf])
-def test_the_picture_is_a_png_and_nothing_else_is_left(threshold: float, tmp_path: Path) -> None:
+def test_plot_is_a_png_file_with_the_eval_loss(threshold: float, tmp_path: Path) -> None:
     from matplotlib.image import imread
 
     path = tmp_path / "reports" / "curve.png"
     curves = Curves([(1, 4.0), (20, 3.0)], [(20, 2.75)])
-    learning_curve.draw(curves, str(path), "a play", threshold)
+    learning_curve.plot(curves, str(path), "a play", threshold)
     pixels = imread(str(path))
     assert pixels.shape[:2] == (540, 960)
     reddish = (pixels[..., 0] > 0.7) & (pixels[..., 1] < 0.4)

@@ -1,4 +1,4 @@
-"""A root is held alone, inputs are checked and staged before long work, Beam gets the local runner."""
+"""The root is locked, and inputs are checked and staged before long work."""
 
 import dataclasses
 import hashlib
@@ -22,15 +22,15 @@ def places_at(root: Path) -> Places:
 # locked
 
 
-def test_a_free_root_is_taken_without_a_word(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_free_root_is_locked_without_a_message(tmp_path: Path) -> None:
+    messages: list[str] = []
     for _ in range(2):
-        with local.locked(places_at(tmp_path / "new" / "root"), said.append):
+        with local.locked(places_at(tmp_path / "new" / "root"), messages.append):
             assert (tmp_path / "new" / "root" / "logs").is_dir()
-    assert said == []
+    assert messages == []
 
 
-def test_a_second_run_waits_until_the_first_has_ended_and_says_so(tmp_path: Path) -> None:
+def test_second_run_reports_that_it_waits_for_the_first(tmp_path: Path) -> None:
     places = places_at(tmp_path)
     order: list[str] = []
     waiting = threading.Event()
@@ -53,7 +53,7 @@ def test_a_second_run_waits_until_the_first_has_ended_and_says_so(tmp_path: Path
     assert order[1:] == ["first ends", "second"]
 
 
-def test_a_run_that_fails_lets_go_of_the_root(tmp_path: Path) -> None:
+def test_failed_run_releases_the_root(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), local.locked(places_at(tmp_path), pytest.fail):
         raise ZeroDivisionError
     with local.locked(places_at(tmp_path), pytest.fail):
@@ -61,7 +61,7 @@ def test_a_run_that_fails_lets_go_of_the_root(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_the_lock_of_a_killed_run_does_not_block_the_next(tmp_path: Path) -> None:
+def test_lock_of_a_killed_run_does_not_block_the_next(tmp_path: Path) -> None:
     places = places_at(tmp_path)
     read, write = os.pipe()
     child = os.fork()
@@ -75,12 +75,12 @@ def test_the_lock_of_a_killed_run_does_not_block_the_next(tmp_path: Path) -> Non
         assert Path(places.lock).exists()
 
 
-def test_two_roots_do_not_wait_for_each_other(tmp_path: Path) -> None:
+def test_runs_with_different_roots_do_not_wait(tmp_path: Path) -> None:
     with local.locked(places_at(tmp_path / "a"), pytest.fail), local.locked(places_at(tmp_path / "b"), pytest.fail):
         pass
 
 
-def test_a_root_that_cannot_be_made_is_a_users_mistake(tmp_path: Path) -> None:
+def test_root_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match=f"The root cannot be written: .*--root {tmp_path}/file/root"),
@@ -89,7 +89,7 @@ def test_a_root_that_cannot_be_made_is_a_users_mistake(tmp_path: Path) -> None:
         pass
 
 
-def test_a_serving_directory_that_cannot_be_made_is_found_before_anything_is_trained(tmp_path: Path) -> None:
+def test_serving_directory_that_cannot_be_created_is_an_error_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     places = Places.of(Config(root=str(tmp_path / "root"), serving_dir=str(tmp_path / "file" / "below")))
     with (
@@ -99,17 +99,17 @@ def test_a_serving_directory_that_cannot_be_made_is_found_before_anything_is_tra
         pass
 
 
-def test_a_read_only_serving_directory_is_found_before_anything_is_trained(
+def test_read_only_serving_directory_is_an_error_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = places_at(tmp_path)
-    # Permissions do not bind whoever runs the tests as root.
+    # Permissions do not apply to the superuser.
     monkeypatch.setattr(os, "access", lambda path, mode: path != places.serving)
     with pytest.raises(UserError, match="Permission denied"), local.locked(places, pytest.fail):
         pass
 
 
-def test_a_serving_directory_in_a_bucket_is_left_to_the_pusher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serving_directory_in_a_bucket_is_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with local.locked(Places.of(Config(root=str(tmp_path), serving_dir="gs://bucket/models")), pytest.fail):
         assert not list(tmp_path.glob("gs*"))
@@ -118,7 +118,7 @@ def test_a_serving_directory_in_a_bucket_is_left_to_the_pusher(tmp_path: Path, m
 # ingest
 
 
-def test_a_corpus_is_found_checked_and_staged(tmp_path: Path) -> None:
+def test_corpus_is_found_checked_and_staged(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "one.txt").write_text("abcd" * 500)
     (tmp_path / "texts" / "two.txt").write_text("efgh" * 500)
@@ -133,7 +133,7 @@ def test_a_corpus_is_found_checked_and_staged(tmp_path: Path) -> None:
     }
 
 
-def test_a_corpus_below_the_configured_minimum_is_refused_and_not_staged(tmp_path: Path) -> None:
+def test_corpus_below_the_configured_minimum_is_an_error_and_not_staged(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("abcd" * 500)
     settings = CorpusConfig(source=str(tmp_path / "short.txt"), min_chars=2001)
     config = Config(root=str(tmp_path / "root"), corpus=settings)
@@ -142,37 +142,10 @@ def test_a_corpus_below_the_configured_minimum_is_refused_and_not_staged(tmp_pat
     assert not (tmp_path / "root").exists()
 
 
-# beam_args
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ((), [*local.LOCAL_BEAM]),
-        (("--direct_num_workers=2",), [*local.LOCAL_BEAM, "--direct_num_workers=2"]),
-        (("--x=1", "--runner=SparkRunner"), ["--x=1", "--runner=SparkRunner"]),
-        (("--runner", "FlinkRunner"), ["--runner", "FlinkRunner"]),
-    ],
-)
-def test_beam_gets_the_local_runner_unless_another_is_named(given: tuple[str, ...], expected: list[str]) -> None:
-    assert local.beam_args(Config(beam_args=given)) == expected
-
-
-@pytest.mark.integration
-def test_the_local_runner_keeps_tfx_from_packing_its_own_source() -> None:
-    """Which takes seconds for every component and leaves a copy of TFX behind in the temporary folder."""
-    from tfx.utils import dependency_utils
-
-    given = list(local.LOCAL_BEAM)
-    assert dependency_utils.make_beam_dependency_flags(given) == given
-
-
 # _stage_schema
 
 
-def test_a_schema_is_staged_under_a_path_that_follows_its_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_path_of_the_staged_schema_changes_with_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "project" / "components" / "validate" / "schema" / "schema.pbtxt"
     source.parent.mkdir(parents=True)
     monkeypatch.setattr(sources, "ROOT", tmp_path / "project")
@@ -187,7 +160,7 @@ def test_a_schema_is_staged_under_a_path_that_follows_its_content(
     assert sorted(path.name for path in (tmp_path / "staged").rglob("*") if path.is_file()) == ["schema.pbtxt"] * 2
 
 
-def test_a_staged_schema_is_not_written_again(tmp_path: Path) -> None:
+def test_staged_schema_is_not_written_again(tmp_path: Path) -> None:
     places = dataclasses.replace(places_at(tmp_path), schema=str(tmp_path / "staged"))
     path = Path(local._stage_schema(places))
     os.utime(path, (5, 5))

@@ -1,4 +1,4 @@
-"""A run's result as a table, as JSON and as an exit code; and the serving directory mended after it."""
+"""The result of a run as a table, as JSON and as an exit code; repair of the serving directory."""
 
 import dataclasses
 import json
@@ -75,14 +75,14 @@ def model_at(path: Path, content: str = "graph") -> str:
         ({"pushed_version": None, "servable": False}, 3),
     ],
 )
-def test_the_exit_code_says_whether_this_model_is_served(values: dict[str, Any], code: int) -> None:
+def test_exit_code_is_0_if_this_model_is_served_and_3_otherwise(values: dict[str, Any], code: int) -> None:
     assert changed(**values).exit_code == code
 
 
 # rows
 
 
-def test_the_table_tells_the_whole_result() -> None:
+def test_table_has_all_results() -> None:
     assert REPORT.rows() == [
         ("corpus", "shakespeare: 1 document, 1,115,394 characters"),
         ("vocabulary", "65 characters; 0.012% of the eval text is out of it"),
@@ -96,14 +96,14 @@ def test_the_table_tells_the_whole_result() -> None:
     ]
 
 
-def test_a_threshold_of_ones_own_a_baseline_and_a_version_served_before_are_told() -> None:
+def test_table_has_a_configured_threshold_a_baseline_and_a_version_served_already() -> None:
     made = changed({"baseline_perplexity": 4.4}, threshold=5.25, pushed_now=False)
     assert row(made, "threshold") == "5.25"
     assert row(made, "baseline") == "4.400 (last blessed model)"
     assert row(made, "version") == "3 (served already) in /served/char_rnn"
 
 
-def test_every_reason_has_a_row_and_what_stays_served_is_told(tmp_path: Path) -> None:
+def test_every_reason_has_a_row_and_the_version_that_stays_is_named(tmp_path: Path) -> None:
     model_at(tmp_path / "8"), model_at(tmp_path / "12")
     made = changed(blessed=False, pushed_version=None, pushed_now=False, serving=str(tmp_path), reasons=("one", "two"))
     assert row(made, "blessed") == "no"
@@ -111,12 +111,12 @@ def test_every_reason_has_a_row_and_what_stays_served_is_told(tmp_path: Path) ->
     assert row(made, "version") == f"not pushed; 12 stays in {tmp_path}"
 
 
-def test_without_any_version_the_table_says_none(tmp_path: Path) -> None:
+def test_table_without_any_version_shows_none(tmp_path: Path) -> None:
     made = changed(pushed_version=None, serving=str(tmp_path / "missing"))
     assert row(made, "version") == f"not pushed; none in {tmp_path / 'missing'}"
 
 
-def test_the_three_hardest_of_several_documents_are_named_hardest_first() -> None:
+def test_three_hardest_documents_are_named_hardest_first() -> None:
     made = changed({"by_document": {"a": 3.0, "b": 9.0, "c": 5.0, "d": 7.0}})
     assert row(made, "hardest documents") == "b 9.00, d 7.00, c 5.00"
     only = changed({"by_document": {"a": 3.0}})
@@ -126,7 +126,7 @@ def test_the_three_hardest_of_several_documents_are_named_hardest_first() -> Non
 # write
 
 
-def test_the_summary_holds_every_promised_key_by_value(tmp_path: Path) -> None:
+def test_summary_has_every_key(tmp_path: Path) -> None:
     made = changed({"baseline_perplexity": 4.4, "by_document": {"a": 3.0}}, reasons=("because é",))
     made.write(str(tmp_path / "summary.json"))
     text = (tmp_path / "summary.json").read_text(encoding="utf-8")
@@ -155,7 +155,7 @@ def test_the_summary_holds_every_promised_key_by_value(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_not_there_is_null_and_a_threshold_of_ones_own_is_written(tmp_path: Path) -> None:
+def test_missing_values_are_null_and_a_configured_threshold_is_written(tmp_path: Path) -> None:
     changed(pushed_version=None, threshold=5.25).write(str(tmp_path / "summary.json"))
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["pushed_version"] is None
@@ -163,14 +163,14 @@ def test_what_is_not_there_is_null_and_a_threshold_of_ones_own_is_written(tmp_pa
     assert (summary["threshold"], summary["trigram_perplexity"]) == (5.25, 6.0)
 
 
-def test_infinite_figures_are_null_because_json_has_no_word_for_them(tmp_path: Path) -> None:
+def test_infinite_metrics_are_null(tmp_path: Path) -> None:
     made = changed({"perplexity": math.inf, "reference_perplexity": math.inf, "by_document": {"a": math.nan}})
     made.write(str(tmp_path / "summary.json"))
     summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     assert (summary["perplexity"], summary["threshold"], summary["perplexity_by_document"]) == (None, None, {"a": None})
 
 
-def test_a_summary_is_replaced_as_a_whole_and_nothing_else_stays(tmp_path: Path) -> None:
+def test_summary_is_replaced_and_no_other_file_is_left(tmp_path: Path) -> None:
     target = tmp_path / "summary.json"
     target.write_text("x" * 100_000)
     REPORT.write(str(target))
@@ -178,7 +178,7 @@ def test_a_summary_is_replaced_as_a_whole_and_nothing_else_stays(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
-def test_a_summary_that_cannot_be_made_leaves_the_old_one(tmp_path: Path) -> None:
+def test_summary_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "summary.json"
     target.write_text("old")
     with pytest.raises(TypeError):
@@ -228,7 +228,7 @@ def collected(tmp_path: Path, config: Config, made: dict[str, Outcome], monkeypa
     return report.collect(config, Places.of(config), "mine", REPORT.facts, made)
 
 
-def test_a_report_is_read_from_the_artifacts_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_is_read_from_the_artifacts_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(root=str(tmp_path))
     made = collected(tmp_path, config, outcomes(tmp_path, blessed=1, infra=""), monkeypatch)
     assert (made.blessed, made.servable, made.pushed_now, made.threshold) == (True, True, True, None)
@@ -238,7 +238,7 @@ def test_a_report_is_read_from_the_artifacts_of_the_run(tmp_path: Path, monkeypa
     assert made.reasons == ("too hard",)
 
 
-def test_a_report_of_a_refused_model_gives_the_reasons_of_both_judges(
+def test_report_of_a_rejected_model_has_the_reasons_of_evaluation_and_infra_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = Config(root=str(tmp_path), evaluation=EvaluationConfig(threshold=2.5))
@@ -248,20 +248,20 @@ def test_a_report_of_a_refused_model_gives_the_reasons_of_both_judges(
     assert made.exit_code == 3
 
 
-def test_a_push_taken_from_the_cache_did_not_happen_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_push_does_not_count_as_pushed_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = outcomes(tmp_path, blessed=1, infra="", pusher="cached")
     assert not collected(tmp_path, Config(root=str(tmp_path)), made, monkeypatch).pushed_now
 
 
-# mend_serving
+# repair_serving
 
 
-def test_a_good_model_is_served_and_registered_even_when_the_pusher_was_cached(tmp_path: Path) -> None:
+def test_good_model_is_served_and_registered_even_if_the_pusher_was_cached(tmp_path: Path) -> None:
     places = Places.of(Config(root=str(tmp_path / "root")))
     before = changed(pushed_version=None, pushed_now=False, model=model_at(tmp_path / "model"), serving=places.serving)
-    first = report.mend_serving(before, places, "key")
+    first = report.repair_serving(before, places, "key")
     assert (first.pushed_version, first.pushed_now, first.exit_code) == ("1", True, 0)
-    again = report.mend_serving(before, places, "key")
+    again = report.repair_serving(before, places, "key")
     assert (again.pushed_version, again.pushed_now) == ("1", False)
     assert versions.served(places.serving) == [1]
     assert [(entry.run_key, entry.corpus, entry.perplexity) for entry in registry.entries(places.registry)] == [
@@ -269,17 +269,17 @@ def test_a_good_model_is_served_and_registered_even_when_the_pusher_was_cached(t
     ]
 
 
-def test_a_model_that_the_pusher_pushed_counts_as_pushed_now(tmp_path: Path) -> None:
+def test_model_that_the_pusher_pushed_counts_as_pushed_now(tmp_path: Path) -> None:
     places = Places.of(Config(root=str(tmp_path / "root")))
     before = changed(model=model_at(tmp_path / "model"), pushed_now=False)
-    report.mend_serving(before, places, "key")
-    after = report.mend_serving(dataclasses.replace(before, pushed_now=True), places, "key")
+    report.repair_serving(before, places, "key")
+    after = report.repair_serving(dataclasses.replace(before, pushed_now=True), places, "key")
     assert (after.pushed_version, after.pushed_now) == ("1", True)
 
 
-@pytest.mark.parametrize("refused", [{"blessed": False}, {"servable": False}])
-def test_a_refused_model_is_neither_served_nor_registered(tmp_path: Path, refused: dict[str, Any]) -> None:
+@pytest.mark.parametrize("rejected", [{"blessed": False}, {"servable": False}])
+def test_rejected_model_is_neither_served_nor_registered(tmp_path: Path, rejected: dict[str, Any]) -> None:
     places = Places.of(Config(root=str(tmp_path / "root")))
-    before = changed(pushed_version=None, model=model_at(tmp_path / "model"), **refused)
-    assert report.mend_serving(before, places, "key") == before
+    before = changed(pushed_version=None, model=model_at(tmp_path / "model"), **rejected)
+    assert report.repair_serving(before, places, "key") == before
     assert not (tmp_path / "root").exists()

@@ -19,7 +19,7 @@ from tfx.utils import path_utils
 from components.evaluate import reference
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.evaluator import Executor, eval_config
-from pipeline.local import LOCAL_BEAM
+from pipeline.create import LOCAL_BEAM
 from tests import numeric
 
 pytestmark = pytest.mark.integration
