@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tree=${1:-/var/tmp/char-rnn-debian13}
 
 if [ ! -x "$tree/usr/bin/python3.13" ]; then
-  debootstrap --variant=minbase --include=python3,python3-pip,python3-dev,git,g++,ca-certificates,chromium \
+  debootstrap --variant=minbase --include=python3,python3-pip,python3-dev,git,g++,ca-certificates \
     trixie "$tree" http://deb.debian.org/debian
 fi
 
@@ -18,6 +18,11 @@ cp /etc/resolv.conf "$tree/etc/resolv.conf"
 cp /etc/hosts "$tree/etc/hosts"
 mkdir -p "$tree/etc/ssl/certs"
 cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
+
+if [ ! -x "$tree/usr/bin/chromium" ]; then # not by debootstrap, which does not resolve its alternative dependencies
+  chroot "$tree" bash -c \
+    "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium dbus-user-session"
+fi
 
 mkdir -p "$tree/src/project" "$tree/src/corpora"
 tar -C "$root" --exclude=./.git --exclude=./.venv --exclude=./.tools --exclude=./output -cf - . | tar -C "$tree/src/project" -xf -
