@@ -1,6 +1,6 @@
 """Serve the playground page: `python -m serving.playground --server-url=http://127.0.0.1:8501`.
 
-The page asks for text over REST, whichever model server answers there. `python -m serving up` starts both.
+The page sends its requests to the REST API of any model server. `python -m serving up` starts both.
 """
 
 import os
@@ -30,7 +30,7 @@ _DEFAULTS = ServingSettings()
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line; a mistake in it ends the program with code 2."""
+    """Parse the command line; an error in it ends the program with code 2."""
     parser = argparse.ArgumentParser(
         prog="python -m serving.playground",
         allow_abbrev=False,
@@ -38,18 +38,23 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--port", type=int, default=_DEFAULTS.playground_port, help="0: any that is free; default %(default)s")
+    add("--port", type=int, default=_DEFAULTS.playground_port, help="0: any free port; default %(default)s")
     add("--host", default=_DEFAULTS.host, help="address to listen on; default %(default)s, this machine only")
     add("--server-url", default=f"http://127.0.0.1:{_DEFAULTS.rest_port}", help="model server; default %(default)s")
-    add("--model", default="char_rnn", help="its name there; default %(default)s")
-    add("--registry", metavar="DIR", help="<root>/registry/<model>: perplexity and corpus of each version")
-    add("--timeout", type=float, default=float(_DEFAULTS.request_timeout_seconds), help="seconds for one answer")
+    add("--model", default="char_rnn", help="name of the model on that server; default %(default)s")
+    add("--registry", metavar="DIR", help="<root>/registry/<model>, source of each version's perplexity and corpus")
+    add(
+        "--timeout",
+        type=float,
+        default=float(_DEFAULTS.request_timeout_seconds),
+        help="seconds that one response may take",
+    )
     add(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="answer to this host name as well, besides addresses and localhost; repeatable",
+        help="accept this host name in addition to IP addresses and localhost; repeatable",
     )
     return parser.parse_args(argv)
 
@@ -71,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace, listening: socket.socket) -> None:
-    # Late: a mistake in the flags shall be answered at once.
+    # Imported late: a mistake in the flags must be reported at once.
     import uvicorn
 
     from serving.playground.app import application
@@ -110,9 +115,9 @@ def _check(options: argparse.Namespace) -> None:
     if not options.timeout > 0:
         raise UserError(f"--timeout is in seconds and must be above 0. Received: {options.timeout:g}")
     if not 0 <= options.port <= 65_535:
-        raise UserError(f"--port must be from 0 (any that is free) to 65535. Received: {options.port}")
+        raise UserError(f"--port must be from 0 (any free port) to 65535. Received: {options.port}")
     if not options.model or set(options.model) & set("/:?#% "):
-        raise UserError(f"--model must be a model's name in the routes of its server. Received: {options.model!r}")
+        raise UserError(f"--model must be the name of a model in its server's routes. Received: {options.model!r}")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -125,8 +130,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise UserError(
-            f"The playground cannot listen there: {error.strerror or error}. Stop what uses the port, or give another "
-            f"one with --port. Received: {host} port {port}"
+            f"The playground cannot listen on this address: {error.strerror or error}. Stop the process that uses the "
+            f"port, or set another one with --port. Received: {host} port {port}"
         ) from error
     return listening
 

@@ -1,6 +1,6 @@
-"""What the page shows of the model: versions and labels from the model server, perplexity and corpus from the registry.
+"""Description of the model for the page: versions and labels from its server, perplexity and corpus from the registry.
 
-TensorFlow is not imported for a registry on a local disk: the page shall be there at once.
+A registry on a local disk is read without TensorFlow, so that the page starts at once.
 """
 
 import asyncio
@@ -14,90 +14,94 @@ from typing import Any
 from serving.graph.generation_config import PLACE
 from serving.playground.relay import Upstream, UpstreamError
 
-LABELS = ("stable", "canary")  # TF Serving has no route that lists labels: these are asked for by name
-_SHOWN = ("perplexity", "bits_per_character", "corpus", "pushed_at")
-_FRESH_SECONDS = 1.0  # how old an answer may be, so that many open pages cost the model server no more than one
-_REGISTRY_SECONDS = 2.0  # how long an answer waits for the registry; a bucket's goes on in the background
+LABELS = ("stable", "canary")  # TF Serving has no route that lists labels, so these are requested by name
+_FACTS = ("perplexity", "bits_per_character", "corpus", "pushed_at")
+_CACHE_SECONDS = 1.0  # many open pages cost the model server no more than one
+_REGISTRY_SECONDS = 2.0  # time to wait for the registry; reading a bucket continues in the background
 _log = logging.getLogger(__name__)
 
 
 class About:
-    """Answers `/about`."""
+    """Answers `/about`.
+
+    Example: `tests/serving/playground/test_about.py::test_versions_labels_figures_and_limits`.
+    """
 
     def __init__(self, upstream: Upstream, registry: str | None) -> None:
-        """Join what this server and this registry (None: there is none) say."""
+        """Describe the model of this server; `registry` is a directory, or None for no facts and limits."""
         self._upstream, self._registry = upstream, registry
-        self._facts: dict[str, dict[str, Any]] = {}
+        self._registered: dict[str, dict[str, Any]] = {}
         self._reading: asyncio.Future[dict[str, dict[str, Any]]] | None = None
         self._lock = asyncio.Lock()
-        self._last: tuple[float, dict[str, Any]] | None = None
+        self._cached: tuple[float, dict[str, Any]] | None = None
 
     async def describe(self) -> dict[str, Any]:
-        """State of the server and its versions, newest first.
+        """Return the state of the server and of its versions, newest first.
 
         Returns:
           `model`; `server` with `url`, `state` (available, loading, unreachable) and `message`; `versions`, each with
-          `version` (a string: numbers may exceed what JavaScript holds), `state`, `message`, `labels`, `facts` (of the
-          registry, or None) and `limits` (of the export, or None).
+          `version` (a string, because numbers may exceed JavaScript's range), `state`, `message`, `labels`, `facts`
+          (of the registry, or None) and `limits` (of the export, or None).
         """
         async with self._lock:
-            if self._last is None or time.monotonic() - self._last[0] > _FRESH_SECONDS:
+            if self._cached is None or time.monotonic() - self._cached[0] > _CACHE_SECONDS:
                 answer = await self._describe()
-                self._last = (time.monotonic(), answer)
-            return self._last[1]
+                self._cached = (time.monotonic(), answer)
+            return self._cached[1]
 
     async def _describe(self) -> dict[str, Any]:
         server = {"url": self._upstream.url, "state": "available", "message": ""}
         versions: list[dict[str, Any]] = []
         try:
-            status, body = await self._upstream.ask("GET")
-            answer = _object(body)
+            status, body = await self._upstream.request("GET")
+            response = _object(body)
             if status == 200:
-                versions = [_version(entry) for entry in answer.get("model_version_status", [])]
+                versions = [_version(entry) for entry in response.get("model_version_status", [])]
             if not any(version["state"] == "AVAILABLE" for version in versions):
-                server |= {"state": "loading", "message": str(answer.get("error", ""))}
+                server |= {"state": "loading", "message": str(response.get("error", ""))}
             else:
-                await self._label(versions)
+                await self._add_labels(versions)
         except UpstreamError as error:
             server |= {"state": "unreachable", "message": error.message}
-        facts = await self._known() if versions else {}
+        by_version = await self._read_registry() if versions else {}
         for version in versions:
-            known = facts.get(version["version"], {})
-            version["facts"], version["limits"] = known.get("facts"), known.get("limits")
+            entry = by_version.get(version["version"], {})
+            version["facts"], version["limits"] = entry.get("facts"), entry.get("limits")
         return {"model": self._upstream.model, "server": server, "versions": versions}
 
-    async def _label(self, versions: list[dict[str, Any]]) -> None:
+    async def _add_labels(self, versions: list[dict[str, Any]]) -> None:
         for label in LABELS:
-            status, body = await self._upstream.ask("GET", f"/labels/{label}/metadata")
+            status, body = await self._upstream.request("GET", f"/labels/{label}/metadata")
             spec = _object(body).get("model_spec") if status == 200 else None
             for version in versions:
                 if isinstance(spec, dict) and spec.get("version") == version["version"]:
                     version["labels"].append(label)
 
-    async def _known(self) -> dict[str, dict[str, Any]]:
+    async def _read_registry(self) -> dict[str, dict[str, Any]]:
+        """Return what the registry holds, or held when it was last read in time."""
         if self._registry is None:
             return {}
         if self._reading is None:
-            self._reading = asyncio.ensure_future(asyncio.to_thread(registered, self._registry))
+            self._reading = asyncio.ensure_future(asyncio.to_thread(read_registry, self._registry))
         done, _ = await asyncio.wait((self._reading,), timeout=_REGISTRY_SECONDS)
         if done:
             reading, self._reading = self._reading, None
             try:
-                self._facts = reading.result()
-            except Exception as error:  # whatever a bucket's library raises: the page works without
+                self._registered = reading.result()
+            except Exception as error:  # of any type: each bucket's library has its own; the page works without it
                 _log.warning("The registry %s cannot be read: %s", self._registry, error)
-        return self._facts
+        return self._registered
 
 
-def registered(directory: str) -> dict[str, dict[str, Any]]:
-    """Facts of each version that was pushed.
+def read_registry(directory: str) -> dict[str, dict[str, Any]]:
+    """Read facts and limits of each pushed version; malformed entries are skipped.
 
     Args:
-      directory: the registry of a lineage; local, or of any file system that TensorFlow knows.
+      directory: the registry of one model, local or on a file system that TensorFlow supports.
 
     Returns:
-      For each version number, as a string, `facts` (perplexity, bits_per_character, corpus, pushed_at) and `limits`
-      (the export's own, None where it does not say). An entry that is not understood is left out.
+      By version number, as a string: `facts` (perplexity, bits_per_character, corpus, pushed_at) and `limits` (of the
+      export, or None).
     """
     if "://" in directory:
         import dataclasses
@@ -107,26 +111,26 @@ def registered(directory: str) -> dict[str, dict[str, Any]]:
 
         return {
             str(entry.version): {
-                "facts": _shown(dataclasses.asdict(entry)),
-                "limits": (found := generation_config.read(entry.served)) and dataclasses.asdict(found),
+                "facts": _facts(dataclasses.asdict(entry)),
+                "limits": (limits := generation_config.read(entry.served)) and dataclasses.asdict(limits),
             }
             for entry in registry.entries(directory)
         }
-    known = {}
+    found = {}
     for path in sorted(Path(directory).glob("[!.]*.json")):
         entry = _read(path)
         if entry is not None and "version" in entry:
             limits_of = _read(Path(str(entry.get("served", ""))) / PLACE)
-            known[str(entry["version"])] = {"facts": _shown(entry), "limits": limits_of}
-    return known
+            found[str(entry["version"])] = {"facts": _facts(entry), "limits": limits_of}
+    return found
 
 
-def _shown(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: _finite(entry.get(key)) for key in _SHOWN}
+def _facts(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: _finite(entry.get(key)) for key in _FACTS}
 
 
 def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value  # JSON has no word for it
+    return None if isinstance(value, float) and not math.isfinite(value) else value  # JSON cannot represent it
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -138,10 +142,10 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _version(entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The playground's application: the page's files, `/about` and the model's routes."""
+"""The playground's ASGI application: the files of the page, `/about` and the routes of the model."""
 
 import contextlib
 from collections.abc import AsyncIterator, Collection
@@ -28,17 +28,17 @@ def application(
     names: Collection[str] = (),
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """For uvicorn or a test client.
+    """Return the application for uvicorn or a test client.
 
     Args:
       server_url: of the model server, for example `http://127.0.0.1:8501`.
-      model: its name there.
-      registry: directory of the lineage's registry; None: versions are shown without their figures.
-      timeout: seconds that one answer of the model server may take.
-      names: host names to answer to, besides addresses and localhost.
-      transport: instead of the network, for tests.
+      model: its name on that server.
+      registry: directory of the model's registry; None: versions are shown without their figures.
+      timeout: seconds that one response of the model server may take.
+      names: accepted host names, in addition to IP addresses and localhost.
+      transport: replaces the network in tests.
     """
-    # The environment's proxies are for the world outside; the model server is ours.
+    # The proxies of the environment are for external hosts; the model server is internal.
     client = httpx.AsyncClient(trust_env=False, transport=transport)
     upstream = Upstream(server_url.rstrip("/"), model, timeout, client)
     about = About(upstream, registry)

@@ -1,4 +1,4 @@
-"""Who may ask, and what a browser may do with the answer: host and origin checks, security headers."""
+"""Protection against requests from other sites: host and origin checks, security headers."""
 
 import ipaddress
 import re
@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Nothing inline, nothing from elsewhere, no frame round it: what a model writes can do nothing but be shown.
+# No inline code, no other origins, no frames: generated text can only be displayed.
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -22,19 +22,22 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@]+)(?::[0-9]+)?")
-_OWN_SITE = (None, "same-origin", "none")  # of Sec-Fetch-Site; "none" is a typed address or a bookmark
+_SAME_ORIGIN = (None, "same-origin", "none")  # of Sec-Fetch-Site; "none" is a typed address or a bookmark
 
 
 class Guard:
-    """ASGI middleware round the whole application."""
+    """ASGI middleware that wraps the application.
+
+    Example: `tests/serving/playground/test_guard.py::test_responses_and_rejections_carry_the_headers`.
+    """
 
     def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
-        """Wrap an application; `names` are host names to answer to besides addresses and localhost."""
+        """Wrap an application; `names` are accepted host names in addition to IP addresses and localhost."""
         self._app = app
         self._names = frozenset(name.lower() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse what a page of another site made the browser ask; add the headers to every answer."""
+        """Reject requests from pages of other sites; add the security headers to every response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -47,35 +50,35 @@ class Guard:
                 headers.setdefault("cache-control", "no-cache")
             await send(message)
 
-        if refused := refusal(Headers(scope=scope), self._names):
-            await JSONResponse({"error": refused}, 403)(scope, receive, send_with_headers)
+        if reason := rejection(Headers(scope=scope), self._names):
+            await JSONResponse({"error": reason}, 403)(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
 
 
-def refusal(headers: Headers, names: Collection[str] = ()) -> str | None:
-    """Why a request with these headers is not answered; None if it is.
+def rejection(headers: Headers, names: Collection[str] = ()) -> str | None:
+    """Return why a request with these headers is rejected; None if it is accepted.
 
-    A name of somebody else's that resolves to this machine (DNS rebinding) would make our answers readable to his page,
-    so only names that nobody else can hold are answered to: addresses, localhost and `names`.
+    A host name of an attacker that resolves to this machine (DNS rebinding) would let the attacker's page read the
+    responses. Only names that no attacker can own are accepted: IP addresses, localhost and `names`.
     """
     host = headers.get("host", "")
     found = _HOST.fullmatch(host)
-    if not found or not _is_ours(found[1].lower(), names):
+    if not found or not _is_accepted(found[1].lower(), names):
         return (
-            "The playground does not answer to this host name. Use an address or localhost, or start it with "
-            f"--allowed-host=NAME. Received: {host[:200]}"
+            "The playground does not accept this host name. Use an IP address or localhost, or start the playground "
+            f"with --allowed-host=NAME. Received: {host[:200]}"
         )
     origin = headers.get("origin")
     foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-    # A top-level navigation, such as a link from elsewhere, may fetch the page itself.
-    visit = headers.get("sec-fetch-mode") == "navigate" and origin is None
-    if foreign or (headers.get("sec-fetch-site") not in _OWN_SITE and not visit):
-        return "The playground answers its own page only, not a page of another site."
+    # A top-level navigation, such as a link on another site, may load the page itself.
+    navigation = headers.get("sec-fetch-mode") == "navigate" and origin is None
+    if foreign or (headers.get("sec-fetch-site") not in _SAME_ORIGIN and not navigation):
+        return "The playground accepts requests from its own page only, not from pages of other sites."
     return None
 
 
-def _is_ours(name: str, names: Collection[str]) -> bool:
+def _is_accepted(name: str, names: Collection[str]) -> bool:
     if name == "localhost" or name.endswith(".localhost") or name in names:
         return True
     try:

@@ -1,6 +1,6 @@
-"""Pass the page's requests on to the model server: this model's routes only, within limits, and no others.
+"""Forwarding of the page's requests to the model server: only this model's routes, within limits.
 
-The page and the API so have one origin, and no model server needs to allow other ones (CORS).
+Page and API have one origin, so no model server has to allow other origins (CORS).
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024  # a dozen texts of 100,000 characters, or the states of some hundred rows
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _ROUTE = re.compile(
     r"/v1/models/(?P<model>[^/:]+)(?P<which>/versions/[0-9]{1,19}|/labels/[A-Za-z0-9_-]{1,100})?"
     r"(?P<verb>:predict|/metadata)?"
@@ -22,28 +22,32 @@ _VERBS = {"POST": (":predict",), "GET": (None, "/metadata")}
 
 
 class UpstreamError(Exception):
-    """The model server gave no usable answer.
+    """Raised when the model server gives no usable response.
 
     Attributes:
-      status: HTTP status to answer with.
-      message: what happened and what to do, in words.
+      status: HTTP status of the playground's response.
+      message: what happened and what the user can do.
+
+    Example: `tests/serving/playground/test_relay.py::test_a_server_that_does_not_respond_is_reported`.
     """
 
     def __init__(self, status: int, message: str) -> None:
-        """Keep status and message."""
+        """Store status and message."""
         super().__init__(message)
         self.status, self.message = status, message
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """The model server as the playground sees it.
+    """The model server.
 
     Attributes:
-      url: of the server, without a slash at its end.
+      url: without a trailing slash.
       model: name in its routes.
-      timeout: seconds that one answer may take.
-      client: keeps the connections; its own timeouts are not used.
+      timeout: seconds that one response may take.
+      client: holds the connections; its timeouts are not used.
+
+    Example: `tests/serving/playground/test_relay.py::test_the_servers_errors_are_forwarded`.
     """
 
     url: str
@@ -51,18 +55,19 @@ class Upstream:
     timeout: float
     client: httpx.AsyncClient
 
-    async def ask(self, method: str, rest: str = "", body: bytes = b"") -> tuple[int, bytes]:
-        """Status and body of an answer; `rest` follows the model's name in the path.
+    async def request(self, method: str, rest: str = "", body: bytes = b"") -> tuple[int, bytes]:
+        """Send a request and return status and body; `rest` follows the model's name in the path.
 
         Raises:
-          UpstreamError: there is no answer, or one that is too large.
+          UpstreamError: there is no response, or it is too large.
         """
         url = f"{self.url}/v1/models/{self.model}{rest}"
         try:
-            return await asyncio.wait_for(self._exchange(method, url, body), self.timeout)
+            return await asyncio.wait_for(self._send(method, url, body), self.timeout)
         except (asyncio.TimeoutError, httpx.TimeoutException) as error:
             raise UpstreamError(
-                504, f"The model server at {self.url} did not answer within {self.timeout:g} s. Ask for less at a time."
+                504,
+                f"The model server at {self.url} did not respond within {self.timeout:g} s. Request less at a time.",
             ) from error
         except httpx.ConnectError as error:
             raise UpstreamError(
@@ -70,60 +75,61 @@ class Upstream:
                 f"The model server at {self.url} cannot be reached. Is it running? `python -m serving up` starts it.",
             ) from error
         except httpx.HTTPError as error:
-            raise UpstreamError(502, f"The model server at {self.url} broke off in the middle of an answer.") from error
+            raise UpstreamError(502, f"The model server at {self.url} closed the connection early.") from error
 
-    async def _exchange(self, method: str, url: str, body: bytes) -> tuple[int, bytes]:
+    async def _send(self, method: str, url: str, body: bytes) -> tuple[int, bytes]:
         headers = {"content-type": "application/json"} if method == "POST" else {}
         parts: list[bytes] = []
         size = 0
-        async with self.client.stream(method, url, content=body or None, headers=headers, timeout=None) as answer:
-            async for part in answer.aiter_bytes():
+        async with self.client.stream(method, url, content=body or None, headers=headers, timeout=None) as response:
+            async for part in response.aiter_bytes():
                 size += len(part)
-                if size > MAX_ANSWER_BYTES:
-                    raise UpstreamError(502, f"The model server's answer is larger than {MAX_ANSWER_BYTES} bytes.")
+                if size > MAX_RESPONSE_BYTES:
+                    raise UpstreamError(502, f"The model server's response is larger than {MAX_RESPONSE_BYTES} bytes.")
                 parts.append(part)
-            return answer.status_code, b"".join(parts)
+            return response.status_code, b"".join(parts)
 
 
 class Relay:
-    """The endpoint of `/v1/...`."""
+    """The endpoint of `/v1/...`.
+
+    Example: `tests/serving/playground/test_relay.py::test_the_routes_of_the_model_are_forwarded_byte_for_byte`.
+    """
 
     def __init__(self, upstream: Upstream) -> None:
-        """Pass on to this server."""
+        """Forward to this server."""
         self._upstream = upstream
 
     async def endpoint(self, request: Request) -> Response:
-        """Answer as the model server does, or say in words why there is no answer."""
+        """Return the model server's response, or a readable error if there is none."""
         path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
         found = _ROUTE.fullmatch(path)
         allowed = found is not None and not request.scope["query_string"]
         if not found or not allowed or unquote(found["model"]) != self._upstream.model:
-            return JSONResponse({"error": "The playground passes on requests to its own model only."}, 404)
+            return JSONResponse({"error": "The playground forwards requests to its own model only."}, 404)
         if found["verb"] not in _VERBS.get(request.method, ()):
             return JSONResponse({"error": f"Not a route of a model: {request.method} {path[:200]}"}, 405)
         try:
             body = await _limited_body(request)
-            status, answer = await self._while_wanted(
-                request, request.method, (found["which"] or "") + (found["verb"] or ""), body
-            )
+            status, content = await self._forward(request, (found["which"] or "") + (found["verb"] or ""), body)
         except UpstreamError as error:
             return JSONResponse({"error": error.message}, error.status)
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it
-        return Response(answer, status, media_type="application/json")
+            return Response(status_code=499)  # the browser has disconnected and does not read it
+        return Response(content, status, media_type="application/json")
 
-    async def _while_wanted(self, request: Request, method: str, rest: str, body: bytes) -> tuple[int, bytes]:
-        """Ask, but let go of the model server as soon as the browser does: Stop shall stop the work."""
-        asked = asyncio.ensure_future(self._upstream.ask(method, rest, body))
-        gone = asyncio.ensure_future(_disconnected(request))
+    async def _forward(self, request: Request, rest: str, body: bytes) -> tuple[int, bytes]:
+        """Forward a request; cancel it when the browser disconnects, so that Stop also stops the model server."""
+        response = asyncio.ensure_future(self._upstream.request(request.method, rest, body))
+        disconnected = asyncio.ensure_future(_disconnected(request))
         try:
-            await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not asked.done():
+            await asyncio.wait((response, disconnected), return_when=asyncio.FIRST_COMPLETED)
+            if not response.done():
                 raise ClientDisconnect
-            return asked.result()
+            return response.result()
         finally:
-            asked.cancel()
-            gone.cancel()
+            response.cancel()
+            disconnected.cancel()
 
 
 async def _limited_body(request: Request) -> bytes:

@@ -1,44 +1,44 @@
-// One version of the model, by its own signatures: writing in chunks, and scoring.
+// Requests to one version of the model: generation in chunks, and scoring.
 
-import { ask, numbers, Problem } from "./wire.js";
+import { Problem, request, stateJson } from "./wire.js";
 
-const FIRST_CHUNK = 16; // characters: something to read at once
-const LARGEST_CHUNK = 1000;
-const CHUNK_MILLISECONDS = 200; // long enough that carrying the state costs little, short enough to look like writing
+const FIRST_CHUNK = 16; // characters: the first text appears at once
+const MAX_CHUNK = 1000;
+const CHUNK_MILLISECONDS = 200; // long enough that sending the state costs little, short enough to look like typing
 
-const widths = new Map(); // of a version's state
+const widths = new Map(); // width of the state by path of the version
 
-/** The path of a version, which stays the same version while a newer one takes over. */
-export function place(model, version) {
+/** The path of a version. It names the version, so that a newer one does not replace it between chunks. */
+export function versionPath(model, version) {
   return `v1/models/${encodeURIComponent(model)}/versions/${version}`;
 }
 
-async function stateWidth(at, signal) {
-  if (!widths.has(at)) {
-    const { metadata } = await ask(`${at}/metadata`, undefined, signal);
+async function stateWidth(path, signal) {
+  if (!widths.has(path)) {
+    const { metadata } = await request(`${path}/metadata`, undefined, signal);
     const inputs = metadata?.signature_def?.signature_def?.generate_from_state?.inputs;
     const width = Number(inputs?.state?.tensor_shape?.dim?.[1]?.size);
     if (!(width > 0)) {
-      throw new Problem("The served model has no signature generate_from_state: it is no OneStep model of the pipeline.");
+      throw new Problem("The served model has no signature generate_from_state: this pipeline did not export it.");
     }
-    widths.set(at, width);
+    widths.set(path, width);
   }
-  return widths.get(at);
+  return widths.get(path);
 }
 
-/** Size of the next chunk from that of the last and the time it took, in milliseconds. */
+/** Size of the next chunk, from the size of the last one and the milliseconds that it took. */
 export function nextChunk(size, elapsed) {
   const growth = Math.min(4, CHUNK_MILLISECONDS / Math.max(elapsed, 1));
-  return Math.max(FIRST_CHUNK, Math.min(LARGEST_CHUNK, Math.round(size * growth)));
+  return Math.max(FIRST_CHUNK, Math.min(MAX_CHUNK, Math.round(size * growth)));
 }
 
 /**
- * Write `length` characters after the prompt, in `samples` rows of one request with seeds seed, seed + 1, ...
+ * Generate `length` characters after the prompt, in `samples` rows of one request with seeds seed, seed + 1, ...
  *
- * Yields, for each chunk, an array of new texts, one for each row. Joined, they are what one `generate` gives.
+ * Yields an array of new texts, one for each row, per chunk. Joined, they equal the text of one `generate` request.
  */
-export async function* write(at, { prompt, temperature, topK, seed, samples, length }, signal) {
-  const zeros = new Array(await stateWidth(at, signal)).fill(0);
+export async function* generateChunks(path, { prompt, temperature, topK, seed, samples, length }, signal) {
+  const zeros = new Array(await stateWidth(path, signal)).fill(0);
   const rows = [...Array(samples).keys()];
   let states = rows.map(() => zeros);
   let size = FIRST_CHUNK;
@@ -47,15 +47,15 @@ export async function* write(at, { prompt, temperature, topK, seed, samples, len
     const count = Math.min(size, length - done);
     const instances = rows.map(
       (row) =>
-        // The prompt is read once; afterwards it is in the state.
+        // Only the first chunk reads the prompt; later ones continue from the state.
         `{"prompt":${JSON.stringify(done ? "" : prompt)},"num_chars":${count},"temperature":${temperature},` +
-        `"top_k":${topK},"seed":${seed + row},"state":${numbers(states[row])}}`,
+        `"top_k":${topK},"seed":${seed + row},"state":${stateJson(states[row])}}`,
     );
     const body = `{"signature_name":"generate_from_state","instances":[${instances.join(",")}]}`;
     const started = performance.now();
-    const { predictions } = await ask(`${at}:predict`, body, signal);
+    const { predictions } = await request(`${path}:predict`, body, signal);
     const elapsed = performance.now() - started;
-    if (predictions?.length !== samples) throw new Problem("The model server's answer has another number of rows.");
+    if (predictions?.length !== samples) throw new Problem("The model server returned a wrong number of rows.");
     states = predictions.map((row) => row.state.map(Number));
     yield predictions.map((row) => row.text);
     done += count;
@@ -63,10 +63,10 @@ export async function* write(at, { prompt, temperature, topK, seed, samples, len
   } while (done < length);
 }
 
-/** Nats of each character but the first, an array for each text. */
-export async function score(at, texts, signal) {
+/** Negative log-likelihood of each character but the first, in nats; an array for each text. */
+export async function score(path, texts, signal) {
   const body = JSON.stringify({ signature_name: "score", instances: texts.map((text) => ({ text })) });
-  const { predictions } = await ask(`${at}:predict`, body, signal);
-  if (predictions?.length !== texts.length) throw new Problem("The model server's answer has another number of rows.");
+  const { predictions } = await request(`${path}:predict`, body, signal);
+  if (predictions?.length !== texts.length) throw new Problem("The model server returned a wrong number of rows.");
   return predictions.map((row) => row.nll.slice(0, row.num_chars).map(Number));
 }

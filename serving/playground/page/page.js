@@ -1,30 +1,30 @@
-// The page: controls in, texts out.
+// The page: reads the controls, requests texts and shows them.
 
-import { place, score, write } from "./model.js";
+import { generateChunks, score, versionPath } from "./model.js";
 import { copyText, Sample } from "./samples.js";
 import { Served } from "./served.js";
 import { fromHash, NAMES, newSeed, read, toHash } from "./values.js";
 import { Problem } from "./wire.js";
 
-const DEFAULTS = { temperature: "0.8", top_k: "0", length: "300", samples: "1" }; // until the export's own are known
-const MAX_CHARS = 100_000; // where the export does not say
-const SHADED_CHARS = 20_000; // of one text: an element for each is what a browser bears
+const DEFAULTS = { temperature: "0.8", top_k: "0", length: "300", samples: "1" }; // until those of the export are known
+const MAX_CHARS = 100_000; // for an export that states no limit
+const SHADED_CHARS = 20_000; // of one text: each is an element, and browsers become slow beyond this number
 
 const $ = (id) => document.getElementById(id);
-const served = new Served($("served"), $("version"), () => takeLimits());
-let running = null; // AbortController of what is under way
+const served = new Served($("served"), $("version"), () => applyLimits());
+let running = null; // AbortController of the current work
 let samples = [];
-let writtenBy = null; // the version's path
-const untouched = new Set(Object.keys(DEFAULTS));
+let samplesPath = null; // path of the version that generated the samples
+const unchanged = new Set(Object.keys(DEFAULTS)); // controls that follow the defaults of the export
 
-function say(text) {
+function setStatus(text) {
   $("status").textContent = text;
 }
 
 function showProblem(error) {
   console.assert(error instanceof Problem, error);
-  const known = error instanceof Problem;
-  $("error").textContent = known ? error.message : "The page made a mistake. Reload it; the browser's console says more.";
+  const internal = "Internal error of the page. Reload it; the browser's console has details.";
+  $("error").textContent = error instanceof Problem ? error.message : internal;
   $("error").hidden = false;
   if (error.control) {
     $(error.control).setAttribute("aria-invalid", "true");
@@ -33,7 +33,7 @@ function showProblem(error) {
   } else {
     $("error").scrollIntoView({ block: "nearest" });
   }
-  if (error.status) served.refresh(); // it may be another version by now
+  if (error.status) served.refresh(); // the versions may have changed
 }
 
 function clearProblem() {
@@ -41,39 +41,39 @@ function clearProblem() {
   for (const control of document.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
 }
 
-function raw() {
+function controlTexts() {
   return Object.fromEntries(NAMES.map((key) => [key, $(key).value]));
 }
 
-/** The export's own defaults, where nobody has chosen anything else, and its bounds. */
-function takeLimits() {
+/** Apply the limits of the export, and its defaults to the controls that the user has not changed. */
+function applyLimits() {
   const limits = served.version?.limits;
   $("length").max = limits?.max_chars ?? MAX_CHARS;
-  const own = { temperature: limits?.temperature, top_k: limits?.top_k, length: limits?.num_chars };
-  for (const [key, value] of Object.entries(own)) {
-    if (value !== undefined && untouched.delete(key)) fill({ [key]: String(value) });
+  const defaults = { temperature: limits?.temperature, top_k: limits?.top_k, length: limits?.num_chars };
+  for (const [key, value] of Object.entries(defaults)) {
+    if (value !== undefined && unchanged.delete(key)) fill({ [key]: String(value) });
   }
 }
 
-/** Run a piece of work that Stop can end; says what `done` returns, unless newer work took over. */
+/** Run work that Stop can abort. The status becomes its result, or `stopped()`, unless newer work replaced it. */
 async function run(work, stopped) {
   running?.abort();
-  const mine = (running = new AbortController());
+  const controller = (running = new AbortController());
   clearProblem();
   $("stop").disabled = false;
   try {
-    const said = await work(mine.signal);
-    if (running === mine) say(said);
+    const status = await work(controller.signal);
+    if (running === controller) setStatus(status);
   } catch (error) {
-    if (running !== mine) return;
-    if (mine.signal.aborted) {
-      say(stopped());
+    if (running !== controller) return;
+    if (controller.signal.aborted) {
+      setStatus(stopped());
     } else {
-      say("");
+      setStatus("");
       showProblem(error);
     }
   } finally {
-    if (running === mine) {
+    if (running === controller) {
       running = null;
       for (const sample of samples) sample.finish();
       if (document.activeElement === $("stop")) $("generate").focus(); // a disabled button would lose the focus
@@ -89,16 +89,16 @@ async function generate() {
     async (signal) => {
       if (!served.version) await served.refresh();
       const version = served.version;
-      if (!version) throw new Problem(served.trouble);
-      const values = read(raw(), version.limits?.max_chars ?? MAX_CHARS);
-      history.replaceState(null, "", `#${toHash(raw())}`);
-      const at = place(served.about.model, version.version);
-      say("Writing…");
+      if (!version) throw new Problem(served.problem);
+      const values = read(controlTexts(), version.limits?.max_chars ?? MAX_CHARS);
+      history.replaceState(null, "", `#${toHash(controlTexts())}`);
+      const path = versionPath(served.about.model, version.version);
+      setStatus("Generating…");
       const started = performance.now();
-      for await (const texts of write(at, values, signal)) {
+      for await (const texts of generateChunks(path, values, signal)) {
         if (!count) {
-          // Only now: if the server refuses, what was there stays.
-          writtenBy = at;
+          // Not before the first chunk: if the server rejects the request, the previous samples stay.
+          samplesPath = path;
           show(texts.map((_, i) => new Sample(i + 1, values.seed + i, values.prompt)));
         }
         texts.forEach((text, i) => samples[i].append(text));
@@ -107,36 +107,37 @@ async function generate() {
       const seconds = (performance.now() - started) / 1000;
       for (const sample of samples) sample.finish();
       const each = values.samples > 1 ? ` in each of ${values.samples} samples` : "";
-      const said = `${count} characters${each} in ${seconds.toFixed(1)} s.`;
+      const status = `${count} characters${each} in ${seconds.toFixed(1)} s.`;
       if ($("shade").checked) await shade(signal);
-      return said;
+      return status;
     },
     () => `Stopped after ${count} characters.`,
   );
 }
 
-function show(fresh) {
-  samples = fresh;
+function show(newSamples) {
+  samples = newSamples;
   for (const sample of samples) sample.listen($("readout"));
   $("samples-list").replaceChildren(...samples.map((sample) => sample.element));
   $("empty").hidden = true;
   const below = $("output").getBoundingClientRect().top > innerHeight * 0.4;
-  if (below) $("output").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+  if (below) $("output").scrollIntoView({ behavior });
 }
 
 async function shade(signal) {
-  say("Measuring…");
-  // A fresh start begins as after a line's end, so that is what the first character of an unprompted text is judged by.
-  const lead = samples[0].prompt === "" ? ["\n"] : [];
-  const texts = samples.map((sample) => [...lead, ...Array.from(sample.whole).slice(0, SHADED_CHARS)]);
-  const nats = await score(writtenBy, texts.map((text) => text.join("")), signal);
-  if (!$("shade").checked) return; // another mind meanwhile
-  samples.forEach((sample, i) => sample.shade(lead.length ? nats[i] : [undefined, ...nats[i]]));
+  setStatus("Scoring…");
+  // Without a prompt the model starts as after a newline, so a newline is the context of the first character.
+  const context = samples[0].prompt === "" ? ["\n"] : [];
+  const texts = samples.map((sample) => [...context, ...Array.from(sample.fullText).slice(0, SHADED_CHARS)]);
+  const nats = await score(samplesPath, texts.map((text) => text.join("")), signal);
+  if (!$("shade").checked) return; // the user unchecked it meanwhile
+  samples.forEach((sample, i) => sample.shade(context.length ? nats[i] : [undefined, ...nats[i]]));
 }
 
 async function toggleShade() {
   $("legend").hidden = !$("shade").checked;
-  if (running || !samples.length) return; // what is being written is shaded when it is done
+  if (running || !samples.length) return; // running work shades its samples at the end
   if (!$("shade").checked) {
     for (const sample of samples) sample.unshade();
     return;
@@ -144,8 +145,8 @@ async function toggleShade() {
   await run(
     async (signal) => {
       await shade(signal);
-      const cut = samples.some((sample) => Array.from(sample.whole).length > SHADED_CHARS);
-      return cut ? `The first ${SHADED_CHARS} characters of each text are shaded.` : "Shaded.";
+      const truncated = samples.some((sample) => Array.from(sample.fullText).length > SHADED_CHARS);
+      return truncated ? `The first ${SHADED_CHARS} characters of each text are shaded.` : "Shaded.";
     },
     () => "Stopped.",
   );
@@ -156,7 +157,7 @@ function fill(values) {
     if (key === "version") served.choose(value);
     else $(key).value = value;
   }
-  if (values.seed) $("new-seed").checked = false; // whoever gives a seed wants that text
+  if (values.seed) $("new-seed").checked = false; // a given seed must repeat its text
   $("temperature-slider").value = $("temperature").value;
 }
 
@@ -178,11 +179,11 @@ $("temperature-slider").addEventListener("input", () => ($("temperature").value 
 $("seed").addEventListener("input", () => ($("new-seed").checked = false));
 $("version").addEventListener("change", () => {
   served.describe();
-  takeLimits();
+  applyLimits();
 });
 $("shade").addEventListener("change", toggleShade);
 $("link").addEventListener("click", (event) => {
-  history.replaceState(null, "", `#${toHash(raw())}`);
+  history.replaceState(null, "", `#${toHash(controlTexts())}`);
   copyText(location.href, event.currentTarget);
 });
 addEventListener("hashchange", () => fill(fromHash(location.hash)));
@@ -190,6 +191,6 @@ addEventListener("hashchange", () => fill(fromHash(location.hash)));
 fill(DEFAULTS);
 $("seed").value = newSeed();
 fill(fromHash(location.hash));
-for (const key of Object.keys(fromHash(location.hash))) untouched.delete(key);
-$("controls").addEventListener("input", (event) => untouched.delete(event.target.id.replace("-slider", "")));
+for (const key of Object.keys(fromHash(location.hash))) unchanged.delete(key);
+$("controls").addEventListener("input", (event) => unchanged.delete(event.target.id.replace("-slider", "")));
 served.follow();

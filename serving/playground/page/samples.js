@@ -1,4 +1,4 @@
-// The texts on the page: growing while they are written, shaded when asked for.
+// The generated texts on the page, which grow during generation and can be shaded.
 
 import { elements, sentence } from "./shade.js";
 
@@ -7,7 +7,7 @@ export class Sample {
   constructor(number, seed, prompt) {
     Object.assign(this, { prompt, text: "", nats: null, current: null });
     this.element = document.createElement("article");
-    this.element.className = "sample writing";
+    this.element.className = "sample generating";
     const header = document.createElement("header");
     const heading = document.createElement("h2");
     heading.textContent = `Sample ${number}`;
@@ -22,7 +22,7 @@ export class Sample {
     copy.className = "small";
     copy.textContent = "Copy";
     copy.setAttribute("aria-label", `Copy sample ${number}`);
-    copy.addEventListener("click", () => copyText(this.whole, copy));
+    copy.addEventListener("click", () => copyText(this.fullText, copy));
     header.append(heading, facts, copy);
     this.body = document.createElement("div");
     this.body.className = "text";
@@ -32,8 +32,8 @@ export class Sample {
     this.unshade();
   }
 
-  /** Prompt and text. */
-  get whole() {
+  /** Prompt and generated text. */
+  get fullText() {
     return this.prompt + this.text;
   }
 
@@ -43,54 +43,54 @@ export class Sample {
   }
 
   finish() {
-    this.element.classList.remove("writing");
+    this.element.classList.remove("generating");
   }
 
-  /** Plain text, the prompt in bold. */
+  /** Show plain text, the prompt in bold. */
   unshade() {
-    const given = document.createElement("span");
-    given.className = "given";
-    given.textContent = this.prompt;
+    const prompt = document.createElement("span");
+    prompt.className = "prompt";
+    prompt.textContent = this.prompt;
     this.tail = document.createTextNode(this.text);
-    this.body.replaceChildren(given, this.tail);
+    this.body.replaceChildren(prompt, this.tail);
     this.body.removeAttribute("tabindex");
     this.perplexity.textContent = "";
     this.nats = this.current = null;
   }
 
-  /** Shade; `nats[i]` belongs to character i of prompt and text, undefined where it was not scored. */
+  /** Shade; `nats[i]` belongs to character i of prompt and text, undefined if it was not scored. */
   shade(nats) {
-    const given = Array.from(this.prompt).length;
+    const promptLength = Array.from(this.prompt).length;
     this.nats = nats;
-    this.body.replaceChildren(elements(this.whole, nats, given));
-    this.body.tabIndex = 0; // the arrow keys walk through it
+    this.body.replaceChildren(elements(this.fullText, nats, promptLength));
+    this.body.tabIndex = 0; // for the arrow keys
     this.current = null;
-    const written = nats.slice(given).filter((nat) => nat !== undefined);
-    const mean = written.reduce((sum, nat) => sum + nat, 0) / written.length;
-    this.perplexity.textContent = written.length ? `perplexity ${Math.exp(mean).toFixed(2)}` : "";
+    const scored = nats.slice(promptLength).filter((nat) => nat !== undefined);
+    const mean = scored.reduce((sum, nat) => sum + nat, 0) / scored.length;
+    this.perplexity.textContent = scored.length ? `perplexity ${Math.exp(mean).toFixed(2)}` : "";
   }
 
-  /** Say what a character's probability was; `span` is one of ours. */
-  say(span, readout) {
+  /** Show the probability of the character in `span`. */
+  describe(span, readout) {
     const i = [...this.body.children].indexOf(span);
     if (this.nats === null || i < 0) return;
     readout.textContent = `Character ${i + 1}, ${sentence(span.textContent, this.nats[i])}`;
   }
 
-  /** Make a character the current one. */
+  /** Select a character. */
   select(span, readout) {
     if (this.nats === null || !span) return;
     this.current?.classList.remove("current");
     this.current = span;
     span.classList.add("current");
     span.scrollIntoView({ block: "nearest" });
-    this.say(span, readout);
+    this.describe(span, readout);
   }
 
-  /** Listen to pointer and arrow keys. */
+  /** Handle pointer and arrow keys. */
   listen(readout) {
     const character = (event) => event.target.closest(".character");
-    this.body.addEventListener("pointerover", (event) => character(event) && this.say(character(event), readout));
+    this.body.addEventListener("pointerover", (event) => character(event) && this.describe(character(event), readout));
     this.body.addEventListener("click", (event) => this.select(character(event), readout));
     this.body.addEventListener("keydown", (event) => {
       const { firstElementChild: first, lastElementChild: last } = this.body;
@@ -107,10 +107,10 @@ export class Sample {
   }
 }
 
-/** Copy, and say so on the button for a moment. */
+/** Copy the text, and show the result on the button for a moment. */
 export async function copyText(text, button) {
   const label = button.textContent;
-  button.textContent = (await copied(text)) ? "Copied" : "Not allowed";
+  button.textContent = (await copied(text)) ? "Copied" : "Copy failed";
   setTimeout(() => (button.textContent = label), 1500);
 }
 
@@ -119,7 +119,7 @@ async function copied(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // No clipboard without https, as on a phone that reaches this machine by its address: the old way.
+    // Without https, as on a phone in the same network, browsers have no clipboard API.
     const area = document.createElement("textarea");
     area.value = text;
     document.body.append(area);

@@ -1,10 +1,10 @@
-// Which versions the model server has, said in words and kept up to date.
+// The versions of the model server, described on the page and kept up to date.
 
-import { ask } from "./wire.js";
+import { request } from "./wire.js";
 
 const POLL_MILLISECONDS = 5000;
 
-/** Follows `/about`; calls back when something changed. */
+/** Polls `/about`; calls `changed` after a change. */
 export class Served {
   constructor(line, select, changed) {
     Object.assign(this, { line, select, changed, about: null, shown: "" });
@@ -16,52 +16,52 @@ export class Served {
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.refresh());
   }
 
-  /** Look again. Never throws: what went wrong is shown. */
+  /** Update the description. Never throws: a failure is shown as the description. */
   async refresh() {
     try {
-      this.about = await ask("about");
+      this.about = await request("about");
     } catch (error) {
-      this.about = { model: "", server: { state: "gone", message: error.message }, versions: [] };
+      this.about = { model: "", server: { state: "playground unreachable", message: error.message }, versions: [] };
     }
     const shown = JSON.stringify(this.about);
     if (shown === this.shown) return;
     this.shown = shown;
-    this.#offer();
+    this.#updateOptions();
     this.describe();
     this.changed();
   }
 
-  /** Versions that answer, newest first. */
+  /** Available versions, newest first. */
   get available() {
     return this.about?.versions.filter((one) => one.state === "AVAILABLE") ?? [];
   }
 
-  /** The version that is chosen, or the newest; undefined if there is none. */
+  /** The selected version, or the newest; undefined if it is not available. */
   get version() {
     const chosen = this.select.value;
     return chosen ? this.available.find((one) => one.version === chosen) : this.available[0];
   }
 
-  /** Why there is no version to ask. */
-  get trouble() {
+  /** Why no version is available. */
+  get problem() {
     const { server, model } = this.about ?? { server: { state: "loading", message: "" }, model: "" };
-    if (server.state === "unreachable" || server.state === "gone") return server.message;
+    if (server.state.endsWith("unreachable")) return server.message;
     if (this.available.length) {
-      return `Version ${this.select.value} is not served any more. Choose another one, or Newest.`;
+      return `Version ${this.select.value} is no longer served. Choose another version, or Newest.`;
     }
     const reason = this.about?.versions.map((one) => one.message).find(Boolean) || server.message;
     return (
-      `The model server answers, but has no version of “${model}” ready: it is still loading, or nothing has been pushed. ` +
-      `This page looks again by itself.${reason ? ` It said: ${reason}` : ""}`
+      `The model server responds, but no version of “${model}” is available: it is loading, or none has been pushed. ` +
+      `This page checks again every few seconds.${reason ? ` The server reported: ${reason}` : ""}`
     );
   }
 
-  /** Write what is served, and how good it is, into the line. */
+  /** Describe the version and its quality. */
   describe() {
     const version = this.version;
     this.line.replaceChildren();
     if (!version) {
-      this.line.append(this.trouble);
+      this.line.append(this.problem);
       return;
     }
     const strong = document.createElement("strong");
@@ -70,11 +70,12 @@ export class Served {
     this.line.append(strong, ...facts(version.facts).map((fact) => ` · ${fact}`));
   }
 
-  #offer() {
+  #updateOptions() {
     const options = this.available.map((one) => {
       const labels = one.labels.length ? ` (${one.labels.join(", ")})` : "";
-      const perplexity = typeof one.facts?.perplexity === "number" ? `, perplexity ${one.facts.perplexity.toFixed(2)}` : "";
-      return new Option(`Version ${one.version}${labels}${perplexity}`, one.version);
+      const perplexity = one.facts?.perplexity;
+      const quality = typeof perplexity === "number" ? `, perplexity ${perplexity.toFixed(2)}` : "";
+      return new Option(`Version ${one.version}${labels}${quality}`, one.version);
     });
     const chosen = this.select.value;
     if (chosen && !this.available.some((one) => one.version === chosen)) {
@@ -84,7 +85,7 @@ export class Served {
     this.select.value = chosen;
   }
 
-  /** Choose a version by number, whether it is served or not; "" is the newest. */
+  /** Select a version by number, even if it is not served; "" is the newest. */
   choose(version) {
     if (![...this.select.options].some((option) => option.value === version)) {
       this.select.add(new Option(`Version ${version} (not served)`, version));
@@ -93,13 +94,14 @@ export class Served {
   }
 }
 
-function facts(known) {
-  if (!known) return [];
-  const said = [];
-  if (typeof known.perplexity === "number") said.push(`perplexity ${known.perplexity.toFixed(2)}`);
-  if (typeof known.bits_per_character === "number") said.push(`${known.bits_per_character.toFixed(2)} bits per character`);
-  if (known.corpus) said.push(`learned ${known.corpus.replace(/\/+$/, "").split("/").pop()}`);
-  const date = new Date(known.pushed_at ?? "");
-  if (!Number.isNaN(date.getTime())) said.push(`pushed ${date.toLocaleDateString("en-GB", { dateStyle: "medium" })}`);
-  return said;
+function facts(entry) {
+  if (!entry) return [];
+  const found = [];
+  const { perplexity, bits_per_character: bits } = entry;
+  if (typeof perplexity === "number") found.push(`perplexity ${perplexity.toFixed(2)}`);
+  if (typeof bits === "number") found.push(`${bits.toFixed(2)} bits per character`);
+  if (entry.corpus) found.push(`trained on ${entry.corpus.replace(/\/+$/, "").split("/").pop()}`);
+  const date = new Date(entry.pushed_at ?? "");
+  if (!Number.isNaN(date.getTime())) found.push(`pushed ${date.toLocaleDateString("en-US", { dateStyle: "medium" })}`);
+  return found;
 }

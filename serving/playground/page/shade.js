@@ -1,20 +1,20 @@
-// From nats to shades: pure functions, and the elements of one shaded text.
+// Shading by probability: pure functions, and the elements of one shaded text.
 
-/** Lower bounds of the shades, likely first; a character gets the first whose bound its probability reaches. */
+/** Lower bounds of the shades, most likely first; a character gets the first shade whose bound it reaches. */
 export const BOUNDS = [0.9, 0.5, 0.2, 0.05, 0.01, 0];
 
 export function level(probability) {
   return BOUNDS.findIndex((bound) => probability >= bound);
 }
 
-/** A probability as a percentage with three digits that mean something. */
+/** A probability as a percentage with three significant digits. */
 export function percent(probability) {
   const value = probability * 100;
   if (!(value > 0)) return "0%";
   return `${value >= 0.001 ? Number(value.toPrecision(3)) : value.toExponential(1)}%`;
 }
 
-/** How a character is named where it stands alone. */
+/** The name of a character in a sentence. */
 export function name(character) {
   const names = { "\n": "line end", " ": "space", "\t": "tab", "\u00a0": "no-break space" };
   const code = `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
@@ -22,24 +22,24 @@ export function name(character) {
   return /[\p{C}\p{Z}\p{M}]/u.test(character) ? code : `“${character}”`;
 }
 
-/** One sentence on a character; `nats` is undefined for the first of a text, which nothing foretells. */
+/** A sentence about a character; `nats` is undefined for the first of a text, which has no context. */
 export function sentence(character, nats) {
-  if (nats === undefined) return `${name(character)}: the first character is given`;
+  if (nats === undefined) return `${name(character)}: not scored, it has no context`;
   return `${name(character)}: ${percent(Math.exp(-nats))} likely, ${(nats / Math.LN2).toFixed(2)} bits`;
 }
 
 /**
  * Elements for the characters (code points, not UTF-16 units) of a text.
  *
- * `nats[i]` belongs to character i; `given` characters at the start are the prompt.
+ * `nats[i]` belongs to character i; the first `promptLength` characters are the prompt.
  */
-export function elements(text, nats, given) {
+export function elements(text, nats, promptLength) {
   const fragment = document.createDocumentFragment();
   Array.from(text).forEach((character, i) => {
     const span = document.createElement("span");
     const scored = nats[i] !== undefined;
     span.className = scored ? `character p${level(Math.exp(-nats[i]))}` : "character";
-    span.classList.toggle("given", i < given);
+    span.classList.toggle("prompt", i < promptLength);
     span.classList.toggle("line-end", character === "\n");
     span.textContent = character;
     span.title = sentence(character, nats[i]);

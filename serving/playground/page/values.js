@@ -1,26 +1,25 @@
-// What the controls say, checked only as far as the request could not be written otherwise; and the link that holds it.
+// Values of the controls, checked only where the request would be malformed, and the link that holds them.
 
 import { Problem } from "./wire.js";
 
 const INT32 = 2 ** 31 - 1;
-export const LARGEST_SEED = Number.MAX_SAFE_INTEGER; // beyond it JavaScript loses digits, and the text could not be repeated
-export const MOST_SAMPLES = 16;
+export const MAX_SEED = Number.MAX_SAFE_INTEGER; // larger numbers lose digits in JavaScript
+export const MAX_SAMPLES = 16;
 
-function whole(raw, control, label, low, high) {
+function integer(raw, control, label, low, high) {
   const text = raw[control];
   const value = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
   if (!(value >= low && value <= high)) {
-    throw new Problem(`${label} must be a whole number from ${low} to ${high}. Received: ${text.trim() || "nothing"}.`, {
-      control,
-    });
+    const received = text.trim() || "nothing";
+    throw new Problem(`${label} must be a whole number from ${low} to ${high}. Received: ${received}.`, { control });
   }
   return value;
 }
 
 /**
- * Read raw texts into values.
+ * Parse the texts of the controls.
  *
- * The model's own bounds (temperature, top-k) are left to the server, which knows them; `maxChars` is the export's.
+ * The server checks the bounds of temperature and top-k; `maxChars` is the limit of the export.
  * Throws Problem.
  */
 export function read(raw, maxChars) {
@@ -30,19 +29,19 @@ export function read(raw, maxChars) {
       control: "temperature",
     });
   }
-  const samples = whole(raw, "samples", "Samples", 1, MOST_SAMPLES);
+  const samples = integer(raw, "samples", "Samples", 1, MAX_SAMPLES);
   return {
-    // A lone half of a surrogate pair is no character, and cannot be written in UTF-8.
+    // A lone surrogate cannot be encoded in UTF-8.
     prompt: raw.prompt.toWellFormed?.() ?? raw.prompt,
     temperature,
-    topK: whole(raw, "top_k", "Top-k", -INT32, INT32),
-    length: whole(raw, "length", "Length", 1, maxChars),
+    topK: integer(raw, "top_k", "Top-k", -INT32, INT32),
+    length: integer(raw, "length", "Length", 1, maxChars),
     samples,
-    seed: whole(raw, "seed", "Seed", -LARGEST_SEED, LARGEST_SEED - samples + 1),
+    seed: integer(raw, "seed", "Seed", -MAX_SEED, MAX_SEED - samples + 1),
   };
 }
 
-/** A seed short enough to be read out on the telephone. */
+/** A random seed of at most six digits, easy to read and to type. */
 export function newSeed() {
   return crypto.getRandomValues(new Uint32Array(1))[0] % 1_000_000;
 }
@@ -54,7 +53,7 @@ export function toHash(raw) {
   return new URLSearchParams(NAMES.filter((key) => raw[key] !== "").map((key) => [key, raw[key]])).toString();
 }
 
-/** Raw texts of a link's hash; only those that it has. */
+/** The texts of the controls in a link's hash; controls that it does not name are left out. */
 export function fromHash(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   return Object.fromEntries(NAMES.filter((key) => given.has(key)).map((key) => [key, given.get(key)]));

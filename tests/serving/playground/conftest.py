@@ -1,6 +1,6 @@
-"""The page in a real headless Chromium, in front of the embedded server with a real (small, untrained) export.
+"""The page in headless Chromium, in front of the embedded server with a small, untrained export.
 
-Tests that need it are skipped where there is no Chromium; `test_javascript.py` then still runs the page's modules.
+Tests that need a browser are skipped without Chromium; `test_javascript.py` runs the modules of the page even then.
 """
 
 import json
@@ -35,7 +35,7 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The small model on the embedded server, and a registry that knows it."""
+    """The small model on the embedded server, and a registry with its entry."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on PATH: apt-get install chromium, or name its file in CHROMIUM")
     root = tmp_path_factory.mktemp("page")
@@ -57,7 +57,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def site(served: Served) -> Iterator[Site]:
-    """A browser, and the page in front of that server; not for longer, for playwright keeps an event loop running."""
+    """A browser and the page in front of that server; per module, because playwright keeps an event loop running."""
     with running.playground(served.url, "small", served.registry) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield Site(url, served, browser, [])

@@ -1,4 +1,4 @@
-"""A model server that is a function: what TF Serving answers, without one."""
+"""A model server that is a function: TF Serving's responses without a server."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ STATUS = {
 
 
 class Fake:
-    """Answers by path, and remembers what it was asked."""
+    """Responds by path and records the requests."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         """`answers`: path → JSON for status 200, (status, JSON), bytes, or a callable that gets the request."""
@@ -38,7 +38,7 @@ class Fake:
         return httpx.Response(status, content=json.dumps(body))
 
 
-def labelled(**labels: str) -> dict[str, Any]:
+def labeled_routes(**labels: str) -> dict[str, Any]:
     """The metadata routes of these labels."""
     return {
         f"/v1/models/m/labels/{label}/metadata": {"model_spec": {"name": "m", "version": version}}
@@ -47,10 +47,10 @@ def labelled(**labels: str) -> dict[str, Any]:
 
 
 class Browser:
-    """Asks an ASGI application without a network, as the page at http://localhost:8502 does."""
+    """Sends requests to an ASGI application without a network, as the page at http://localhost:8502 does."""
 
     def __init__(self, app: Any) -> None:
-        """Give the application a loop of its own."""
+        """Run the application in a separate event loop."""
         self._loop = asyncio.new_event_loop()
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8502")
 
@@ -62,7 +62,7 @@ class Browser:
         self._loop.close()
 
     def request(self, method: str, path: str, **settings: Any) -> httpx.Response:
-        """Send a path as it is, dots and all."""
+        """Send the path unchanged, dots included."""
         url = httpx.URL("http://localhost:8502").copy_with(raw_path=path.encode())
         return self._loop.run_until_complete(self._client.request(method, url, **settings))
 

@@ -1,4 +1,4 @@
-"""Real servers for the page: the embedded one as a process, the playground in a thread; and what asks them."""
+"""Real servers for the page: the embedded server as a process, the playground in a thread."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ class Served:
 
 @dataclass
 class Site:
-    """The page in front of it, a browser, and all that the browser asked for."""
+    """The page, the model server, a browser and the requests that the browser sent."""
 
     url: str
     served: Served
@@ -56,7 +56,7 @@ class Site:
 
 
 def write_model(directory: Path) -> None:
-    """A version of the small model, in a process of its own: the tests need no TensorFlow."""
+    """Write a version of the small model in a separate process, so that the tests need no TensorFlow."""
     command = [warm.python(), "-m", "tests.serving.playground.small_model", str(directory)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **_QUIET}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,7 @@ def write_model(directory: Path) -> None:
 
 @contextlib.contextmanager
 def embedded(config: Path, model: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """Serve a models.config; yields address and process once the model is available."""
+    """Serve a models.config; yields URL and process when the model is available."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url, log = f"http://127.0.0.1:{port}", config.with_suffix(".log")
@@ -94,7 +94,7 @@ def _available(client: httpx.Client, route: str) -> bool:
 
 @contextlib.contextmanager
 def playground(server_url: str, model: str, registry: Path | None = None) -> Iterator[str]:
-    """Serve the page; yields its address."""
+    """Serve the page; yields its URL."""
     app = application(server_url, model, str(registry) if registry else None)
     config = uvicorn.Config(app, http="httptools", ws="none", log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

@@ -1,7 +1,6 @@
 """Write a real export with random weights: `python -m tests.serving.playground.small_model DIRECTORY`.
 
-Its characters take one to four bytes of UTF-8. It is no good at anything, and as large as it must be for Stop to have
-something to stop.
+Its characters take one to four bytes of UTF-8. The model is large enough that a test can stop it while it generates.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""`/about` joins what the model server and the registry say; neither may break it."""
+"""`/about` joins the model server's status and the registry; a failure of either does not break it."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from serving.playground import about
 from serving.playground.app import application
-from tests.serving.playground.fake import STATUS, Browser, Fake, labelled
+from tests.serving.playground.fake import STATUS, Browser, Fake, labeled_routes
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTRY = {
@@ -54,7 +54,7 @@ def registry(tmp_path: Path) -> Path:
 
 
 def test_versions_labels_figures_and_limits(registry: Path) -> None:
-    labels = labelled(stable="1", canary="9007199254740993")
+    labels = labeled_routes(stable="1", canary="9007199254740993")
     found = describe({"/v1/models/m": STATUS, **labels}, str(registry))
     assert found["model"] == "m"
     assert found["server"] == {"url": "http://model.example", "state": "available", "message": ""}
@@ -67,7 +67,7 @@ def test_versions_labels_figures_and_limits(registry: Path) -> None:
     assert [one["limits"] for one in found["versions"]] == [None, None, LIMITS]
 
 
-def test_a_server_that_knows_no_labels_and_no_registry() -> None:
+def test_without_labels_and_registry() -> None:
     found = describe({"/v1/models/m": STATUS})
     assert [one["labels"] for one in found["versions"]] == [[], [], []]
     assert {one["facts"] for one in found["versions"]} == {None}
@@ -90,13 +90,13 @@ def test_a_server_without_an_available_version_is_loading(answer: Any, message: 
     }
 
 
-def test_why_a_version_is_broken_is_handed_on() -> None:
+def test_the_error_of_a_broken_version_is_included() -> None:
     status = {"error_code": "NOT_FOUND", "error_message": "no saved_model.pb"}
     found = describe({"/v1/models/m": {"model_version_status": [{"version": "3", "state": "END", "status": status}]}})
     assert found["versions"][0]["message"] == "no saved_model.pb"
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_a_server_that_does_not_run_is_unreachable() -> None:
     async def fail(_: httpx.Request) -> Any:
         raise httpx.ConnectError("refused")
 
@@ -115,27 +115,29 @@ def test_many_pages_cost_the_server_no_more_than_one() -> None:
     assert len([request for request in fake.asked if request.url.path == "/v1/models/m"]) == 1
 
 
-def test_what_is_not_understood_in_the_registry_is_left_out(registry: Path) -> None:
+def test_malformed_entries_of_the_registry_are_skipped(registry: Path) -> None:
     (registry / "2.json").write_text("{half of it")
     (registry / "3.json").write_text("[]")
     (registry / "4.json").write_text('{"version": 4, "perplexity": Infinity}')
     (registry / ".5.partial").write_text('{"version": 5}')
-    found = about.registered(str(registry))
+    found = about.read_registry(str(registry))
     assert found["1"]["facts"] == FACTS
     assert set(found) == {"1", "4"}
     assert found["4"] == {"facts": dict.fromkeys(FACTS), "limits": None}
     assert describe({"/v1/models/m": STATUS}, str(registry))["versions"][2]["facts"] == FACTS
 
 
-def test_no_registry_yet(tmp_path: Path) -> None:
-    assert about.registered(str(tmp_path / "none")) == {}
+def test_a_missing_registry_is_empty(tmp_path: Path) -> None:
+    assert about.read_registry(str(tmp_path / "none")) == {}
 
 
 @pytest.mark.integration
-def test_the_registry_of_the_pipeline_is_understood(tmp_path: Path) -> None:
+def test_the_registry_written_by_the_pipeline_is_read(tmp_path: Path) -> None:
     from components.models import registry as written  # imports TensorFlow
 
     entry = written.Entry(**ENTRY, served=str(tmp_path / "gone"))
     written.record(str(tmp_path), entry)
-    assert about.registered(str(tmp_path)) == {"1": {"facts": FACTS, "limits": None}}
-    assert about.registered(f"file://{tmp_path}") == about.registered(str(tmp_path))  # by TensorFlow's file systems
+    assert about.read_registry(str(tmp_path)) == {"1": {"facts": FACTS, "limits": None}}
+    assert about.read_registry(f"file://{tmp_path}") == about.read_registry(
+        str(tmp_path)
+    )  # by TensorFlow's file systems

@@ -1,4 +1,4 @@
-"""The page's files are served, and nothing in them names another place."""
+"""The files of the page are served, and none of them refers to another host."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def test_the_page_is_at_the_root(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_each_file_comes_with_a_type_that_browsers_take(browser: Browser, path: Path) -> None:
+def test_each_file_has_a_content_type_that_browsers_accept(browser: Browser, path: Path) -> None:
     types = {".html": "text/html", ".css": "text/css", ".js": "javascript", ".svg": "image/svg+xml"}
     answer = browser.get(f"/{path.name}")
     assert answer.content == path.read_bytes()
@@ -33,7 +33,7 @@ def test_each_file_comes_with_a_type_that_browsers_take(browser: Browser, path: 
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_no_file_names_another_place_or_holds_what_the_policy_forbids(path: Path) -> None:
+def test_no_file_refers_to_another_host_or_violates_the_policy(path: Path) -> None:
     text = path.read_text().replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?://|//[a-z0-9.-]+\.[a-z]{2,}/", text)
     assert not re.search(r"\sstyle=|\son[a-z]+=|<style|<script>|innerHTML|\beval\(", text)

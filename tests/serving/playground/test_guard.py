@@ -1,4 +1,4 @@
-"""Requests that a page of another site made a browser send are refused; every answer carries the security headers."""
+"""Requests from pages of other sites are rejected; every response carries the security headers."""
 
 import pytest
 from starlette.applications import Starlette
@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from serving.playground.guard import HEADERS, Guard, refusal
+from serving.playground.guard import HEADERS, Guard, rejection
 from tests.serving.playground.fake import Browser
 
 
@@ -18,8 +18,8 @@ def headers(**given: str) -> Headers:
     "host",
     ["localhost", "LOCALHOST:8502", "play.localhost:1", "127.0.0.1:8502", "192.168.1.7:8502", "[::1]:8502", "[::1]"],
 )
-def test_addresses_and_localhost_are_answered(host: str) -> None:
-    assert refusal(headers(host=host)) is None
+def test_addresses_and_localhost_are_accepted(host: str) -> None:
+    assert rejection(headers(host=host)) is None
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,19 @@ def test_addresses_and_localhost_are_answered(host: str) -> None:
         "[::1",
     ],
 )
-def test_names_that_somebody_else_may_hold_are_not(host: str) -> None:
-    said = refusal(headers(host=host))
-    assert said is not None
-    assert f"Received: {host}" in said
+def test_names_that_an_attacker_can_own_are_rejected(host: str) -> None:
+    reason = rejection(headers(host=host))
+    assert reason is not None
+    assert f"Received: {host}" in reason
 
 
-def test_a_name_is_answered_once_it_is_allowed() -> None:
-    assert refusal(headers(host="Box.example:8502"), {"box.example"}) is None
-    assert refusal(headers(host="other.example:8502"), {"box.example"}) is not None
+def test_an_allowed_name_is_accepted() -> None:
+    assert rejection(headers(host="Box.example:8502"), {"box.example"}) is None
+    assert rejection(headers(host="other.example:8502"), {"box.example"}) is not None
 
 
 @pytest.mark.parametrize(
-    ("given", "answered"),
+    ("given", "accepted"),
     [
         ({"sec_fetch_site": "same-origin", "origin": "http://localhost:8502"}, True),
         ({"sec_fetch_site": "none", "sec_fetch_mode": "navigate"}, True),
@@ -58,22 +58,22 @@ def test_a_name_is_answered_once_it_is_allowed() -> None:
         ({"origin": "null"}, False),
     ],
 )
-def test_only_the_own_page_may_ask(given: dict[str, str], answered: bool) -> None:
-    assert (refusal(headers(host="localhost:8502", **given)) is None) is answered
+def test_only_the_playgrounds_page_may_send_requests(given: dict[str, str], accepted: bool) -> None:
+    assert (rejection(headers(host="localhost:8502", **given)) is None) is accepted
 
 
-def test_answers_and_refusals_carry_the_headers() -> None:
+def test_responses_and_rejections_carry_the_headers() -> None:
     app = Guard(Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))]))
     with Browser(app) as browser:
-        answers = [browser.get("/"), browser.get("/missing"), browser.get("/", headers={"host": "evil.example"})]
-    for answer in answers:
-        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
-        assert answer.headers["cache-control"] == "no-cache"
-    assert [answer.status_code for answer in answers] == [200, 404, 403]
-    assert answers[0].text == "hello"
+        responses = [browser.get("/"), browser.get("/missing"), browser.get("/", headers={"host": "evil.example"})]
+    for response in responses:
+        assert {name: response.headers[name] for name in HEADERS} == HEADERS
+        assert response.headers["cache-control"] == "no-cache"
+    assert [response.status_code for response in responses] == [200, 404, 403]
+    assert responses[0].text == "hello"
 
 
-def test_the_policy_allows_nothing_inline_and_no_other_place() -> None:
+def test_the_policy_allows_no_inline_code_and_no_other_origin() -> None:
     policy = dict(part.strip().split(" ", 1) for part in HEADERS["content-security-policy"].split(";"))
     assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
     assert {value for key, value in policy.items()} == {"'none'", "'self'"}

@@ -1,6 +1,6 @@
-"""The page's modules without a browser, in the Node.js that playwright's wheel brings: JSON, chunks, shades, values.
+"""The page's modules without a browser, in the Node.js of playwright's wheel: JSON, chunks, shades, values.
 
-`fetch` is a function of the tests here; `test_page.py` runs the whole page against a real server.
+`fetch` is a stand-in here; `test_page.py` runs the page against a real server.
 """
 
 import json
@@ -21,7 +21,7 @@ NODE = Path(playwright.__file__).parent / "driver" / "node"
 
 
 def javascript(module: str, code: str) -> Any:
-    """Run code that sees a module of the page as `m`; its value is what the code returns."""
+    """Run code with a module of the page as `m` and return the value that the code returns."""
     url = (PAGE / module).as_uri()
     script = f"import * as m from {json.dumps(url)}; console.log(JSON.stringify(await (async () => {{ {code} }})()))"
     command = [str(NODE), "--no-warnings", "--input-type=module", "-e", script]
@@ -33,7 +33,7 @@ def javascript(module: str, code: str) -> Any:
 # JSON as TF Serving writes it
 
 
-def test_numbers_that_json_has_no_word_for_are_read_and_texts_stay() -> None:
+def test_numbers_that_json_cannot_represent_are_parsed_and_strings_stay() -> None:
     answer = '{"a": [NaN, Infinity, -Infinity, -0.0, 1.5], "text": "NaN, \\"Infinity\\" \\\\", "e": "Infinity"}'
     code = f"const p = m.parse({json.dumps(answer)}); return [p.a.map((v) => String(Number(v))), p.text, p.e]"
     assert javascript("wire.js", code) == [
@@ -43,22 +43,22 @@ def test_numbers_that_json_has_no_word_for_are_read_and_texts_stay() -> None:
     ]
 
 
-def test_a_state_is_sent_back_as_it_came() -> None:
+def test_a_state_is_sent_back_unchanged() -> None:
     random = np.random.default_rng(1)
     bits = np.concatenate(
         [random.integers(0, 2**32, 3000, np.uint32), np.array([0, 1 << 31, 1, 0x00800000], np.uint32)]
     )
     values = bits.view(np.float32)
     values = values[np.isfinite(values)]
-    # As TF Serving writes floats: six digits where they suffice, else nine; and `.0` after whole numbers.
+    # As TF Serving writes floats: six digits if they suffice, else nine; and `.0` after integers.
     short = [f"{value:.6g}" for value in values.tolist()]
     texts = [few if np.float32(few) == value else f"{value:.9g}" for few, value in zip(short, values)]
     written = "[" + ",".join(text if "." in text or "e" in text else f"{text}.0" for text in texts) + "]"
-    back = javascript("wire.js", f"return m.numbers(m.parse({json.dumps(written)}).map(Number))")
+    back = javascript("wire.js", f"return m.stateJson(m.parse({json.dumps(written)}).map(Number))")
     np.testing.assert_array_equal(np.array(json.loads(back), np.float32).view(np.uint32), values.view(np.uint32))
 
 
-def test_the_servers_message_is_told_without_its_graph() -> None:
+def test_the_servers_message_is_shown_without_its_graph() -> None:
     refused = "assertion failed: [temperature must be from 0 to 100] [700 700]"
     raw = f"Graph execution error:\n\n{refused}\n\t [[{{{{node Assert}}}}]]"
     long = "x" * 400
@@ -75,44 +75,49 @@ def test_the_servers_message_is_told_without_its_graph() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (400, '{"error": "assertion failed: [top_k must be 0 or more] [-1]"}', "refused: top_k must be 0 or more"),
-        (404, '{"error": "Servable not found for request: Specific(m, 1)"}', "does not serve that version"),
-        (429, '{"error": "queue full"}', "busy, or still loading"),
-        (503, '{"error": "not now"}', "busy, or still loading"),
+        (
+            400,
+            '{"error": "assertion failed: [top_k must be 0 or more] [-1]"}',
+            "Rejected by the model server: top_k must be 0 or more",
+        ),
+        (404, '{"error": "Servable not found for request: Specific(m, 1)"}', "no longer serves this version"),
+        (429, '{"error": "queue full"}', "busy or still loading"),
+        (503, '{"error": "not now"}', "busy or still loading"),
         (500, '{"error": "boom"}', "failed (500): boom."),
         (502, '{"error": "It cannot be reached."}', "It cannot be reached."),
         (504, '{"error": "No answer within 5 s"}', "No answer within 5 s."),
-        (200, "<html>", "not an answer of a model server (status 200)"),
-        (500, "null", "failed (500): no reason given."),
+        (200, "<html>", "not from a model server (status 200)"),
+        (500, "null", "failed (500): no message."),
     ],
 )
-def test_each_failure_is_words(status: int, body: str, words: str) -> None:
+def test_each_failure_has_a_readable_message(status: int, body: str, words: str) -> None:
     code = f"""
         globalThis.fetch = async () => new Response({json.dumps(body)}, {{ status: {status} }});
-        try {{ return await m.ask("x"); }} catch (error) {{ return [error instanceof m.Problem, error.message]; }}
+        try {{ return await m.request("x"); }} catch (error) {{ return [error instanceof m.Problem, error.message]; }}
     """
-    ours, message = javascript("wire.js", code)
-    assert ours
+    is_problem, message = javascript("wire.js", code)
+    assert is_problem
     assert words in message
 
 
-def test_a_playground_that_is_gone_is_words_and_an_abort_is_an_abort() -> None:
+def test_a_stopped_playground_is_reported_and_an_abort_stays_an_abort() -> None:
     code = """
         globalThis.fetch = async (_, { signal }) => {
             throw signal?.aborted ? signal.reason : new TypeError("failed");
         };
-        const said = [];
+        const messages = [];
         for (const signal of [undefined, AbortSignal.abort()]) {
-            try { await m.ask("x", undefined, signal); } catch (error) { said.push(error.name + ": " + error.message); }
+            try { await m.request("x", undefined, signal); }
+            catch (error) { messages.push(error.name + ": " + error.message); }
         }
-        return said;
+        return messages;
     """
     gone, aborted = javascript("wire.js", code)
     assert "python -m serving up" in gone
     assert aborted.startswith("AbortError: ")
 
 
-# Writing in chunks
+# Generation in chunks
 
 SERVER = """
     const asked = [];
@@ -142,10 +147,12 @@ def test_chunks_carry_the_state_and_add_up() -> None:
     code = (
         SERVER
         + """
-        const written = ["", "", ""];
-        const at = m.place("m", "12");
-        for await (const texts of m.write(at, values, undefined)) texts.forEach((text, i) => (written[i] += text));
-        return [asked, written.map((text) => text.length)];
+        const joined = ["", "", ""];
+        const path = m.versionPath("m", "12");
+        for await (const texts of m.generateChunks(path, values, undefined)) {
+            texts.forEach((text, i) => (joined[i] += text));
+        }
+        return [asked, joined.map((text) => text.length)];
     """
     )
     asked, lengths = javascript("model.js", code)
@@ -156,7 +163,7 @@ def test_chunks_carry_the_state_and_add_up() -> None:
     counts = [body["instances"][0]["num_chars"] for body in bodies]
     assert counts[0] == 16
     assert sum(counts) == 1000
-    assert counts[1:3] == [64, 256]  # four times as much, for they were quick
+    assert counts[1:3] == [64, 256]  # four times as much, because they were fast
     for number, body in enumerate(bodies):
         for row, instance in enumerate(body["instances"]):
             assert instance["prompt"] == ("" if number else 'say "é😀"\n')
@@ -177,16 +184,16 @@ def test_a_chunk_takes_a_fifth_of_a_second_within_bounds() -> None:
     assert javascript("model.js", code) == [64, 32, 100, 16, 1000]
 
 
-def test_a_model_of_another_kind_is_refused_in_words() -> None:
+def test_a_model_of_another_kind_is_rejected() -> None:
     code = """
         const signature_def = { classify: {} };
         globalThis.fetch = async () => Response.json({ metadata: { signature_def: { signature_def } } });
-        try { await m.write("a", { samples: 1, length: 1 }).next(); } catch (error) { return error.message; }
+        try { await m.generateChunks("a", { samples: 1, length: 1 }).next(); } catch (error) { return error.message; }
     """
     assert "no signature generate_from_state" in javascript("model.js", code)
 
 
-def test_scores_are_cut_to_each_text() -> None:
+def test_scores_are_truncated_to_each_text() -> None:
     code = """
         globalThis.fetch = async () => new Response('{"predictions": [{"nll": [0.5, Infinity], "num_chars": 2}, '
             + '{"nll": [0.5, 0.0], "num_chars": 1}]}');
@@ -214,11 +221,11 @@ def test_levels_and_percentages() -> None:
     assert javascript("shade.js", "return [m.percent(1.234e-9), m.level(Math.exp(-Infinity))]") == ["1.2e-7%", 5]
 
 
-def test_characters_that_cannot_be_seen_have_names() -> None:
+def test_invisible_characters_have_names() -> None:
     code = r"return ['\n', ' ', '\u200b', 'é', '😀', '\u0301'].map((c) => m.sentence(c, Math.LN2))"
     names = ["line end", "space", "U+200B", "“é”", "“😀”", "U+0301"]
     assert javascript("shade.js", code) == [f"{name}: 50% likely, 1.00 bits" for name in names]
-    assert "given" in javascript("shade.js", "return m.sentence('a', undefined)")
+    assert "no context" in javascript("shade.js", "return m.sentence('a', undefined)")
 
 
 # Values and links
@@ -242,17 +249,17 @@ def read(**changed: str) -> Any:
     return javascript("values.js", code)
 
 
-def test_values_are_read() -> None:
+def test_values_are_parsed() -> None:
     expected = {"prompt": "a\nb", "temperature": 0.8, "topK": 0, "length": 300, "samples": 2, "seed": 7}
     assert read() == expected
     assert read(seed="-5", temperature="1e-3") == {**expected, "seed": -5, "temperature": 0.001}
-    # The bounds of the model are for the server to judge.
+    # The server checks the bounds of the model.
     assert read(temperature="700", top_k="-1") == {
         **expected,
         "temperature": 700,
         "topK": -1,
     }
-    assert read(prompt="a\ud800b")["prompt"] == "a\ufffdb"  # half a surrogate pair is no character
+    assert read(prompt="a\ud800b")["prompt"] == "a\ufffdb"  # a lone surrogate
 
 
 @pytest.mark.parametrize(
@@ -266,10 +273,10 @@ def test_values_are_read() -> None:
         ("samples", "17"),
         ("seed", ""),
         ("seed", "0x10"),
-        ("seed", "9007199254740991"),  # the second sample's would lose digits
+        ("seed", "9007199254740991"),  # the seed of the second sample would lose digits
     ],
 )
-def test_what_cannot_be_written_into_a_request_names_its_control(control: str, value: str) -> None:
+def test_a_value_that_cannot_be_sent_names_its_control(control: str, value: str) -> None:
     message, named = read(**{control: value})
     assert named == control
     assert message.endswith(f"Received: {value or 'nothing'}.")

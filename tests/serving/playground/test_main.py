@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
-    ("flag", "said"),
+    ("flag", "message"),
     [
         ("--server-url=127.0.0.1:8501", "must be the address of a model server"),
         ("--server-url=ftp://127.0.0.1", "must be the address of a model server"),
@@ -25,14 +25,14 @@ ROOT = Path(__file__).resolve().parents[3]
         ("--timeout=0", "--timeout is in seconds"),
         ("--timeout=nan", "--timeout is in seconds"),
         ("--model=a/b", "--model must be"),
-        ("--host=no.such.host.invalid", "cannot listen there"),
+        ("--host=no.such.host.invalid", "cannot listen on this address"),
     ],
 )
-def test_a_mistake_is_one_paragraph(flag: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_one_paragraph(flag: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([flag]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert said in error
+    assert message in error
     assert "Received: " in error
     assert len(error.splitlines()) == 1
 
@@ -41,12 +41,12 @@ def test_a_mistake_is_one_paragraph(flag: str, said: str, capsys: pytest.Capture
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert program.main([f"--port={taken.getsockname()[1]}"]) == 2
-    assert "give another one with --port" in capsys.readouterr().err
+    assert "set another one with --port" in capsys.readouterr().err
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("sent", "code", "said"), [(signal.SIGTERM, 0, ""), (signal.SIGINT, 130, "interrupted\n")])
-def test_it_says_where_it_is_serves_and_stops_without_a_traceback(sent: signal.Signals, code: int, said: str) -> None:
+@pytest.mark.parametrize(("sent", "code", "printed"), [(signal.SIGTERM, 0, ""), (signal.SIGINT, 130, "interrupted\n")])
+def test_it_prints_its_url_serves_and_stops_without_a_traceback(sent: signal.Signals, code: int, printed: str) -> None:
     command = [sys.executable, "-m", "serving.playground", "--port=0", "--server-url=http://127.0.0.1:9"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -63,4 +63,4 @@ def test_it_says_where_it_is_serves_and_stops_without_a_traceback(sent: signal.S
         finally:
             process.kill()
     assert process.returncode == code
-    assert error == said
+    assert error == printed

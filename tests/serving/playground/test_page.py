@@ -1,4 +1,4 @@
-"""Writing, stopping, shading and links, in the whole page; what is expected comes from the model server itself."""
+"""Generation, Stop, shading and links on the page; the expected texts come from the model server."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from tests.serving.playground.running import Site
 
 pytestmark = pytest.mark.integration
 
-SECONDS = 30_000  # milliseconds; a loaded machine is slow
+SECONDS = 30_000  # in milliseconds; a busy machine is slow
 PROMPT = "the é\n"
 
 
@@ -31,14 +31,15 @@ def expected(site: Site, prompt: str, rows: int, **changed: Any) -> list[str]:
     return [prompt + text for text in site.ask("generate", instances)]
 
 
-def test_what_is_served_is_shown(page: Page) -> None:
+def test_the_served_version_is_shown(page: Page) -> None:
     expect(page.locator("#served")).to_have_text(
-        "small, version 7 (stable) · perplexity 5.13 · 2.36 bits per character · learned noise.txt · pushed 2 Jan 2026"
+        "small, version 7 (stable) · perplexity 5.13 · 2.36 bits per character · trained on noise.txt"
+        " · pushed Jan 2, 2026"
     )
     assert page.locator("#version option").all_text_contents() == ["Newest", "Version 7 (stable), perplexity 5.13"]
 
 
-def test_typed_and_generated_with_the_keyboard_alone(site: Site, page: Page) -> None:
+def test_generation_by_keyboard_only(site: Site, page: Page) -> None:
     page.locator("#prompt").fill("")
     page.locator("#prompt").focus()
     page.keyboard.type("no ")
@@ -48,13 +49,13 @@ def test_typed_and_generated_with_the_keyboard_alone(site: Site, page: Page) -> 
     assert page.locator(".sample .facts").all_text_contents() == ["seed 41", "seed 42"]
     assert page.locator("#prompt").evaluate("element => element === document.activeElement")
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")  # Generate is what comes next; the same seed repeats the text
-    expect(page.locator("#status")).to_contain_text("Writing", timeout=SECONDS)
+    page.keyboard.press("Enter")  # the focus is on Generate; the same seed repeats the text
+    expect(page.locator("#status")).to_contain_text("Generating", timeout=SECONDS)
     finished(page)
     assert texts(page) == expected(site, "no ", 2)
 
 
-def test_the_text_comes_in_pieces_and_is_what_one_generate_gives(site: Site, page: Page) -> None:
+def test_the_text_arrives_in_chunks_and_equals_one_generate_request(site: Site, page: Page) -> None:
     page.locator("#length").fill("2000")
     with page.expect_request(re.compile(":predict")):
         page.locator("#generate").click()
@@ -70,7 +71,7 @@ def test_the_text_comes_in_pieces_and_is_what_one_generate_gives(site: Site, pag
     assert any("/versions/7:predict" in request.url for request in site.requests)
 
 
-def test_a_new_seed_is_drawn_and_shown_so_that_the_text_can_be_repeated(site: Site, page: Page) -> None:
+def test_a_new_seed_is_shown_and_repeats_the_text(site: Site, page: Page) -> None:
     page.locator("#samples").fill("1")
     page.locator("#new-seed").check()
     page.locator("#generate").click()
@@ -105,7 +106,7 @@ def test_stop_stops_the_page_and_the_server(site: Site, page: Page, how: str) ->
     page.wait_for_timeout(500)
     assert texts(page) == stopped
     assert not [request for request in site.requests[asked:] if ":predict" in request.url]
-    # What is left of the work would hold up the next.
+    # Work that was not stopped would delay this request.
     page.locator("#length").fill("20")
     page.locator("#samples").fill("1")
     page.locator("#generate").click()
@@ -128,7 +129,7 @@ def test_each_character_is_shaded_by_its_probability(site: Site, page: Page) -> 
         assert f"p{next(i for i, bound in enumerate(bounds) if probability >= bound)}" in name.split()
         assert float(re.search(r"([\d.e-]+)% likely", title)[1]) == pytest.approx(probability * 100, rel=6e-3)
         assert ("line-end" in name) == (character == "\n")
-    assert [("given" in name) for _, name, _ in found].count(True) == len(PROMPT)
+    assert [("prompt" in name.split()) for _, name, _ in found].count(True) == len(PROMPT)
     page.locator("#shade").uncheck()
     expect(page.locator(".character")).to_have_count(0)
     assert texts(page)[0] == whole
@@ -146,14 +147,14 @@ def test_a_text_without_a_prompt_is_shaded_from_its_first_character(site: Site, 
     assert page.locator(".text").first.locator(".character").count() == len(whole) == 150
 
 
-def test_the_arrow_keys_and_a_tap_tell_a_characters_probability(page: Page) -> None:
+def test_arrow_keys_and_a_tap_show_a_characters_probability(page: Page) -> None:
     page.locator("#shade").check()
     page.locator("#generate").click()
     finished(page)
     readout = page.locator("#readout")
     page.locator(".text").first.focus()
     page.keyboard.press("ArrowRight")
-    expect(readout).to_have_text("Character 1, “t”: the first character is given")
+    expect(readout).to_have_text("Character 1, “t”: not scored, it has no context")
     page.keyboard.press("ArrowRight")
     expect(readout).to_contain_text("Character 2, “h”: ")
     page.keyboard.press("End")
@@ -179,7 +180,7 @@ def test_a_link_opens_the_same_values(site: Site, page: Page) -> None:
     other.context.close()
 
 
-def test_the_exports_defaults_are_filled_in_where_a_link_says_nothing(site: Site) -> None:
+def test_the_exports_defaults_fill_controls_that_the_link_does_not_name(site: Site) -> None:
     page = site.open("#temperature=0.4")
     expect(page.locator("#length")).to_have_value("120", timeout=SECONDS)
     expect(page.locator("#temperature")).to_have_value("0.4")
@@ -188,7 +189,7 @@ def test_the_exports_defaults_are_filled_in_where_a_link_says_nothing(site: Site
     page.context.close()
 
 
-def test_nothing_leaves_this_machine(site: Site, page: Page) -> None:
+def test_no_request_leaves_this_machine(site: Site, page: Page) -> None:
     page.locator("#generate").click()
     finished(page)
     assert {urlsplit(request.url).hostname for request in site.requests} == {"127.0.0.1"}

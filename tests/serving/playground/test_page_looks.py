@@ -1,4 +1,4 @@
-"""Whoever uses a phone, a keyboard, a screen reader or a dark room can use the page. Not a full audit by a tool."""
+"""The page is usable on a phone, by keyboard, with a screen reader and in dark mode; no full accessibility audit."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ LINK = "#prompt=the+%C3%A9%0A&length=300&seed=41&samples=2"
 SECONDS = 30_000
 DESKTOP, PHONE = (1280, 800), (360, 640)
 
-# Contrast by WCAG 2: text against the background behind it, colours mixed by their alpha.
+# Contrast by WCAG 2: text against the background behind it, colors mixed by their alpha.
 CONTRAST = """elements => {
   const rgba = (text) => { const c = text.match(/[\\d.]+/g).map(Number); return c.length < 4 ? [...c, 1] : c; };
   const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
@@ -49,7 +49,7 @@ def opened(site: Site, size: tuple[int, int], scheme: Any = "light", **context: 
     expect(page.locator("#status")).to_contain_text("characters", timeout=SECONDS)
     page.locator("#temperature").fill("")
     page.locator("#generate").click()
-    expect(page.locator("#error")).to_be_visible()  # an error is on the page as well
+    expect(page.locator("#error")).to_be_visible()  # so that an error is on the page, too
     return page
 
 
@@ -60,7 +60,7 @@ def page(site: Site, request: pytest.FixtureRequest) -> Iterator[Page]:
     page.context.close()
 
 
-def test_every_text_can_be_read(page: Page) -> None:
+def test_every_text_has_enough_contrast(page: Page) -> None:
     found = page.locator("body, body *:not(noscript)").evaluate_all(CONTRAST)
     assert len(found) > 600
     for level in range(1, 6):
@@ -68,7 +68,7 @@ def test_every_text_can_be_read(page: Page) -> None:
     assert not [one for one in found if one["text"] < 4.5]
 
 
-def test_the_edges_of_controls_can_be_seen(page: Page) -> None:
+def test_the_borders_of_controls_have_enough_contrast(page: Page) -> None:
     controls = page.locator("textarea, select, input[type=number], input[type=text], button")
     found = controls.evaluate_all(CONTRAST)
     assert len(found) > 8
@@ -86,9 +86,9 @@ def test_every_control_has_a_name_and_a_visible_focus(page: Page) -> None:
                 """() => {
                   const element = document.activeElement, style = getComputedStyle(element);
                   const by = (element.getAttribute("aria-labelledby") ?? "").split(" ").filter(Boolean);
-                  const labelled = by.map((id) => document.getElementById(id).textContent).join(" ");
+                  const labels = by.map((id) => document.getElementById(id).textContent).join(" ");
                   const own = element.labels?.[0]?.textContent || element.textContent;
-                  const name = element.getAttribute("aria-label") || labelled || own;
+                  const name = element.getAttribute("aria-label") || labels || own;
                   return [element.id || element.className, name.trim(), style.outlineStyle, style.outlineWidth];
                 }"""
             )
@@ -101,21 +101,21 @@ def test_every_control_has_a_name_and_a_visible_focus(page: Page) -> None:
     assert len({one[1] for one in found.values()}) == len(found)
 
 
-def test_news_are_announced(page: Page) -> None:
+def test_changes_are_announced_to_screen_readers(page: Page) -> None:
     assert page.locator("#status").get_attribute("aria-live") == "polite"
     assert page.locator("#error").get_attribute("role") == "alert"
     assert page.locator("html").get_attribute("lang") == "en"
     assert page.locator("main").count() == page.locator("h1").count() == 1
 
 
-def test_a_phone_needs_no_scrolling_to_the_side(site: Site) -> None:
+def test_a_phone_needs_no_horizontal_scrolling(site: Site) -> None:
     page = opened(site, PHONE, has_touch=True, is_mobile=True, device_scale_factor=2)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
     outside = page.locator("body *").evaluate_all(
         f"all => all.map((one) => one.getBoundingClientRect()).filter((box) => box.right > {PHONE[0]} + 0.5).length"
     )
     assert outside == 0
-    for name in ("#generate", "#stop"):  # always within reach of the thumb, and large enough for it
+    for name in ("#generate", "#stop"):  # always visible, and large enough to tap
         box = page.locator(name).bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= PHONE[1]
@@ -126,12 +126,12 @@ def test_a_phone_needs_no_scrolling_to_the_side(site: Site) -> None:
     page.evaluate("scrollTo(0, 0)")
     page.locator("#generate").tap()
     expect(page.locator("#status")).to_contain_text("characters", timeout=SECONDS)
-    expect(page.locator(".text").first).to_be_in_viewport(timeout=5000)  # what is written is looked at, not the form
+    expect(page.locator(".text").first).to_be_in_viewport(timeout=5000)  # the page scrolls to the text
     page.context.close()
 
 
-def test_nothing_moves_for_those_who_do_not_want_it(site: Site) -> None:
-    running = "getComputedStyle(document.querySelector('.writing .text'), '::after').animationName"
+def test_reduced_motion_stops_the_animation(site: Site) -> None:
+    running = "getComputedStyle(document.querySelector('.generating .text'), '::after').animationName"
     for preference, name in (("reduce", "none"), ("no-preference", "blink")):
         page = site.open(LINK.replace("length=300", "length=50000"), reduced_motion=preference)
         page.locator("#generate").click()

@@ -1,4 +1,4 @@
-"""The relay against a model server that is a function: what is passed on, what is not, and what a failure says."""
+"""The relay in front of a model server that is a function: forwarded requests, rejected ones, messages of failures."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ def client(fake: Fake, **settings: Any) -> Browser:
 
 @pytest.mark.parametrize("which", ["", "/versions/12", "/labels/stable"])
 @pytest.mark.parametrize(("method", "verb"), [("POST", ":predict"), ("GET", "/metadata"), ("GET", "")])
-def test_the_routes_of_the_model_are_passed_on_byte_for_byte(which: str, method: str, verb: str) -> None:
+def test_the_routes_of_the_model_are_forwarded_byte_for_byte(which: str, method: str, verb: str) -> None:
     path = f"/v1/models/m{which}{verb}"
     answer = b'{"predictions": [NaN, -0.0, 1.0, "\xc3\xa9"]}'
     fake = Fake({path: answer})
@@ -34,7 +34,7 @@ def test_the_routes_of_the_model_are_passed_on_byte_for_byte(which: str, method:
     assert "cookie" not in asked.headers
 
 
-def test_the_servers_own_errors_are_passed_on() -> None:
+def test_the_servers_errors_are_forwarded() -> None:
     with client(Fake({PREDICT: (400, {"error": "top_k must be 0"})})) as browser:
         response = browser.post(PREDICT, content=b"{}")
     assert (response.status_code, response.json()) == (400, {"error": "top_k must be 0"})
@@ -60,16 +60,16 @@ def test_the_servers_own_errors_are_passed_on() -> None:
         ("GET", "/monitoring/prometheus/metrics", 404),
     ],
 )
-def test_nothing_else_is(method: str, path: str, status: int) -> None:
+def test_other_routes_are_rejected(method: str, path: str, status: int) -> None:
     fake = Fake({})
     with client(fake) as browser:
         assert browser.request(method, path).status_code == status
     assert not fake.asked
 
 
-def test_what_is_too_large_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_and_responses_that_are_too_large_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "MAX_REQUEST_BYTES", 10)
-    monkeypatch.setattr(relay, "MAX_ANSWER_BYTES", 20)
+    monkeypatch.setattr(relay, "MAX_RESPONSE_BYTES", 20)
     fake = Fake({PREDICT: b" " * 21})
     with client(fake) as browser:
         request = browser.post(PREDICT, content=b"x" * 11)
@@ -84,12 +84,12 @@ def test_what_is_too_large_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) 
     ("raised", "status", "words"),
     [
         (httpx.ConnectError("refused"), 502, f"The model server at {URL} cannot be reached."),
-        (httpx.ReadError("reset"), 502, "broke off in the middle"),
-        (httpx.RemoteProtocolError("closed"), 502, "broke off in the middle"),
-        (httpx.ReadTimeout("slow"), 504, "did not answer within 120 s"),
+        (httpx.ReadError("reset"), 502, "closed the connection early"),
+        (httpx.RemoteProtocolError("closed"), 502, "closed the connection early"),
+        (httpx.ReadTimeout("slow"), 504, "did not respond within 120 s"),
     ],
 )
-def test_a_server_that_does_not_answer_is_told_in_words(raised: Exception, status: int, words: str) -> None:
+def test_a_server_that_does_not_respond_is_reported(raised: Exception, status: int, words: str) -> None:
     async def fail(_: httpx.Request) -> Any:
         raise raised
 
@@ -99,7 +99,7 @@ def test_a_server_that_does_not_answer_is_told_in_words(raised: Exception, statu
     assert words in response.json()["error"]
 
 
-def test_an_answer_may_take_only_so_long() -> None:
+def test_a_response_has_a_time_limit() -> None:
     async def sleep(_: httpx.Request) -> Any:
         await asyncio.sleep(60)
 
@@ -109,7 +109,7 @@ def test_an_answer_may_take_only_so_long() -> None:
     assert "within 0.05 s" in response.json()["error"]
 
 
-def test_the_model_server_is_let_go_when_the_browser_goes() -> None:
+def test_the_upstream_request_is_cancelled_when_the_browser_disconnects() -> None:
     async def run() -> str:
         asked, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
 
