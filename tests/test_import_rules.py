@@ -37,7 +37,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("components/errors.py", "serving.client", "Packages import downward"),
         ("trainer/model.py", "pipeline.create", "Packages import downward"),
-        ("transform/vocabulary.py", "components.errors", "Packages import downward"),
+        ("components/errors.py", "transform.vocabulary", "Packages import downward"),
         ("pipeline/config/run.py", "pipeline.create", "The configuration imports nothing of the project"),
         ("serving/graph/cells.py", "components.models.registry", "The served graph imports of components only"),
         ("serving/client/errors.py", "tensorflow", "The client imports no framework"),
