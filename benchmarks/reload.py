@@ -24,8 +24,9 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from components import files  # noqa: E402
 from components.models.versions import publish  # noqa: E402
-from serving.tf_serving.model_config import ServedModel, merged, path_in, write_whole  # noqa: E402
+from serving.tf_serving.model_config import ServedModel, merged, path_in  # noqa: E402
 
 MODEL = "char_rnn"
 
@@ -37,7 +38,7 @@ class Served:
         self.base = directory / MODEL
         self.config = Path(path_in(str(directory)))
         if not self.config.exists():
-            write_whole(str(self.config), merged("", ServedModel(MODEL, str(self.base))))
+            files.write(str(self.config), merged("", ServedModel(MODEL, str(self.base))))
         self.log = (directory / "server.log").open("ab")
         self.flags = [f"--model_config_file={self.config}", "--model_config_file_poll_wait_seconds=0.5", *flags]
         self.start()

@@ -80,7 +80,7 @@ class Report:
             state = "pushed" if self.pushed_now else "served already"
             rows.append(("version", f"{self.pushed_version} ({state}) in {self.serving}"))
         else:
-            live = versions.served(self.serving)
+            live = versions.complete(self.serving)
             rows.append(("version", f"not pushed; {f'{live[-1]} stays' if live else 'none'} in {self.serving}"))
         if len(figures.by_document) > 1:
             worst = sorted(figures.by_document.items(), key=lambda item: -item[1])[:3]

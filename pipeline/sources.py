@@ -81,10 +81,15 @@ EXPORT = Code(
     ),
     ("tensorflow",),
 )
-_VERSIONS = ("components/models/versions.py", "components/models/version_number.py")
-BASELINE = Code(("components/evaluate/last_blessed.py", "components/models/registry.py", *_VERSIONS))
+_REGISTRY = ("components/files.py", "components/models/registry.py", "components/models/versions.py")
+BASELINE = Code(("components/evaluate/last_blessed.py", *_REGISTRY))
 EVALUATOR = Code(
-    ("components/evaluate/metrics.py", "components/evaluate/evaluator.py", *_REFERENCE, *_VERSIONS),
+    (
+        "components/evaluate/metrics.py",
+        "components/evaluate/evaluator.py",
+        *_REFERENCE,
+        "components/models/versions.py",
+    ),
     ("tensorflow", "tensorflow-model-analysis"),
 )
 INFRA = Code(
@@ -98,15 +103,7 @@ INFRA = Code(
     ),
     ("tensorflow",),
 )
-PUSHER = Code(
-    (
-        "components/release/pusher.py",
-        "components/evaluate/evaluation.py",
-        "components/models/registry.py",
-        *_REFERENCE,
-        *_VERSIONS,
-    )
-)
+PUSHER = Code(("components/release/pusher.py", "components/evaluate/evaluation.py", *_REFERENCE, *_REGISTRY))
 
 
 def digest(*codes: Code) -> str:

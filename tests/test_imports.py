@@ -38,7 +38,7 @@ def loaded(code: str, packages: Sequence[str]) -> list[str]:
     ("code", "further"),
     [
         ("import components.ingest.staging", ["requests"]),
-        ("import components.models.version_number", ["numpy", "pydantic"]),
+        ("import components.models.versions", ["numpy", "pydantic"]),
         ("import serving.tf_serving.model_config", ["numpy"]),
         ("import serving.client.blocking, serving.client.asynchronous", ["numpy", "pydantic"]),
         (program("serving.__main__", "--help"), ["numpy", "httpx", "pydantic"]),

@@ -27,7 +27,7 @@ class Executor(executor.Executor):
         """Run TFMA."""
         eval_config = _with_reference(exec_properties["eval_config"], _export(input_dict["model"]))
         baseline = input_dict.get("baseline_model")
-        if baseline and not versions.is_whole(_export(baseline)):
+        if baseline and not versions.is_complete(_export(baseline)):
             input_dict = {key: value for key, value in input_dict.items() if key != "baseline_model"}
         super().Do(input_dict, output_dict, {**exec_properties, "eval_config": eval_config})
 

@@ -1,4 +1,4 @@
-"""Models: versions in a serving directory and the registry of blessed models.
+"""Models: the versions in a serving directory, and the registry of blessed models.
 
-Imports `components.errors` only.
+Imports `components.files` and `components.errors` only.
 """

@@ -1,4 +1,4 @@
-"""The registry of blessed and pushed models of a lineage: one small JSON file for each version, written atomically."""
+"""The registry of blessed and pushed models of a lineage: one small JSON file for each version."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tensorflow.io import gfile
 
+from components import files
 from components.models import versions
 
 
@@ -17,12 +18,12 @@ class Entry:
     Attributes:
       version: its number in the serving directory.
       digest: of its files, `components.models.versions.digest`.
-      run_key: digest of all that decided the model: corpus, configuration, code, libraries.
-      model: where the Trainer's SavedModel lies.
-      served: where it was pushed to.
+      run_key: digest of everything that decides the model: corpus, configuration, code, libraries.
+      model: path of the Trainer's SavedModel.
+      served: path of the pushed copy.
       perplexity: on the eval split of its corpus.
       bits_per_character: the same in bits.
-      corpus: what it learned from.
+      corpus: the training corpus.
       pushed_at: time, ISO 8601, UTC.
     """
 
@@ -37,12 +38,12 @@ class Entry:
     pushed_at: str
 
     def found_at(self) -> str | None:
-        """Where the SavedModel still lies: as trained, else as served, else nowhere."""
-        return next(filter(versions.is_whole, (self.model, self.served)), None)
+        """Path of the SavedModel: the Trainer's if it still exists, else the pushed copy's, else None."""
+        return next(filter(versions.is_complete, (self.model, self.served)), None)
 
 
 def entries(directory: str) -> list[Entry]:
-    """All entries, oldest first; none if there is no registry yet."""
+    """List all entries, oldest first; none if there is no registry yet."""
     if not gfile.isdir(directory):
         return []
     found = []
@@ -54,16 +55,14 @@ def entries(directory: str) -> list[Entry]:
 
 
 def record(directory: str, entry: Entry) -> None:
-    """Add or replace the entry of a version; a reader sees all of it or nothing."""
+    """Add or replace the entry of a version, atomically."""
     gfile.makedirs(directory)
-    partial = os.path.join(directory, f".{entry.version}.partial")
-    with gfile.GFile(partial, "w") as file:
-        file.write(json.dumps(dataclasses.asdict(entry), indent=2) + "\n")
-    gfile.rename(partial, os.path.join(directory, f"{entry.version}.json"), overwrite=True)
+    path = os.path.join(directory, f"{entry.version}.json")
+    files.write(path, json.dumps(dataclasses.asdict(entry), indent=2) + "\n")
 
 
 def newest_other(directory: str, *, digest: str | None = None, run_key: str | None = None) -> Entry | None:
-    """The newest entry whose model still exists and is neither of this digest nor the result of a run with this key."""
+    """The newest entry whose model still exists and has neither this digest nor this run key."""
     for entry in reversed(entries(directory)):
         if entry.digest != digest and entry.run_key != run_key and entry.found_at():
             return entry

@@ -1,7 +1,8 @@
-"""Model versions in a TF Serving directory: `<base>/<number>/saved_model.pb`.
+"""Versions of a model in a serving directory: `<base>/<number>/saved_model.pb`.
 
-Paths may be local or of any file system that `tf.io.gfile` knows. TF Serving looks every second and takes a number
-for a whole version, so a version is written under a name that is no number and then renamed.
+Listing and deleting local versions does not import TensorFlow. URLs of any file system that `tf.io.gfile` supports can
+be listed, and published to. TF Serving polls the directory and loads every number that appears, so a version is
+written under another name and then renamed.
 """
 
 import contextlib
@@ -10,26 +11,90 @@ import fcntl
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
-from tensorflow.io import gfile
-
-from components.models.version_number import is_version_number
-
+LARGEST = 2**63 - 1  # TF Serving's versions are 64-bit
 SAVED_MODEL = "saved_model.pb"
-_INCOMING = ".incoming-"
-# What a file system answers whose directories cannot be locked, such as NFS.
+_INCOMING, _WITHDRAWN = ".incoming-", ".withdrawn-"
+# Errors of file systems whose directories cannot be locked, such as NFS.
 _CANNOT_LOCK = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def is_version_number(name: str) -> bool:
+    """Whether TF Serving accepts a directory's name as a version: ASCII digits within 64 bits, zeros may come first."""
+    return name.isascii() and name.isdecimal() and int(name) <= LARGEST
+
+
+def is_complete(version: str) -> bool:
+    """Whether the directory of a version holds a SavedModel; `saved_model.pb` is copied last."""
+    path = os.path.join(version, SAVED_MODEL)
+    if "://" not in path:
+        return os.path.isfile(path)
+    from tensorflow.io import gfile
+
+    return bool(gfile.exists(path))
+
+
+def directories(base: str) -> dict[int, str]:
+    """Paths of all versions, complete or not, by ascending number.
+
+    If two names have the same number, such as 3 and 003, the one without zeros counts.
+    """
+    if "://" in base:
+        from tensorflow.io import gfile
+
+        names = [name.rstrip("/") for name in gfile.listdir(base)] if gfile.isdir(base) else []
+    else:
+        try:
+            names = [entry.name for entry in os.scandir(base) if entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            names = []
+    names = sorted(filter(is_version_number, names), key=lambda name: (int(name), -len(name)))
+    return {int(name): os.path.join(base, name) for name in names}
+
+
+def complete(base: str) -> list[int]:
+    """Numbers of the complete versions, ascending."""
+    return [number for number, path in directories(base).items() if is_complete(path)]
+
+
+def delete(base: str, version: int) -> None:
+    """Delete a local version. It is renamed first, so that no server sees a part of it.
+
+    Raises:
+      OSError: it could not be renamed and is still there, or not all of its files could be deleted.
+    """
+    path = Path(directories(base)[version])
+    withdrawn = path.with_name(f"{_WITHDRAWN}{path.name}")
+    if os.path.lexists(withdrawn):  # of a deletion that was killed
+        _remove(withdrawn)
+    path.rename(withdrawn)
+    _remove(withdrawn)
+
+
+def finish_deletions(base: str) -> list[OSError]:
+    """Delete the remains of local deletions that were killed; returns the errors of those that cannot be deleted."""
+    errors = []
+    for path in sorted(Path(base).glob(f"{_WITHDRAWN}*")):
+        try:
+            _remove(path)
+        except OSError as error:
+            errors.append(error)
+    return errors
 
 
 @contextlib.contextmanager
 def locked(base: str) -> Iterator[None]:
-    """Hold a serving directory alone, made where it is missing; wait while another process pushes to it.
+    """Lock a serving directory, which is created if missing; waits while another process pushes to it.
 
-    The directory itself is locked, so nothing is left in it and a killed process lets go of it. Runs of several roots
-    may share one serving directory. Not to be nested. A bucket cannot be locked; nor can some network file systems,
+    The lock is on the directory itself: it leaves no file, and ends with the process. Runs of several roots may share
+    a serving directory. The lock cannot be nested. Buckets cannot be locked; some network file systems cannot either,
     which is logged.
     """
+    from tensorflow.io import gfile
+
     gfile.makedirs(base)
     if "://" in base:
         yield
@@ -41,75 +106,65 @@ def locked(base: str) -> Iterator[None]:
         except OSError as error:
             if error.errno not in _CANNOT_LOCK:
                 raise
-            logging.warning("%s cannot be locked (%s): let no other run push to it meanwhile", base, error.strerror)
+            logging.warning("%s cannot be locked (%s): do not push to it from another run", base, error.strerror)
         yield
     finally:
         os.close(handle)
 
 
-def served(base: str) -> list[int]:
-    """Numbers of the whole versions below `base`, in ascending order."""
-    if not gfile.isdir(base):
-        return []
-    names = [name.rstrip("/") for name in gfile.listdir(base)]
-    return sorted(int(name) for name in names if is_version_number(name) and is_whole(os.path.join(base, name)))
-
-
-def newest_name(base: str) -> int | None:
-    """The highest number below `base`, whole or not: TF Serving takes no other."""
-    names = [name.rstrip("/") for name in gfile.listdir(base)] if gfile.isdir(base) else []
-    return max((int(name) for name in names if is_version_number(name)), default=None)
-
-
-def is_whole(model: str) -> bool:
-    """Whether a SavedModel lies there."""
-    return bool(gfile.exists(os.path.join(model, SAVED_MODEL)))
-
-
 def digest(model: str) -> str:
-    """SHA-256 over the names and contents of a SavedModel's files."""
-    whole = hashlib.sha256()
+    """SHA-256 of the names and contents of a SavedModel's files."""
+    from tensorflow.io import gfile
+
+    total = hashlib.sha256()
     for name in sorted(_files(model)):
         content = hashlib.sha256()
         with gfile.GFile(os.path.join(model, name), "rb") as file:
             while block := file.read(1 << 22):
                 content.update(block)
-        whole.update(f"{name}\0{content.hexdigest()}\n".encode())
-    return whole.hexdigest()
+        total.update(f"{name}\0{content.hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def publish(model: str, base: str, at_least: int = 1) -> int:
-    """Copy a SavedModel below `base` as a new version; hold `locked(base)` where others may push.
+    """Copy a SavedModel below `base` as a new version; hold `locked(base)` if other processes may push.
 
     Args:
-      at_least: lowest number allowed, so that numbers of versions that are gone are not used again.
+      model: the SavedModel.
+      base: directory of the versions.
+      at_least: lowest number allowed, so that numbers of deleted versions are not reused.
 
     Returns:
-      The new version's number, above all that are there.
+      The number of the new version, above all existing ones.
     """
+    from tensorflow.io import gfile
+
     gfile.makedirs(base)
-    _remove_leftovers(base)
-    taken = [int(name.rstrip("/")) for name in gfile.listdir(base) if is_version_number(name.rstrip("/"))]
-    version = max([at_least, *(number + 1 for number in taken)])
+    names = [name.rstrip("/") for name in gfile.listdir(base)]
+    for name in names:
+        if name.startswith(_INCOMING):  # of a push that was killed
+            gfile.rmtree(os.path.join(base, name))
+    version = max([at_least, *(int(name) + 1 for name in names if is_version_number(name))])
     target = os.path.join(base, str(version))
     if "://" in base:
-        # An object store renames by copying, in any order: write in place, the sign of a whole model last.
-        copy(model, target)
-    else:
-        incoming = os.path.join(base, f"{_INCOMING}{version}")
-        try:
-            copy(model, incoming)
-            gfile.rename(incoming, target)
-        except Exception:
-            # Most likely the disk is full: half a model must not keep what little room there is.
-            with contextlib.suppress(Exception):
-                gfile.rmtree(incoming)
-            raise
+        copy(model, target)  # a rename in an object store is a copy in any order
+        return version
+    incoming = os.path.join(base, f"{_INCOMING}{version}")
+    try:
+        copy(model, incoming)
+        gfile.rename(incoming, target)
+    except Exception:
+        # Most likely the disk is full: free what the partial copy uses.
+        with contextlib.suppress(Exception):
+            gfile.rmtree(incoming)
+        raise
     return version
 
 
 def copy(model: str, target: str) -> None:
-    """Copy a SavedModel, `saved_model.pb` last: a reader takes it for the sign of a whole model."""
+    """Copy a SavedModel, `saved_model.pb` last, which marks a complete one."""
+    from tensorflow.io import gfile
+
     for name in sorted(_files(model), key=lambda name: name == SAVED_MODEL):
         to = os.path.join(target, name)
         gfile.makedirs(os.path.dirname(to))
@@ -117,13 +172,16 @@ def copy(model: str, target: str) -> None:
 
 
 def _files(model: str) -> Iterator[str]:
+    from tensorflow.io import gfile
+
     root = model.rstrip("/")
     for folder, _, names in gfile.walk(root):
         for name in names:
             yield os.path.relpath(os.path.join(folder, name), root)
 
 
-def _remove_leftovers(base: str) -> None:
-    for name in gfile.listdir(base):
-        if name.startswith(_INCOMING):
-            gfile.rmtree(os.path.join(base, name))
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()  # of a link, not its target

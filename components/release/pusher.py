@@ -64,10 +64,11 @@ def push(
 
 def _served_version(digest: str, serving: str) -> int | None:
     """Return the newest version of the serving directory if it is complete and holds the model with this digest."""
-    served = versions.served(serving)
-    if not served or served[-1] != versions.newest_name(serving):
+    found = versions.directories(serving)
+    newest = max(found, default=None)
+    if newest is None or not versions.is_complete(found[newest]):
         return None
-    return served[-1] if versions.digest(os.path.join(serving, str(served[-1]))) == digest else None
+    return newest if versions.digest(found[newest]) == digest else None
 
 
 @component

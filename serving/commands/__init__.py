@@ -1,36 +1,36 @@
-"""The subcommands of `python -m serving`, one module each, imported only when it is asked for.
+"""Commands: one module for each subcommand of `python -m serving`, imported by name when it is used.
 
-A module offers `add_arguments(parser)`, which declares its options, and `run(options)`, which returns the exit code. A
-mistake of the user is a `components.errors.UserError`.
+A module defines `add_arguments(parser)` and `run(arguments)`, which returns the exit code or raises `UserError`. It may
+import every other package of `serving`; commands do not import each other.
 """
 
 import argparse
 import importlib
 from typing import Protocol, cast
 
-# Each module of this folder that is a command, with the line that `--help` shows.
+# Name of the module and its line in `--help`.
 COMMANDS = {
-    "up": "serve the newest version over REST",
-    "generate": "write text after a prompt",
-    "score": "measure how well a model foresees a text",
+    "up": "serve the pushed versions over REST",
+    "generate": "generate text after a prompt",
+    "score": "measure the log-likelihood of a text under a model",
     "versions": "list the pushed versions",
-    "promote": "give the label `stable` to a version",
-    "rollback": "give the label `stable` back to the version before",
+    "promote": "move the label `stable` to a version",
+    "rollback": "move the label `stable` back to the version before",
     "prune": "delete old versions that are not in use",
     "manifests": "write the files for Docker Compose, Kubernetes and TF Serving",
 }
 
 
 class Command(Protocol):
-    """What a module of this folder offers."""
+    """Interface of a command's module."""
 
     __doc__: str | None
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the command's options."""
 
-    def run(self, options: argparse.Namespace) -> int:
-        """Do the work and return the exit code."""
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Run the command and return the exit code."""
 
 
 def find(name: str) -> Command:

@@ -1,7 +1,7 @@
-"""Give a label to a version: `stable` to the newest one, unless said otherwise.
+"""Move a label to a version; by default `stable` to the newest one.
 
-Requests to .../labels/stable:predict then reach it. The canary goes along if it would stay behind. A version that a
-rollback withdrew is served again; promoting the newest ends the rollback.
+Requests to .../labels/stable:predict then use it. When `stable` moves up past `canary`, `canary` moves with it. A
+version that a rollback withdrew is served again; promoting the newest one ends the rollback.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from serving.rollout import labels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
-    parser.add_argument("version", nargs="?", type=int, metavar="VERSION", help="default: the newest whole one")
+    """Declare the options of `promote`."""
+    parser.add_argument("version", nargs="?", type=int, metavar="VERSION", help="default: the newest complete one")
     parser.add_argument("--label", choices=labels.LABELS, default=labels.STABLE, help="default: %(default)s")
     label_change.add_arguments(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Move the label and say what is served now."""
-    return label_change.run(options, partial(labels.promote, version=options.version, label=options.label))
+def run(arguments: argparse.Namespace) -> int:
+    """Move the label and print what is served."""
+    return label_change.run(arguments, partial(labels.promote, version=arguments.version, label=arguments.label))

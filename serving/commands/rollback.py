@@ -1,6 +1,6 @@
-"""Put `stable` back to the version before it and withdraw everything above, at once and for every request.
+"""Move `stable` back to the version before it and withdraw all versions above, at once and for every request.
 
-Nothing is deleted. Models that are pushed afterwards wait until one is promoted.
+Deletes nothing. Models that are pushed later are not served until one is promoted.
 """
 
 import argparse
@@ -11,11 +11,11 @@ from serving.rollout import labels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
-    parser.add_argument("--to", type=int, metavar="VERSION", help="default: the whole version below `stable`")
+    """Declare the options of `rollback`."""
+    parser.add_argument("--to", type=int, metavar="VERSION", help="default: the complete version below `stable`")
     label_change.add_arguments(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Withdraw the versions and say what is served now."""
-    return label_change.run(options, partial(labels.rollback, to=options.to))
+def run(arguments: argparse.Namespace) -> int:
+    """Withdraw the versions and print what is served."""
+    return label_change.run(arguments, partial(labels.rollback, to=arguments.to))

@@ -1,6 +1,6 @@
-"""Serve the pushed model over REST until Ctrl-C, with the best server that is at hand.
+"""Serve the pushed versions over REST until Ctrl-C, with the best server that is available.
 
-That is tensorflow_model_server if it is on PATH, else Docker with the tensorflow/serving image if a daemon answers,
+That is tensorflow_model_server if it is on PATH, else Docker with the tensorflow/serving image if a daemon responds,
 else the embedded server.
 """
 
@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -18,54 +19,60 @@ from pipeline.config.run import Config
 from serving.client import status
 from serving.commands.shared import config_options
 from serving.launcher import backends, configure, process
+from serving.launcher.backends import Backend
 from serving.launcher.playground import Page
 from serving.launcher.process import Process, ServerFailed
-from serving.launcher.restarts import TOO_MANY, Deaths
+from serving.launcher.restarts import GAVE_UP, RestartLimiter
 from serving.rollout import apply, inventory, labels
-from serving.rollout.inventory import Shelf
+from serving.rollout.inventory import ModelPaths
 from serving.tf_serving import model_config
 
 _PLAYGROUND = "serving.playground"
-_LOOK_SECONDS = 0.2  # between looks at the processes
+_CHECK_SECONDS = 0.2  # between checks of the processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Declare the options of `up`."""
     add = parser.add_argument
-    add("--server", choices=("auto", *backends.KINDS), default="auto", help="default: the first of these at hand")
-    add("--host", metavar="ADDRESS", help="to listen on; default 127.0.0.1; 0.0.0.0: reachable from other machines")
+    add(
+        "--server",
+        choices=("auto", *backends.KINDS),
+        default="auto",
+        help="default: the first that is available",
+    )
+    add("--host", metavar="ADDRESS", help="to listen on; default 127.0.0.1; 0.0.0.0: all addresses")
     add("--port", type=int, metavar="PORT", help="of the REST API; default 8501")
-    add("--no-playground", action="store_true", help="without the page to try the model on")
+    add("--no-playground", action="store_true", help="do not start the playground, the web page")
     add(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name by which the page may be called, besides addresses and localhost; repeatable",
+        help="a host name that the page accepts, besides addresses and localhost; repeatable",
     )
     config_options.add_arguments(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Serve until interrupted; returns 0 then, and 1 if the server cannot be kept running."""
-    for key, value in (("host", options.host), ("rest_port", options.port)):
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted; returns 0 then, and 1 if the server fails to start or keeps ending."""
+    for key, value in (("host", arguments.host), ("rest_port", arguments.port)):
         if value is not None:
-            options.settings = [*options.settings, f"serving.{key}={value}"]
-    config = config_options.load(options)
-    shelf = Shelf.of(config)
-    inventory.require_versions(shelf)
+            arguments.settings = [*arguments.settings, f"serving.{key}={value}"]
+    config = config_options.load(arguments)
+    paths = ModelPaths.of(config)
+    inventory.require_versions(paths)
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
 
     def note(text: str) -> None:
         console.print(f"NOTE: {text}", markup=False, style="bold yellow")
 
-    is_new = configure.write_entry(shelf, note)
-    fixed = configure.write_flag_files(config.serving, shelf)
-    backend = backends.choose(options.server, config.serving, shelf.serving_dir, fixed)
+    is_new = configure.write_entry(paths, note)
+    fixed = configure.write_flag_files(config.serving, paths)
+    backend = backends.choose(arguments.server, config.serving, paths.serving_dir, fixed)
     ports = {"serving.rest_port": config.serving.rest_port}
     if backend.kind != "embedded":
         ports["serving.grpc_port"] = config.serving.grpc_port
-    with_page = not options.no_playground and importlib.util.find_spec(_PLAYGROUND) is not None
+    with_page = not arguments.no_playground and importlib.util.find_spec(_PLAYGROUND) is not None
     if with_page:
         ports["serving.playground_port"] = config.serving.playground_port
     process.check_ports(config.serving.host, ports)
@@ -73,83 +80,99 @@ def run(options: argparse.Namespace) -> int:
     if backend.note:
         note(backend.note)
 
-    log = os.path.join(shelf.root, "logs", "serving.log")
+    def when_ready(states: dict[int, status.VersionStatus]) -> Page | None:
+        """Finish the first start; returns the page if there is one."""
+        if is_new:
+            configure.label_loaded(paths, states, note)
+        return _page(config, paths, arguments.allowed_host, console) if with_page else None
+
+    return _serve(backend, config, paths, console, when_ready)
+
+
+def _serve(
+    backend: Backend,
+    config: Config,
+    paths: ModelPaths,
+    console: Console,
+    when_ready: Callable[[dict[int, status.VersionStatus]], Page | None],
+) -> int:
+    """Run the server, restart it if it ends, and stop it on Ctrl-C; returns the exit code."""
+    log = os.path.join(paths.root, "logs", "serving.log")
     page: Page | None = None
-    ready, deaths = False, Deaths()
+    ready, restarts = False, RestartLimiter()
     with process.interrupts(), contextlib.ExitStack() as running:
         try:
             while True:
                 server = Process(backend.command, log, backend.stop, backend.kill, config.serving.stop_seconds)
                 running.callback(server.stop)
                 try:
-                    states = _await(server, config, shelf, console)
+                    states = _await_available(server, config, paths, console)
                     if not ready:
-                        ready = True
-                        if is_new:
-                            configure.label_loaded(shelf, states, note)
-                        if with_page:
-                            page = _page(config, shelf, options.allowed_host, console)
+                        ready, page = True, when_ready(states)
+                        if page is not None:
                             running.callback(page.stop)
-                        _say_ready(config, shelf, log, page, console)
+                        _report_ready(config, paths, log, page, console)
                     _watch(server, page)
                 except ServerFailed as error:
                     if not ready:
                         raise
                     console.print(f"{error}\nLog: {log}", markup=False)
-                if deaths.another():
-                    console.print(TOO_MANY)
+                if restarts.should_give_up():
+                    console.print(GAVE_UP)
                     return 1
-                console.print("starting it again ...")
+                console.print("restarting ...")
                 server.stop()
         except ServerFailed as error:
             console.print(f"failed: {error}\nLog: {log}", markup=False, style="red")
             return 1
         except KeyboardInterrupt:
-            console.print("stopping; requests under way are finished first (Ctrl-C again: at once) ...")
+            console.print("stopping after running requests have finished (Ctrl-C again: at once) ...")
             return 0
 
 
 def _watch(server: Process, page: Page | None) -> None:
-    """Wait until the server ends, which raises `ServerFailed`; the page is kept running meanwhile."""
+    """Wait until the server ends, which raises `ServerFailed`; restart the page if it ends."""
     while server.code is None:
         if page is not None:
-            page.look()
-        time.sleep(_LOOK_SECONDS)
+            page.check()
+        time.sleep(_CHECK_SECONDS)
     raise ServerFailed(f"The server ended with exit code {server.code}:\n{server.tail()}")
 
 
-def _await(server: Process, config: Config, shelf: Shelf, console: Console) -> dict[int, status.VersionStatus]:
-    versions = inventory.require_versions(shelf)
-    entry = apply.entry_of(shelf, model_config.find(shelf.config_path, shelf.name), versions)
-    version = labels.reached(entry, versions) or versions[-1]
+def _await_available(
+    server: Process, config: Config, paths: ModelPaths, console: Console
+) -> dict[int, status.VersionStatus]:
+    versions = inventory.require_versions(paths)
+    entry = apply.entry_or_first(paths, model_config.find(paths.config_path, paths.name), versions)
+    version = labels.default_version(entry, versions) or versions[-1]
     url = status.base_url(config.serving.host, config.serving.rest_port)
     if not console.is_terminal:
         console.print("waiting until the model is available ...")
     with console.status("starting") as line:
         states = process.await_available(
-            server, url, shelf.name, version, config.serving.start_seconds, lambda text: line.update(text)
+            server, url, paths.name, version, config.serving.start_seconds, lambda text: line.update(text)
         )
     for number, one in sorted(states.items(), reverse=True):
         console.print(f"version {number}: {one.state}{f' ({one.error_message})' if one.failed else ''}", markup=False)
     return states
 
 
-def _page(config: Config, shelf: Shelf, names: list[str], console: Console) -> Page:
+def _page(config: Config, paths: ModelPaths, names: list[str], console: Console) -> Page:
     settings = config.serving
     command = [
-        *(sys.executable, "-m", _PLAYGROUND, f"--port={settings.playground_port}", f"--model={shelf.name}"),
-        *(f"--server-url={status.base_url(settings.host, settings.rest_port)}", f"--registry={shelf.registry}"),
+        *(sys.executable, "-m", _PLAYGROUND, f"--port={settings.playground_port}", f"--model={paths.name}"),
+        *(f"--server-url={status.base_url(settings.host, settings.rest_port)}", f"--registry={paths.registry}"),
         *(f"--host={settings.host}", *(f"--allowed-host={name}" for name in names)),
     ]
     url = status.base_url(settings.host, settings.playground_port)
-    log = os.path.join(shelf.root, "logs", "playground.log")
+    log = os.path.join(paths.root, "logs", "playground.log")
     return Page(command, url, log, lambda text: console.print(text, markup=False))
 
 
-def _say_ready(config: Config, shelf: Shelf, log: str, page: Page | None, console: Console) -> None:
+def _report_ready(config: Config, paths: ModelPaths, log: str, page: Page | None, console: Console) -> None:
     url = status.base_url(config.serving.host, config.serving.rest_port)
     body = shlex.quote('{"instances": ["The "]}')
-    console.print(f"\ncurl -d {body} {url}/v1/models/{shelf.name}:predict\n", markup=False, style="bold")
+    console.print(f"\ncurl -d {body} {url}/v1/models/{paths.name}:predict\n", markup=False, style="bold")
     if page is not None:
         page.announce()
     console.print(f"log: {log}\nCtrl-C stops the server.", markup=False)

@@ -1,4 +1,4 @@
-"""List the pushed versions of a model: which are served, under which label, how good they are, and their size."""
+"""List the pushed versions of a model: state, labels, quality and size."""
 
 import argparse
 import dataclasses
@@ -10,52 +10,52 @@ from typing import TYPE_CHECKING
 from serving.client import status
 from serving.commands.shared import config_options
 from serving.rollout import apply, inventory
-from serving.rollout.inventory import Shelf, Version
+from serving.rollout.inventory import ModelPaths, Version
 from serving.tf_serving import model_config
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _UNKNOWN = "-"
-_FILE_WIDTH = 160  # characters, where no terminal says how many it has
+_FILE_WIDTH = 160  # characters, if the output is not a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
-    parser.add_argument("--json", action="store_true", help="as a JSON list, oldest first")
+    """Declare the options of `versions`."""
+    parser.add_argument("--json", action="store_true", help="print a JSON list, oldest first")
     config_options.add_arguments(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
-    config = config_options.load(options)
-    shelf = Shelf.of(config)
-    entry = model_config.find(shelf.config_path, shelf.name)
+    config = config_options.load(arguments)
+    paths = ModelPaths.of(config)
+    entry = model_config.find(paths.config_path, paths.name)
     url = status.base_url(config.serving.host, config.serving.rest_port)
-    copied = entry is not None and apply.is_elsewhere(shelf, entry)
-    states = None if copied else _asked(url, shelf.name)
-    found = inventory.versions(shelf, entry, states)
-    if options.json:
+    copied = entry is not None and apply.is_copy(paths, entry)
+    states = None if copied else _status(url, paths.name)
+    found = inventory.listed(paths, entry, states)
+    if arguments.json:
         print(json.dumps([dataclasses.asdict(version) for version in found], indent=2, ensure_ascii=False))
     elif found:
-        notes = [f"states as told by {url}"] if states is not None else []
+        notes = [f"states as reported by {url}"] if states is not None else []
         elsewhere = entry.base_path if entry and copied else None
-        _show(shelf, found, notes, elsewhere)
+        _show(paths, found, notes, elsewhere)
     else:
-        print(f"No version of the model {shelf.name} has been pushed to {shelf.base}.")
+        print(f"No version of the model {paths.name} has been pushed to {paths.base}.")
     return 0
 
 
-def _show(shelf: Shelf, found: list[Version], notes: list[str], elsewhere: str | None) -> None:
-    from rich.console import Console  # late: nothing else here needs it
+def _show(paths: ModelPaths, found: list[Version], notes: list[str], elsewhere: str | None) -> None:
+    from rich.console import Console  # late: --json does not need it
 
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console = Console(file=sys.stdout, highlight=False, width=_FILE_WIDTH)
-    for line in (f"{shelf.name} in {shelf.base}", *notes):
+    for line in (f"{paths.name} in {paths.base}", *notes):
         console.print(line, soft_wrap=True, markup=False)
     if elsewhere:
-        note = f"NOTE: a copy; {shelf.config_path} serves the versions in {elsewhere}"
+        note = f"NOTE: a copy; {paths.config_path} serves the versions in {elsewhere}"
         console.print(note, soft_wrap=True, markup=False, style="bold yellow")
     console.print(_table(found))
     for version in found:
@@ -94,8 +94,8 @@ def _table(found: list[Version]) -> "Table":
 
 
 def _state(version: Version) -> str:
-    if not version.whole:
-        return "not whole"
+    if not version.complete:
+        return "incomplete"
     if not version.served and version.state not in (status.AVAILABLE, *status.LOADING):
         return "withdrawn"
     if version.error:
@@ -105,8 +105,8 @@ def _state(version: Version) -> str:
     return "served, default" if version.default else "served"
 
 
-def _asked(url: str, model: str) -> dict[int, status.VersionStatus] | None:
-    """What the server says; None where there is none that knows the model."""
+def _status(url: str, model: str) -> dict[int, status.VersionStatus] | None:
+    """Ask the server; None if there is none that knows the model."""
     try:
         return status.fetch(url, model) or None
     except status.StatusUnavailable:

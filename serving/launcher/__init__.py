@@ -1,4 +1,4 @@
-"""Launcher: start a model server and the playground as child processes and keep them running.
+"""Launcher: start a model server and the playground as child processes, and restart them if they end.
 
 Imports `pipeline.config`, `serving.tf_serving`, `serving.rollout` and `serving.client.status`.
 """

@@ -1,4 +1,4 @@
-"""The three model servers: which one is used here, why, and how it is started and stopped."""
+"""The three model servers: how one is chosen, started and stopped."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from typing import Literal
 
 from components.errors import UserError
 from pipeline.config.serving import ServingSettings
-from serving.tf_serving.flags import flags, joins
+from serving.tf_serving.flags import batches, flags
 
 BINARY = "tensorflow_model_server"
 Kind = Literal["tensorflow_model_server", "docker", "embedded"]
 KINDS: tuple[Kind, ...] = ("tensorflow_model_server", "docker", "embedded")
-_DOCKER_SECONDS = 10.0  # for the daemon to answer
+_DOCKER_SECONDS = 10.0  # for the daemon to respond
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Backend:
     """A way to run a model server.
 
     Attributes:
-      kind: which.
-      why: it was chosen, in words.
-      command: that starts it and ends with it.
-      stop: command that stops it, empty: SIGTERM to the process does.
-      kill: command that ends it at once, empty: SIGKILL to the process does.
-      note: what the user should know, or empty.
+      kind: name of the server.
+      why: reason for the choice.
+      command: that starts it; ends when the server does.
+      stop: command that stops it; empty: SIGTERM.
+      kill: command that kills it; empty: SIGKILL.
+      note: a message for the user, or empty.
     """
 
     kind: Kind
@@ -39,31 +39,31 @@ class Backend:
 
 
 def choose(wanted: str, settings: ServingSettings, directory: str, fixed: str | None = None) -> Backend:
-    """Find the server to run.
+    """Choose the server to run.
 
     Args:
-      wanted: one of `KINDS`, or `auto` for the first of them that can be had here.
+      wanted: one of `KINDS`, or `auto` for the first of them that is available.
       settings: how to serve.
       directory: the serving directory, an absolute path.
-      fixed: where the other files are that flags name, None: there, too.
+      fixed: directory of the other files that flags name; None: the same.
 
     Raises:
-      UserError: the wanted one cannot be had here.
+      UserError: the wanted one is not available.
     """
     fixed = directory if fixed is None else fixed
     if wanted == "embedded":
-        return _embedded(settings, directory, fixed, "asked for")
+        return _embedded(settings, directory, fixed, "requested")
     binary = shutil.which(BINARY)
     if binary and wanted in ("auto", BINARY):
         return _local(binary, settings, directory, fixed, f"found at {binary}")
     if wanted == BINARY:
         raise UserError(
-            f"There is no {BINARY} on PATH. Install TensorFlow Serving, or take --server docker or --server embedded. "
+            f"There is no {BINARY} on PATH. Install TensorFlow Serving, or use --server docker or --server embedded. "
             f"Received: --server {wanted}"
         )
     missing = docker_missing(settings.image)
     if not missing:
-        reason = "asked for" if wanted == "docker" else f"no {BINARY} on PATH, a Docker daemon answers"
+        reason = "requested" if wanted == "docker" else f"no {BINARY} on PATH, a Docker daemon responds"
         return _docker(settings, directory, fixed, reason)
     if wanted == "docker":
         raise UserError(f"Docker cannot run the server: {missing}. Received: --server docker")
@@ -71,21 +71,21 @@ def choose(wanted: str, settings: ServingSettings, directory: str, fixed: str | 
 
 
 def docker_missing(image: str) -> str:
-    """Why the image cannot be run by Docker here, empty if it can; fetches the image where it is missing."""
+    """Return why Docker cannot run the image, empty if it can; pulls a missing image."""
     if shutil.which("docker") is None:
         return "no docker on PATH"
     try:
         answer = _docker_cli("info", "--format", "{{.ServerVersion}}")
-        # A client without a daemon prints an empty version, and some releases then end with 0.
+        # Without a daemon the client prints an empty version, and some releases exit with 0.
         if answer.returncode or not answer.stdout.strip():
-            return "no Docker daemon answers"
+            return "no Docker daemon responds"
         if _docker_cli("image", "inspect", image).returncode == 0:
             return ""
     except subprocess.TimeoutExpired:
-        return f"the Docker daemon did not answer within {_DOCKER_SECONDS:.0f} s"
-    print(f"fetching {image} ...", flush=True)
+        return f"the Docker daemon did not respond within {_DOCKER_SECONDS:.0f} s"
+    print(f"pulling {image} ...", flush=True)
     if subprocess.run(["docker", "pull", image], check=False).returncode:
-        return f"Docker has not got the image {image} and cannot fetch it"
+        return f"Docker does not have the image {image} and cannot pull it"
     return ""
 
 
@@ -96,7 +96,7 @@ def _docker_cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _local(binary: str, settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:
-    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=False), fixed=fixed)
+    arguments = flags(settings, directory, batching=batches(settings.batching, checks_rows=False), fixed=fixed)
     note = "" if settings.host in ("0.0.0.0", "::") else f"{BINARY} listens on all addresses of this machine"
     return Backend("tensorflow_model_server", why, (binary, *arguments), note=note)
 
@@ -107,20 +107,20 @@ def _docker(settings: ServingSettings, directory: str, fixed: str, why: str) -> 
     ports = [f"--publish={host}:{port}:{port}" for port in (settings.rest_port, settings.grpc_port)]
     run = [
         *("docker", "run", "--rm", f"--name={name}"),
-        # A first process of a container ignores SIGTERM unless it asks for it; --init gives it a parent that does not.
+        # The first process of a container ignores SIGTERM by default; --init makes another process the first.
         *("--init", f"--user={os.getuid()}:{os.getgid()}", "--read-only", "--cap-drop=ALL"),
         "--security-opt=no-new-privileges",
         *(f"--mount=type=bind,source={place},target={place},readonly" for place in dict.fromkeys((directory, fixed))),
         *ports,
         *(f"--entrypoint={BINARY}", settings.image),
     ]
-    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=False), fixed=fixed)
+    arguments = flags(settings, directory, batching=batches(settings.batching, checks_rows=False), fixed=fixed)
     stop = ("docker", "stop", f"--time={settings.stop_seconds}", name)
     return Backend("docker", why, (*run, *arguments), stop, ("docker", "rm", "--force", name))
 
 
 def _embedded(settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:
-    arguments = flags(settings, directory, batching=joins(settings.batching, checks_rows=True), fixed=fixed)
+    arguments = flags(settings, directory, batching=batches(settings.batching, checks_rows=True), fixed=fixed)
     own = (
         f"--host={settings.host}",
         f"--max_request_bytes={settings.max_request_bytes}",

@@ -1,4 +1,4 @@
-"""What `up` writes for a model server: the model's entry in `models.config`, and the files that the flags name."""
+"""The files that `up` writes for a model server: the model's entry in `models.config`, and those that flags name."""
 
 import os
 from collections.abc import Callable
@@ -8,46 +8,48 @@ from components.errors import UserError
 from pipeline.config.serving import ServingSettings
 from serving.client import status
 from serving.rollout import apply, inventory, labels
-from serving.rollout.inventory import Shelf
+from serving.rollout.inventory import ModelPaths
 from serving.tf_serving import flags, model_config
 from serving.tf_serving.model_config import ServedModel
 
-Note = Callable[[str], None]  # is told what the user should know
+Note = Callable[[str], None]  # prints a message that the user should read
 
 
-def write_entry(shelf: Shelf, note: Note) -> bool:
-    """Make `models.config` say what can be served from here; whether it said nothing of the model before.
+def write_entry(paths: ModelPaths, note: Note) -> bool:
+    """Write or correct the model's entry in `models.config`; returns whether there was none before.
 
     Raises:
-      UserError: no model has been pushed, or the file would have to be changed and cannot be.
+      UserError: no model has been pushed, or the file has to change and cannot be written.
     """
 
     def change(before: ServedModel | None) -> ServedModel:
-        versions = inventory.require_versions(shelf)
-        entry = labels.mended(apply.entry_of(shelf, before, versions), versions)
-        # Of a directory that was moved or copied, not of one that has another name as well.
-        here = os.path.isdir(entry.base_path) and not apply.is_elsewhere(shelf, entry)
-        return entry if here else replace(entry, base_path=shelf.base)
+        versions = inventory.require_versions(paths)
+        entry = labels.repaired(apply.entry_or_first(paths, before, versions), versions)
+        # The base path changes for a directory that was moved or copied, not for another name of the same one.
+        here = os.path.isdir(entry.base_path) and not apply.is_copy(paths, entry)
+        return entry if here else replace(entry, base_path=paths.base)
 
-    before = model_config.find(shelf.config_path, shelf.name)
+    before = model_config.find(paths.config_path, paths.name)
     entry = change(before)
-    if entry != before:  # else it may lie where nothing can be written, not even a lock
-        written = model_config.update(shelf.config_path, shelf.name, change)
+    if entry != before:  # no lock file otherwise: the directory may be read-only
+        written = model_config.update(paths.config_path, paths.name, change)
         assert written is not None
         entry = written
     if before and before.base_path != entry.base_path:
-        reason = "another directory" if os.path.isdir(before.base_path) else "which is not there"
-        note(f"{shelf.config_path} said {before.base_path}, {reason}: now {entry.base_path}")
+        reason = "is another directory" if os.path.isdir(before.base_path) else "does not exist"
+        note(f"base_path in {paths.config_path} is now {entry.base_path}: {before.base_path} {reason}")
     return before is None
 
 
-def write_flag_files(settings: ServingSettings, shelf: Shelf) -> str:
-    """Write what the server's flags name, below the root where the serving directory is read-only; returns where.
+def write_flag_files(settings: ServingSettings, paths: ModelPaths) -> str:
+    """Write the files that the server's flags name; returns their directory.
+
+    That is the serving directory, or one below the root if the serving directory is read-only.
 
     Raises:
-      UserError: they cannot be written in either.
+      UserError: neither can be written.
     """
-    for directory in (shelf.serving_dir, os.path.join(shelf.root, "serving_flags")):
+    for directory in (paths.serving_dir, os.path.join(paths.root, "serving_flags")):
         try:
             os.makedirs(directory, exist_ok=True)
             flags.write_files(settings, directory)
@@ -55,18 +57,18 @@ def write_flag_files(settings: ServingSettings, shelf: Shelf) -> str:
         except OSError as error:
             failure = error
     raise UserError(
-        f"The server's configuration cannot be written: {failure.strerror}. Make room or repair the permissions. "
-        f"Received: {shelf.serving_dir} and {directory}"
+        f"The server's configuration cannot be written: {failure.strerror}. Free disk space or fix the permissions. "
+        f"Received: {paths.serving_dir} and {directory}"
     ) from failure
 
 
-def label_loaded(shelf: Shelf, states: dict[int, status.VersionStatus], note: Note) -> None:
-    """Take the labels of a new entry from versions that could not be loaded to the newest that could.
+def label_loaded(paths: ModelPaths, states: dict[int, status.VersionStatus], note: Note) -> None:
+    """Move the labels of a new entry from versions that failed to load to the newest that loaded.
 
     Args:
-      shelf: where the model lies.
-      states: of its versions, one of them available, as the server told.
-      note: told what was changed.
+      paths: of the model.
+      states: status of its versions, one of them available.
+      note: prints the change.
     """
     loaded = max(number for number, one in states.items() if one.state == status.AVAILABLE)
 
@@ -77,7 +79,7 @@ def label_loaded(shelf: Shelf, states: dict[int, status.VersionStatus], note: No
             labels={label: loaded if number in failed else number for label, number in entry.labels.items()},
         )
 
-    before = model_config.find(shelf.config_path, shelf.name)
+    before = model_config.find(paths.config_path, paths.name)
     if before != change(before):
-        model_config.update(shelf.config_path, shelf.name, change)
+        model_config.update(paths.config_path, paths.name, change)
         note(f"the labels are on version {loaded}, the newest that could be loaded")

@@ -1,4 +1,4 @@
-"""Run a model server as a child process: start it, wait until the model is available, stop it, leave no orphan."""
+"""Run a model server as a child process: start it, wait until the model is available, stop it with its children."""
 
 import contextlib
 import ctypes
@@ -20,11 +20,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ServerFailed(Exception):
-    """A server ended or did not get its model ready; the message holds the last lines of its log."""
+    """A server ended, or did not load its model in time; the message has the last lines of its log."""
 
 
 class Process:
-    """A server that is running."""
+    """A running server."""
 
     def __init__(
         self,
@@ -38,10 +38,10 @@ class Process:
 
         Args:
           command: program and arguments.
-          log: file to which its output is added.
-          stop: command that stops it, empty: SIGTERM.
-          kill: command that ends it at once, empty: SIGKILL.
-          stop_seconds: until it is killed after it was asked to stop.
+          log: file to which its output is appended.
+          stop: command that stops it; empty: SIGTERM.
+          kill: command that kills it; empty: SIGKILL.
+          stop_seconds: time to stop before it is killed.
 
         Raises:
           UserError: the program or the log file cannot be opened.
@@ -57,7 +57,7 @@ class Process:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=os.environ | {"PYTHONPATH": _python_path()},
-                    start_new_session=True,  # Ctrl-C is for this process, which then stops the server in order
+                    start_new_session=True,  # Ctrl-C reaches this process only, which then stops the server
                     preexec_fn=_die_with_parent(os.getpid()),
                 )
         except OSError as error:
@@ -65,20 +65,20 @@ class Process:
 
     @property
     def code(self) -> int | None:
-        """Its exit code, None while it runs."""
+        """Its exit code; None while it runs."""
         return self._child.poll()
 
     def tail(self) -> str:
-        """The last lines that it wrote to its log."""
+        """Return the last lines of its log."""
         with open(self.log, "rb") as file:
             file.seek(self._log_start)
             lines = file.read().decode(errors="replace").splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
     def stop(self) -> None:
-        """Ask it to stop, wait, and kill it if it has not stopped in time or if the wait is interrupted."""
+        """Stop it; kill it if it does not stop in time or if the wait is interrupted."""
         if self.code is not None:
-            if self._kill:  # what the command stood for may live on without it
+            if self._kill:  # the container may still run after its command has ended
                 subprocess.run(self._kill, capture_output=True, check=False)
             return
         try:
@@ -92,25 +92,25 @@ class Process:
                 subprocess.run(self._kill, capture_output=True, check=False)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)  # what it started itself, too
+                os.killpg(self._child.pid, signal.SIGKILL)  # its children as well
             self._child.wait()
 
 
 def await_available(
-    process: Process, url: str, model: str, version: int, seconds: float, say: Callable[[str], None]
+    process: Process, url: str, model: str, version: int, seconds: float, report: Callable[[str], None]
 ) -> dict[int, status.VersionStatus]:
-    """Wait until the server answers with a version of the model.
+    """Wait until the server has loaded a version of the model.
 
     Args:
       process: the server.
-      url: its base address.
+      url: its base URL.
       model: name in requests.
-      version: that is waited for; another one will do if the server is not loading this one.
-      seconds: to wait at most.
-      say: told, in words, how far it is.
+      version: to wait for; another one suffices if the server is not loading this one.
+      seconds: longest wait.
+      report: prints the progress.
 
     Returns:
-      The states of the versions.
+      The status of each version.
 
     Raises:
       ServerFailed: the server ended, or it took too long.
@@ -119,40 +119,36 @@ def await_available(
     while (took := time.monotonic() - started) < seconds:
         if process.code is not None:
             raise ServerFailed(f"The server ended with exit code {process.code}:\n{process.tail()}")
-        known, unclear = _states(url, model)
+        try:
+            known, problem = status.fetch(url, model), ""
+        except status.StatusUnavailable as error:
+            known, problem = {}, f" ({error})"
         states = known or {}
         wanted = status.of(states, version)
         ready = [number for number, one in states.items() if one.state == status.AVAILABLE]
         if wanted.state == status.AVAILABLE or (ready and wanted.state not in status.LOADING):
             return states
-        doing = "starting" if known is None else f"version {version} is {wanted.state}{unclear}"
-        say(f"{doing}, {took:.0f} s")
+        progress = "starting" if known is None else f"version {version} is {wanted.state}{problem}"
+        report(f"{progress}, {took:.0f} s")
         time.sleep(0.1)
     raise ServerFailed(f"The model {model} was not available after {seconds:.0f} s:\n{process.tail()}")
 
 
-def _states(url: str, model: str) -> tuple[dict[int, status.VersionStatus] | None, str]:
-    try:
-        return status.fetch(url, model), ""
-    except status.StatusUnavailable as error:
-        return {}, f" ({error})"
-
-
 def check_ports(host: str, ports: dict[str, int]) -> None:
-    """Make sure that ports are free.
+    """Check that ports are free.
 
     Args:
       host: address to listen on.
-      ports: by the name of the setting that says which.
+      ports: by the name of the setting.
 
     Raises:
-      UserError: one is taken, is not allowed, is given twice, or the address is not this machine's.
+      UserError: a port is in use, not allowed or given twice, or the address is not this machine's.
     """
     for setting, port in ports.items():
         same = [other for other in ports if ports[other] == port]
         if len(same) > 1:
             raise UserError(
-                f"Each of {', '.join(same)} needs a port of its own. Give another one with --set {same[-1]}=PORT. "
+                f"Each of {', '.join(same)} needs a different port. Give another one with --set {same[-1]}=PORT. "
                 f"Received: {' and '.join(f'{name}={port}' for name in same)}"
             )
         try:
@@ -162,16 +158,16 @@ def check_ports(host: str, ports: dict[str, int]) -> None:
                 probe.bind(address)
         except OSError as error:
             raise UserError(
-                f"Nothing can listen on port {port} of {host}: {error.strerror or error}. Stop what uses it, or give "
-                f"another one with --set {setting}=PORT. Received: {setting}={port}"
+                f"Port {port} of {host} cannot be used: {error.strerror or error}. Stop the process that uses it, or "
+                f"give another one with --set {setting}=PORT. Received: {setting}={port}"
             ) from error
 
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, unless they are ignored, as `nohup` asks."""
-    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, _interrupt) for number in heard}
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, unless they are ignored, as under `nohup`."""
+    handled = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupt) for number in handled}
     try:
         yield
     finally:
@@ -184,16 +180,16 @@ def _interrupt(*_: object) -> None:
 
 
 def _python_path() -> str:
-    """The project first, so that a Python child finds it wherever it is started."""
+    """The project first, so that a Python child finds it from any working directory."""
     return os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
 
 
 def _die_with_parent(parent: int) -> Callable[[], None]:
-    """What the child does before it starts: even if this process is killed, the kernel then asks it to stop."""
+    """Make the kernel send SIGTERM to the child when this process ends, even if it is killed."""
 
     def prepare() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # killed before the kernel was told
+        if os.getppid() != parent:  # this process ended before prctl
             os._exit(1)
 
     return prepare

@@ -1,23 +1,20 @@
-"""When to stop starting a process again that dies again and again."""
+"""Crash-loop detection: when to give up restarting a process."""
 
 import time
 from collections.abc import Callable
 
 LIMIT, SECONDS = 5, 300.0
+GAVE_UP = f"It ended {LIMIT} times in {SECONDS / 60:.0f} minutes: giving up."
 
 
-class Deaths:
-    """The last deaths of a process: it is started again unless it dies `LIMIT` times in `SECONDS` seconds."""
+class RestartLimiter:
+    """Allows restarts until a process has ended `LIMIT` times within `SECONDS` seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """None so far."""
         self._clock = clock
-        self._times: list[float] = []
+        self._ends: list[float] = []
 
-    def another(self) -> bool:
-        """Count one more; whether these are too many."""
-        self._times = [*self._times[1 - LIMIT :], self._clock()]
-        return len(self._times) == LIMIT and self._times[-1] - self._times[0] < SECONDS
-
-
-TOO_MANY = f"It ended {LIMIT} times in {SECONDS / 60:.0f} minutes: giving up."
+    def should_give_up(self) -> bool:
+        """Count one more end of the process; returns whether to stop restarting it."""
+        self._ends = [*self._ends[1 - LIMIT :], self._clock()]
+        return len(self._ends) == LIMIT and self._ends[-1] - self._ends[0] < SECONDS

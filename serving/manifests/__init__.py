@@ -1,1 +1,4 @@
-"""Descriptions of a deployment, made from the settings of serving alone."""
+"""Manifests: Docker Compose and Kubernetes files of a TF Serving deployment, as dictionaries.
+
+Imports `pipeline.config.serving` and `serving.tf_serving`.
+"""

@@ -1,22 +1,22 @@
-"""TF Serving under Docker Compose, on one machine."""
+"""TF Serving with Docker Compose, on one machine."""
 
 from typing import Any
 
 from pipeline.config.serving import ServingSettings
-from serving.tf_serving.flags import BATCHING_FILE, MONITORING_FILE, flags, joins
+from serving.tf_serving.flags import BATCHING_FILE, MONITORING_FILE, batches, flags
 
-FIXED = "/config"  # where the files that do not change are, inside the container
+FIXED = "/config"  # directory, inside the container, of the files that do not change
 _UNITS = {"Mi": "m", "Gi": "g"}  # of Kubernetes and of Docker
 
 
 def compose(settings: ServingSettings, model: str, directory: str) -> dict[str, Any]:
-    """The Compose file.
+    """Make the Compose file.
 
     Args:
       settings: how to serve.
       model: name in requests.
-      directory: the serving directory, an absolute path; the container sees it under the same one, so that the paths in
-        `models.config` are right inside and outside.
+      directory: the serving directory, an absolute path. The container mounts it under the same path, so that
+        `models.config` is right inside and outside.
     """
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     memory = settings.resources.memory
@@ -27,14 +27,14 @@ def compose(settings: ServingSettings, model: str, directory: str) -> dict[str, 
     service = {
         "image": settings.image,
         "entrypoint": ["tensorflow_model_server"],
-        "command": flags(settings, directory, batching=joins(settings.batching, checks_rows=False), fixed=FIXED),
+        "command": flags(settings, directory, batching=batches(settings.batching, checks_rows=False), fixed=FIXED),
         "user": f"{settings.user_id}:{settings.user_id}",
         "ports": [f"{host}:{port}:{port}" for port in (settings.rest_port, settings.grpc_port)],
         "volumes": [
             _bind(directory, directory),
             *(_bind(f"./{name}", f"{FIXED}/{name}") for name in (BATCHING_FILE, MONITORING_FILE)),
         ],
-        "init": True,  # the first process of a container ignores SIGTERM unless it asks for it
+        "init": True,  # the first process of a container ignores SIGTERM by default
         "restart": "unless-stopped",
         "stop_grace_period": f"{settings.stop_seconds}s",
         "read_only": True,
@@ -43,27 +43,27 @@ def compose(settings: ServingSettings, model: str, directory: str) -> dict[str, 
         "security_opt": ["no-new-privileges:true"],
         "deploy": {"resources": resources},
         "healthcheck": {
-            "test": ["CMD", "bash", "-c", _ask(settings.rest_port, model)],
+            "test": ["CMD", "bash", "-c", _health_check(settings.rest_port, model)],
             "interval": "10s",
             "timeout": "10s",
             "retries": 6,
             "start_period": f"{settings.start_seconds}s",
         },
     }
-    return {"name": "char-rnn-serving", "services": {"model-server": _literal(service)}}
+    return {"name": "char-rnn-serving", "services": {"model-server": _escape(service)}}
 
 
-def _literal(content: Any) -> Any:
-    """The same for Compose, which would put a variable wherever there is a dollar sign."""
+def _escape(content: Any) -> Any:
+    """Escape dollar signs, which Compose would replace by variables."""
     if isinstance(content, dict):
-        return {key: _literal(value) for key, value in content.items()}
+        return {key: _escape(value) for key, value in content.items()}
     if isinstance(content, list):
-        return [_literal(value) for value in content]
+        return [_escape(value) for value in content]
     return content.replace("$", "$$") if isinstance(content, str) else content
 
 
 def _bind(source: str, target: str) -> dict[str, Any]:
-    # A source that is missing is a mistake, not a directory to be made by root.
+    # A missing source is an error; Docker would create it as root.
     return {
         "type": "bind",
         "source": source,
@@ -73,7 +73,7 @@ def _bind(source: str, target: str) -> dict[str, Any]:
     }
 
 
-def _ask(port: int, model: str) -> str:
-    """Ask for the model's status with what the image has: there is no curl in it."""
+def _health_check(port: int, model: str) -> str:
+    """Shell command that checks the model's status with bash alone: the image has no curl."""
     request = rf"GET /v1/models/{model} HTTP/1.0\r\n\r\n"
     return f"exec 3<>/dev/tcp/127.0.0.1/{port} && printf '{request}' >&3 && grep -q AVAILABLE <&3"

@@ -1,29 +1,29 @@
-"""TF Serving on Kubernetes: as many servers as the load asks for, all reading one volume or bucket."""
+"""TF Serving on Kubernetes: an autoscaled set of servers that read one volume or bucket."""
 
 import hashlib
 from typing import Any
 
 from pipeline.config.serving import ServingSettings
-from serving.tf_serving.flags import METRICS_PATH, files, flags, joins
+from serving.tf_serving.flags import METRICS_PATH, batches, flag_files, flags
 
-_FIXED = "/config"  # where the files that do not change are, inside the container
+_FIXED = "/config"  # directory, inside the container, of the files that do not change
 _MODELS, _CONFIG, _SCRATCH = "models", "config", "scratch"  # names of volumes
 Manifest = dict[str, Any]
 
 
 def manifests(settings: ServingSettings, model: str, bucket: str | None = None) -> dict[str, Manifest]:
-    """All objects by the names of their files.
+    """Make all objects, by file name.
 
     Args:
       settings: how to serve.
       model: name in requests.
-      bucket: the serving directory where it is a folder in a bucket, gs://...; None: it is the volume.
+      bucket: the serving directory, if it is in a bucket, gs://...; None: it is the volume.
     """
     name = object_name(model)
     volume = {} if bucket else {"persistentvolumeclaim.yaml": _claim(settings, name)}
     return {
         **volume,
-        "configmap.yaml": _object("v1", "ConfigMap", f"{name}-config", name, data=files(settings)),
+        "configmap.yaml": _object("v1", "ConfigMap", f"{name}-config", name, data=flag_files(settings)),
         "deployment.yaml": _deployment(settings, model, name, bucket),
         "horizontalpodautoscaler.yaml": _autoscaler(settings, name),
         "poddisruptionbudget.yaml": _object(
@@ -31,7 +31,7 @@ def manifests(settings: ServingSettings, model: str, bucket: str | None = None) 
             "PodDisruptionBudget",
             name,
             name,
-            # Not a minimum that must stay: with one replica no node could ever be drained.
+            # Not minAvailable: with one replica, no node could be drained.
             spec={"maxUnavailable": 1, "selector": {"matchLabels": _selector(name)}},
         ),
         "service.yaml": _service(settings, name),
@@ -39,7 +39,7 @@ def manifests(settings: ServingSettings, model: str, bucket: str | None = None) 
 
 
 def object_name(model: str) -> str:
-    """A model's name as Kubernetes allows it: lower case, with hyphens, not too long for what is appended."""
+    """Make a model's name valid in Kubernetes: lower case, with hyphens, short enough for suffixes."""
     return f"{model.lower().replace('_', '-')[:40].strip('-')}-serving"
 
 
@@ -57,8 +57,8 @@ def _deployment(settings: ServingSettings, model: str, name: str, bucket: str | 
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(settings.rest_port),
         "prometheus.io/path": METRICS_PATH,
-        # A server reads these files once: when they change, the servers are replaced.
-        "char-rnn/config-digest": hashlib.sha256(repr(files(settings)).encode()).hexdigest()[:16],
+        # Servers read these files at the start only: a change of the digest replaces the pods.
+        "char-rnn/config-digest": hashlib.sha256(repr(flag_files(settings)).encode()).hexdigest()[:16],
     }
     claim = {"name": _MODELS, "persistentVolumeClaim": {"claimName": settings.volume_claim, "readOnly": True}}
     pod: dict[str, Any] = {
@@ -69,7 +69,7 @@ def _deployment(settings: ServingSettings, model: str, name: str, bucket: str | 
             "runAsGroup": settings.user_id,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        # TF Serving ends at once on SIGTERM: the pause of preStop lets requests under way finish before.
+        # TF Serving ends at once on SIGTERM: the pause in preStop lets running requests finish first.
         "terminationGracePeriodSeconds": settings.stop_seconds + 10,
         "topologySpreadConstraints": [
             {
@@ -89,7 +89,7 @@ def _deployment(settings: ServingSettings, model: str, name: str, bucket: str | 
     if settings.service_account:
         pod["serviceAccountName"] = settings.service_account
     spec = {
-        # No number of replicas: that is the autoscaler's, and applying the file again would set it back.
+        # No replicas: the autoscaler sets them, and applying the file again would reset them.
         "selector": {"matchLabels": _selector(name)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "template": {"metadata": {"labels": _selector(name), "annotations": annotations}, "spec": pod},
@@ -98,10 +98,10 @@ def _deployment(settings: ServingSettings, model: str, name: str, bucket: str | 
 
 
 def _container(settings: ServingSettings, model: str, bucket: str | None) -> dict[str, Any]:
-    given = settings.resources
-    limits: dict[str, Any] = {"memory": given.memory}
-    if given.gpus:
-        limits["nvidia.com/gpu"] = given.gpus
+    wanted = settings.resources
+    limits: dict[str, Any] = {"memory": wanted.memory}
+    if wanted.gpus:
+        limits["nvidia.com/gpu"] = wanted.gpus
     status = f"/v1/models/{model}"
     models = {"name": _MODELS, "mountPath": settings.mount_path, "readOnly": True}
     return {
@@ -109,18 +109,21 @@ def _container(settings: ServingSettings, model: str, bucket: str | None) -> dic
         "image": settings.image,
         "command": ["tensorflow_model_server"],
         "args": flags(
-            settings, bucket or settings.mount_path, batching=joins(settings.batching, checks_rows=False), fixed=_FIXED
+            settings,
+            bucket or settings.mount_path,
+            batching=batches(settings.batching, checks_rows=False),
+            fixed=_FIXED,
         ),
         "ports": [
             {"name": "rest", "containerPort": settings.rest_port},
             {"name": "grpc", "containerPort": settings.grpc_port},
         ],
-        "resources": {"requests": {"cpu": given.cpu, "memory": given.memory}, "limits": limits},
-        # The status route answers when the models of the start are loaded.
+        "resources": {"requests": {"cpu": wanted.cpu, "memory": wanted.memory}, "limits": limits},
+        # The status route responds once the first models are loaded.
         "startupProbe": {**_get(status, period=2), "failureThreshold": max(1, settings.start_seconds // 2)},
-        # The status of a model none of whose versions could be loaded is an answer, too; its metadata is not.
+        # The status route also responds 200 if no version could be loaded; the metadata route does not.
         "readinessProbe": {**_get(f"{status}/metadata", period=5), "failureThreshold": 3},
-        # Patient: a server that is busy with long texts answers late, and killing it would make everything worse.
+        # A server that is busy with long texts responds late; killing it would increase the load on the others.
         "livenessProbe": {**_get(status, period=20), "failureThreshold": 6},
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(settings.stop_seconds)]}}},
         "securityContext": {
@@ -149,12 +152,12 @@ def _service(settings: ServingSettings, name: str) -> Manifest:
 
 
 def _autoscaler(settings: ServingSettings, name: str) -> Manifest:
-    given = settings.resources
-    target = {"type": "Utilization", "averageUtilization": given.target_cpu_percent}
+    resources = settings.resources
+    target = {"type": "Utilization", "averageUtilization": resources.target_cpu_percent}
     spec = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-        "minReplicas": given.min_replicas,
-        "maxReplicas": max(given.min_replicas, given.max_replicas),
+        "minReplicas": resources.min_replicas,
+        "maxReplicas": max(resources.min_replicas, resources.max_replicas),
         "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
     }
     return _object("autoscaling/v2", "HorizontalPodAutoscaler", name, name, spec=spec)

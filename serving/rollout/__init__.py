@@ -1,4 +1,4 @@
-"""Rollout: which versions are in the serving directory, which are served, and under which labels.
+"""Rollout: which versions exist, which of them are served, and which label points to which version.
 
-Imports `pipeline.config`, `serving.tf_serving` and `serving.client.status`.
+Imports `pipeline.config`, `components.models`, `serving.tf_serving` and `serving.client.status`.
 """

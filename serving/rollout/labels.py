@@ -1,7 +1,7 @@
-"""Which versions are served and under which labels: what promoting, rolling back and pruning mean.
+"""The effect of promote, rollback and prune on a model's entry: which versions are served, under which labels.
 
-Pure functions from what is on disk and what `models.config` says to what it shall say. Versions are the numbers of
-whole SavedModels, in ascending order.
+Pure functions from the versions on disk and the present entry in `models.config` to the new entry. Versions are the
+numbers of the complete versions, in ascending order.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ LABELS = (STABLE, CANARY)
 
 
 def allowed(policy: Policy, versions: Sequence[int]) -> list[int]:
-    """The versions that a policy serves, in ascending order."""
+    """Return the versions that a policy serves, in ascending order."""
     if isinstance(policy, All):
         return list(versions)
     if isinstance(policy, Specific):
@@ -25,18 +25,18 @@ def allowed(policy: Policy, versions: Sequence[int]) -> list[int]:
     return list(versions[-policy.count :])
 
 
-def reached(model: ServedModel, versions: Sequence[int]) -> int | None:
-    """The version that answers requests without a version or label: the newest that is served."""
+def default_version(model: ServedModel, versions: Sequence[int]) -> int | None:
+    """Return the version that responds to requests without a version or label: the newest that is served."""
     return max(allowed(model.policy, versions), default=None)
 
 
-def fresh(name: str, base_path: str, versions: Sequence[int]) -> ServedModel:
-    """The first entry of a model: all its versions are served, both labels are on the newest."""
+def first_entry(name: str, base_path: str, versions: Sequence[int]) -> ServedModel:
+    """Make the first entry of a model: all versions are served, both labels are on the newest."""
     return ServedModel(name, base_path, All(), dict.fromkeys(LABELS, _newest(versions)))
 
 
-def mended(model: ServedModel, versions: Sequence[int]) -> ServedModel:
-    """The same without versions that are gone: their labels go to the newest served one below, else to the oldest."""
+def repaired(model: ServedModel, versions: Sequence[int]) -> ServedModel:
+    """Remove deleted versions from an entry; their labels move to the newest served one below, else to the oldest."""
     _newest(versions)
     policy = model.policy
     if isinstance(policy, Specific):
@@ -55,16 +55,16 @@ def mended(model: ServedModel, versions: Sequence[int]) -> ServedModel:
 def promote(
     model: ServedModel, versions: Sequence[int], version: int | None = None, label: str = STABLE
 ) -> ServedModel:
-    """Put a label on a version, None for the newest one, and serve that version if it was withdrawn.
+    """Move a label to a version (None: the newest), and serve that version if it was withdrawn.
 
-    The canary goes first: it never stays behind a `stable` that moves up. The newest version ends a rollback: from then
-    on new versions are served as they come.
+    When `stable` moves up past `canary`, `canary` moves with it. Promoting the newest version ends a rollback:
+    new versions are then served as soon as they are pushed.
 
     Raises:
-      UserError: there is no such whole version.
+      UserError: the version is missing or incomplete.
     """
-    model = mended(model, versions)
-    version = _newest(versions) if version is None else _whole(version, versions)
+    model = repaired(model, versions)
+    version = _newest(versions) if version is None else _existing(version, versions)
     labels = {**model.labels, label: version}
     if label == STABLE:
         labels[CANARY] = max(version, labels.get(CANARY, version))
@@ -77,27 +77,27 @@ def promote(
 
 
 def rollback(model: ServedModel, versions: Sequence[int], to: int | None = None) -> ServedModel:
-    """Put `stable` back, None for the version before it, and withdraw everything above; other labels come down with it.
+    """Move `stable` back (None: to the version before it) and withdraw all versions above; other labels move along.
 
-    Nothing is deleted. Versions that are pushed later are not served until one is promoted.
+    Deletes nothing. Versions that are pushed later are not served until one is promoted.
 
     Raises:
-      UserError: there is no version before, no such whole version, or it is above `stable`.
+      UserError: there is no version before, or the given one is missing, incomplete or above `stable`.
     """
-    model = mended(model, versions)
-    stable = model.labels.get(STABLE, reached(model, versions))
-    assert stable is not None  # there is at least one version, and mended policies serve one
+    model = repaired(model, versions)
+    stable = model.labels.get(STABLE, default_version(model, versions))
+    assert stable is not None  # there is at least one version, and repaired policies serve one
     if to is None:
         below = [version for version in versions if version < stable]
         if not below:
             raise UserError(
-                f"There is no version to roll back to: {stable} is `{STABLE}` and the oldest whole one. Train a new "
-                f"model, or give the version to keep with --to. Received: whole versions {_listed(versions)}"
+                f"There is no version to roll back to: {stable} is `{STABLE}` and the oldest complete one. Train a "
+                f"new model, or give the version to keep with --to. Received: complete versions {_listed(versions)}"
             )
         to = below[-1]
-    elif _whole(to, versions) > stable:
+    elif _existing(to, versions) > stable:
         raise UserError(
-            f"A rollback goes down: version {to} is above {stable}, which is `{STABLE}`. To go up, use promote. "
+            f"A rollback moves down: version {to} is above {stable}, which is `{STABLE}`. To move up, use promote. "
             f"Received: --to {to}"
         )
     policy = Specific(tuple(sorted({to, *(v for v in allowed(model.policy, versions) if v <= to)})))
@@ -106,17 +106,17 @@ def rollback(model: ServedModel, versions: Sequence[int], to: int | None = None)
 
 
 def prune(model: ServedModel, versions: Sequence[int], keep: int) -> tuple[ServedModel, list[int]]:
-    """What to delete so that the `keep` newest versions are left, and what is served then.
+    """Choose the versions to delete so that the `keep` newest ones remain.
 
-    Never deleted: a version with a label, the one that requests without a label reach, and any above `stable`.
+    Never deleted: a version with a label, the one that responds without a label, and any above `stable`.
 
     Returns:
-      The entry, in which the policy no longer names what is deleted, and the versions to delete.
+      The entry, whose policy no longer lists the deleted versions, and the versions to delete.
     """
-    model = mended(model, versions)
-    answering = reached(model, versions)
-    stable = model.labels.get(STABLE, answering)
-    used = {answering, *model.labels.values()}
+    model = repaired(model, versions)
+    default = default_version(model, versions)
+    stable = model.labels.get(STABLE, default)
+    used = {default, *model.labels.values()}
     deleted = [v for v in versions[: -max(1, keep)] if v not in used and (stable is None or v < stable)]
     policy = model.policy
     if isinstance(policy, Specific):
@@ -125,15 +125,15 @@ def prune(model: ServedModel, versions: Sequence[int], keep: int) -> tuple[Serve
 
 
 def moved(before: ServedModel, after: ServedModel) -> set[int]:
-    """Versions that get a label which they had not."""
+    """Return the versions that get a label which they did not have."""
     return {version for label, version in after.labels.items() if before.labels.get(label) != version}
 
 
 def step(before: ServedModel, after: ServedModel, versions: Sequence[int]) -> ServedModel:
-    """What to write next on the way from one entry to another; it is `after` when nothing has to be loaded first.
+    """Return the next entry to write on the way from `before` to `after`: `after`, if nothing has to be loaded first.
 
-    TF Serving looks at labels before it looks at policies, and refuses the whole file while a label moves to a version
-    that is not loaded: then it would never load it. So such a version is first served without the label.
+    TF Serving checks labels before policies, and rejects the file while a label points to a version that is not
+    loaded; it would then never load that version. So the version is first served without the label.
     """
     if moved(before, after) <= set(allowed(before.policy, versions)):
         return after
@@ -147,17 +147,17 @@ def step(before: ServedModel, after: ServedModel, versions: Sequence[int]) -> Se
 def _newest(versions: Sequence[int]) -> int:
     if not versions:
         raise UserError(
-            f"No model has been pushed there yet. Train one with `{shell_command.of('local_runner.py')}`, or say "
-            "where it is with --model, --root or --serving-dir. Received: a serving directory without a whole version"
+            f"No model has been pushed yet. Train one with `{shell_command.of('local_runner.py')}`, or give its "
+            "directory with --model, --root or --serving-dir. Received: a serving directory without a complete version"
         )
     return versions[-1]
 
 
-def _whole(version: int, versions: Sequence[int]) -> int:
+def _existing(version: int, versions: Sequence[int]) -> int:
     _newest(versions)
     if version not in versions:
         raise UserError(
-            f"There is no such whole version. Give one of: {_listed(versions)}. Received: version {version}"
+            f"Version not found or incomplete. Give one of: {_listed(versions)}. Received: version {version}"
         )
     return version
 

@@ -1,12 +1,13 @@
-"""The one list of flags with which every model server is started, and the small files that the flags name.
+"""The flags of every model server, and the small files that the flags name.
 
-They are `tensorflow_model_server`'s own; the embedded server takes the same.
+They are those of `tensorflow_model_server`; the embedded server accepts the same.
 """
 
 import os
 
+from components import files
 from pipeline.config.serving import BatchingSettings, ServingSettings
-from serving.tf_serving.model_config import FILE_NAME, write_whole
+from serving.tf_serving.model_config import FILE_NAME
 
 BATCHING_FILE = "batching.config"
 MONITORING_FILE = "monitoring.config"
@@ -14,44 +15,44 @@ METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
 def flags(settings: ServingSettings, directory: str, *, batching: bool, fixed: str | None = None) -> list[str]:
-    """Arguments of a model server.
+    """Return the arguments of a model server.
 
     Args:
       settings: how to serve.
-      directory: where `models.config` is, as the server sees it.
-      batching: whether requests are joined, see `joins`.
-      fixed: where the other files are, None: beside it.
+      directory: of `models.config`, as the server sees it.
+      batching: whether requests are batched, see `batches`.
+      fixed: directory of the other files; None: the same.
     """
     fixed = directory if fixed is None else fixed
-    given = [
+    arguments = [
         f"--port={settings.grpc_port}",
         f"--rest_api_port={settings.rest_port}",
         f"--rest_api_timeout_in_ms={settings.request_timeout_seconds * 1000}",
         f"--model_config_file={os.path.join(directory, FILE_NAME)}",
         f"--model_config_file_poll_wait_seconds={settings.config_poll_seconds}",
         f"--file_system_poll_wait_seconds={settings.poll_seconds}",
-        # When a server starts nothing is loaded yet, and it would refuse labels.
+        # A server that starts has loaded nothing yet, and would reject labels.
         "--allow_version_labels_for_unavailable_models=true",
         f"--monitoring_config_file={os.path.join(fixed, MONITORING_FILE)}",
     ]
     if batching:
-        given += ["--enable_batching=true", f"--batching_parameters_file={os.path.join(fixed, BATCHING_FILE)}"]
-    return given
+        arguments += ["--enable_batching=true", f"--batching_parameters_file={os.path.join(fixed, BATCHING_FILE)}"]
+    return arguments
 
 
-def joins(settings: BatchingSettings, *, checks_rows: bool) -> bool:
-    """Whether a server joins requests, given whether it checks every row before (the embedded server does)."""
+def batches(settings: BatchingSettings, *, checks_rows: bool) -> bool:
+    """Whether a server batches requests; checks_rows: it validates every row first, as the embedded server does."""
     return settings.mode == "on" or (settings.mode == "auto" and checks_rows)
 
 
-def files(settings: ServingSettings) -> dict[str, str]:
-    """Contents of the files that the flags name, but for `models.config`, by file name."""
+def flag_files(settings: ServingSettings) -> dict[str, str]:
+    """Return contents by name of the files that the flags name, except `models.config`."""
     return {BATCHING_FILE: _batching(settings.batching), MONITORING_FILE: _monitoring()}
 
 
 def write_files(settings: ServingSettings, directory: str) -> None:
-    """Write them where they differ; raises OSError."""
-    for name, text in files(settings).items():
+    """Write those files whose content differs; raises OSError."""
+    for name, text in flag_files(settings).items():
         path = os.path.join(directory, name)
         try:
             with open(path, encoding="utf-8") as file:
@@ -59,11 +60,11 @@ def write_files(settings: ServingSettings, directory: str) -> None:
         except (OSError, UnicodeDecodeError):
             same = False
         if not same:
-            write_whole(path, text)
+            files.write(path, text, mode=0o644)
 
 
 def _batching(settings: BatchingSettings) -> str:
-    """Text of a `tensorflow.serving.BatchingParameters`; threads left out are one for each core."""
+    """Text of a `tensorflow.serving.BatchingParameters`; the default of threads is one per core."""
     values = {
         "max_batch_size": settings.max_rows,
         "batch_timeout_micros": settings.timeout_microseconds,

@@ -1,13 +1,12 @@
-"""`models.config`: what a model server serves, in TF Serving's own format and for every server the only truth.
+"""`models.config`: the single source of truth for what a model server serves, in TF Serving's own format.
 
-The file lies beside the models, in the serving directory. A server polls it, so it is replaced by rename and never
-written in place. TensorFlow is not imported.
+The file is in the serving directory, beside the models. Servers poll it, so it is written atomically. Does not import
+TensorFlow.
 """
 
 import contextlib
 import fcntl
 import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +14,11 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2 as protos
 
-from components import shell_command
+from components import files, shell_command
 from components.errors import UserError
 
 FILE_NAME = "models.config"
-_HEADER = "# Kept by `python -m serving up, promote, rollback, prune`. Values edited here are kept, comments are not.\n"
+_HEADER = "# Written by `python -m serving up, promote, rollback, prune`. Edited values are kept, comments are not.\n"
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class All:
 
 @dataclass(frozen=True)
 class Specific:
-    """These versions are served and no others."""
+    """These versions are served, and no others."""
 
     versions: tuple[int, ...]
 
@@ -52,7 +51,7 @@ class ServedModel:
       name: of the model in request paths.
       base_path: directory of its versions, as the server sees it.
       policy: which of them are served.
-      labels: names for versions, e.g. `stable`.
+      labels: version by label, for example by `stable`.
     """
 
     name: str
@@ -62,27 +61,27 @@ class ServedModel:
 
 
 def path_in(serving_dir: str) -> str:
-    """Where the file of a serving directory is."""
+    """Path of the file in a serving directory."""
     return os.path.join(serving_dir, FILE_NAME)
 
 
 def parse(text: str, where: str = FILE_NAME) -> list[ServedModel]:
-    """The models of a file's text, in its order.
+    """Parse the models of a file's text, in its order.
 
     Raises:
-      UserError: not a `ModelServerConfig` with a `model_config_list`, or a model without a name or twice in it.
+      UserError: the text is not a `ModelServerConfig` with a `model_config_list`, or a name is missing or repeated.
     """
     return [_view(config) for config in _parse(text, where).model_config_list.config]
 
 
 def merged(text: str, model: ServedModel, where: str = FILE_NAME) -> str:
-    """The text with this model's entry put in; other entries, and fields that `ServedModel` has not, stay as they are.
+    """Return the text with this model's entry replaced or added; other entries and other fields stay as they are.
 
     Raises:
       UserError: as `parse` does.
     """
-    whole = _parse(text, where)
-    entries = whole.model_config_list.config
+    config = _parse(text, where)
+    entries = config.model_config_list.config
     entry = next((entry for entry in entries if entry.name == model.name), None)
     if entry is None:
         entry = entries.add(name=model.name, model_platform="tensorflow")
@@ -97,20 +96,20 @@ def merged(text: str, model: ServedModel, where: str = FILE_NAME) -> str:
         policy.latest.num_versions = model.policy.count
     entry.version_labels.clear()
     entry.version_labels.update(model.labels)
-    return _HEADER + str(text_format.MessageToString(whole, as_utf8=True))
+    return _HEADER + str(text_format.MessageToString(config, as_utf8=True))
 
 
 def read(path: str) -> list[ServedModel]:
-    """The models of a file; none if it is not there.
+    """Read the models of a file; none if it does not exist.
 
     Raises:
-      UserError: the file cannot be read or is not what `parse` takes.
+      UserError: the file cannot be read or parsed.
     """
     return parse(_read(path), path)
 
 
 def find(path: str, name: str) -> ServedModel | None:
-    """One model of a file, None if it or the file is not there; raises what `read` raises."""
+    """Read one model of a file; None if it or the file does not exist. Raises as `read` does."""
     return next((model for model in read(path) if model.name == name), None)
 
 
@@ -120,16 +119,16 @@ def update(
     change: Callable[[ServedModel | None], ServedModel | None],
     afterwards: Callable[[], None] = lambda: None,
 ) -> ServedModel | None:
-    """Change one model's entry under the file's lock; readers see the file before it or after it.
+    """Change one model's entry, under the file's lock.
 
     Args:
-      path: of the file, made if it is not there.
+      path: of the file, created if it does not exist.
       name: of the model.
-      change: gets the entry as it is, None if there is none, and returns it as it shall be; None changes nothing.
-      afterwards: done when the file is written, before anybody else may change it; what it raises is passed on.
+      change: gets the present entry, None if there is none, and returns the new one; None changes nothing.
+      afterwards: called after the file is written, while it is still locked; its errors are raised.
 
     Returns:
-      The entry as it is now.
+      The present entry.
 
     Raises:
       UserError: the file cannot be read, understood or written.
@@ -141,51 +140,20 @@ def update(
             before = next((model for model in parse(text, path) if model.name == name), None)
             after = change(before)
             if after is not None and after != before:
-                write_whole(path, merged(text, after, path))
+                files.write(path, merged(text, after, path), mode=0o644)  # servers may run as another user
         except OSError as error:
             prune = shell_command.of("serving", "prune", "--keep", "2")
             raise UserError(
-                f"The list of served models cannot be written: {error.strerror}. It is as it was. Make room, for "
-                f"example with `{prune}`, or repair the permissions of its directory. Received: {path}"
+                f"The list of served models cannot be written: {error.strerror}. It has not changed. Free disk space, "
+                f"for example with `{prune}`, or fix the permissions of its directory. Received: {path}"
             ) from error
         afterwards()
         return after or before
 
 
-def write_whole(path: str, text: str) -> None:
-    """Replace a file by rename, so that no reader meets half of it; raises OSError and then leaves nothing behind.
-
-    A file that was there keeps its mode, and its owner where that is allowed. A new one can be read by everybody, for
-    a server may run as another user than who writes it.
-    """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            _keep_access(target, file.fileno())
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _keep_access(target: Path, handle: int) -> None:
-    """Give an open file the owner and mode of the one that it will replace."""
-    try:
-        before = target.stat()
-    except FileNotFoundError:
-        os.fchmod(handle, 0o644)
-        return
-    with contextlib.suppress(PermissionError):  # only the superuser gives files away
-        os.fchown(handle, before.st_uid, before.st_gid)
-    os.fchmod(handle, stat.S_IMODE(before.st_mode))
-
-
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
-    """Hold the lock beside the file; the kernel lets go of a killed process's lock."""
+    """Hold the lock file beside the file; the kernel releases the lock of a killed process."""
     target = Path(path)
     with target.with_name(f".{target.name}.lock").open("a", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -202,21 +170,21 @@ def _read(path: str) -> str:
 
 
 def _parse(text: str, where: str) -> protos.ModelServerConfig:
-    whole = protos.ModelServerConfig()
+    config = protos.ModelServerConfig()
     try:
-        text_format.Parse(text, whole)
+        text_format.Parse(text, config)
     except text_format.ParseError as error:
         up = shell_command.of("serving", "up")
         raise UserError(
-            f"The list of served models is not a TF Serving model_config_list: {str(error).rstrip('.')}. Mend it, "
+            f"The list of served models is not a TF Serving model_config_list: {str(error).rstrip('.')}. Fix it, "
             f"or move it away and let `{up}` write a new one. Received: {where}"
         ) from error
-    if whole.WhichOneof("config") == "custom_model_config":
+    if config.WhichOneof("config") == "custom_model_config":
         raise UserError(f"Only a model_config_list can be served, not a custom_model_config. Received: {where}")
-    names = [entry.name for entry in whole.model_config_list.config]
+    names = [entry.name for entry in config.model_config_list.config]
     if "" in names or len(set(names)) < len(names):
-        raise UserError(f"Every served model needs a name of its own. Received: {names} in {where}")
-    return whole
+        raise UserError(f"Every served model needs a unique name. Received: {names} in {where}")
+    return config
 
 
 def _view(entry: protos.ModelConfig) -> ServedModel:
@@ -226,6 +194,6 @@ def _view(entry: protos.ModelConfig) -> ServedModel:
         policy = All()
     elif chosen == "specific":
         policy = Specific(tuple(sorted(set(entry.model_version_policy.specific.versions))))
-    else:  # TF Serving, too, takes no policy and no number for the one highest version
+    else:  # as in TF Serving, no policy or no number means the one highest version
         policy = Latest(max(1, entry.model_version_policy.latest.num_versions))
     return ServedModel(entry.name, entry.base_path, policy, dict(sorted(entry.version_labels.items())))

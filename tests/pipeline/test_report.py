@@ -263,7 +263,7 @@ def test_good_model_is_served_and_registered_even_if_the_pusher_was_cached(tmp_p
     assert (first.pushed_version, first.pushed_now, first.exit_code) == ("1", True, 0)
     again = report.repair_serving(before, places, "key")
     assert (again.pushed_version, again.pushed_now) == ("1", False)
-    assert versions.served(places.serving) == [1]
+    assert versions.complete(places.serving) == [1]
     assert [(entry.run_key, entry.corpus, entry.perplexity) for entry in registry.entries(places.registry)] == [
         ("key", "shakespeare", 4.5)
     ]

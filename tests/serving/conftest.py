@@ -1,4 +1,4 @@
-"""Servers to talk to, one that plays a script and a real one; pushed versions; stand-ins for an operator's programs."""
+"""A scripted server and a real one; pushed versions; fakes of TF Serving and Docker."""
 
 import json
 import os
@@ -27,7 +27,7 @@ UNITS = 16
 
 @dataclass
 class Reply:
-    """An answer of the script; `body` that is no bytes becomes JSON."""
+    """A scripted response; a `body` other than bytes becomes JSON."""
 
     status: int
     body: Any = b""
@@ -38,7 +38,7 @@ class Reply:
 
 @dataclass
 class Script:
-    """What the server shall answer, in this order, and what it was asked."""
+    """The responses of the server, in order, and the requests that it received."""
 
     url: str
     replies: list[Reply] = field(default_factory=list)
@@ -73,7 +73,7 @@ def script() -> Iterator[Script]:
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             played.asked.append((self.command, self.path, json.loads(body) if body else None))
-            reply = played.replies.pop(0) if played.replies else Reply(500, {"error": "the script is at its end"})
+            reply = played.replies.pop(0) if played.replies else Reply(500, {"error": "end of the script"})
             time.sleep(reply.delay)
             if reply.reset:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -93,7 +93,7 @@ def script() -> Iterator[Script]:
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # a client that hung up, or the connection that was broken on purpose
+            pass  # a client that disconnected, or the connection that `reset` broke
 
     with Server(("127.0.0.1", 0), Handler) as server:
         played = Script(f"http://127.0.0.1:{server.server_address[1]}")
@@ -146,7 +146,7 @@ def pushed(tiny: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="session")
 def served(pushed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The embedded server in a process of its own."""
+    """The embedded server in a separate process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -185,13 +185,13 @@ def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A root below which nothing was pushed."""
+    """A root without pushed models."""
     return tmp_path / "output"
 
 
 @pytest.fixture
 def push(root: Path) -> Callable[..., Path]:
-    """Puts files that look like a version below the root; no server could load them."""
+    """Make directories that look like versions below the root; no server can load them."""
 
     def make(version: int, perplexity: float = 4.5, model: str = "char_rnn") -> Path:
         path = root / "serving" / model / str(version)
@@ -209,15 +209,15 @@ def push(root: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Puts the stand-in of `fake_programs.py` on PATH under a name; returns the file in which its calls are noted."""
+    """Put `fake_programs.py` on PATH under a name; return the file in which it records its calls."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))  # and nothing else: this machine may have the real ones
+    monkeypatch.setenv("PATH", str(folder))  # and nothing else: this machine may have the real programs
 
     def make(name: str) -> Path:
         calls = tmp_path / f"{name}.calls"
-        stand_in = Path(__file__).with_name("fake_programs.py")
-        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stand_in}" "{calls}" "$@"\n')
+        fake = Path(__file__).with_name("fake_programs.py")
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake}" "{calls}" "$@"\n')
         (folder / name).chmod(0o755)
         return calls
 
@@ -226,7 +226,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    """Finds a port that nothing listens on."""
+    """Find a free port."""
 
     def find() -> int:
         with socket.socket() as probe:

@@ -1,11 +1,11 @@
-"""Plays the part of `tensorflow_model_server` and of `docker` as far as the launcher sees them.
+"""Fake of `tensorflow_model_server` and of `docker`, as far as the launcher uses them.
 
 Usage: fake_programs.py CALLS ARGUMENT ...
 
-Each call adds its arguments to the file CALLS as a line of JSON. As a server it answers the status route: the versions
-that $FAKE_STATES says, a JSON object of version to state; the second answer on, so that there is something to wait for.
-With $FAKE_DIES it ends at once, and once where the file $FAKE_DIES_ONCE is, which it then removes; $FAKE_ERROR is why
-a version is at its END. As docker, `info` and `image` answer unless $FAKE_DOCKER says `down`, and `run` serves.
+Each call appends its arguments to the file CALLS, as a line of JSON. As a server it responds on the status route, from
+the second request on, with the versions in $FAKE_STATES, a JSON object of states by version; $FAKE_ERROR is the error
+of a version in state END. With $FAKE_DIES it ends at once; if the file $FAKE_DIES_ONCE exists, it removes that file and
+ends. As docker, `info` and `image` succeed unless $FAKE_DOCKER is `down`, and `run` serves.
 """
 
 import http.server
@@ -25,7 +25,7 @@ def main(calls: str, arguments: list[str]) -> int:
     if os.environ.get("FAKE_DIES") or os.path.exists(once := os.environ.get("FAKE_DIES_ONCE", "")):
         if not os.environ.get("FAKE_DIES"):
             os.remove(once)
-        print("fake server cannot go on", flush=True)
+        print("fake server cannot continue", flush=True)
         return 3
     with open(f"{calls}.pid", "w", encoding="utf-8") as file:
         file.write(str(os.getpid()))

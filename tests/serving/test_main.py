@@ -1,4 +1,4 @@
-"""The command line as a program: help at once, mistakes in a paragraph, no noise when interrupted or cut off."""
+"""The command line as a program: help, errors, exit codes, interrupts and closed pipes."""
 
 import json
 import os
@@ -32,8 +32,8 @@ def start(*arguments: str, **how: Any) -> "subprocess.Popen[str]":
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         command_line.main(["--help"])
-    said = capsys.readouterr().out
-    assert all(f"\n    {name}" in said for name in commands.COMMANDS)
+    output = capsys.readouterr().out
+    assert all(f"\n    {name}" in output for name in commands.COMMANDS)
 
 
 @pytest.mark.parametrize("name", ["generate", "score"])
@@ -44,14 +44,14 @@ def test_help_of_a_command_has_its_options(name: str, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("argv", [[], ["dance"], ["--verbose"], ["score"], ["generate", "--chars", "many"]])
-def test_a_mistake_in_the_arguments_is_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+def test_invalid_arguments_are_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
         command_line.main(argv)
-    assert ended.value.code == 2
+    assert exit_.value.code == 2
     assert "error:" in capsys.readouterr().err
 
 
-def test_a_failure_of_the_server_is_code_1(
+def test_failure_of_the_server_is_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     class Command:
@@ -60,11 +60,11 @@ def test_a_failure_of_the_server_is_code_1(
 
         @staticmethod
         def run(options: Any) -> int:
-            raise TimedOut("The server did not answer in time.")
+            raise TimedOut("The server did not respond in time.")
 
     monkeypatch.setattr(commands, "find", lambda name: Command)
     assert command_line.main(["score"]) == 1
-    assert capsys.readouterr().err == "failed: The server did not answer in time.\n"
+    assert capsys.readouterr().err == "failed: The server did not respond in time.\n"
 
 
 @pytest.mark.integration
@@ -82,7 +82,7 @@ def test_ctrl_c_ends_quietly(script: Any) -> None:
 
 
 @pytest.mark.integration
-def test_a_closed_pipe_ends_quietly(script: Any) -> None:
+def test_closed_pipe_ends_quietly(script: Any) -> None:
     script.then(200, {"predictions": ["x" * 1_000_000]})
     program = start("generate", "A", "--url", script.url)
     assert program.stdout is not None

@@ -1,43 +1,43 @@
-"""What `promote` and `rollback` share: options, the change itself, and saying what came of it."""
+"""What `promote` and `rollback` share: their options, applying the change, and the summary."""
 
 import argparse
 
+from components.models import versions
 from serving.client import status
 from serving.commands.shared import config_options
-from serving.rollout import apply, inventory, labels
-from serving.rollout.inventory import Shelf
+from serving.rollout import labels
+from serving.rollout.apply import Change, apply
+from serving.rollout.inventory import ModelPaths
 from serving.tf_serving.model_config import ServedModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `--server-url` and the options that say which model."""
+    """Declare `--server-url` and the options that choose the model."""
     parser.add_argument(
         "--server-url",
         metavar="URL",
         help="the server that must have loaded a version before it gets a label; "
-        "default: serving.host and serving.rest_port on this machine, if one answers there",
+        "default: serving.host and serving.rest_port on this machine, if a server responds there",
     )
     config_options.add_arguments(parser)
 
 
-def run(options: argparse.Namespace, change: apply.Change) -> int:
-    """Apply a change and print what is served now."""
-    config = config_options.load(options)
-    shelf = Shelf.of(config)
-    explicit = options.server_url is not None
-    url = options.server_url if explicit else status.base_url(config.serving.host, config.serving.rest_port)
-    entry = apply.apply(
-        shelf, change, config.serving, url.rstrip("/"), lambda text: print(text, flush=True), must_answer=explicit
-    )
-    print(summary(entry, shelf))
+def run(arguments: argparse.Namespace, change: Change) -> int:
+    """Apply a change and print what is served then."""
+    config = config_options.load(arguments)
+    paths = ModelPaths.of(config)
+    explicit = arguments.server_url is not None
+    url = arguments.server_url if explicit else status.base_url(config.serving.host, config.serving.rest_port)
+    entry = apply(paths, change, config.serving, url, lambda text: print(text, flush=True), must_answer=explicit)
+    print(summary(entry, paths))
     return 0
 
 
-def summary(entry: ServedModel, shelf: Shelf) -> str:
-    """One line: which version answers what."""
-    versions = inventory.whole_versions(shelf.base)
+def summary(entry: ServedModel, paths: ModelPaths) -> str:
+    """Describe in one line which version responds to which requests."""
+    found = versions.complete(paths.base)
     labeled = ", ".join(f"{label} is {version}" for label, version in sorted(entry.labels.items(), reverse=True))
-    served = labels.allowed(entry.policy, versions)
-    withdrawn = [version for version in versions if version not in served]
-    text = f"{entry.name}: {labeled}; requests without a label reach {labels.reached(entry, versions)}"
+    served = labels.allowed(entry.policy, found)
+    withdrawn = [version for version in found if version not in served]
+    text = f"{entry.name}: {labeled}; requests without a label use {labels.default_version(entry, found)}"
     return text + (f"; not served: {', '.join(map(str, withdrawn))}" if withdrawn else "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from components import shell_command, startup
 from components.errors import UserError
 from components.lean_imports import tensorflow_without_keras, uncollected
+from components.models import versions
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from serving.client.blocking import Client
@@ -18,7 +19,7 @@ from serving.client.options import GenerateArguments
 from serving.client.status import base_url
 from serving.client.transport import RETRIES, TIMEOUT
 from serving.client.values import Generated, Score
-from serving.rollout import inventory, labels
+from serving.rollout import labels
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import All, ServedModel
 
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def chosen(options: argparse.Namespace, config: Config) -> Iterator[tuple[Model, str]]:
+def chosen(arguments: argparse.Namespace, config: Config) -> Iterator[tuple[Model, str]]:
     """Yield the model and a line that describes it; errors of its server inside the block become `UserError`.
 
     Raises:
@@ -72,7 +73,7 @@ def chosen(options: argparse.Namespace, config: Config) -> Iterator[tuple[Model,
     """
     with contextlib.ExitStack() as stack:
         try:
-            yield _choose(options, config, stack)
+            yield _choose(arguments, config, stack)
         except NotReachable as error:
             up = shell_command.of("serving", "up")
             raise UserError(f"Is the server running ({up}), and is --url right? {error}") from error
@@ -83,36 +84,36 @@ def chosen(options: argparse.Namespace, config: Config) -> Iterator[tuple[Model,
             raise UserError(f"The server rejects the request ({error.status}): {message}") from error
 
 
-def _choose(options: argparse.Namespace, config: Config, stack: contextlib.ExitStack) -> tuple[Model, str]:
-    if options.checkpoint is not None:
-        if given := [f"--{name}" for name in ("url", "label", "version") if getattr(options, name) is not None]:
+def _choose(arguments: argparse.Namespace, config: Config, stack: contextlib.ExitStack) -> tuple[Model, str]:
+    if arguments.checkpoint is not None:
+        if given := [f"--{name}" for name in ("url", "label", "version") if getattr(arguments, name) is not None]:
             raise UserError(
                 "A checkpoint has no server, label or version. Leave out one of them. "
                 f"Received: --checkpoint with {' and '.join(given)}"
             )
-        return _checkpoint(options.checkpoint or Places.of(config).checkpoints, config)
-    url = options.url or base_url(config.serving.host, config.serving.rest_port)
+        return _checkpoint(arguments.checkpoint or Places.of(config).checkpoints, config)
+    url = arguments.url or base_url(config.serving.host, config.serving.rest_port)
     # An explicit directory takes precedence over a running server.
-    here = options.url is None and (options.root is not None or options.serving_dir is not None)
-    if options.url or (not here and _serves(url, options, config)):
-        which = f"version {options.version}" if options.version is not None else "newest version"
-        which = f"label {options.label}" if options.label else which
-        client = stack.enter_context(_client(url, options, config, options.timeout, RETRIES))
+    here = arguments.url is None and (arguments.root is not None or arguments.serving_dir is not None)
+    if arguments.url or (not here and _serves(url, arguments, config)):
+        which = f"version {arguments.version}" if arguments.version is not None else "newest version"
+        which = f"label {arguments.label}" if arguments.label else which
+        client = stack.enter_context(_client(url, arguments, config, arguments.timeout, RETRIES))
         return client, f"{config.model_name} ({which}) at {url}"
-    return _pushed(options, config, "" if here else f"nothing serves {config.model_name} at {url}, and ")
+    return _pushed(arguments, config, "" if here else f"nothing serves {config.model_name} at {url}, and ")
 
 
-def _client(url: str, options: argparse.Namespace, config: Config, timeout: float, retries: int) -> Client:
+def _client(url: str, arguments: argparse.Namespace, config: Config, timeout: float, retries: int) -> Client:
     try:
         return Client(
-            url, config.model_name, version=options.version, label=options.label, timeout=timeout, retries=retries
+            url, config.model_name, version=arguments.version, label=arguments.label, timeout=timeout, retries=retries
         )
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
-def _serves(url: str, options: argparse.Namespace, config: Config) -> bool:
-    with _client(url, options, config, _PROBE_SECONDS, 0) as probe:
+def _serves(url: str, arguments: argparse.Namespace, config: Config) -> bool:
+    with _client(url, arguments, config, _PROBE_SECONDS, 0) as probe:
         try:
             probe.metadata()
         except (NotReachable, TimedOut, BadAnswer, ServerError):
@@ -120,24 +121,28 @@ def _serves(url: str, options: argparse.Namespace, config: Config) -> bool:
     return True
 
 
-def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Model, str]:
+def _pushed(arguments: argparse.Namespace, config: Config, no_server: str) -> tuple[Model, str]:
     """Load the version that a server of this directory would use, by `models.config` if there is one."""
     base = Places.of(config).serving
-    found, entry = (_in_bucket(base), None) if "://" in base else _on_disk(base, config.model_name)
+    _silence_tensorflow()  # which reads buckets
+    with startup.importing():
+        found = {number: path for number, path in versions.directories(base).items() if versions.is_complete(path)}
     if not found:
         raise UserError(
-            f"There is no model: {asked}no version of {config.model_name} is in {base}. Train one "
-            f"({shell_command.of('local_runner.py')}), or say where it is with --url, --root, --serving-dir or "
+            f"There is no model: {no_server}no version of {config.model_name} is in {base}. Train one "
+            f"({shell_command.of('local_runner.py')}), or give its place with --url, --root, --serving-dir or "
             f"--model. Received: {base}"
         )
+    entry = None
+    if "://" not in base:
+        entry = model_config.find(model_config.path_in(os.path.dirname(base)), config.model_name)
     entry = entry or ServedModel(config.model_name, base, All())
-    number = _number(options, entry, found)
+    number = _number(arguments, entry, found)
     if number not in found:
-        which = f"--version {number}" if options.version is not None else f"version {number} in models.config"
+        which = f"--version {number}" if arguments.version is not None else f"version {number} in models.config"
         raise UserError(
             f"There is no such version in {base}; there are: {', '.join(map(str, found))}. Received: {which}"
         )
-    _quiet()
     with startup.importing():
         tensorflow_without_keras()
         from serving.commands.shared.local_model import LocalModel
@@ -145,54 +150,39 @@ def _pushed(options: argparse.Namespace, config: Config, asked: str) -> tuple[Mo
     return LocalModel.load(found[number]), f"{config.model_name} (version {number}) in this process"
 
 
-def _number(options: argparse.Namespace, entry: ServedModel, found: Mapping[int, str]) -> int:
-    if options.version is not None:
-        return int(options.version)
-    if options.label is not None:
-        if options.label not in entry.labels:
+def _number(arguments: argparse.Namespace, entry: ServedModel, found: Mapping[int, str]) -> int:
+    if arguments.version is not None:
+        return int(arguments.version)
+    if arguments.label is not None:
+        if arguments.label not in entry.labels:
             raise UserError(
                 f"No version of {entry.name} has this label; there are: {', '.join(entry.labels) or 'none'}. Set one "
-                f"({shell_command.of('serving', 'promote')}), or use --version. Received: --label {options.label}"
+                f"({shell_command.of('serving', 'promote')}), or use --version. Received: --label {arguments.label}"
             )
-        return entry.labels[options.label]
-    reached = labels.reached(entry, list(found))
-    if reached is None:
+        return entry.labels[arguments.label]
+    default = labels.default_version(entry, list(found))
+    if default is None:
         raise UserError(
             f"No version of {entry.name} is served: models.config lists none of those that exist. Serve one "
             f"({shell_command.of('serving', 'promote')}), or use --version. Received: {entry.policy}; there are: "
             f"{', '.join(map(str, found))}"
         )
-    return reached
+    return default
 
 
-def _on_disk(base: str, name: str) -> tuple[dict[int, str], ServedModel | None]:
-    """Find the directories of the complete versions, in ascending order, and the entry in `models.config`."""
-    whole = inventory.whole_versions(base)
-    found = {number: str(path) for number, path in inventory.directories(base).items() if number in whole}
-    return found, model_config.find(model_config.path_in(os.path.dirname(base)), name)
-
-
-def _in_bucket(base: str) -> dict[int, str]:
-    _quiet()
-    with startup.importing():
-        from components.models import versions  # TensorFlow, which reads buckets
-
-    return {number: os.path.join(base, str(number)) for number in versions.served(base)}
-
-
-def _checkpoint(place: str, config: Config) -> tuple[Model, str]:
-    _quiet()
+def _checkpoint(directory: str, config: Config) -> tuple[Model, str]:
+    _silence_tensorflow()
     with startup.importing(), uncollected():
         from serving.commands.shared.local_model import LocalModel
         from serving.graph import checkpoint
         from serving.graph.one_step import Defaults
 
-    directory = checkpoint.newest(place)
+    directory = checkpoint.newest(directory)
     model, step = checkpoint.one_step(directory, Defaults(**config.export.model_dump()))
     return LocalModel.of(model), f"the checkpoint of step {step:,} in {directory}, in this process"
 
 
-def _quiet() -> None:
+def _silence_tensorflow() -> None:
     """Suppress TensorFlow's log messages about the machine; it reads these variables when it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"

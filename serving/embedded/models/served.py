@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from components.models.version_number import is_version_number
+from components.models.versions import is_version_number
 from serving.embedded.models.batching import Predictor
 from serving.embedded.statuses import RequestError, internal, invalid
 from serving.rollout import labels

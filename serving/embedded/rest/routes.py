@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from components.models import version_number
+from components.models import versions
 from serving.embedded.statuses import invalid
 
 _WHICH = r"(?:(?:/versions/([0-9]+))|(?:/labels/([^/:]+)))?"
@@ -59,8 +59,8 @@ def route(method: str, path: str) -> Route:
         raise invalid("Missing model name in request.")
     version = None
     if number is not None:
-        version = int(number) if len(number) < 25 else version_number.LARGEST + 1
-        if version > version_number.LARGEST:
+        version = int(number) if len(number) < 25 else versions.LARGEST + 1
+        if version > versions.LARGEST:
             raise invalid(f"Failed to convert version: {number} to numeric.")
     if method == "GET":
         action = "metadata" if action == "metadata" else "status"  # nor its comparison here

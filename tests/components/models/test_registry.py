@@ -1,12 +1,12 @@
-"""One whole JSON file for each version; the newest entry of another model is found by digest and by run."""
+"""One JSON file for each version, written atomically; the newest other entry is found by digest and by run key."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensorflow.io import gfile
 
 from components.models import registry
 from components.models.registry import Entry
@@ -32,12 +32,12 @@ def entry(version: int, digest: str = "", run_key: str = "") -> Entry:
     )
 
 
-def test_there_are_no_entries_before_the_first_is_recorded(tmp_path: Path) -> None:
+def test_missing_registry_has_no_entries(tmp_path: Path) -> None:
     assert registry.entries(str(tmp_path / "missing")) == []
     assert registry.newest_other(str(tmp_path / "missing"), digest="x") is None
 
 
-def test_an_entry_is_read_as_it_was_recorded(tmp_path: Path) -> None:
+def test_entry_is_read_as_recorded(tmp_path: Path) -> None:
     registry.record(str(tmp_path / "new"), ENTRY)
     assert registry.entries(str(tmp_path / "new")) == [ENTRY]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["1.json"]
@@ -45,40 +45,37 @@ def test_an_entry_is_read_as_it_was_recorded(tmp_path: Path) -> None:
 
 @settings(max_examples=25)
 @given(st.permutations([1, 2, 9, 10, 11, 100]))
-def test_entries_are_in_the_order_of_their_versions(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
+def test_entries_are_ordered_by_version(tmp_path_factory: pytest.TempPathFactory, order: list[int]) -> None:
     directory = str(tmp_path_factory.mktemp("registry"))
     for version in order:
         registry.record(directory, entry(version))
     assert [found.version for found in registry.entries(directory)] == [1, 2, 9, 10, 11, 100]
 
 
-def test_the_entry_of_a_version_is_replaced(tmp_path: Path) -> None:
+def test_entry_of_a_version_is_replaced(tmp_path: Path) -> None:
     registry.record(str(tmp_path), ENTRY)
     registry.record(str(tmp_path), entry(1, digest="other"))
     assert registry.entries(str(tmp_path)) == [entry(1, digest="other")]
 
 
-def test_a_reader_never_meets_half_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_is_written_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.record(str(tmp_path), ENTRY)
     seen: list[list[Entry]] = []
-    rename = gfile.rename
+    replace = os.replace
 
-    def looked_at(source: str, target: str, overwrite: bool = False) -> None:
+    def read_before(source: str, target: str) -> None:
         seen.append(registry.entries(str(tmp_path)))
-        rename(source, target, overwrite)
+        replace(source, target)
 
-    monkeypatch.setattr(gfile, "rename", looked_at)
+    monkeypatch.setattr(os, "replace", read_before)
     registry.record(str(tmp_path), entry(2))
-    (tmp_path / ".3.partial").write_text('{"version": 3, "dig')  # of a process that was killed
+    (tmp_path / ".3.partial").write_text('{"version": 3, "dig')  # of a killed process
     assert seen == [[ENTRY]]
     assert registry.entries(str(tmp_path)) == [ENTRY, entry(2)]
 
 
-# newest_other
-
-
 def recorded(tmp_path: Path, *made: Entry, gone: tuple[str, ...] = ()) -> str:
-    """Record entries, with trained models and served copies but for those whose names are `gone`."""
+    """Record entries with their trained models and pushed copies, except those named in `gone`."""
     for one in made:
         places = {kind: tmp_path / f"{kind}-{one.version}" for kind in ("model", "served")}
         for place in places.values():
@@ -89,7 +86,7 @@ def recorded(tmp_path: Path, *made: Entry, gone: tuple[str, ...] = ()) -> str:
     return str(tmp_path / "registry")
 
 
-def test_the_newest_other_is_neither_of_that_model_nor_of_that_run(tmp_path: Path) -> None:
+def test_newest_other_has_another_digest_and_run_key(tmp_path: Path) -> None:
     directory = recorded(tmp_path, entry(1), entry(2), entry(3, digest="digest 2"), entry(10, run_key="run 2"))
     newest = [
         registry.newest_other(directory),
@@ -100,18 +97,18 @@ def test_the_newest_other_is_neither_of_that_model_nor_of_that_run(tmp_path: Pat
     assert [found and found.version for found in newest] == [10, 3, 3, 1]
 
 
-def test_there_is_no_other_when_all_are_of_that_model_or_that_run(tmp_path: Path) -> None:
+def test_no_other_entry(tmp_path: Path) -> None:
     directory = recorded(tmp_path, entry(1), entry(2, digest="digest 1"), entry(3, run_key="run 1"))
     assert registry.newest_other(directory, digest="digest 1", run_key="run 1") is None
 
 
-def test_a_model_is_found_as_trained_else_as_served(tmp_path: Path) -> None:
+def test_model_is_found_as_trained_or_as_pushed(tmp_path: Path) -> None:
     directory = recorded(tmp_path, entry(1), entry(2), entry(3), gone=("model-2", "model-3", "served-3"))
     found = [made.found_at() for made in registry.entries(directory)]
     assert found == [str(tmp_path / "model-1"), str(tmp_path / "served-2"), None]
 
 
-def test_a_model_that_is_gone_altogether_gives_way_to_an_older_one(tmp_path: Path) -> None:
+def test_entry_whose_model_is_deleted_is_skipped(tmp_path: Path) -> None:
     directory = recorded(tmp_path, entry(1), entry(2), gone=("model-2", "served-2"))
     newest = registry.newest_other(directory)
     assert newest

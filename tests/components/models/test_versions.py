@@ -1,5 +1,6 @@
-"""A version appears whole, under a number above all others, and a digest knows what is in it."""
+"""Versions are listed by number, published complete, deleted by rename; a digest identifies their content."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tensorflow.io import gfile
 
 from components.models import versions
-
-pytestmark = pytest.mark.integration
+from components.models.versions import LARGEST, is_version_number
 
 
 def model_at(path: Path, content: str = "graph") -> str:
@@ -27,33 +26,127 @@ def tree(directory: Path) -> dict[str, str]:
     return {str(path.relative_to(directory)): path.read_text() for path in directory.rglob("*") if path.is_file()}
 
 
-# publish
+@given(st.integers(0, LARGEST), st.integers(0, 3))
+def test_version_number_may_begin_with_zeros(number: int, zeros: int) -> None:
+    assert is_version_number("0" * zeros + str(number))
 
 
-def test_a_version_is_a_whole_copy_of_the_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["", "-1", "+1", " 1", "1 ", "1_000", "1.0", "0x1", "4a", "²", "١", "v1", ".incoming-7", "models.config"]
+)
+def test_other_names_are_not_version_numbers(name: str) -> None:
+    assert not is_version_number(name)
+
+
+def test_version_number_has_64_bits() -> None:
+    assert is_version_number("9223372036854775807")
+    assert not is_version_number("9223372036854775808")
+    assert not is_version_number("9" * 200)
+
+
+def test_versions_are_listed_by_number(tmp_path: Path) -> None:
+    for name in ("2", "10", "9", ".incoming-11", "12x", "-1", str(2**63), "\u0663"):
+        model_at(tmp_path / name)
+    (tmp_path / "13").mkdir()
+    (tmp_path / "14").write_text("a file")
+    assert versions.directories(str(tmp_path)) == {n: str(tmp_path / str(n)) for n in (2, 9, 10, 13)}
+    assert versions.complete(str(tmp_path)) == [2, 9, 10]
+
+
+def test_missing_directory_has_no_versions(tmp_path: Path) -> None:
+    assert versions.directories(str(tmp_path / "missing")) == {}
+    assert versions.complete(str(tmp_path / "missing")) == []
+
+
+@pytest.mark.integration
+def test_url_is_listed_with_tensorflow(tmp_path: Path) -> None:
+    for name in ("2", "10", ".incoming-11"):
+        model_at(tmp_path / name)
+    (tmp_path / "13").mkdir()
+    url = f"file://{tmp_path}"
+    assert versions.directories(url) == {number: f"{url}/{number}" for number in (2, 10, 13)}
+    assert versions.complete(url) == [2, 10]
+    assert versions.directories(f"{url}/missing") == {}
+
+
+def test_number_without_zeros_takes_precedence(tmp_path: Path) -> None:
+    model_at(tmp_path / "0002")
+    assert versions.directories(str(tmp_path)) == {2: str(tmp_path / "0002")}
+    model_at(tmp_path / "2")
+    assert versions.directories(str(tmp_path)) == {2: str(tmp_path / "2")}
+
+
+def test_deleted_version_is_renamed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_at(tmp_path / "1")
+    rmtree = shutil.rmtree
+
+    def killed(path: Path) -> None:
+        if Path(path).exists():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        versions.delete(str(tmp_path), 1)
+    assert versions.directories(str(tmp_path)) == {}
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    versions.finish_deletions(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_deleting_a_link_keeps_its_target(tmp_path: Path) -> None:
+    model_at(tmp_path / "elsewhere")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "1").symlink_to(tmp_path / "elsewhere")
+    versions.delete(str(tmp_path / "base"), 1)
+    assert list((tmp_path / "base").iterdir()) == []
+    assert (tmp_path / "elsewhere" / "saved_model.pb").exists()
+
+
+def test_error_of_one_deletion_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is simulated: tests may run as the superuser, who may delete everything."""
+    for number in (1, 2):
+        model_at(tmp_path / f".withdrawn-{number}")
+    (tmp_path / ".withdrawn-3").symlink_to("nowhere")
+    rmtree = shutil.rmtree
+
+    def forbidden(path: Path) -> None:
+        if path.name == ".withdrawn-1":
+            raise PermissionError(13, "Permission denied", str(path))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", forbidden)
+    (error,) = versions.finish_deletions(str(tmp_path))
+    assert error.filename == f"{tmp_path}/.withdrawn-1"
+    assert [path.name for path in tmp_path.iterdir()] == [".withdrawn-1"]
+
+
+@pytest.mark.integration
+def test_published_version_is_a_complete_copy(tmp_path: Path) -> None:
     model = model_at(tmp_path / "model")
     assert versions.publish(model, str(tmp_path / "new" / "base")) == 1
     assert tree(tmp_path / "new" / "base" / "1") == tree(tmp_path / "model")
     assert [path.name for path in (tmp_path / "new" / "base").iterdir()] == ["1"]
 
 
+@pytest.mark.integration
 @settings(max_examples=25)
 @given(st.sets(st.integers(0, 10**12), max_size=4), st.integers(1, 50), st.integers(1, 3))
-def test_every_new_number_is_above_all_that_are_there(
+def test_new_number_is_above_all_existing_ones(
     tmp_path_factory: pytest.TempPathFactory, taken: set[int], at_least: int, count: int
 ) -> None:
     base = tmp_path_factory.mktemp("base")
     model = model_at(tmp_path_factory.mktemp("model") / "model")
     for number in taken:
-        (base / str(number)).mkdir()  # even of versions that are not whole
+        (base / str(number)).mkdir()  # even of incomplete versions
     given = [versions.publish(model, str(base), at_least) for _ in range(count)]
     assert given == sorted(set(given))
     assert min(given) >= at_least
     assert min(given) > max(taken, default=0)
-    assert versions.served(str(base)) == given
+    assert versions.complete(str(base)) == given
 
 
-def test_other_names_beside_the_versions_do_not_matter_and_stay(tmp_path: Path) -> None:
+@pytest.mark.integration
+def test_other_files_beside_the_versions_stay(tmp_path: Path) -> None:
     model = model_at(tmp_path / "model")
     base = tmp_path / "base"
     (base / "notes 9").mkdir(parents=True)
@@ -62,8 +155,10 @@ def test_other_names_beside_the_versions_do_not_matter_and_stay(tmp_path: Path) 
     assert sorted(path.name for path in base.iterdir()) == ["1", "models.config", "notes 9"]
 
 
-def watched(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) -> None:
-    """Look at the directory before and after every file operation of `versions`."""
+def watch(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) -> None:
+    """Call `look` before and after every file operation of `versions`."""
+    from tensorflow.io import gfile
+
     for name in ("copy", "rename", "makedirs"):
         operation = getattr(gfile, name)
 
@@ -75,7 +170,8 @@ def watched(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None]) -> None:
         monkeypatch.setattr(gfile, name, step)
 
 
-def test_a_number_is_never_seen_without_all_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.integration
+def test_version_number_appears_with_all_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, base = model_at(tmp_path / "model"), tmp_path / "base"
     seen: list[bool] = []
 
@@ -84,17 +180,18 @@ def test_a_number_is_never_seen_without_all_of_its_files(tmp_path: Path, monkeyp
         assert all(tree(path) == tree(tmp_path / "model") for path in numbers)
         seen.append(bool(numbers))
 
-    watched(monkeypatch, look)
+    watch(monkeypatch, look)
     versions.publish(model, str(base))
     assert seen[0] is False
     assert seen[-1] is True
     assert len(seen) > 6
 
 
-def test_a_push_that_fails_half_way_leaves_nothing_and_can_be_done_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.integration
+def test_failed_push_leaves_nothing_and_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, base = model_at(tmp_path / "model"), tmp_path / "base"
+    from tensorflow.io import gfile
+
     copy = gfile.copy
 
     def full_after_one(source: str, target: str, overwrite: bool = False) -> None:
@@ -111,20 +208,21 @@ def test_a_push_that_fails_half_way_leaves_nothing_and_can_be_done_again(
     assert [path.name for path in base.iterdir()] == ["1"]
 
 
-def test_leftovers_of_another_number_are_removed_too(tmp_path: Path) -> None:
+@pytest.mark.integration
+def test_remains_of_a_killed_push_are_removed(tmp_path: Path) -> None:
     model, base = model_at(tmp_path / "model"), tmp_path / "base"
     model_at(base / ".incoming-7", "half")
     assert versions.publish(model, str(base)) == 1
     assert [path.name for path in base.iterdir()] == ["1"]
 
 
-# copy
-
-
-def test_the_file_that_stands_for_a_whole_model_is_copied_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.integration
+def test_saved_model_file_is_copied_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_at(tmp_path / "model")
     (tmp_path / "model" / "zzz").write_text("last in the alphabet")
     copied: list[str] = []
+    from tensorflow.io import gfile
+
     copy = gfile.copy
 
     def noted(source: str, target: str, overwrite: bool = False) -> None:
@@ -137,25 +235,8 @@ def test_the_file_that_stands_for_a_whole_model_is_copied_last(tmp_path: Path, m
     assert tree(tmp_path / "copy") == tree(tmp_path / "model")
 
 
-# served
-
-
-def test_only_whole_versions_are_served_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    for name in ("2", "10", "9", ".incoming-11", "12x", "-1"):
-        model_at(tmp_path / name)
-    (tmp_path / "13").mkdir()
-    (tmp_path / "14").write_text("a file")
-    assert versions.served(str(tmp_path)) == [2, 9, 10]
-
-
-def test_a_directory_that_is_not_there_serves_nothing(tmp_path: Path) -> None:
-    assert versions.served(str(tmp_path / "missing")) == []
-
-
-# digest
-
-
-def test_equal_files_give_equal_digests_wherever_they_lie(tmp_path: Path) -> None:
+@pytest.mark.integration
+def test_equal_files_have_equal_digests(tmp_path: Path) -> None:
     one, two = model_at(tmp_path / "one"), model_at(tmp_path / "deeper" / "two")
     assert versions.digest(one) == versions.digest(two) == versions.digest(one + "/")
 
@@ -171,18 +252,9 @@ def test_equal_files_give_equal_digests_wherever_they_lie(tmp_path: Path) -> Non
         lambda path: (path / "assets.extra" / "warm-up").rename(path / "warm-up"),
     ],
 )
-def test_any_difference_in_names_or_contents_gives_another_digest(
-    tmp_path: Path, edit: Callable[[Path], object]
-) -> None:
+@pytest.mark.integration
+def test_digest_depends_on_names_and_contents(tmp_path: Path, edit: Callable[[Path], object]) -> None:
     model = model_at(tmp_path / "model")
     before = versions.digest(model)
     edit(tmp_path / "model")
     assert versions.digest(model) != before
-
-
-def test_names_that_tf_serving_takes_for_no_version_do_not_count(tmp_path: Path) -> None:
-    for name in ("99999999999999999999", "\u0663", "4a"):
-        model_at(tmp_path / "base" / name)
-    assert versions.served(str(tmp_path / "base")) == []
-    assert versions.newest_name(str(tmp_path / "base")) is None
-    assert versions.publish(model_at(tmp_path / "model"), str(tmp_path / "base")) == 1

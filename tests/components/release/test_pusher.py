@@ -66,14 +66,14 @@ def test_the_served_model_is_not_pushed_again(tmp_path: Path, model: str, to: De
     before = registry.entries(to.registry)
     assert pushed(model, to) == (1, False)
     assert pushed(model_at(tmp_path / "copy", "first"), to, "another run") == (1, False)
-    assert versions.served(to.serving) == [1]
+    assert versions.complete(to.serving) == [1]
     assert registry.entries(to.registry) == before
 
 
 def test_another_model_gets_the_next_version_and_the_old_one_stays(tmp_path: Path, model: str, to: Destination) -> None:
     pushed(model, to)
     assert pushed(model_at(tmp_path / "other", "second"), to) == (2, True)
-    assert versions.served(to.serving) == [1, 2]
+    assert versions.complete(to.serving) == [1, 2]
     assert [entry.version for entry in registry.entries(to.registry)] == [1, 2]
 
 
@@ -87,7 +87,7 @@ def test_a_deleted_version_is_pushed_again_under_a_new_number(model: str, to: De
     pushed(model, to)
     shutil.rmtree(to.serving)
     assert pushed(model, to) == (2, True)
-    assert versions.served(to.serving) == [2]
+    assert versions.complete(to.serving) == [2]
     assert [(entry.version, entry.served) for entry in registry.entries(to.registry)] == [
         (1, f"{to.serving}/1"),
         (2, f"{to.serving}/2"),
@@ -151,7 +151,7 @@ def test_the_component_pushes_only_with_both_blessings(
     tmp_path: Path, to: Destination, monkeypatch: pytest.MonkeyPatch, blessing: str, infra_blessing: str, times: int
 ) -> None:
     model_at(tmp_path / "trained" / "Format-Serving", "first")
-    monkeypatch.setattr(pusher, "read_figures", lambda _: Figures(3.5, 1.8, 0.7, 100, 0.0, None))
+    monkeypatch.setattr(pusher, "read_figures", lambda *_: Figures(3.5, 1.8, 0.7, 100, 0.0, None))
     target = artifact(standard_artifacts.PushedModel, tmp_path / "pushed")
     Pusher.test_call(
         model=artifact(standard_artifacts.Model, tmp_path / "trained"),
@@ -166,7 +166,7 @@ def test_the_component_pushes_only_with_both_blessings(
         sources="",
     )
     assert target.get_int_custom_property("pushed") == times
-    assert versions.served(to.serving) == [1] * times
+    assert versions.complete(to.serving) == [1] * times
     assert [(entry.perplexity, entry.bits_per_character) for entry in registry.entries(to.registry)] == [
         (3.5, 1.8)
     ] * times
@@ -203,7 +203,7 @@ def test_two_processes_that_push_to_one_serving_directory_wait_for_each_other(tm
             process.join()
     numbers = {model: {version for version, new in ended[model] if new} for model in models}
     assert not set.intersection(*numbers.values()), "no number is used twice"
-    assert set(versions.served(str(serving))) == set.union(*numbers.values())
+    assert set(versions.complete(str(serving))) == set.union(*numbers.values())
     assert {path.name for path in serving.iterdir()} == set(map(str, set.union(*numbers.values()))), "no leftovers"
     for model, mine in numbers.items():
         assert mine <= {entry.version for entry in registry.entries(f"{model}-registry")}

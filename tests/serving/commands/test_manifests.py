@@ -1,4 +1,4 @@
-"""The files that `manifests` writes, read back. Their schemas are tested in tests/serving/manifests/."""
+"""The files that `manifests` writes. tests/serving/manifests/ validates them against their schemas."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ def tree(directory: Path) -> dict[str, str]:
     return {str(path.relative_to(directory)): path.read_text() for path in directory.rglob("*") if path.is_file()}
 
 
-def test_the_files_hold_what_was_made(
+def test_files_contain_the_manifests(
     root: Path, push: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     push(3)
@@ -29,7 +29,7 @@ def test_the_files_hold_what_was_made(
     assert main(arguments) == 0
     written = tree(output)
     assert capsys.readouterr().out.splitlines() == [
-        str(output / name) for name in manifests.files(Config(root=str(root)))
+        str(output / name) for name in manifests.contents(Config(root=str(root)))
     ]
     settings = ServingSettings(rest_port=9001)
     assert yaml.safe_load(written["docker-compose.yaml"]) == compose.compose(
@@ -45,21 +45,21 @@ def test_the_files_hold_what_was_made(
     assert tree(output) == written
 
 
-def test_a_volume_starts_with_what_is_served_here(root: Path, push: Callable[..., Path]) -> None:
+def test_first_entry_is_that_of_the_local_directory(root: Path, push: Callable[..., Path]) -> None:
     for version in (1, 2):
         push(version)
     here = ServedModel("char_rnn", str(root / "serving" / "char_rnn"), Specific((1,)), {"stable": 1})
     model_config.update(str(root / "serving" / "models.config"), "char_rnn", lambda _: here)
-    text = manifests.files(Config(root=str(root)))["models.config"]
+    text = manifests.contents(Config(root=str(root)))["models.config"]
     assert model_config.parse(text) == [ServedModel("char_rnn", "/models/char_rnn", Specific((1,)), {"stable": 1})]
 
 
-def test_manifests_can_be_made_before_the_first_push(root: Path) -> None:
-    text = manifests.files(Config(root=str(root)))["models.config"]
+def test_manifests_before_the_first_push(root: Path) -> None:
+    text = manifests.contents(Config(root=str(root)))["models.config"]
     assert model_config.parse(text) == [ServedModel("char_rnn", "/models/char_rnn", All())]
 
 
-def test_an_output_that_cannot_be_written_is_one_paragraph(
+def test_output_that_cannot_be_written_is_one_paragraph(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -67,12 +67,12 @@ def test_an_output_that_cannot_be_written_is_one_paragraph(
     assert "Received: --output" in capsys.readouterr().err
 
 
-def test_where_the_pipeline_pushes_to_a_bucket_the_servers_read_there(root: Path) -> None:
+def test_servers_read_the_bucket_that_the_pipeline_pushes_to(root: Path) -> None:
     config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=gs://bucket/serving/"])
-    made = manifests.files(config)
+    made = manifests.contents(config)
     assert model_config.parse(made["models.config"]) == [ServedModel("char_rnn", "gs://bucket/serving/char_rnn", All())]
     assert "gs://bucket/serving/models.config" in made["kubernetes/deployment.yaml"]
     assert "kubernetes/persistentvolumeclaim.yaml" not in made
     # A volume may be mounted elsewhere by the pipeline: the servers have it where they always do.
     config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=/mnt/serving"])
-    assert "/models/models.config" in manifests.files(config)["kubernetes/deployment.yaml"]
+    assert "/models/models.config" in manifests.contents(config)["kubernetes/deployment.yaml"]

@@ -1,4 +1,4 @@
-"""The options of `promote`; what it does is in shared/test_label_change.py and rollout/test_labels.py."""
+"""The options of `promote`; shared/test_label_change.py and rollout/test_labels.py test its effect."""
 
 import argparse
 
@@ -13,7 +13,7 @@ def parsed(*argv: str) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def test_the_newest_becomes_stable_unless_said_otherwise() -> None:
+def test_default_is_stable_on_the_newest_version() -> None:
     options = parsed()
     assert (options.version, options.label) == (None, "stable")
     options = parsed("12", "--label", "canary")
@@ -21,7 +21,7 @@ def test_the_newest_becomes_stable_unless_said_otherwise() -> None:
 
 
 @pytest.mark.parametrize("argv", [["newest"], ["--label", "best"]])
-def test_other_values_are_refused(argv: list[str]) -> None:
+def test_invalid_values_are_rejected(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         parsed(*argv)
     assert refused.value.code == 2

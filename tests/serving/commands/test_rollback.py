@@ -1,11 +1,11 @@
-"""The options of `rollback`; what it does is in shared/test_label_change.py and rollout/test_labels.py."""
+"""The options of `rollback`; shared/test_label_change.py and rollout/test_labels.py test its effect."""
 
 import argparse
 
 from serving.commands import rollback
 
 
-def test_the_version_before_is_the_default() -> None:
+def test_default_is_the_version_before() -> None:
     parser = argparse.ArgumentParser()
     rollback.add_arguments(parser)
     assert parser.parse_args([]).to is None

@@ -1,4 +1,4 @@
-"""`score` as it is typed: its figures are sums over the passages that the pipeline's evaluation would take."""
+"""The figures of `score` are sums over the passages of the pipeline's evaluation."""
 
 import gzip
 import json
@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> str:
 
 
 @pytest.mark.numeric
-def test_the_whole_text_in_passages(score: Command, file: str, served: Any) -> None:
+def test_complete_text_in_passages(score: Command, file: str, served: Any) -> None:
     code, out, _ = score(file, "--json")
     result = json.loads(out)
     with Client(served.url, served.model) as client:
@@ -52,7 +52,7 @@ def test_the_whole_text_in_passages(score: Command, file: str, served: Any) -> N
 
 
 @pytest.mark.numeric
-def test_one_split_is_cut_as_the_pipeline_cuts_it(score: Command, file: str, served: Any) -> None:
+def test_split_is_that_of_the_pipeline(score: Command, file: str, served: Any) -> None:
     result = json.loads(score(file, "--split", "eval", "--json")[1])
     (piece,) = [piece for piece in passages.cut("x", TEXT, 2_000, 0.1) if piece.split == "eval"]
     with Client(served.url, served.model) as client:
@@ -63,12 +63,12 @@ def test_one_split_is_cut_as_the_pipeline_cuts_it(score: Command, file: str, ser
     assert sum(parts) == len(TEXT)
 
 
-def test_the_length_of_passages_is_the_configurations(score: Command, file: str) -> None:
+def test_passage_length_is_configured(score: Command, file: str) -> None:
     result = json.loads(score(file, "--json", "--set", "corpus.passage_length=500")[1])
     assert (result["passages"], result["passage_length"]) == (11, 500)
 
 
-def test_the_table_says_how_it_was_measured(score: Command, file: str) -> None:
+def test_table_of_the_result(score: Command, file: str) -> None:
     result, table = json.loads(score(file, "--json")[1]), score(file)[1]
     lines = table.splitlines()
     assert lines[0].endswith("5,250 characters, 5,249 predicted")
@@ -83,7 +83,9 @@ def test_the_table_says_how_it_was_measured(score: Command, file: str) -> None:
     ("content", "words"),
     [(b"", "fewer than two"), (b"a", "fewer than two"), (b"\xff\xff", "not UTF-8"), (b"a\0b", "binary")],
 )
-def test_what_cannot_be_scored_is_one_paragraph(score: Command, tmp_path: Path, content: bytes, words: str) -> None:
+def test_text_that_cannot_be_scored_is_one_paragraph(
+    score: Command, tmp_path: Path, content: bytes, words: str
+) -> None:
     (tmp_path / "bad.txt").write_bytes(content)
     code, out, error = score(str(tmp_path / "bad.txt"))
     assert (code, out) == (2, "")
@@ -91,7 +93,7 @@ def test_what_cannot_be_scored_is_one_paragraph(score: Command, tmp_path: Path, 
     assert error.count("\n") == 1
 
 
-def test_a_file_that_is_not_there(score: Command, tmp_path: Path) -> None:
+def test_missing_file(score: Command, tmp_path: Path) -> None:
     code, _, error = score(str(tmp_path))
     assert code == 2
     assert str(tmp_path) in error

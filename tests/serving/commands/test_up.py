@@ -1,4 +1,4 @@
-"""`up` as it is typed, with `fake_programs.py` in the place of TF Serving and Docker; neither is touched."""
+"""`up` as a program, with `fake_programs.py` instead of TF Serving and Docker."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ def up(root: Path, ports: list[str]) -> Iterator[Up]:
                 command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
             started.enter_context(process)
-            started.callback(process.kill)  # before it is waited for
+            started.callback(process.kill)  # before the context waits for it
             return process
 
         yield start
@@ -48,7 +48,7 @@ def read_until(process: "subprocess.Popen[str]", words: str) -> str:
     text = ""
     while words not in text:
         line = process.stdout.readline()
-        assert line, f"ended before it said {words!r}: {text}"
+        assert line, f"ended before it printed {words!r}: {text}"
         text += line
     return text
 
@@ -64,17 +64,17 @@ def ended(pid: int) -> bool:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_it_is_asked_to_stop(
+def test_serves_until_a_signal(
     up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path], ports: list[str], number: int
 ) -> None:
     push(1)
     calls = program("tensorflow_model_server")
     process = up()
-    said = read_until(process, "Ctrl-C stops the server.")
+    output = read_until(process, "Ctrl-C stops the server.")
     url = f"http://127.0.0.1:{ports[1]}/v1/models/char_rnn"
-    assert "server: tensorflow_model_server (found at " in said
-    assert "version 1: AVAILABLE" in said
-    assert f'curl -d \'{{"instances": ["The "]}}\' {url}:predict' in said
+    assert "server: tensorflow_model_server (found at " in output
+    assert "version 1: AVAILABLE" in output
+    assert f'curl -d \'{{"instances": ["The "]}}\' {url}:predict' in output
     (arguments,) = (json.loads(line) for line in calls.read_text().splitlines())
     assert f"--model_config_file={root}/serving/models.config" in arguments
     assert model_config.read(str(root / "serving" / "models.config")) == [
@@ -87,11 +87,11 @@ def test_serves_until_it_is_asked_to_stop(
 
 
 @pytest.mark.integration
-def test_docker_is_stopped_by_name(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
+def test_docker_container_is_stopped_by_name(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
     push(1)
     calls = program("docker")
     process = up()
-    assert "server: docker (no tensorflow_model_server on PATH, a Docker daemon answers)" in read_until(
+    assert "server: docker (no tensorflow_model_server on PATH, a Docker daemon responds)" in read_until(
         process, "Ctrl-C stops"
     )
     process.terminate()
@@ -102,9 +102,7 @@ def test_docker_is_stopped_by_name(up: Up, push: Callable[..., Path], program: C
 
 
 @pytest.mark.integration
-def test_a_server_does_not_outlive_a_killed_up(
-    up: Up, push: Callable[..., Path], program: Callable[[str], Path]
-) -> None:
+def test_server_does_not_outlive_a_killed_up(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
     push(1)
     calls = program("tensorflow_model_server")
     process = up()
@@ -115,21 +113,21 @@ def test_a_server_does_not_outlive_a_killed_up(
 
 
 @pytest.mark.integration
-def test_a_server_that_dies_is_a_failure_with_its_last_words(
+def test_server_that_ends_at_the_start_is_a_failure_with_its_log(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(1)
     program("tensorflow_model_server")
     monkeypatch.setenv("FAKE_DIES", "1")
     process = up()
-    said, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "exit code 3:\nfake server starts\nfake server cannot go on\n" in said
-    assert "serving.log" in said
+    assert "exit code 3:\nfake server starts\nfake server cannot continue\n" in output
+    assert "serving.log" in output
 
 
 @pytest.mark.integration
-def test_a_server_that_dies_is_started_again_until_it_dies_too_often(
+def test_server_is_restarted_until_it_ends_too_often(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path]
 ) -> None:
     push(1)
@@ -138,17 +136,17 @@ def test_a_server_that_dies_is_started_again_until_it_dies_too_often(
     read_until(process, "Ctrl-C stops")
     for _ in range(4):
         os.kill(int(pid.read_text()), signal.SIGKILL)
-        said = read_until(process, "version 1: AVAILABLE")
-        assert "ended with exit code -9" in said
-        assert "starting it again" in said
+        output = read_until(process, "version 1: AVAILABLE")
+        assert "ended with exit code -9" in output
+        assert "restarting" in output
     os.kill(int(pid.read_text()), signal.SIGKILL)
-    said, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "It ended 5 times in 5 minutes: giving up." in said
+    assert "It ended 5 times in 5 minutes: giving up." in output
 
 
 @pytest.mark.integration
-def test_a_death_while_it_loads_is_one_of_the_five(
+def test_end_while_loading_counts_as_well(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(1)
@@ -158,13 +156,13 @@ def test_a_death_while_it_loads_is_one_of_the_five(
     read_until(process, "Ctrl-C stops")
     (tmp_path / "dies").touch()
     os.kill(int(pid.read_text()), signal.SIGKILL)
-    said = read_until(process, "version 1: AVAILABLE")
-    assert said.index("ended with exit code -9") < said.index("ended with exit code 3")
-    assert said.count("starting it again") == 2
+    output = read_until(process, "version 1: AVAILABLE")
+    assert output.index("ended with exit code -9") < output.index("ended with exit code 3")
+    assert output.count("restarting") == 2
 
 
 @pytest.mark.integration
-def test_the_page_is_kept_running(
+def test_page_is_restarted(
     up: Up, push: Callable[..., Path], program: Callable[[str], Path], free_port: Callable[[], int], root: Path
 ) -> None:
     push(1)
@@ -172,8 +170,8 @@ def test_the_page_is_kept_running(
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     process = up(page=("--set", f"serving.playground_port={port}", "--allowed-host", "gpu-7"))
-    said = read_until(process, "Ctrl-C stops")
-    assert f"playground: {url}\nits log: {root}/logs/playground.log\n" in said
+    output = read_until(process, "Ctrl-C stops")
+    assert f"playground: {url}\nplayground log: {root}/logs/playground.log\n" in output
     status = {
         name: httpx.get(url, headers={"Host": f"{name}:{port}"}, trust_env=False).status_code
         for name in ("gpu-7", "gpu-8")
@@ -192,7 +190,7 @@ def child_of(parent: int, words: str) -> int:
 
 
 @pytest.mark.integration
-def test_nohup_keeps_it_running(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
+def test_nohup_is_respected(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
     push(1)
     program("tensorflow_model_server")
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits it, as nohup's does
@@ -209,7 +207,7 @@ def test_nohup_keeps_it_running(up: Up, push: Callable[..., Path], program: Call
 
 
 @pytest.mark.integration
-def test_a_first_entry_labels_what_could_be_loaded(
+def test_first_entry_labels_the_newest_version_that_loads(
     up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for version in (1, 2):
@@ -222,14 +220,14 @@ def test_a_first_entry_labels_what_could_be_loaded(
     assert model_config.read(str(root / "serving" / "models.config"))[0].labels == {"stable": 1, "canary": 1}
 
 
-def test_nothing_was_pushed_yet(root: Path, ports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_pushed_version_is_a_user_error(root: Path, ports: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["up", "--root", str(root), *ports, "--no-playground"]) == 2
     assert "python local_runner.py" in capsys.readouterr().err
     assert not root.exists()
 
 
 @pytest.mark.integration
-def test_a_taken_port_is_one_paragraph(
+def test_port_in_use_is_one_paragraph(
     root: Path, push: Callable[..., Path], program: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     push(1)
@@ -244,7 +242,7 @@ def test_a_taken_port_is_one_paragraph(
 
 
 @pytest.mark.integration
-def test_a_moved_directory_is_served_from_where_it_is(
+def test_moved_directory_is_served_from_its_new_path(
     up: Up, root: Path, push: Callable[..., Path], program: Callable[[str], Path]
 ) -> None:
     push(1)
@@ -252,7 +250,7 @@ def test_a_moved_directory_is_served_from_where_it_is(
     path = str(root / "serving" / "models.config")
     model_config.update(path, "char_rnn", lambda _: ServedModel("char_rnn", "/gone/char_rnn", All(), {"stable": 1}))
     process = up()
-    assert "said /gone/char_rnn, which is not there" in read_until(process, "Ctrl-C stops")
+    assert ": /gone/char_rnn does not exist" in read_until(process, "Ctrl-C stops")
     process.terminate()
     assert process.wait(20) == 0
     assert model_config.read(path) == [

@@ -12,16 +12,16 @@ from serving.tf_serving import model_config
 from serving.tf_serving.model_config import ServedModel
 
 
-def test_the_table_shows_what_is_known(
+def test_table_of_versions(
     root: Path, push: Callable[..., Path], free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nowhere = ["--set", f"serving.rest_port={free_port()}"]
+    no_server = ["--set", f"serving.rest_port={free_port()}"]
     push(9, perplexity=4.7112)
     push(10, perplexity=3.8211)
     (root / "serving" / "char_rnn" / "11").mkdir()
-    assert main(["promote", "9", "--root", str(root), *nowhere]) == 0
+    assert main(["promote", "9", "--root", str(root), *no_server]) == 0
     capsys.readouterr()
-    assert main(["versions", "--root", str(root), *nowhere]) == 0
+    assert main(["versions", "--root", str(root), *no_server]) == 0
     title, header, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
     assert title == ["char_rnn", "in", str(root / "serving" / "char_rnn")]
     assert header == ["version", "labels", "state", "perplexity", "bits", "size", "pushed", "corpus"]
@@ -29,15 +29,14 @@ def test_the_table_shows_what_is_known(
     assert rows == [
         ["9", "stable", "served", "4.711", *known],
         ["10", "canary", "served,", "default", "3.821", *known],
-        ["11", "-", "not", "whole", "-", "-", "0.0", "MB", "-", "-"],
+        ["11", "-", "incomplete", "-", "-", "0.0", "MB", "-", "-"],
     ]
 
 
 @pytest.mark.integration
-def test_a_server_that_answers_says_what_is_loaded(
+def test_states_are_those_of_the_server(
     root: Path, push: Callable[..., Path], script: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The server is a stand-in that plays a script."""
     for version in (1, 2, 3):
         push(version)
     listed = [
@@ -47,18 +46,18 @@ def test_a_server_that_answers_says_what_is_loaded(
     command = ["versions", "--root", str(root), "--set", f"serving.rest_port={script.url.rpartition(':')[2]}"]
     script.then(200, {"model_version_status": listed})
     assert main(command) == 0
-    _, told, _, first, second, third, why = capsys.readouterr().out.splitlines()
-    assert told == f"states as told by {script.url}"
+    _, source, _, first, second, third, error = capsys.readouterr().out.splitlines()
+    assert source == f"states as reported by {script.url}"
     assert "served, default" in first
     assert "failed" in second
-    assert why == "version 2: no graph"
+    assert error == "version 2: no graph"
     assert "not loaded" in third
     script.then(503, {"error": "busy"})
     assert main(command) == 0
-    assert "states as told" not in capsys.readouterr().out
+    assert "states as reported" not in capsys.readouterr().out
 
 
-def test_a_copy_is_called_one(
+def test_copy_is_reported(
     root: Path, push: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     push(1)
@@ -68,7 +67,7 @@ def test_a_copy_is_called_one(
     assert f"serves the versions in {tmp_path}" in capsys.readouterr().out
 
 
-def test_json_is_what_a_script_reads(
+def test_json_has_all_fields(
     root: Path, push: Callable[..., Path], free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     push(1)
@@ -76,7 +75,7 @@ def test_json_is_what_a_script_reads(
     assert json.loads(capsys.readouterr().out) == [
         {
             "number": 1,
-            "whole": True,
+            "complete": True,
             "served": True,
             "default": True,
             "state": None,
@@ -91,7 +90,7 @@ def test_json_is_what_a_script_reads(
     ]
 
 
-def test_before_the_first_push_the_list_is_empty(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_is_empty_before_the_first_push(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["versions", "--json", "--root", str(root)]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert main(["versions", "--root", str(root)]) == 0

@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from benchmarks.reload import MODEL, Load, Served, broken
+from components import files
 from components.models.versions import publish
-from serving.tf_serving.model_config import All, ServedModel, merged, write_whole
+from serving.tf_serving.model_config import All, ServedModel, merged
 
 pytestmark = pytest.mark.e2e
 CHARS = 60
@@ -76,7 +77,7 @@ def test_labels_are_followed(served: Served, export_dir: Path) -> None:
     first, second = (publish(str(export_dir), str(served.base)) for _ in range(2))
     for stable, other in ((first, second), (second, first)):
         labels = {"stable": stable, f"canary-{other}": other}
-        write_whole(str(served.config), merged("", ServedModel(MODEL, str(served.base), All(), labels)))
+        files.write(str(served.config), merged("", ServedModel(MODEL, str(served.base), All(), labels)))
         with httpx.Client(timeout=60) as client:
             served.wait_for(first)
             served.wait_for(second)

@@ -1,4 +1,4 @@
-"""Which server is chosen, and why. The programs on PATH are stand-ins: no TF Serving, no Docker daemon is touched."""
+"""The choice of the server. The programs on PATH are fakes: neither TF Serving nor a Docker daemon is used."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def calls(path: Path) -> list[list[str]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def test_the_binary_comes_first(program: Program) -> None:
+def test_binary_is_the_first_choice(program: Program) -> None:
     docker = program("docker")
     program("tensorflow_model_server")
     chosen = backends.choose("auto", SETTINGS, "/serving")
@@ -33,7 +33,7 @@ def test_the_binary_comes_first(program: Program) -> None:
 
 
 @pytest.mark.integration
-def test_docker_comes_second(program: Program) -> None:
+def test_docker_is_the_second_choice(program: Program) -> None:
     docker = program("docker")
     chosen = backends.choose("auto", SETTINGS, "/serving")
     assert chosen.kind == "docker"
@@ -53,9 +53,9 @@ def test_docker_comes_second(program: Program) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("state", "reason"),
-    [("down", "no Docker daemon answers"), ("no image", "cannot fetch it"), ("", "no docker on PATH")],
+    [("down", "no Docker daemon responds"), ("no image", "cannot pull it"), ("", "no docker on PATH")],
 )
-def test_the_embedded_server_is_there_when_nothing_else_is(
+def test_embedded_server_is_the_last_choice(
     program: Program, monkeypatch: pytest.MonkeyPatch, state: str, reason: str
 ) -> None:
     if state:
@@ -72,21 +72,21 @@ def test_the_embedded_server_is_there_when_nothing_else_is(
 
 
 @pytest.mark.integration
-def test_a_daemon_that_hangs_is_not_waited_for(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_docker_daemon_is_skipped(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     program("docker")
     monkeypatch.setenv("FAKE_DOCKER", "hangs")
     monkeypatch.setattr(backends, "_DOCKER_SECONDS", 0.2)
-    assert "did not answer within" in backends.choose("auto", SETTINGS, "/serving").why
+    assert "did not respond within" in backends.choose("auto", SETTINGS, "/serving").why
 
 
-def test_what_is_asked_for_and_missing_is_a_mistake(program: Program) -> None:
+def test_explicit_server_that_is_missing_is_a_user_error(program: Program) -> None:
     program("docker")
     with pytest.raises(UserError, match="Received: --server tensorflow_model_server"):
         backends.choose("tensorflow_model_server", SETTINGS, "/serving")
-    assert backends.choose("embedded", SETTINGS, "/serving").why == "asked for"
+    assert backends.choose("embedded", SETTINGS, "/serving").why == "requested"
 
 
-def test_tf_serving_joins_requests_only_if_asked_for(program: Program) -> None:
+def test_tf_serving_batches_only_if_configured(program: Program) -> None:
     program("tensorflow_model_server")
     on = SETTINGS.model_copy(update={"batching": BatchingSettings(mode="on")})
     assert "--enable_batching=true" in backends.choose("auto", on, "/serving").command
@@ -94,7 +94,7 @@ def test_tf_serving_joins_requests_only_if_asked_for(program: Program) -> None:
 
 
 @pytest.mark.integration
-def test_other_files_may_lie_elsewhere(program: Program) -> None:
+def test_flag_files_may_be_in_another_directory(program: Program) -> None:
     program("docker")
     command = backends.choose("docker", SETTINGS, "/serving", "/fixed").command
     mounts = [option for option in command if option.startswith("--mount=")]

@@ -1,4 +1,4 @@
-"""The page's process is kept running. Python's own web server plays its part; test_up.py has the real one."""
+"""The playground's process is restarted. Python's own web server replaces it here; test_up.py runs the real one."""
 
 import os
 import signal
@@ -16,8 +16,8 @@ from serving.launcher.playground import Page
 pytestmark = pytest.mark.integration
 
 
-class Said(list[str]):
-    """What was said, all of it as one text."""
+class Messages(list[str]):
+    """The reported messages."""
 
     @property
     def text(self) -> str:
@@ -25,12 +25,14 @@ class Said(list[str]):
 
 
 @pytest.fixture
-def said() -> Said:
-    return Said()
+def messages() -> Messages:
+    return Messages()
 
 
 @pytest.fixture
-def start(tmp_path: Path, free_port: Callable[[], int], said: Said) -> Iterator[Callable[..., tuple[Page, str]]]:
+def start(
+    tmp_path: Path, free_port: Callable[[], int], messages: Messages
+) -> Iterator[Callable[..., tuple[Page, str]]]:
     started: list[Page] = []
 
     def make(*command: str) -> tuple[Page, str]:
@@ -38,7 +40,7 @@ def start(tmp_path: Path, free_port: Callable[[], int], said: Said) -> Iterator[
         (tmp_path / "served").mkdir()
         server = f"echo $$ > {tmp_path}/pid; exec {sys.executable} -m http.server {port} --directory {tmp_path}/served"
         url = f"http://127.0.0.1:{port}"
-        started.append(Page(command or ("sh", "-c", server), url, str(tmp_path / "playground.log"), said.append))
+        started.append(Page(command or ("sh", "-c", server), url, str(tmp_path / "playground.log"), messages.append))
         return started[-1], url
 
     yield make
@@ -46,40 +48,40 @@ def start(tmp_path: Path, free_port: Callable[[], int], said: Said) -> Iterator[
         page.stop()
 
 
-def look_until(page: Page, said: Said, words: str) -> None:
+def check_until(page: Page, messages: Messages, words: str) -> None:
     deadline = time.monotonic() + 20
-    while words not in said.text:
-        assert time.monotonic() < deadline, said.text
-        page.look()
+    while words not in messages.text:
+        assert time.monotonic() < deadline, messages.text
+        page.check()
         time.sleep(0.02)
 
 
-def test_the_address_is_said_when_it_answers(
-    start: Callable[..., tuple[Page, str]], said: Said, tmp_path: Path
+def test_address_is_reported_when_it_responds(
+    start: Callable[..., tuple[Page, str]], messages: Messages, tmp_path: Path
 ) -> None:
     page, url = start()
     page.announce()
-    assert said == [f"playground: {url}\nits log: {tmp_path}/playground.log"]
+    assert messages == [f"playground: {url}\nplayground log: {tmp_path}/playground.log"]
     assert httpx.get(url, trust_env=False).status_code == 200
-    page.look()
-    assert len(said) == 1
+    page.check()
+    assert len(messages) == 1
 
 
-def test_a_page_that_dies_is_started_again(start: Callable[..., tuple[Page, str]], said: Said, tmp_path: Path) -> None:
+def test_page_is_restarted(start: Callable[..., tuple[Page, str]], messages: Messages, tmp_path: Path) -> None:
     page, url = start()
     page.announce()
-    said.clear()
+    messages.clear()
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-    look_until(page, said, f"playground: {url}")
-    assert "The playground ended with exit code -9" in said.text
+    check_until(page, messages, f"playground: {url}")
+    assert "The playground ended with exit code -9" in messages.text
     assert httpx.get(url, trust_env=False).status_code == 200
 
 
-def test_a_page_that_dies_again_and_again_is_given_up(start: Callable[..., tuple[Page, str]], said: Said) -> None:
+def test_page_in_a_crash_loop_is_given_up(start: Callable[..., tuple[Page, str]], messages: Messages) -> None:
     page, url = start("sh", "-c", "echo no port; exit 4")
     page.announce()
-    look_until(page, said, "giving up")
-    page.look()
-    assert said.text.count("ended with exit code 4:\nno port") == restarts.LIMIT
-    assert said[-1] == f"{restarts.TOO_MANY} The model is served without it."
-    assert url not in said.text
+    check_until(page, messages, "giving up")
+    page.check()
+    assert messages.text.count("ended with exit code 4:\nno port") == restarts.LIMIT
+    assert messages[-1] == f"{restarts.GAVE_UP} The model is served without it."
+    assert url not in messages.text

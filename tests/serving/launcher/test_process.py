@@ -1,6 +1,6 @@
-"""A server is started, waited for and stopped, and does not outlive the process that started it.
+"""A server is started, waited for and stopped, and does not outlive its parent process.
 
-The servers are `fake_programs.py` and shell commands; of TF Serving and Docker nothing is touched.
+The servers are `fake_programs.py` and shell commands; neither TF Serving nor Docker is used.
 """
 
 import signal
@@ -51,20 +51,20 @@ def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 @pytest.mark.integration
-def test_a_server_is_waited_for_until_its_model_is_available(
+def test_waits_until_the_model_is_available(
     start: Callable[..., Process], tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    port, said = free_port(), []
+    port, messages = free_port(), []
     process = start(*fake(tmp_path, port))
-    states = launcher.await_available(process, f"http://127.0.0.1:{port}", "m", 1, 30, said.append)
+    states = launcher.await_available(process, f"http://127.0.0.1:{port}", "m", 1, 30, messages.append)
     assert states[1].state == "AVAILABLE"
-    assert said[-1].startswith("version 1 is not loaded")  # the stand-in's first answer
+    assert messages[-1].startswith("version 1 is not loaded")  # the fake's first response
     process.stop()
     assert process.code == -signal.SIGTERM
 
 
 @pytest.mark.integration
-def test_a_broken_version_does_not_keep_the_others_from_being_served(
+def test_another_version_suffices_if_the_newest_is_broken(
     start: Callable[..., Process], tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_STATES", '{"2": "END", "1": "AVAILABLE"}')
@@ -76,11 +76,11 @@ def test_a_broken_version_does_not_keep_the_others_from_being_served(
 
 
 @pytest.mark.integration
-def test_a_server_that_dies_is_reported_with_its_last_words(
+def test_server_that_ends_is_reported_with_the_end_of_its_log(
     start: Callable[..., Process], free_port: Callable[[], int], tmp_path: Path
 ) -> None:
     (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "server.log").write_text("of a former start\n")
+    (tmp_path / "logs" / "server.log").write_text("of a previous start\n")
     process = start("sh", "-c", "seq 100; echo no memory >&2; exit 3")
     with pytest.raises(ServerFailed) as failure:
         launcher.await_available(process, f"http://127.0.0.1:{free_port()}", "m", 1, 30, lambda _: None)
@@ -88,26 +88,26 @@ def test_a_server_that_dies_is_reported_with_its_last_words(
     assert lines[0] == "The server ended with exit code 3:"
     assert lines[-2:] == ["100", "no memory"]
     assert len(lines) == 16
-    assert (tmp_path / "logs" / "server.log").read_text().startswith("of a former start\n1\n")
+    assert (tmp_path / "logs" / "server.log").read_text().startswith("of a previous start\n1\n")
 
 
 @pytest.mark.integration
-def test_a_server_that_takes_too_long_is_given_up(start: Callable[..., Process], free_port: Callable[[], int]) -> None:
-    process = start("sh", "-c", "echo thinking; sleep 60")
+def test_server_that_takes_too_long_is_an_error(start: Callable[..., Process], free_port: Callable[[], int]) -> None:
+    process = start("sh", "-c", "echo loading; sleep 60")
     with pytest.raises(ServerFailed, match="not available after 0 s"):
         launcher.await_available(process, f"http://127.0.0.1:{free_port()}", "m", 1, 0.3, lambda _: None)
 
 
 @pytest.mark.integration
-def test_a_server_that_does_not_stop_is_killed(start: Callable[..., Process]) -> None:
-    process = start("sh", "-c", "trap '' TERM; echo deaf; while true; do sleep 0.1; done", stop_seconds=0.3)
-    until(lambda: process.tail() == "deaf")
+def test_server_that_does_not_stop_is_killed(start: Callable[..., Process]) -> None:
+    process = start("sh", "-c", "trap '' TERM; echo busy; while true; do sleep 0.1; done", stop_seconds=0.3)
+    until(lambda: process.tail() == "busy")
     process.stop()
     assert process.code == -signal.SIGKILL
 
 
 @pytest.mark.integration
-def test_the_stop_command_is_used_and_then_the_kill_command(start: Callable[..., Process], tmp_path: Path) -> None:
+def test_stop_command_runs_before_the_kill_command(start: Callable[..., Process], tmp_path: Path) -> None:
     stopped, killed = tmp_path / "stopped", tmp_path / "killed"
     options = {"stop": ("touch", str(stopped)), "kill": ("touch", str(killed))}
     process = start("sleep", "60", stop_seconds=0.2, **options)
@@ -118,14 +118,14 @@ def test_the_stop_command_is_used_and_then_the_kill_command(start: Callable[...,
 
 
 @pytest.mark.integration
-def test_a_program_that_is_not_there_is_a_mistake(start: Callable[..., Process]) -> None:
+def test_missing_program_is_a_user_error(start: Callable[..., Process]) -> None:
     with pytest.raises(UserError, match="Received: /no/such/server"):
         start("/no/such/server")
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_no_server_outlives_the_process_that_started_it(tmp_path: Path, how: signal.Signals) -> None:
+def test_server_does_not_outlive_its_parent(tmp_path: Path, how: signal.Signals) -> None:
     code = (
         "import time; from serving.launcher.process import Process\n"
         f"Process(['sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 60'], '{tmp_path}/log')\n"
@@ -142,8 +142,8 @@ def test_no_server_outlives_the_process_that_started_it(tmp_path: Path, how: sig
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_being_asked_to_end_is_an_interrupt(number: signal.Signals) -> None:
-    usual = signal.signal(number, signal.SIG_DFL)  # whoever started the tests may have had it ignored
+def test_signal_raises_keyboard_interrupt(number: signal.Signals) -> None:
+    usual = signal.signal(number, signal.SIG_DFL)  # the test runner may ignore it
     try:
         with launcher.interrupts(), pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
@@ -153,7 +153,7 @@ def test_being_asked_to_end_is_an_interrupt(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
+def test_ignored_signal_stays_ignored(number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_IGN)
     try:
         with launcher.interrupts():
@@ -163,14 +163,14 @@ def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
         signal.signal(number, before)
 
 
-def test_a_port_is_given_once(free_port: Callable[[], int]) -> None:
+def test_ports_must_differ(free_port: Callable[[], int]) -> None:
     port = free_port()
     with pytest.raises(UserError, match=rf"Received: serving\.rest_port={port} and serving\.playground_port={port}"):
         launcher.check_ports("127.0.0.1", {"serving.rest_port": port, "serving.playground_port": port})
 
 
 @pytest.mark.integration
-def test_a_taken_port_is_one_paragraph(free_port: Callable[[], int]) -> None:
+def test_port_in_use_is_a_user_error(free_port: Callable[[], int]) -> None:
     launcher.check_ports("127.0.0.1", {"serving.rest_port": free_port()})
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -180,6 +180,6 @@ def test_a_taken_port_is_one_paragraph(free_port: Callable[[], int]) -> None:
             launcher.check_ports("127.0.0.1", {"serving.grpc_port": port})
 
 
-def test_an_address_of_another_machine_cannot_be_listened_on(free_port: Callable[[], int]) -> None:
+def test_address_of_another_machine_is_a_user_error(free_port: Callable[[], int]) -> None:
     with pytest.raises(UserError, match=r"192\.0\.2\.1"):
         launcher.check_ports("192.0.2.1", {"serving.rest_port": free_port()})

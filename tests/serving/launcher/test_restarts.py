@@ -1,12 +1,12 @@
-"""A process that dies too often is given up; one that dies now and then is not."""
+"""A process in a crash loop is given up; one that ends now and then is not."""
 
 import pytest
 
-from serving.launcher.restarts import LIMIT, SECONDS, Deaths
+from serving.launcher.restarts import LIMIT, SECONDS, RestartLimiter
 
 
-@pytest.mark.parametrize(("apart", "too_many"), [(SECONDS / LIMIT, True), (SECONDS / (LIMIT - 1), False)])
-def test_only_deaths_close_together_count(apart: float, too_many: bool) -> None:
-    times = iter(number * apart for number in range(2 * LIMIT))
-    deaths = Deaths(lambda: next(times))
-    assert [deaths.another() for _ in range(LIMIT + 1)] == [False] * (LIMIT - 1) + [too_many] * 2
+@pytest.mark.parametrize(("interval", "gives_up"), [(SECONDS / LIMIT, True), (SECONDS / (LIMIT - 1), False)])
+def test_only_ends_close_together_count(interval: float, gives_up: bool) -> None:
+    times = iter(number * interval for number in range(2 * LIMIT))
+    limiter = RestartLimiter(lambda: next(times))
+    assert [limiter.should_give_up() for _ in range(LIMIT + 1)] == [False] * (LIMIT - 1) + [gives_up] * 2

@@ -1,4 +1,4 @@
-"""The Compose file is what the published Compose specification allows. No Docker daemon is touched."""
+"""The Compose file conforms to the published Compose specification. No Docker daemon is used."""
 
 import importlib.resources
 import json
@@ -27,7 +27,7 @@ SETTINGS = {"defaults": ServingSettings(), "odd": ODD}
 
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
-    """The Compose specification's own schema, in the copy that check-jsonschema publishes."""
+    """The schema of the Compose specification, from check-jsonschema."""
     place = importlib.resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
     return json.loads(place.read_text(encoding="utf-8"))
 
@@ -37,39 +37,39 @@ def service(settings: ServingSettings, directory: str = "/serving") -> dict[str,
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_the_specification_allows_it(settings: ServingSettings, schema: dict[str, Any]) -> None:
+def test_file_conforms_to_the_specification(settings: ServingSettings, schema: dict[str, Any]) -> None:
     jsonschema.validate(compose(settings, "char_rnn", "/serving"), schema)
 
 
-def test_the_specification_would_find_a_mistake(schema: dict[str, Any]) -> None:
+def test_specification_rejects_an_invalid_file(schema: dict[str, Any]) -> None:
     wrong = compose(ServingSettings(), "char_rnn", "/serving")
     wrong["services"]["model-server"]["portz"] = []
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, schema)
 
 
-def test_the_server_gets_the_flags_of_every_server_and_finds_its_files() -> None:
+def test_server_has_the_common_flags_and_their_files() -> None:
     one = service(ODD)
     assert one["command"] == flags.flags(ODD, "/serving", batching=True, fixed="/config")
     mounts = {volume["target"]: volume for volume in one["volumes"]}
     assert mounts["/serving"]["source"] == "/serving"
     assert all(volume["read_only"] for volume in mounts.values())
     assert {target for target in mounts if target.startswith("/config/")} == {
-        f"/config/{name}" for name in flags.files(ODD)
+        f"/config/{name}" for name in flags.flag_files(ODD)
     }
     assert one["ports"] == ["[::1]:9001:9001", "[::1]:9000:9000"]
     assert one["deploy"]["resources"]["limits"] == {"memory": "512m"}
     assert one["deploy"]["resources"]["reservations"]["devices"][0]["count"] == 2
 
 
-def test_a_dollar_sign_in_a_path_is_no_variable() -> None:
+def test_dollar_sign_in_a_path_is_escaped() -> None:
     one = service(ServingSettings(), "/srv/$HOME")
     assert one["volumes"][0]["source"] == "/srv/$$HOME"
     assert "--model_config_file=/srv/$$HOME/models.config" in one["command"]
 
 
 @pytest.mark.integration
-def test_docker_compose_understands_it(tmp_path: Path) -> None:
+def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
     """`docker compose config` needs the client's plugin, but no daemon."""
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:

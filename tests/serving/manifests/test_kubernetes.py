@@ -1,4 +1,4 @@
-"""The manifests are what the published schemas allow and fit together. No cluster is touched."""
+"""The manifests conform to the published schemas and fit together. No cluster is used."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.serving import BatchingSettings, ResourceSettings, ServingSettings
 from serving.manifests.kubernetes import manifests, object_name
-from serving.tf_serving.flags import files, flags
+from serving.tf_serving.flags import flag_files, flags
 
 ODD = ServingSettings(
     rest_port=9001,
@@ -33,7 +33,7 @@ def container(made: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("version", ["1.27", kubernetes_validate.latest_version()])
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_every_manifest_is_what_the_strict_schema_allows(settings: ServingSettings, version: str) -> None:
+def test_every_manifest_conforms_to_the_strict_schema(settings: ServingSettings, version: str) -> None:
     made = manifests(settings, "char_rnn")
     kinds = ["ConfigMap", "Deployment", "HorizontalPodAutoscaler", "PersistentVolumeClaim", "PodDisruptionBudget"]
     assert sorted(manifest["kind"] for manifest in made.values()) == [*kinds, "Service"]
@@ -41,7 +41,7 @@ def test_every_manifest_is_what_the_strict_schema_allows(settings: ServingSettin
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def test_the_schema_would_find_a_mistake() -> None:
+def test_schema_rejects_an_unknown_field() -> None:
     deployment = manifests(ServingSettings(), "char_rnn")["deployment.yaml"]
     deployment["spec"]["template"]["spec"]["containers"][0]["livenessprobe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -49,7 +49,7 @@ def test_the_schema_would_find_a_mistake() -> None:
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_names_that_refer_to_each_other_agree(settings: ServingSettings) -> None:
+def test_references_between_manifests_match(settings: ServingSettings) -> None:
     made = manifests(settings, "char_rnn")
     deployment, service = made["deployment.yaml"], made["service.yaml"]
     pod = deployment["spec"]["template"]
@@ -75,12 +75,12 @@ def test_names_that_refer_to_each_other_agree(settings: ServingSettings) -> None
     assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(settings.rest_port)
 
 
-def test_the_server_gets_the_flags_of_every_server_and_finds_its_files() -> None:
+def test_server_has_the_common_flags_and_their_files() -> None:
     for settings, batching in ((ServingSettings(), False), (ODD, True)):
         made = manifests(settings, "char_rnn")
         one = container(made)
         assert one["args"] == flags(settings, settings.mount_path, batching=batching, fixed="/config")
-        assert made["configmap.yaml"]["data"] == files(settings)
+        assert made["configmap.yaml"]["data"] == flag_files(settings)
         mounts = {mount["mountPath"]: mount for mount in one["volumeMounts"]}
         assert mounts[settings.mount_path]["readOnly"] is True
         assert "/config" in mounts
@@ -96,7 +96,7 @@ def test_settings_reach_the_manifests() -> None:
     assert (scaling["minReplicas"], scaling["maxReplicas"]) == (5, 5)
 
 
-def test_a_changed_file_replaces_the_servers() -> None:
+def test_changed_file_replaces_the_pods() -> None:
     def digest(settings: ServingSettings) -> str:
         metadata = manifests(settings, "m")["deployment.yaml"]["spec"]["template"]["metadata"]
         return str(metadata["annotations"]["char-rnn/config-digest"])
@@ -107,7 +107,7 @@ def test_a_changed_file_replaces_the_servers() -> None:
 
 @hypothesis_settings(max_examples=50)
 @given(st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,62}", fullmatch=True))
-def test_any_model_name_makes_a_name_that_kubernetes_allows(model: str) -> None:
+def test_object_name_is_valid_for_any_model_name(model: str) -> None:
     name = object_name(model)
     assert len(f"{name}-config") <= 63
     assert name == name.lower()
@@ -115,7 +115,7 @@ def test_any_model_name_makes_a_name_that_kubernetes_allows(model: str) -> None:
     assert name.replace("-", "").isalnum()
 
 
-def test_servers_of_a_bucket_mount_no_volume_and_read_there() -> None:
+def test_servers_of_a_bucket_mount_no_volume() -> None:
     settings = ServingSettings(service_account="reader")
     made = manifests(settings, "char_rnn", "gs://bucket/serving")
     for manifest in made.values():

@@ -1,4 +1,4 @@
-"""Labels move only to what a server has loaded. The server is a stand-in: its states are given."""
+"""Labels move only to versions that the server has loaded. The server is a fake with scripted states."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from pipeline.config.serving import ServingSettings
 from serving.client import status
 from serving.client.status import VersionStatus
 from serving.rollout import apply, labels
-from serving.rollout.inventory import Shelf
+from serving.rollout.inventory import ModelPaths
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import All, ServedModel, Specific
 
@@ -20,13 +20,13 @@ SETTINGS = ServingSettings(start_seconds=2, config_poll_seconds=3, poll_seconds=
 
 
 class Server:
-    """Loads what the file serves after some looks at it, and notes the file at every look."""
+    """Loads the served versions after some requests, and records the entry at each request."""
 
-    def __init__(self, shelf: Shelf, slow: int = 0, broken: int | None = None) -> None:
-        self.shelf, self.slow, self.broken, self.seen = shelf, slow, broken, []
+    def __init__(self, paths: ModelPaths, slow: int = 0, broken: int | None = None) -> None:
+        self.paths, self.slow, self.broken, self.seen = paths, slow, broken, []
 
     def states(self, url: str, model: str) -> dict[int, VersionStatus]:
-        entry = model_config.find(self.shelf.config_path, model)
+        entry = model_config.find(self.paths.config_path, model)
         assert entry is not None
         self.seen.append(entry)
         served = labels.allowed(entry.policy, [1, 2, 3])
@@ -46,86 +46,86 @@ class Sleeps(list):
 
 
 @pytest.fixture
-def shelf(root: Path, push: Callable[..., Path]) -> Shelf:
+def paths(root: Path, push: Callable[..., Path]) -> ModelPaths:
     for version in (1, 2, 3):
         push(version)
-    return Shelf.of(Config(root=str(root)))
+    return ModelPaths.of(Config(root=str(root)))
 
 
-def run(shelf: Shelf, change: apply.Change, sleeps: Sleeps | None = None, **options: bool) -> ServedModel:
+def run(paths: ModelPaths, change: apply.Change, sleeps: Sleeps | None = None, **options: bool) -> ServedModel:
     sleep = Sleeps() if sleeps is None else sleeps
-    return apply.apply(shelf, change, SETTINGS, "http://server", lambda _: None, sleep, **options)
+    return apply.apply(paths, change, SETTINGS, "http://server", lambda _: None, sleep, **options)
 
 
-def test_without_a_server_the_file_is_written_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_the_file_is_written_at_once(paths: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "fetch", lambda *_: None)
     sleeps = Sleeps()
-    after = run(shelf, partial(labels.promote, version=2), sleeps)
-    assert after == ServedModel("char_rnn", shelf.base, All(), {"stable": 2, "canary": 3})
-    assert model_config.read(shelf.config_path) == [after]
+    after = run(paths, partial(labels.promote, version=2), sleeps)
+    assert after == ServedModel("char_rnn", paths.base, All(), {"stable": 2, "canary": 3})
+    assert model_config.read(paths.config_path) == [after]
     assert sleeps == []
 
 
-def test_a_withdrawn_version_is_loaded_before_its_label_moves(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_withdrawn_version_is_loaded_before_its_label_moves(paths: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "fetch", lambda *_: None)
-    withdrawn = run(shelf, labels.rollback)
-    assert withdrawn == ServedModel("char_rnn", shelf.base, Specific((1, 2)), {"stable": 2, "canary": 2})
-    server, sleeps = Server(shelf, slow=3), Sleeps()
+    withdrawn = run(paths, labels.rollback)
+    assert withdrawn == ServedModel("char_rnn", paths.base, Specific((1, 2)), {"stable": 2, "canary": 2})
+    server, sleeps = Server(paths, slow=3), Sleeps()
     monkeypatch.setattr(status, "fetch", server.states)
-    after = run(shelf, labels.promote, sleeps)
-    assert after == ServedModel("char_rnn", shelf.base, All(), {"stable": 3, "canary": 3})
-    assert server.seen[1:] == [ServedModel("char_rnn", shelf.base, All(), {"stable": 2, "canary": 2})] * 3
-    assert sleeps[0] >= 2 * SETTINGS.config_poll_seconds  # servers that cannot be asked have seen it, too
+    after = run(paths, labels.promote, sleeps)
+    assert after == ServedModel("char_rnn", paths.base, All(), {"stable": 3, "canary": 3})
+    assert server.seen[1:] == [ServedModel("char_rnn", paths.base, All(), {"stable": 2, "canary": 2})] * 3
+    assert sleeps[0] >= 2 * SETTINGS.config_poll_seconds  # enough for other servers to read the file
 
 
 @pytest.mark.parametrize("slow", [0, 10**6])
-def test_a_version_that_cannot_be_loaded_gets_no_label_and_is_withdrawn_again(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, slow: int
+def test_version_that_fails_to_load_gets_no_label_and_is_withdrawn_again(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch, slow: int
 ) -> None:
     monkeypatch.setattr(status, "fetch", lambda *_: None)
-    before = run(shelf, labels.rollback)
-    monkeypatch.setattr(status, "fetch", Server(shelf, slow, None if slow else 3).states)
+    before = run(paths, labels.rollback)
+    monkeypatch.setattr(status, "fetch", Server(paths, slow, None if slow else 3).states)
     with pytest.raises(UserError, match=r"version 3 .*(LOADING|no graph).*Received: http://server"):
-        run(shelf, labels.promote)
-    assert model_config.read(shelf.config_path) == [before]
+        run(paths, labels.promote)
+    assert model_config.read(paths.config_path) == [before]
 
 
-def test_what_others_changed_meanwhile_is_kept(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_change_is_kept(paths: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     def states(*_: str) -> None:
         model_config.update(
-            shelf.config_path, "char_rnn", lambda _: ServedModel("char_rnn", shelf.base, All(), {"canary": 1})
+            paths.config_path, "char_rnn", lambda _: ServedModel("char_rnn", paths.base, All(), {"canary": 1})
         )
 
     monkeypatch.setattr(status, "fetch", states)
-    assert run(shelf, partial(labels.promote, version=1, label="stable")).labels == {"stable": 1, "canary": 1}
+    assert run(paths, partial(labels.promote, version=1, label="stable")).labels == {"stable": 1, "canary": 1}
 
 
-def test_a_server_that_does_not_know_the_model_is_not_asked_further(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_without_the_model_is_ignored(paths: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "fetch", lambda *_: {})
-    assert run(shelf, labels.promote).labels == {"stable": 3, "canary": 3}
+    assert run(paths, labels.promote).labels == {"stable": 3, "canary": 3}
 
 
 @pytest.mark.parametrize("answer", [None, {}])
-def test_a_server_that_was_named_must_know_the_model(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, answer: dict[int, VersionStatus] | None
+def test_explicit_server_must_know_the_model(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch, answer: dict[int, VersionStatus] | None
 ) -> None:
     monkeypatch.setattr(status, "fetch", lambda *_: answer)
     with pytest.raises(UserError, match="Received: --server-url http://server"):
-        run(shelf, labels.promote, must_answer=True)
-    assert not Path(shelf.config_path).exists()
+        run(paths, labels.promote, must_answer=True)
+    assert not Path(paths.config_path).exists()
 
 
-def test_who_is_not_asked_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+def test_missing_server_is_reported(paths: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages: list[str] = []
     monkeypatch.setattr(status, "fetch", lambda *_: None)
-    apply.apply(shelf, labels.promote, SETTINGS, "http://server", said.append, Sleeps())
-    assert said == ["no server answers at http://server: the labels are moved without asking"]
+    apply.apply(paths, labels.promote, SETTINGS, "http://server", messages.append, Sleeps())
+    assert messages == [
+        "no server responds at http://server: the labels move without a check that a server can load them"
+    ]
 
 
 class Busy:
-    """Answers with what is in the list, the last of it for ever."""
+    """Returns or raises the items of the list in order, the last one forever."""
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
@@ -137,24 +137,24 @@ class Busy:
         return answer  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("later", [status.StatusUnavailable("it answers with HTTP status 503"), None, {}])
-def test_no_label_moves_while_a_server_cannot_say(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, later: object) -> None:
+@pytest.mark.parametrize("later", [status.StatusUnavailable("it responds with HTTP status 503"), None, {}])
+def test_no_label_moves_without_a_status(paths: ModelPaths, monkeypatch: pytest.MonkeyPatch, later: object) -> None:
     monkeypatch.setattr(status, "fetch", Busy(status.StatusUnavailable("busy"), later))
-    with pytest.raises(UserError, match=r"version 2 .*(503|answers no more|does not know).* after 2 s"):
-        run(shelf, partial(labels.promote, version=2))
-    assert not Path(shelf.config_path).exists()
+    with pytest.raises(UserError, match=r"version 2 .*(503|no longer responds|does not know).* after 2 s"):
+        run(paths, partial(labels.promote, version=2))
+    assert not Path(paths.config_path).exists()
 
 
-def test_a_busy_server_is_waited_for(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_busy_server_is_waited_for(paths: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = {2: VersionStatus(2, "AVAILABLE")}
     monkeypatch.setattr(
         status, "fetch", Busy(status.StatusUnavailable("busy"), None, status.StatusUnavailable("busy"), loaded)
     )
-    assert run(shelf, partial(labels.promote, version=2)).labels["stable"] == 2
+    assert run(paths, partial(labels.promote, version=2)).labels["stable"] == 2
 
 
-def test_a_version_that_is_pushed_meanwhile_is_waited_for_as_well(
-    shelf: Shelf, push: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+def test_version_pushed_meanwhile_must_load_as_well(
+    paths: ModelPaths, push: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = {version: VersionStatus(version, "AVAILABLE") for version in (1, 2, 3)}
     asked: list[str] = []
@@ -166,26 +166,26 @@ def test_a_version_that_is_pushed_meanwhile_is_waited_for_as_well(
         return loaded if len(asked) < 4 else loaded | {4: VersionStatus(4, "END", error_message="no graph")}
 
     both = {"stable": 1, "canary": 1}
-    model_config.update(shelf.config_path, "char_rnn", lambda _: ServedModel("char_rnn", shelf.base, All(), both))
+    model_config.update(paths.config_path, "char_rnn", lambda _: ServedModel("char_rnn", paths.base, All(), both))
     monkeypatch.setattr(status, "fetch", states)
     with pytest.raises(UserError, match="version 4 .*no graph"):
-        run(shelf, labels.promote)
-    assert model_config.read(shelf.config_path)[0].labels == both
+        run(paths, labels.promote)
+    assert model_config.read(paths.config_path)[0].labels == both
 
 
-def test_a_copy_is_not_labelled_in_the_place_of_its_original(shelf: Shelf, tmp_path: Path) -> None:
+def test_copy_is_not_labeled_instead_of_its_original(paths: ModelPaths, tmp_path: Path) -> None:
     entry = ServedModel("char_rnn", str(tmp_path), All(), {"stable": 1, "canary": 1})
-    model_config.update(shelf.config_path, "char_rnn", lambda _: entry)
-    with pytest.raises(UserError, match=f"serves the versions in {tmp_path}.*Received: versions in {shelf.base}"):
-        run(shelf, labels.promote)
-    assert model_config.read(shelf.config_path) == [entry]
+    model_config.update(paths.config_path, "char_rnn", lambda _: entry)
+    with pytest.raises(UserError, match=f"serves the versions in {tmp_path}.*Received: versions in {paths.base}"):
+        run(paths, labels.promote)
+    assert model_config.read(paths.config_path) == [entry]
 
 
-def test_another_name_of_the_same_directory_is_no_copy(
-    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_link_to_the_same_directory_is_not_a_copy(
+    paths: ModelPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(status, "fetch", lambda *_: None)
-    (tmp_path / "link").symlink_to(shelf.base)
+    (tmp_path / "link").symlink_to(paths.base)
     entry = ServedModel("char_rnn", str(tmp_path / "link"), All(), {"stable": 1, "canary": 1})
-    model_config.update(shelf.config_path, "char_rnn", lambda _: entry)
-    assert run(shelf, labels.promote).labels["stable"] == 3
+    model_config.update(paths.config_path, "char_rnn", lambda _: entry)
+    assert run(paths, labels.promote).labels["stable"] == 3

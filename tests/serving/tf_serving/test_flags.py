@@ -36,24 +36,24 @@ def protos() -> dict[str, message.Message]:
     return {name: classes[f"test_flags.{name}"]() for name in ("BatchingParameters", "MonitoringConfig")}
 
 
-def test_the_files_are_text_protos_with_the_settings_values() -> None:
+def test_files_are_text_protos_of_the_settings() -> None:
     settings = ServingSettings(batching=BatchingSettings(max_rows=8, max_waiting=9, timeout_microseconds=10, threads=3))
     made = protos()
-    batching = text_format.Parse(flags.files(settings)[flags.BATCHING_FILE], made["BatchingParameters"])
+    batching = text_format.Parse(flags.flag_files(settings)[flags.BATCHING_FILE], made["BatchingParameters"])
     assert batching.max_batch_size.value == 8
     assert batching.max_enqueued_batches.value == 9
     assert batching.batch_timeout_micros.value == 10
     assert batching.num_batch_threads.value == 3
-    monitoring = text_format.Parse(flags.files(settings)[flags.MONITORING_FILE], made["MonitoringConfig"])
+    monitoring = text_format.Parse(flags.flag_files(settings)[flags.MONITORING_FILE], made["MonitoringConfig"])
     assert monitoring.prometheus_config.enable is True
     assert monitoring.prometheus_config.path == "/monitoring/prometheus/metrics"
 
 
-def test_without_a_number_of_threads_the_server_chooses() -> None:
-    assert "num_batch_threads" not in flags.files(ServingSettings())[flags.BATCHING_FILE]
+def test_number_of_threads_is_optional() -> None:
+    assert "num_batch_threads" not in flags.flag_files(ServingSettings())[flags.BATCHING_FILE]
 
 
-def test_flags_carry_the_settings() -> None:
+def test_flags_have_the_settings() -> None:
     settings = ServingSettings(
         rest_port=1234, grpc_port=1235, poll_seconds=7, config_poll_seconds=8, request_timeout_seconds=9
     )
@@ -69,8 +69,8 @@ def test_flags_carry_the_settings() -> None:
     ]
 
 
-def test_the_batching_file_is_named_only_with_batching() -> None:
-    """TF Serving refuses to start with the file and without the flag."""
+def test_batching_file_is_named_only_with_batching() -> None:
+    """TF Serving does not start with the file and without the flag."""
     extra = set(flags.flags(ServingSettings(), "/m", batching=True)) - set(
         flags.flags(ServingSettings(), "/m", batching=False)
     )
@@ -78,7 +78,7 @@ def test_the_batching_file_is_named_only_with_batching() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "checks_rows", "joined"),
+    ("mode", "checks_rows", "batched"),
     [
         ("auto", True, True),
         ("auto", False, False),
@@ -88,15 +88,15 @@ def test_the_batching_file_is_named_only_with_batching() -> None:
         ("off", False, False),
     ],
 )
-def test_requests_are_joined_unseen_only_if_asked_for(mode: str, checks_rows: bool, joined: bool) -> None:
+def test_server_batches_unchecked_rows_only_if_configured(mode: str, checks_rows: bool, batched: bool) -> None:
     settings = BatchingSettings.model_validate({"mode": mode})
-    assert flags.joins(settings, checks_rows=checks_rows) is joined
+    assert flags.batches(settings, checks_rows=checks_rows) is batched
 
 
-def test_files_are_written_where_they_differ(tmp_path: Path) -> None:
+def test_only_changed_files_are_written(tmp_path: Path) -> None:
     flags.write_files(ServingSettings(), str(tmp_path))
     first = {path.name: (path.read_text(), path.stat().st_ino) for path in tmp_path.iterdir()}
-    assert {name: text for name, (text, _) in first.items()} == flags.files(ServingSettings())
+    assert {name: text for name, (text, _) in first.items()} == flags.flag_files(ServingSettings())
     flags.write_files(ServingSettings(batching=BatchingSettings(max_rows=7)), str(tmp_path))
     assert "value: 7" in (tmp_path / "batching.config").read_text()
     assert (tmp_path / "monitoring.config").stat().st_ino == first["monitoring.config"][1]

@@ -1,7 +1,8 @@
-"""models.config is read and written in TF Serving's own protos, whole at every moment, keeping what is not ours."""
+"""models.config is read and written in TF Serving's own format, atomically; other fields stay as they are."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,15 +40,15 @@ models = st.builds(ServedModel, text, text, policies, st.dictionaries(text, numb
 
 
 @given(st.lists(models, max_size=4, unique_by=lambda model: model.name))
-def test_models_are_read_as_they_were_written(written: list[ServedModel]) -> None:
+def test_models_are_read_as_written(written: list[ServedModel]) -> None:
     content = ""
     for model in written:
         content = model_config.merged(content, model)
     assert model_config.parse(content) == written
 
 
-def test_the_text_is_what_tf_serving_parses() -> None:
-    """Parsed with TF Serving's protos; TF Serving itself is not run."""
+def test_text_is_in_the_format_of_tf_serving() -> None:
+    """Parsed with TF Serving's protos; TF Serving itself does not run."""
     parsed = text_format.Parse(model_config.merged("", MODEL), protos.ModelServerConfig())
     (entry,) = parsed.model_config_list.config
     assert (entry.name, entry.base_path, entry.model_platform) == ("char_rnn", "/serving/char_rnn", "tensorflow")
@@ -55,12 +56,12 @@ def test_the_text_is_what_tf_serving_parses() -> None:
     assert dict(entry.version_labels) == {"stable": 1, "canary": 3}
 
 
-def test_the_text_of_equal_models_is_equal() -> None:
-    turned = ServedModel(MODEL.name, MODEL.base_path, MODEL.policy, dict(reversed(MODEL.labels.items())))
-    assert model_config.merged("", turned) == model_config.merged("", MODEL)
+def test_equal_models_have_equal_texts() -> None:
+    reordered = ServedModel(MODEL.name, MODEL.base_path, MODEL.policy, dict(reversed(MODEL.labels.items())))
+    assert model_config.merged("", reordered) == model_config.merged("", MODEL)
 
 
-def test_other_models_and_other_fields_survive() -> None:
+def test_other_models_and_fields_are_kept() -> None:
     entries = text_format.Parse(
         model_config.merged(FOREIGN, MODEL), protos.ModelServerConfig()
     ).model_config_list.config
@@ -78,13 +79,13 @@ def test_without_a_policy_the_highest_version_is_served() -> None:
     "content",
     [
         "model_config_list {",
-        "model_config_list { config { name: 'a' colour: 'red' } }",
+        "model_config_list { config { name: 'a' no_such_field: 'red' } }",
         "custom_model_config { }",
         "model_config_list { config { base_path: '/a' } }",
         "model_config_list { config { name: 'a' } config { name: 'a' } }",
     ],
 )
-def test_what_no_server_could_use_is_refused_and_left_alone(content: str, tmp_path: Path) -> None:
+def test_invalid_file_is_an_error_and_stays_unchanged(content: str, tmp_path: Path) -> None:
     path = tmp_path / "models.config"
     path.write_text(content)
     with pytest.raises(UserError, match=r"Received: .*models\.config"):
@@ -94,7 +95,7 @@ def test_what_no_server_could_use_is_refused_and_left_alone(content: str, tmp_pa
     assert path.read_text() == content
 
 
-def test_a_file_that_is_not_there_serves_nothing_and_is_made(tmp_path: Path) -> None:
+def test_missing_file_is_created(tmp_path: Path) -> None:
     path = model_config.path_in(str(tmp_path))
     assert model_config.read(path) == []
     assert model_config.update(path, "char_rnn", lambda before: MODEL if before is None else before) == MODEL
@@ -102,15 +103,15 @@ def test_a_file_that_is_not_there_serves_nothing_and_is_made(tmp_path: Path) -> 
     assert model_config.find(path, "other") is None
 
 
-def test_an_entry_that_stays_the_same_does_not_touch_the_file(tmp_path: Path) -> None:
+def test_unchanged_entry_does_not_write_the_file(tmp_path: Path) -> None:
     path = tmp_path / "models.config"
     path.write_text("# by hand\n" + model_config.merged("", MODEL))
     model_config.update(str(path), "char_rnn", lambda _: MODEL)
     assert path.read_text().startswith("# by hand")
 
 
-def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is not really full: the moment before the rename fails with the same error."""
+def test_full_disk_keeps_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The full disk is simulated: fsync raises its error."""
     path = tmp_path / "models.config"
     path.write_text(FOREIGN)
 
@@ -124,7 +125,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".models.config.lock", "models.config"]
 
 
-def test_what_fails_afterwards_is_not_taken_for_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+def test_error_of_afterwards_is_raised_unchanged(tmp_path: Path) -> None:
     path = str(tmp_path / "models.config")
 
     def fail() -> None:
@@ -135,26 +136,17 @@ def test_what_fails_afterwards_is_not_taken_for_a_file_that_cannot_be_written(tm
     assert model_config.read(path) == [MODEL]
 
 
-def test_a_server_of_another_user_can_read_what_is_written(tmp_path: Path) -> None:
+def test_file_is_readable_by_servers_of_other_users(tmp_path: Path) -> None:
     path = tmp_path / "models.config"
     before = os.umask(0o077)
     try:
-        model_config.write_whole(str(path), "new")
+        model_config.update(str(path), "char_rnn", lambda _: MODEL)
         assert path.stat().st_mode & 0o777 == 0o644
         path.chmod(0o640)
-        model_config.write_whole(str(path), "changed")
+        model_config.update(str(path), "other", lambda _: replace(MODEL, name="other"))
         assert path.stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only the superuser gives files away")
-def test_the_owner_stays(tmp_path: Path) -> None:
-    path = tmp_path / "models.config"
-    path.touch()
-    os.chown(path, 1000, 1001)
-    model_config.write_whole(str(path), "changed")
-    assert (path.stat().st_uid, path.stat().st_gid) == (1000, 1001)
 
 
 def _add_labels(path: str, prefix: str) -> None:
@@ -167,10 +159,10 @@ def _add_labels(path: str, prefix: str) -> None:
         model_config.update(path, "char_rnn", change)
 
 
-def test_writers_at_the_same_time_lose_nothing_and_a_reader_sees_whole_files(tmp_path: Path) -> None:
+def test_concurrent_writers_lose_nothing_and_readers_see_complete_files(tmp_path: Path) -> None:
     path = str(tmp_path / "models.config")
     model_config.update(path, "char_rnn", lambda _: MODEL)
-    with ThreadPoolExecutor() as pool:  # each takes the lock by a handle of its own, as processes do
+    with ThreadPoolExecutor() as pool:  # each opens the lock file itself, as processes do
         writers = [pool.submit(_add_labels, path, prefix) for prefix in "abc"]
         while wait(writers, timeout=0).not_done:
             assert len(model_config.read(path)) == 1

@@ -1,4 +1,4 @@
-"""Text that a command is given: a prompt stays as it is, a document is cleaned as the pipeline does."""
+"""A prompt stays as it is; a document is cleaned as the pipeline does."""
 
 import gzip
 import io
@@ -10,12 +10,12 @@ from components.errors import UserError
 from serving.commands.shared import input_text
 
 
-def test_a_prompt_stays_as_it_is_but_for_its_byte_order_mark(tmp_path: Path) -> None:
+def test_prompt_is_unchanged_without_its_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "prompt").write_bytes(b"\xef\xbb\xbf a\r\n\xc3\xa9 ")
     assert input_text.text(str(tmp_path / "prompt"), "prompt") == " a\r\né "
 
 
-def test_a_document_is_what_the_pipeline_would_read(tmp_path: Path) -> None:
+def test_document_is_read_as_by_the_pipeline(tmp_path: Path) -> None:
     (tmp_path / "book.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfa\r\nb\n"))
     assert input_text.document(str(tmp_path / "book.gz")) == "a\nb\n"
 
@@ -25,10 +25,10 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert input_text.text("-", "prompt") == "typed\n"
 
 
-def test_what_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_file_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"caf\xe9")
     with pytest.raises(UserError, match="byte offset 3"):
         input_text.text(str(tmp_path / "latin"), "prompt")
-    for place in (str(tmp_path), str(tmp_path / "missing"), "a\0b"):
+    for path in (str(tmp_path), str(tmp_path / "missing"), "a\0b"):
         with pytest.raises(UserError, match="cannot be read"):
-            input_text.content(place)
+            input_text.content(path)

@@ -1,4 +1,4 @@
-"""`promote` and `rollback` from the command line to the file. No server runs: nothing listens on the port they ask."""
+"""`promote` and `rollback` from the command line to the file, without a server."""
 
 import json
 from collections.abc import Callable
@@ -29,19 +29,21 @@ def labels(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[int, tuple[list
     return {one["number"]: (one["labels"], one["served"]) for one in json.loads(capsys.readouterr().out)}
 
 
-def test_promote_and_roll_back(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_promote_and_rollback(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("promote", "2") == 0
-    asked, said = capsys.readouterr().out.splitlines()
-    assert asked.endswith(": the labels are moved without asking")
-    assert said == "char_rnn: stable is 2, canary is 3; requests without a label reach 3"
+    warning, summary = capsys.readouterr().out.splitlines()
+    assert warning.endswith(": the labels move without a check that a server can load them")
+    assert summary == "char_rnn: stable is 2, canary is 3; requests without a label use 3"
     assert run("rollback", "--to", "2") == 0
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said == "char_rnn: stable is 2, canary is 2; requests without a label reach 2; not served: 3"
+    summary = capsys.readouterr().out.splitlines()[-1]
+    assert summary == "char_rnn: stable is 2, canary is 2; requests without a label use 2; not served: 3"
     assert run("rollback") == 0
     assert labels(run, capsys) == {1: (["canary", "stable"], True), 2: ([], False), 3: ([], False)}
 
 
-def test_a_mistake_is_one_paragraph_and_code_2(run: Run, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_version_or_model_is_one_paragraph_and_code_2(
+    run: Run, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("promote", "7") == 2
     assert "Received: version 7" in capsys.readouterr().err
     assert run("promote", "--model", "poems") == 2
@@ -52,7 +54,7 @@ def test_a_mistake_is_one_paragraph_and_code_2(run: Run, root: Path, capsys: pyt
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:{port}", "http://127.0.0.1:{port}", "http://127.0.0.1:{port}/wrong"])
-def test_a_mistyped_address_moves_no_label(
+def test_mistyped_address_moves_no_label(
     run: Run, root: Path, url: str, free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = url.format(port=free_port())

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from components import files
 from components.errors import UserError
 from pipeline.config.serving import BatchingSettings
 from serving.embedded.metrics import Metrics
 from serving.embedded.models.catalogue import Catalogue
 from serving.embedded.statuses import RequestError
-from serving.tf_serving.model_config import All, Latest, ServedModel, Specific, merged, write_whole
+from serving.tf_serving.model_config import All, Latest, ServedModel, Specific, merged
 
 pytestmark = pytest.mark.integration
 
@@ -45,7 +46,7 @@ class Place:
         text = ""
         for model in models:
             text = merged(text, model)
-        write_whole(str(self.config), text)
+        files.write(str(self.config), text)
         return self
 
     def entry(self, name: str, policy: Latest | All | Specific = Latest(), **labels: int) -> ServedModel:  # noqa: B008
