@@ -1,8 +1,8 @@
-"""The one exception that means "the user or the data made a mistake", shown as a paragraph and never as a traceback."""
+"""The exception for errors in input, data or options. Programs show its message, never a traceback."""
 
 
 class UserError(Exception):
-    """Says what is wrong, where, and what to do about it, in one paragraph.
+    """An error that the user can fix. Programs print its message and exit with code 2.
 
-    The runner prints the message as it is and exits with code 2.
+    The message is one paragraph: what is wrong and where, what to do, and the value that was received.
     """

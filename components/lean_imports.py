@@ -1,6 +1,6 @@
-"""Import frameworks without what they import only for functions that nothing here calls.
+"""Import frameworks without modules that they only need for functions that this project does not use.
 
-What it saves, and what else is in the imports: docs/startup.md.
+docs/startup.md lists the costs of the imports.
 """
 
 import contextlib
@@ -11,46 +11,44 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
 
-# What TFX's InfraValidator, which is not used here, starts servers with: the clients of Kubernetes and Docker.
-_SERVER_STARTERS = tuple(
+# TFX's InfraValidator, which this project does not use, imports the clients of Kubernetes and Docker for them.
+_SERVER_RUNNERS = tuple(
     f"tfx.components.infra_validator.model_server_runners.{name}"
     for name in ("kubernetes_runner", "local_docker_runner")
 )
 
 
 @contextlib.contextmanager
-def absent(*packages: str) -> Iterator[None]:
-    """While this is entered, these packages are as if they were not installed, unless they are imported already.
+def hidden(*packages: str) -> Iterator[None]:
+    """Hide packages that are not imported yet, as if they were not installed.
 
-    Afterwards they can be imported as usual; a module that looked for them meanwhile does without them for good.
+    They can be imported as usual after the block. A module that tried to import them in the block remains without them.
     """
-    hidden = [package for package in packages if package not in sys.modules]
-    for package in hidden:
+    names = [package for package in packages if package not in sys.modules]
+    for package in names:
         sys.modules[package] = None  # type: ignore[assignment] # `import` then raises ModuleNotFoundError
     try:
         yield
     finally:
-        for package in hidden:
+        for package in names:
             del sys.modules[package]
 
 
 @contextlib.contextmanager
-def postponed(*modules: str) -> Iterator[None]:
-    """A module of these that is imported while this is entered runs when something of it is first used.
+def lazy(*modules: str) -> Iterator[None]:
+    """Execute modules that are imported in the block only when one of their attributes is first used.
 
-    That is for modules that are imported whole (`from package import module`); from another one something is used at
-    once. Nothing changes for a name that does not exist.
+    This helps with modules that are imported as a module (`from package import module`). Unknown names are ignored.
     """
-    with _first(_Postponing(*modules)):
+    with _installed(_LazyFinder(*modules)):
         yield
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Import without the garbage collector, which would look through all that is imported again and again.
+def without_gc() -> Iterator[None]:
+    """Import without garbage collection, which takes a third of the CPU-seconds of an import of the frameworks.
 
-    A third of the CPU-seconds of an import of the frameworks. What is imported stays, so it is left out of every later
-    search for garbage, too.
+    Imported objects live forever, so later collections ignore them as well.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -66,27 +64,27 @@ def frameworks() -> None:
     """Import TensorFlow, Keras and TFX's components."""
     if "tfx.components" in sys.modules:
         return
-    # Keras imports Matplotlib for functions that draw images, and does without it. Not so scikit-learn: KerasTuner
-    # looks for it while it is imported, and its Bayesian search needs it.
-    with uncollected(), absent("matplotlib"), postponed(*_SERVER_STARTERS):
+    # Keras imports Matplotlib for functions that plot images, and works without it. scikit-learn cannot be hidden:
+    # KerasTuner tries to import it at import time, and its Bayesian search needs it.
+    with without_gc(), hidden("matplotlib"), lazy(*_SERVER_RUNNERS):
         import tfx.components  # noqa: F401
 
 
 def tensorflow_without_keras() -> None:
-    """Import TensorFlow alone, for processes that only use SavedModels: half of the CPU-seconds.
+    """Import TensorFlow without Keras, for processes that only use SavedModels: half of the CPU-seconds.
 
-    A later `import keras`, `import tensorflow.keras` or `tf.keras` works. SavedModels that hold Keras objects need
-    Keras; exports of this project hold none.
+    A later `import keras`, `import tensorflow.keras` or `tf.keras` works. SavedModels with Keras objects need Keras;
+    exports of this project have none.
     """
-    # Not `absent`: TensorFlow also asks where Keras lies, and keeps the answer for `import tensorflow.keras`.
+    # Not `hidden`: TensorFlow also looks up the path of Keras, and keeps it for `import tensorflow.keras`.
     if "tensorflow" in sys.modules:
         return
-    with uncollected(), _first(_Refusing("keras", "tf_keras")):
+    with without_gc(), _installed(_FailingFinder("keras", "tf_keras")):
         import tensorflow  # noqa: F401
 
 
 class _Finder:
-    """Finds modules where they lie."""
+    """Finds modules as usual and changes how they are loaded."""
 
     def __init__(self, *names: str) -> None:
         self._names = names
@@ -100,12 +98,12 @@ class _Finder:
         return spec
 
     def change(self, spec: ModuleSpec) -> None:
-        """Have it loaded in another way."""
+        """Change the loader."""
         raise NotImplementedError
 
 
 @contextlib.contextmanager
-def _first(finder: _Finder) -> Iterator[None]:
+def _installed(finder: _Finder) -> Iterator[None]:
     sys.meta_path.insert(0, finder)
     try:
         yield
@@ -113,18 +111,18 @@ def _first(finder: _Finder) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-class _Postponing(_Finder):
+class _LazyFinder(_Finder):
     def change(self, spec: ModuleSpec) -> None:
         assert spec.loader is not None
         spec.loader = LazyLoader(spec.loader)
 
 
-class _Refusing(_Finder):
+class _FailingFinder(_Finder):
     def change(self, spec: ModuleSpec) -> None:
         spec.loader = self  # type: ignore[assignment]
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """As usual."""
+        """Use Python's default."""
 
     def exec_module(self, module: ModuleType) -> None:
         raise ModuleNotFoundError(f"not loaded to save time: {module.__name__}", name=module.__name__)

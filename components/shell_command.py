@@ -1,6 +1,6 @@
-"""This project's commands as a person can paste them: with the Python that they use, from the directory they are in.
+"""Command lines of this project that a user can paste: for the running Python and the current directory.
 
-Pythons that are too old for the rest read this file, too: see `components.startup`.
+Pythons that are too old for the project import this file, too: see `components.startup`.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def of(program: str, *arguments: str) -> str:
-    """The command line that starts a program of this project with the Python that runs now.
+    """Return the command line that starts a program of this project with the running Python.
 
     Args:
       program: a package, "serving" or "serving.playground", or a file in the root, "local_runner.py".
-      arguments: not quoted yet.
+      arguments: unquoted arguments.
     """
-    return shlex.join([python(sys.executable), *start(program), *arguments])
+    return shlex.join([python(sys.executable), *interpreter_arguments(program), *arguments])
 
 
 def python(path: str) -> str:
-    """An interpreter as a shell starts it: what has no slash would be looked up on PATH."""
-    name = shown(path)
+    """Return the path of an interpreter for a shell, which searches PATH for a name without a slash."""
+    name = display_path(path)
     return name if os.sep in name else os.path.join(os.curdir, name)
 
 
-def start(program: str) -> list[str]:
-    """What the interpreter is given to start a program: a module in the root, a path from anywhere else."""
+def interpreter_arguments(program: str) -> list[str]:
+    """Return the interpreter's arguments for a program: a module in the root, a path from any other directory."""
     is_file = program.endswith(".py")
     if not is_file and in_root():
         return ["-m", program]
-    return [shown(os.path.join(ROOT, program if is_file else program.replace(".", os.sep)))]
+    return [display_path(os.path.join(ROOT, program if is_file else program.replace(".", os.sep)))]
 
 
-def shown(path: str) -> str:
-    """The path, relative if it is below the working directory. Links are kept: the Python of a venv is one."""
+def display_path(path: str) -> str:
+    """Return the path, relative if it is below the working directory. Links are kept: the Python of a venv is one."""
     try:
         relative = os.path.relpath(path)
-    except OSError:  # the working directory is gone
+    except OSError:  # the working directory was deleted
         return path
     return path if relative.split(os.sep)[0] == os.pardir else relative
 
 
 def in_root() -> bool:
-    """Whether the working directory is the root of this repository."""
+    """Return whether the working directory is the root of this repository."""
     try:
         return os.path.samefile(os.getcwd(), ROOT)
     except OSError:

@@ -14,7 +14,7 @@ if __name__ == "__main__":
 import argparse
 
 from components import command_line
-from components.lean_imports import absent
+from components.lean_imports import hidden
 from serving import commands
 from serving.client.errors import ClientError
 
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    with absent("click"):  # httpx imports it, Rich and Pygments for a command line that is not used here
+    with hidden("click"):  # httpx imports it, Rich and Pygments for a command line that is not used here
         options = arguments(argv)
         command = commands.find(options.command)
         startup.hand_over()

@@ -142,7 +142,7 @@ def test_error_in_the_configuration_is_reported_and_nothing_is_written(
         ("latin.txt", TEXT.encode() + "é".encode("latin-1"), "is not UTF-8 at byte offset 4300"),
         ("utf16.txt", TEXT.encode("utf-16"), "is UTF-16"),
         ("short.txt", TEXT.encode()[:1999], "is too short to learn from: .*2000 characters"),
-        ("cut.txt.gz", gzip.compress(TEXT.encode(), mtime=0)[:-20], "cannot be gunzipped"),
+        ("cut.txt.gz", gzip.compress(TEXT.encode(), mtime=0)[:-20], "cannot be decompressed"),
     ],
 )
 def test_error_in_the_corpus_is_reported_and_nothing_is_staged(

@@ -1,4 +1,4 @@
-"""What the user named, resolved to documents on local disk before any long work begins."""
+"""Find the documents of a corpus by name, path, directory, glob or URL, and bring them to local disk."""
 
 import difflib
 import glob
@@ -18,7 +18,7 @@ from components.ingest import download
 DEFAULT_CACHE = platformdirs.user_cache_path("char-rnn-tfx")
 SAMPLE = Path(__file__).parents[1] / "sample" / "the_lamp_at_harrow_quay.txt"
 DEFAULT = "shakespeare"
-_SUFFIXES = (".txt", ".txt.gz")  # of the texts in a directory, in small or capital letters
+_SUFFIXES = (".txt", ".txt.gz")  # of texts in a directory, in lower or upper case
 
 
 @dataclass(frozen=True)
@@ -29,27 +29,27 @@ class SourceFile:
     path: Path
 
     def read(self) -> bytes:
-        """Returns the file's bytes; raises UserError where it has vanished or cannot be read."""
+        """Return the file's bytes; raises UserError if it was deleted or cannot be read."""
         try:
             return self.path.read_bytes()
         except OSError as error:
             raise _unreadable(self.path, error) from error
 
     def checksum(self) -> str:
-        """Returns the SHA-256 of the file's bytes in hex digits; raises UserError as `read` does."""
+        """Return the SHA-256 of the file's bytes in hex digits; raises UserError as `read` does."""
         return hashlib.sha256(self.read()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The documents sorted by name, what they were called, and what the user must be told about them, if anything."""
+    """The documents sorted by name, the name of the corpus, and a warning for the user, if there is one."""
 
     label: str
     files: tuple[SourceFile, ...]
     note: str | None
 
 
-# Where each corpus with a name of its own is (None: bundled), and its SHA-256 where it never changes.
+# URL of each known corpus (None: bundled), and its SHA-256 if it never changes.
 KNOWN: dict[str, tuple[str | None, str | None]] = {
     DEFAULT: (
         "https://storage.googleapis.com/download.tensorflow.org/data/shakespeare.txt",
@@ -61,16 +61,16 @@ KNOWN: dict[str, tuple[str | None, str | None]] = {
 
 
 def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
-    """Returns the documents of a known corpus, file, directory, glob or http(s) URL, all of them on local disk.
+    """Return the documents of a known corpus, file, directory, glob or http(s) URL, all of them on local disk.
 
     Args:
-        source: a name in `KNOWN` comes first (`./sample` is a file of that name); a directory stands for every *.txt
-            and *.txt.gz below it, hidden ones left out.
-        checksum: SHA-256 in hex digits, with or without `sha256:`, of the one file that `source` names.
-        cache: directory for downloads, made when needed.
+      source: a name in `KNOWN` takes precedence (`./sample` is a file of that name); a directory stands for every *.txt
+        and *.txt.gz below it that is not hidden.
+      checksum: SHA-256 in hex digits, with or without `sha256:`, of the one file that `source` names.
+      cache: directory for downloads, created if necessary.
 
     Raises:
-        UserError: where nothing is found, something cannot be read or downloaded, or the checksum differs.
+      UserError: no file is found, a file cannot be read or downloaded, or the checksum differs.
     """
     expected = (checksum or "").strip().lower().removeprefix("sha256:") or None
     if checksum and not re.fullmatch("[0-9a-f]{64}", expected or ""):
@@ -81,12 +81,12 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
             path = download.fetch(url, expected or known_checksum, cache)
             return Corpus(source, (SourceFile(download.name(url), path),), None)
         except download.Unreachable as error:
-            # A checksum of the user's own asks for exactly that file.
+            # A checksum that the user set means exactly that file.
             if source != DEFAULT or expected or not SAMPLE.is_file():
                 raise
             note = (
                 f"NOT THE CORPUS YOU ASKED FOR: {DEFAULT!r} could not be downloaded, so the small bundled sample "
-                f"({SAMPLE.name}) is used in its place and the model will be weaker. Mend the network and run again, "
+                f"({SAMPLE.name}) is used instead and the model will be weaker. Fix the network and run again, "
                 f"or download {url} by hand and give its path (--corpus PATH). Reason: {download.root_of(error)}."
             )
             return replace(resolve("sample", None, cache), note=note)
@@ -113,8 +113,8 @@ def _local(source: str) -> tuple[SourceFile, ...]:
         return _readable([Path(expanded)], Path(expanded).parent)
     if glob.has_magic(source):
         return _glob(expanded)
-    neighbours = glob.glob(os.path.join(glob.escape(os.path.dirname(expanded)), "*"))
-    close = difflib.get_close_matches(expanded, [*KNOWN, *neighbours])
+    siblings = glob.glob(os.path.join(glob.escape(os.path.dirname(expanded)), "*"))
+    close = difflib.get_close_matches(expanded, [*KNOWN, *siblings])
     raise UserError(
         f"There is no such corpus: it is neither a known name ({', '.join(KNOWN)}) nor an existing file, directory, "
         f"glob or http(s) URL. {'Did you mean ' + ' or '.join(close) + '? ' if close else ''}"
@@ -130,7 +130,7 @@ def _directory(directory: Path) -> tuple[SourceFile, ...]:
     others, seen = 0, set[str]()
     for parent, folders, names in os.walk(directory, onerror=refuse, followlinks=True):
         real = os.path.realpath(parent)
-        if real in seen:  # A link back to a folder above would go round for ever.
+        if real in seen:  # a link to a directory above would be followed forever
             folders[:] = names[:] = []
         seen.add(real)
         folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
@@ -140,7 +140,7 @@ def _directory(directory: Path) -> tuple[SourceFile, ...]:
     if not texts:
         raise UserError(
             f"The directory has no text: looked in it and below it for *.txt and *.txt.gz that are not hidden, and "
-            f"found {others} other files. Rename the texts or name them with a glob in quotes, such as "
+            f"found {others} other files. Rename the texts or use a glob in quotes, such as "
             f"'{directory}/**/*.md'. Received: {str(directory)!r}"
         )
     return _readable(texts, directory)
@@ -151,8 +151,8 @@ def _glob(pattern: str) -> tuple[SourceFile, ...]:
     paths = {os.path.abspath(match) for match in matches if os.path.isfile(match)}
     if not paths:
         raise UserError(
-            f"The glob matches no file ({len(matches)} directories or broken links). Put it in quotes, so that the "
-            f"shell leaves it alone, and use ** for any depth; it is relative to {os.getcwd()}. Received: {pattern!r}"
+            f"The glob matches no file ({len(matches)} directories or broken links). Put it in quotes for the shell "
+            f"not to expand it, and use ** for any depth; it is relative to {os.getcwd()}. Received: {pattern!r}"
         )
     return _readable(map(Path, paths), Path(os.path.commonpath([os.path.dirname(path) for path in paths])))
 
@@ -161,7 +161,7 @@ def _readable(paths: Iterable[Path], base: Path) -> tuple[SourceFile, ...]:
     files = [SourceFile(path.relative_to(base).as_posix(), path.absolute()) for path in paths]
     for file in files:
         try:
-            if not stat.S_ISREG(file.path.stat().st_mode):  # Opening a pipe would block.
+            if not stat.S_ISREG(file.path.stat().st_mode):  # opening a pipe would block
                 raise OSError("it is not a regular file")
             file.path.open("rb").close()
         except OSError as error:
@@ -171,6 +171,6 @@ def _readable(paths: Iterable[Path], base: Path) -> tuple[SourceFile, ...]:
 
 def _unreadable(path: Path | str, error: Exception) -> UserError:
     return UserError(
-        f"The corpus cannot be read: {getattr(error, 'strerror', None) or error}. Check that the file or directory is "
-        f"still there and that you may read it (`ls -l`). Received: {str(path)!r}"
+        f"The corpus cannot be read: {getattr(error, 'strerror', None) or error}. Check that the file or directory "
+        f"exists and that you have read permission (`ls -l`). Received: {str(path)!r}"
     )

@@ -1,4 +1,4 @@
-"""CorpusExampleGen: a text corpus as passages in `tf.Example`s, split by contiguous block."""
+"""CorpusExampleGen: write a text corpus as passages in `tf.Example`s; each split is a contiguous block."""
 
 import os
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from components.ingest.text import read_document
 class Executor(BaseExampleGenExecutor):
     """Cleans each document and cuts it into passages.
 
-    A record holds `text`, `document` (its name), `position` (of the text's first character in the document) and
+    A record has `text`, `document` (its name), `position` (offset of the text's first character in the document) and
     `length` (characters of the text).
     """
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 - TFX's name
-        """Not used: the splits come from `GenerateExamplesByBeam`."""
+        """Not used: `GenerateExamplesByBeam` makes the splits."""
         raise NotImplementedError("CorpusExampleGen makes its splits itself.")
 
     def GenerateExamplesByBeam(  # noqa: N802 - TFX's name
@@ -40,7 +40,7 @@ class Executor(BaseExampleGenExecutor):
         passages = (
             pipeline
             | "Match" >> fileio.MatchFiles(os.path.join(exec_properties["input_base"], "*"))
-            # The files are as they were given: a name's ending is no reason to unpack, `read_document` looks inside.
+            # Beam would decompress by file name; `read_document` does it by content.
             | "Open" >> fileio.ReadMatches(compression="uncompressed")
             | "Cut" >> beam.FlatMap(_passages, settings)
         )
@@ -49,10 +49,10 @@ class Executor(BaseExampleGenExecutor):
 
 
 def create(input_base: str, passage_length: int, eval_fraction: float, test_fraction: float, sources: str) -> Any:
-    """The component, reading every file of the staged corpus `input_base`.
+    """Return the component that reads every file of the staged corpus `input_base`.
 
     Args:
-      sources: digest of the code that makes the records, so that an edit runs it again.
+      sources: digest of the code that makes the records, so that an edit invalidates the cache.
     """
     settings = struct_pb2.Struct()
     settings.update(
@@ -66,7 +66,7 @@ def create(input_base: str, passage_length: int, eval_fraction: float, test_frac
     custom = example_gen_pb2.CustomConfig()
     custom.custom_config.Pack(settings)
     names = ["train", "eval"] + (["test"] if test_fraction else [])
-    # TFX wants numbers of hash buckets here; the executor splits by place in the text and ignores them.
+    # TFX requires numbers of hash buckets; the executor splits by position in the text and ignores them.
     splits = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=1) for name in names]
     return FileBasedExampleGen(
         input_base=input_base,
@@ -102,7 +102,7 @@ def _serialize(passage: Passage) -> bytes:
     def text(value: str) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode("utf-8", "surrogatepass")]))
 
-    # A file name need not be text: its odd bytes are spelled out.
+    # A file name may contain bytes that are not UTF-8: they are escaped.
     document = passage.document.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     features = {
         "text": text(passage.text),

@@ -1,4 +1,4 @@
-"""Files from the web, kept in a cache and checked against their SHA-256."""
+"""Download files into a cache and verify their SHA-256."""
 
 import hashlib
 import os
@@ -15,26 +15,26 @@ TIMEOUTS = (10, 60)  # seconds to connect, and between two reads
 
 
 class _TryAgain(UserError):
-    """A download that failed in a way that may pass."""
+    """A download that failed for a reason that may be temporary."""
 
 
 class Unreachable(_TryAgain):
-    """A download that failed without a whole answer."""
+    """A download that failed without a complete response."""
 
 
 def fetch(url: str, expected: str | None, cache: Path) -> Path:
-    """Returns where the file at an http(s) URL lies in the cache; downloads it where it is missing or damaged.
+    """Return the path in the cache of the file at an http(s) URL; download it if it is missing or damaged.
 
     Args:
-        url: the address.
-        expected: SHA-256 in hex digits; None: whatever comes is right, and what is cached stays.
-        cache: directory, made when needed.
+      url: the address.
+      expected: SHA-256 in hex digits; None: any content is valid, and a cached file is not downloaded again.
+      cache: directory, created if necessary.
 
     Raises:
-        Unreachable: where no whole answer came, after some tries, or the cache cannot be written.
-        UserError: where the server refuses, or the checksum of what it sends differs.
+      Unreachable: no complete response after several attempts, or the cache cannot be written.
+      UserError: the server reports an error, or the checksum differs.
     """
-    # File systems limit the length of a name, and its end says what it is.
+    # File systems limit the length of a name; its end is the informative part.
     target = cache.absolute() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name(url)[-50:]}"
     if _is_good(target, expected):
         return target
@@ -49,23 +49,23 @@ def fetch(url: str, expected: str | None, cache: Path) -> Path:
 
 
 def name(url: str) -> str:
-    """Returns what to call the file at a URL: the last part of its path."""
+    """Return the name of the file at a URL: the last part of its path."""
     last = unquote(re.split("[?#]", url)[0]).replace("\0", "").rstrip("/").rpartition("/")[2]
     return "document.txt" if last in ("", ".", "..") else last
 
 
 def root_of(error: BaseException) -> str:
-    """What went wrong in the first place, without where the libraries have their objects."""
+    """Return the message of the first cause, without addresses of Python objects."""
     while (inner := error.__cause__ or getattr(next(iter(error.args), None), "reason", None)) and inner is not error:
         error = inner
     return re.sub(r"<\S+ object at \w+>[:,] ", "", str(error))
 
 
 def mismatch(where: str, expected: str, actual: str) -> UserError:
-    """The error of a file, at a URL or a path, whose SHA-256 is another."""
+    """Return the error for a file, at a URL or a path, with a wrong SHA-256."""
     return UserError(
         f"The corpus at {where} has another SHA-256 checksum than the {expected} expected: it was changed or damaged. "
-        f"Fetch it again, or give the checksum of the file that you mean. Received: {actual}"
+        f"Download it again, or set the checksum of the right file. Received: {actual}"
     )
 
 
@@ -79,7 +79,7 @@ def _is_good(cached: Path, expected: str | None) -> bool:
 
 
 def _download(url: str, expected: str | None, target: Path) -> None:
-    import requests  # Takes longer to import than all else here, and most runs need no download.
+    import requests  # a slow import, and most runs need no download
 
     digest = hashlib.sha256()
     try:
@@ -92,7 +92,7 @@ def _download(url: str, expected: str | None, target: Path) -> None:
                 digest.update(chunk)
                 file.write(chunk)
             announced, received = response.headers.get("Content-Length", ""), response.raw.tell()
-            if announced.isdecimal() and received < int(announced):  # The libraries let an early end pass.
+            if announced.isdecimal() and received < int(announced):  # requests does not check this
                 raise _failed(url, f"it ended after {received} of {announced} bytes", Unreachable)
             if expected not in (None, digest.hexdigest()):
                 target.unlink(missing_ok=True)
@@ -102,13 +102,13 @@ def _download(url: str, expected: str | None, target: Path) -> None:
     except requests.RequestException as error:
         raise _failed(url, error) from error
     except OSError as error:
-        reason = f"it cannot be kept in the cache {target.parent} ({error}); XDG_CACHE_HOME names another place for it"
+        reason = f"it cannot be stored in the cache {target.parent} ({error}); XDG_CACHE_HOME sets another directory"
         raise _failed(url, reason, Unreachable) from error
 
 
 def _failed(url: str, reason: object, kind: type[UserError] = UserError) -> UserError:
-    told = root_of(reason) if isinstance(reason, BaseException) else reason
+    cause = root_of(reason) if isinstance(reason, BaseException) else reason
     return kind(
-        f"The corpus at {url} cannot be downloaded: {told}. Check the address and the network, or download it by "
+        f"The corpus at {url} cannot be downloaded: {cause}. Check the address and the network, or download it by "
         f"hand and give its path (--corpus PATH). Received: {url}"
     )

@@ -1,4 +1,4 @@
-"""How one clean document becomes passages: contiguous splits, each cut into nearly equal overlapping pieces."""
+"""Cut one clean document into passages: contiguous splits, each in overlapping pieces of nearly equal size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from math import floor, isfinite
 
 from components.errors import UserError
 
-# Held-out text shorter than this measures nothing, so it is better trained on.
+# Characters. A shorter held-out block is too small to measure anything, so it is used for training.
 MIN_HELD_OUT = 100
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A stretch of one document within one split.
+    """A piece of one document within one split.
 
     Attributes:
-        split: `train`, `eval` or `test`.
-        document: the document's name.
-        position: offset, in characters, of the text's first character within the clean document.
-        text: the targets, after the one character that comes before them.
+      split: `train`, `eval` or `test`.
+      document: the document's name.
+      position: offset, in characters, of the text's first character within the clean document.
+      text: the character before the first target, then the targets.
     """
 
     split: str
@@ -29,18 +29,21 @@ class Passage:
 
 
 def split_blocks(length: int, eval_fraction: float, test_fraction: float = 0.0) -> list[tuple[str, int, int]]:
-    """Returns (split, start, end) in characters for a document of `length` characters, in document order.
+    """Return (split, start, end) in characters for a document of `length` characters, in document order.
 
-    The blocks follow one another without a gap: train, eval, test. A held-out block of fewer than `MIN_HELD_OUT`
-    characters lends its size to train instead. Empty blocks are left out, so an empty document gives an empty list.
+    The blocks follow one another without a gap: train, eval, test. The size of a held-out block of fewer than
+    `MIN_HELD_OUT` characters is added to train. Empty blocks are omitted, so the list of an empty document is empty.
+
+    >>> split_blocks(2000, 0.1)
+    [('train', 0, 1800), ('eval', 1800, 2000)]
 
     Raises:
-        UserError: where the fractions are not numbers of at least 0 with a sum below 1.
+      UserError: the fractions are not numbers of at least 0 with a sum below 1.
     """
     held_out = _exact("eval_fraction", eval_fraction), _exact("test_fraction", test_fraction)
     if sum(held_out) >= 1:
         raise UserError(
-            "The held-out parts leave nothing to train on: eval_fraction and test_fraction must sum to less than 1. "
+            "The held-out parts leave no text to train on: eval_fraction and test_fraction must sum to less than 1. "
             f"Lower one of them. Received: eval_fraction={eval_fraction}, test_fraction={test_fraction}"
         )
     train_end = floor(length * (1 - sum(held_out)))
@@ -59,22 +62,23 @@ def split_blocks(length: int, eval_fraction: float, test_fraction: float = 0.0) 
 def cut(
     document: str, text: str, passage_length: int, eval_fraction: float, test_fraction: float = 0.0
 ) -> Iterator[Passage]:
-    """Returns the passages of one clean document, in document order.
+    """Return the passages of one clean document, in document order.
 
     A split of n characters has n - 1 targets, all but its first character. They fill ceil((n - 1) / passage_length)
-    passages whose sizes differ by at most one, and every passage begins with the character before its first target,
-    so that neighbours overlap by one character and every target is predicted once. A split of one character is one
+    passages whose sizes differ by at most one. Every passage starts with the character before its first target, so
+    consecutive passages overlap by one character, and every target is predicted once. A split of one character is one
     passage without a target.
 
     Args:
-        document: the document's name.
-        text: the clean document.
-        passage_length: the most targets in one passage, at least 1.
-        eval_fraction: fraction of the document's characters for the eval split.
-        test_fraction: fraction of the document's characters, at its end, for the test split.
+      document: the document's name.
+      text: the clean document.
+      passage_length: the most targets in one passage, at least 1.
+      eval_fraction: fraction of the document's characters for the eval split.
+      test_fraction: fraction of the document's characters, at its end, for the test split.
 
     Raises:
-        UserError: at the call itself, for a passage length below 1 or fractions that `split_blocks` refuses.
+      UserError: a passage length below 1, or fractions that `split_blocks` rejects. Raised by the call, not by the
+        iterator.
     """
     require_passage_length(passage_length)
     blocks = split_blocks(len(text), eval_fraction, test_fraction)
@@ -86,7 +90,7 @@ def cut(
 
 
 def require_passage_length(passage_length: int) -> None:
-    """Raises UserError for a passage length below 1 character."""
+    """Raise UserError for a passage length below 1 character."""
     if passage_length < 1:
         raise UserError(
             "A passage must have at least one character to predict: set passage_length to 1 or more. "
@@ -106,7 +110,7 @@ def _spans(block_start: int, block_end: int, passage_length: int) -> Iterator[tu
 
 
 def _exact(name: str, fraction: float) -> Fraction:
-    """Returns the decimal number that the user wrote, which 0.1 as a binary float is not."""
+    """Return the exact decimal number that the user wrote; a binary float is not exactly 0.1."""
     if not isfinite(fraction) or fraction < 0:
         raise UserError(f"{name} is a part of each document and must be at least 0. Received: {name}={fraction}")
     return Fraction(repr(float(fraction)))

@@ -1,4 +1,4 @@
-"""One document as the model sees it: bytes in, clean text out, without a file or a library in sight."""
+"""Decode and clean one document: bytes in, text out. No files, no frameworks."""
 
 import gzip
 import re
@@ -11,56 +11,56 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _UTF_32_MARKS = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
-# Every carriage return right before a line feed goes: with one alone, a second cleaning would still find work.
-# The look-behind keeps a long run of carriage returns linear.
+# All carriage returns before a line feed, so that cleaning is idempotent. The look-behind keeps a long run of carriage
+# returns linear.
 _LINE_END = re.compile(r"(?<!\r)\r+\n")
 
 _MARKER = r"^[ \t]*\*\*\*[ \t]*%s OF (?:THE|THIS) PROJECT GUTENBERG EBOOK"
-# A long title wraps the marker on to a second line, which must not be a marker itself.
+# A long title wraps the marker onto a second line, which must not be a marker itself.
 _START = re.compile(
     _MARKER % "START" + r"(?:[^\n]*\n(?![ \t]*\*\*\*[ \t]*(?:START|END) OF))??[^\n]*\*\*\*[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _END = re.compile(_MARKER % "END", re.IGNORECASE | re.MULTILINE)
 _CREDIT = re.compile(r"\s*^[ \t]*Produced by\b[^\n]*(?:\n[^\n]*\S[^\n]*)*", re.MULTILINE)
-# A long title wraps this line too; what follows it directly, up to the marker, is still the same sentence.
+# A long title wraps this line, too. The lines that follow it, up to the marker, belong to the same sentence.
 _CLOSING = re.compile(
     r"^[ \t]*End of (?:the )?Project Gutenberg(?:['\u2019]s)?\b[^\n]*(?:\n[^\n]*\S[^\n]*){0,2}\s*\Z",
     re.IGNORECASE | re.MULTILINE,
 )
-# The publisher's remark on other editions stands inside the markers but is no part of the work.
+# The publisher's note on other editions is between the markers but is not part of the work.
 _EDITOR_NOTE = re.compile(r"^\[Project Gutenberg Editor['\u2019]s Note:[^\]]*\][ \t]*\n*", re.IGNORECASE | re.MULTILINE)
 
 
 def decode(data: bytes, name: str) -> str:
-    """Returns the text of one document's bytes, gunzipped first where they are gzip data.
+    """Return the text of one document's bytes, after decompression if they are gzip data.
 
     Args:
-        data: the whole file, UTF-8 or gzip of UTF-8.
-        name: what the document is called in error messages.
+      data: content of the file, UTF-8 or gzip of UTF-8.
+      name: name of the document in error messages.
 
     Raises:
-        UserError: for corrupt gzip data, another encoding than UTF-8, or binary data. Offsets in the message count
-            bytes of the gunzipped data from 0.
+      UserError: corrupt gzip data, an encoding other than UTF-8, or binary data. Offsets in the message are in bytes
+        of the decompressed data, from 0.
     """
     if data.startswith(_GZIP_MAGIC):
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
             raise UserError(
-                f"The document {name!r} starts like a gzip file but cannot be gunzipped. It was probably cut off or "
-                f"damaged on its way: test it with `gzip -t` and fetch it again. Received: {error}"
+                f"The document {name!r} starts like a gzip file but cannot be decompressed. It is probably truncated "
+                f"or damaged: test it with `gzip -t` and download it again. Received: {error}"
             ) from error
     if data.startswith(_UTF_32_MARKS + _UTF_16_MARKS):
         encoding = "UTF-32" if data.startswith(_UTF_32_MARKS) else "UTF-16"
         raise UserError(
-            f"The document {name!r} is {encoding}, which its byte-order mark says, and only UTF-8 is read. "
+            f"The document {name!r} is {encoding} according to its byte-order mark, and only UTF-8 is supported. "
             f"Convert it with {_conversion(encoding, name)}. Received: {data[:4]!r} at byte offset 0"
         )
     binary = data.find(b"\x00")
     if binary >= 0:
         raise UserError(
-            f"The document {name!r} looks binary: it has a NUL character, which no text has. Give plain text in UTF-8 "
+            f"The document {name!r} looks binary: it contains a NUL character. Use plain text in UTF-8 "
             f"(extract the text of a PDF, EPUB or word processor file first). Received: 0x00 at byte offset {binary}"
         )
     try:
@@ -74,20 +74,20 @@ def decode(data: bytes, name: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Returns the text without byte-order mark, CRLF line ends and Project Gutenberg licence; idempotent.
+    """Return the text without byte-order mark, CRLF line ends and Project Gutenberg license; idempotent.
 
-    A carriage return that does not end a line stays. A text with Project Gutenberg START markers keeps what lies
-    between each of them and the END marker that follows (or the end of the text where none does), less the publisher's
-    credit, closing line and editor's notes, and ends with one line feed. Any other text keeps everything else.
+    A carriage return that does not end a line stays. A text with Project Gutenberg START markers is reduced to the
+    parts between each of them and the next END marker (or the end of the text), without the publisher's credit, closing
+    line and editor's notes, and ends with one line feed. No other text is changed.
     """
-    # Taking something away can uncover something to take away. Every pass that changes the text makes it shorter.
+    # A removal can create another match, so repeat it. Every pass that changes the text makes it shorter.
     while (cleaned := _clean_once(text)) != text:
         text = cleaned
     return text
 
 
 def read_document(data: bytes, name: str) -> str:
-    """Returns the clean text of one document's bytes; raises UserError as `decode` does."""
+    """Return the clean text of one document's bytes; raises UserError as `decode` does."""
     return clean(decode(data, name))
 
 
@@ -98,14 +98,14 @@ def _clean_once(text: str) -> str:
     starts = list(_START.finditer(text))
     if not starts:
         return text
-    # More than one START means that books were put together into one file, and each of them is wanted.
+    # More than one START: the file contains several books. All of them are kept.
     ends = [start.start() for start in starts[1:]] + [len(text)]
     works = [_work(text[start.end() : end]) for start, end in zip(starts, ends, strict=True)]
     return "\n\n".join(work for work in works if work) + "\n"
 
 
 def _work(section: str) -> str:
-    """Returns the work itself from what follows one START marker."""
+    """Return the work itself from the text after one START marker."""
     end = _END.search(section)
     if end:
         section = _CLOSING.sub("", section[: end.start()])

@@ -1,4 +1,4 @@
-"""Validate: examples are checked against `schema/` and anomalies stop the run.
+"""Validate: check the examples against `schema/` and stop the run on an anomaly.
 
-Imports `components.errors`.
+Imports `components.errors` only.
 """

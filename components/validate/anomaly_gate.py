@@ -1,4 +1,4 @@
-"""AnomalyGate: stops the run when ExampleValidator found an anomaly, which by itself only reports."""
+"""AnomalyGate: stop the run if ExampleValidator, which only reports, found an anomaly."""
 
 import os
 
@@ -12,8 +12,8 @@ from tfx.types.standard_artifacts import ExampleAnomalies
 from components.errors import UserError
 
 
-def in_words(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
-    """One sentence for each anomaly of a split."""
+def describe(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
+    """Return one sentence for each anomaly of a split."""
     found = [
         f"{split} split, {name or 'records'}: {info.short_description.rstrip('.')} ({info.description.rstrip('.')})."
         for name, info in sorted(anomalies.anomaly_info.items())
@@ -27,16 +27,16 @@ def in_words(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
 
 @component
 def AnomalyGate(anomalies: InputArtifact[ExampleAnomalies], sources: Parameter[str]):  # type: ignore[no-untyped-def] # noqa: N802, ARG001
-    """Raise `UserError` with every anomaly in words; Transform waits for this component."""
+    """Raise `UserError` with a sentence for every anomaly; Transform waits for this component."""
     found: list[str] = []
     for split in artifact_utils.decode_split_names(anomalies.split_names):
         path = os.path.join(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
         with fileio.open(path, "rb") as file:
-            found += in_words(split, anomalies_pb2.Anomalies.FromString(file.read()))
+            found += describe(split, anomalies_pb2.Anomalies.FromString(file.read()))
     if found:
         raise UserError(
             "The corpus does not pass validation against components/validate/schema/schema.pbtxt. "
             + " ".join(found)
-            + " Mend or leave out the documents concerned (a very short one shows as a small `length`) and run again; "
-            "nothing was trained or replaced."
+            + " Fix or exclude these documents (a very short one has a small `length`) and run again; no model was "
+            "trained or replaced."
         )

@@ -7,54 +7,52 @@ from pathlib import Path
 
 import pytest
 
-from components.lean_imports import absent, postponed, uncollected
+from components.lean_imports import hidden, lazy, without_gc
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_package_is_absent_inside_and_can_be_imported_afterwards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hidden_package_can_be_imported_after_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "only_for_this_test.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    with absent("only_for_this_test"), pytest.raises(ModuleNotFoundError):
+    with hidden("only_for_this_test"), pytest.raises(ModuleNotFoundError):
         import only_for_this_test
     import only_for_this_test  # noqa: F811
 
     assert sys.modules.pop("only_for_this_test") is only_for_this_test
 
 
-def test_what_is_imported_already_stays() -> None:
-    with absent("json"):
+def test_imported_package_is_not_hidden() -> None:
+    with hidden("json"):
         import json
     assert sys.modules["json"] is json
 
 
-def test_a_failed_import_leaves_nothing_hidden() -> None:
-    with pytest.raises(RuntimeError), absent("no_such_package"):
+def test_failed_block_leaves_no_package_hidden() -> None:
+    with pytest.raises(RuntimeError), hidden("no_such_package"):
         raise RuntimeError
     assert "no_such_package" not in sys.modules
 
 
-def test_the_collector_rests_while_something_is_imported_and_leaves_it_alone_afterwards() -> None:
+def test_imported_objects_are_frozen_for_the_garbage_collector() -> None:
     assert gc.isenabled()
     before = gc.get_freeze_count()
     try:
-        with uncollected():
+        with without_gc():
             assert not gc.isenabled()
         assert gc.isenabled()
         assert gc.get_freeze_count() > before
-        with pytest.raises(RuntimeError), uncollected():
+        with pytest.raises(RuntimeError), without_gc():
             raise RuntimeError
         assert gc.isenabled()
     finally:
         gc.unfreeze()
 
 
-def test_a_collector_that_is_off_stays_off() -> None:
+def test_disabled_garbage_collector_stays_disabled() -> None:
     gc.disable()
     try:
-        with uncollected():
+        with without_gc():
             pass
         assert not gc.isenabled()
     finally:
@@ -74,25 +72,25 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         del sys.modules[module]
 
 
-def test_a_postponed_module_runs_when_it_is_used(package: str) -> None:
+def test_lazy_module_is_executed_when_it_is_used(package: str) -> None:
     finders = list(sys.meta_path)
-    with postponed(f"{package}.part", "no_such_package.part"):
-        whole = importlib.import_module(package)
+    with lazy(f"{package}.part", "no_such_package.part"):
+        parent = importlib.import_module(package)
         part = __import__(package, fromlist=["part"]).part
     assert sys.meta_path == finders
-    assert whole.ran == []
+    assert parent.ran == []
     assert part.VALUE == 7
-    assert whole.ran == ["part"]
+    assert parent.ran == ["part"]
 
 
-def test_others_are_not_postponed(package: str) -> None:
-    with postponed("no_such_package"):
+def test_other_modules_are_not_lazy(package: str) -> None:
+    with lazy("no_such_package"):
         importlib.import_module(f"{package}.part")
     assert sys.modules[package].ran == ["part"]
 
 
 @pytest.mark.integration
-def test_tfx_comes_without_what_its_infra_validator_starts_servers_with_and_that_still_works() -> None:
+def test_tfx_is_imported_without_clients_of_kubernetes_which_still_can_be_imported() -> None:
     code = """
 import sys
 import pipeline.create
@@ -100,7 +98,7 @@ print([name for name in ("kubernetes", "kubernetes.client", "matplotlib") if nam
 from tfx.components.infra_validator import executor
 print(executor.kubernetes_runner.KubernetesRunner.__name__, "kubernetes.client" in sys.modules)
 import matplotlib.pyplot
-import keras_tuner  # it keeps what it found, or not, when TFX imported it
+import keras_tuner  # looked for scikit-learn when TFX imported it
 print(keras_tuner.oracles.BayesianOptimizationOracle("loss", seed=1).gpr is not None)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -118,7 +116,7 @@ print(keras_tuner.oracles.BayesianOptimizationOracle("loss", seed=1).gpr is not 
         "__import__('keras').layers.Dense(3)",
     ],
 )
-def test_tensorflow_comes_without_keras_and_keras_may_follow(use: str) -> None:
+def test_tensorflow_is_imported_without_keras_which_still_can_be_imported(use: str) -> None:
     code = f"""
 import sys
 from components.lean_imports import tensorflow_without_keras

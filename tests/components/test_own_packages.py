@@ -1,4 +1,4 @@
-"""A package from elsewhere is told apart from ours by its place."""
+"""A package of another project is recognized by its path."""
 
 import subprocess
 import sys
@@ -14,13 +14,13 @@ from components.errors import UserError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_ours_are_ours(tmp_path: Path) -> None:
+def test_packages_of_this_project_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(ROOT)
     for root in (ROOT, tmp_path / "link"):
         own_packages.require(root, components, pipeline)
 
 
-def test_one_from_elsewhere_is_named_with_its_place(tmp_path: Path) -> None:
+def test_package_from_elsewhere_is_an_error_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="called pipeline hides this project's own") as caught:
         own_packages.require(tmp_path, pipeline)
     assert str(caught.value).endswith(f"Received: {ROOT / 'pipeline'}")
@@ -28,8 +28,8 @@ def test_one_from_elsewhere_is_named_with_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("program", [["local_runner.py", "--corpus", "missing.txt"], ["kubeflow", "status"]])
-def test_both_runners_ask_before_they_begin(program: list[str], tmp_path: Path) -> None:
-    """Another `pipeline` with modules of the same names is there already when the program starts."""
+def test_both_runners_check_their_packages_first(program: list[str], tmp_path: Path) -> None:
+    """Another `pipeline` with modules of the same names is imported before the program starts."""
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline" / "__init__.py").write_text(f"__path__.append({str(ROOT / 'pipeline')!r})\n")
     run = "run_path" if program[0].endswith(".py") else "run_module"

@@ -1,4 +1,4 @@
-"""Commands that a person can paste. That they work as processes is in tests/test_first_minute.py."""
+"""Commands that a user can paste. tests/test_first_minute.py runs them."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ from components import shell_command
 ROOT = Path(shell_command.ROOT)
 
 
-def test_in_the_root_a_package_is_a_module_and_a_file_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_in_the_root_is_started_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "executable", str(ROOT / ".venv" / "bin" / "python"))
     assert shell_command.of("serving", "up") == ".venv/bin/python -m serving up"
@@ -20,7 +20,7 @@ def test_in_the_root_a_package_is_a_module_and_a_file_itself(monkeypatch: pytest
     assert shell_command.of("local_runner.py") == ".venv/bin/python local_runner.py"
 
 
-def test_elsewhere_they_are_named_by_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_is_started_by_its_path_from_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", "/some where/python")
     assert shlex.split(shell_command.of("serving", "up")) == ["/some where/python", str(ROOT / "serving"), "up"]
@@ -28,7 +28,7 @@ def test_elsewhere_they_are_named_by_where_they_are(tmp_path: Path, monkeypatch:
     assert shlex.split(shell_command.of("local_runner.py"))[1:] == [str(ROOT / "local_runner.py")]
 
 
-def test_beside_the_interpreter_it_is_not_looked_up_on_the_path(
+def test_interpreter_in_the_working_directory_is_not_searched_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -36,32 +36,30 @@ def test_beside_the_interpreter_it_is_not_looked_up_on_the_path(
     assert shell_command.of("serving").startswith("./python ")
 
 
-def test_above_the_root_paths_are_relative(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_relative_above_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT.parent)
-    assert shell_command.start("serving") == [f"{ROOT.name}/serving"]
-    assert shell_command.start("local_runner.py") == [f"{ROOT.name}/local_runner.py"]
+    assert shell_command.interpreter_arguments("serving") == [f"{ROOT.name}/serving"]
+    assert shell_command.interpreter_arguments("local_runner.py") == [f"{ROOT.name}/local_runner.py"]
 
 
-def test_a_link_to_the_root_is_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_link_to_the_root_is_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "link").symlink_to(ROOT)
     monkeypatch.chdir(tmp_path / "link")
-    assert shell_command.start("serving") == ["-m", "serving"]
+    assert shell_command.interpreter_arguments("serving") == ["-m", "serving"]
 
 
-def test_the_python_of_a_virtual_environment_is_not_the_one_that_it_links_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_of_a_virtual_environment_is_not_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "python").symlink_to("/usr/bin/python3")
     monkeypatch.chdir(tmp_path)
-    assert shell_command.shown(str(tmp_path / "python")) == "python"
+    assert shell_command.display_path(str(tmp_path / "python")) == "python"
 
 
-def test_a_working_directory_that_is_gone_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_working_directory_is_handled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert shell_command.start("serving") == [str(ROOT / "serving")]
+    assert shell_command.interpreter_arguments("serving") == [str(ROOT / "serving")]
 
 
 @pytest.mark.parametrize("word", ["The ", "", "it's", "$HOME", 'say "so"', "a\nb", "--root"])

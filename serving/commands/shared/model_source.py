@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from components import shell_command, startup
 from components.errors import UserError
-from components.lean_imports import tensorflow_without_keras, uncollected
+from components.lean_imports import tensorflow_without_keras, without_gc
 from components.models import versions
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -172,7 +172,7 @@ def _number(arguments: argparse.Namespace, entry: ServedModel, found: Mapping[in
 
 def _checkpoint(directory: str, config: Config) -> tuple[Model, str]:
     _silence_tensorflow()
-    with startup.importing(), uncollected():
+    with startup.importing(), without_gc():
         from serving.commands.shared.local_model import LocalModel
         from serving.graph import checkpoint
         from serving.graph.one_step import Defaults

@@ -1,4 +1,4 @@
-"""What the user names becomes files on local disk; downloads are stood in for (tests/components/test_download.py)."""
+"""A name, path, glob or URL becomes files on local disk; downloads are faked (see test_download.py for real ones)."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def as_nobody() -> Iterator[Callable[[], None]]:
-    """Gives up the superuser's right to read everything, where the tests have it."""
+    """Returns a function that drops the superuser's right to read every file."""
     user = os.geteuid()
     yield lambda: os.seteuid(65534) if user == 0 else None
     os.seteuid(user)
@@ -41,7 +41,7 @@ def as_nobody() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture
 def public() -> Iterator[Path]:
-    """A directory that every user can reach, which pytest's own are not."""
+    """A directory that every user can reach, unlike those of pytest."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory).chmod(0o755)
         yield Path(directory)
@@ -84,19 +84,19 @@ def test_directory_is_recursive_sorted_and_without_hidden_files(tmp_path: Path, 
     assert [file.read().decode() for file in corpus.files] == names(corpus)
 
 
-def test_directory_takes_endings_in_capital_letters(tmp_path: Path, cache: Path) -> None:
+def test_directory_accepts_suffixes_in_upper_case(tmp_path: Path, cache: Path) -> None:
     write(tmp_path, "A.TXT", "b.Txt", "c.TXT.GZ", "d.txt.gz", "e.TXTS")
     assert names(resolve(str(tmp_path), None, cache)) == ["A.TXT", "b.Txt", "c.TXT.GZ", "d.txt.gz"]
 
 
-def test_directory_follows_links_but_not_in_circles(tmp_path: Path, cache: Path) -> None:
+def test_directory_follows_links_but_no_cycles(tmp_path: Path, cache: Path) -> None:
     write(tmp_path, "corpus/a.txt", "elsewhere/b.txt")
     (tmp_path / "corpus" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "corpus" / "up").symlink_to(tmp_path / "corpus")
     assert names(resolve(str(tmp_path / "corpus"), None, cache)) == ["a.txt", "linked/b.txt"]
 
 
-def test_directory_without_text(tmp_path: Path, cache: Path) -> None:
+def test_directory_without_text_is_an_error(tmp_path: Path, cache: Path) -> None:
     write(tmp_path, "a.md", "b/c.pdf", ".d.txt")
     with pytest.raises(UserError, match=r"looked in it and below it for \*\.txt and \*\.txt\.gz.* found 3 other files"):
         resolve(str(tmp_path), None, cache)
@@ -122,7 +122,7 @@ def test_glob(pattern: str, expected: list[str], tmp_path: Path, cache: Path, mo
     assert all(file.path.is_absolute() and file.path.is_file() for file in corpus.files)
 
 
-def test_glob_without_file(tmp_path: Path, cache: Path) -> None:
+def test_glob_without_file_is_an_error(tmp_path: Path, cache: Path) -> None:
     write(tmp_path, "a/b.md")
     with pytest.raises(UserError, match=r"matches no file \(1 directories.*Received: '.*/\*'$"):
         resolve(f"{tmp_path}/*", None, cache)
@@ -133,7 +133,7 @@ def test_existing_file_with_glob_characters_is_a_file(tmp_path: Path, cache: Pat
     assert names(resolve(f"{tmp_path}/a[1].txt", None, cache)) == ["a[1].txt"]
 
 
-def test_name_wins_over_a_bare_path_only(
+def test_known_name_takes_precedence_over_a_file_of_that_name(
     tmp_path: Path, cache: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "sample/mine.txt", "sample.txt")
@@ -144,7 +144,7 @@ def test_name_wins_over_a_bare_path_only(
 
 
 @pytest.mark.parametrize("source", ["shakespear", "", " ", "no/such/thing.txt", "a.txt/b", "ftp://example.org/a.txt"])
-def test_unknown_source(source: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_source_is_an_error(source: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "a.txt")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as caught:
@@ -153,7 +153,9 @@ def test_unknown_source(source: str, tmp_path: Path, cache: Path, monkeypatch: p
     assert str(caught.value).endswith(f"Received: {source!r}")
 
 
-def test_close_matches_are_names_and_neighbours(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_matches_are_known_names_and_files_of_the_directory(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, "books/hamlet.txt", "othello.txt")
     monkeypatch.chdir(tmp_path)
     for source, close in [
@@ -174,18 +176,20 @@ def test_local_checksum_is_verified(checksum: str, tmp_path: Path, cache: Path, 
         resolve(str(sample), checksum, cache)
 
 
-def test_checksum_of_several_files_is_refused(tmp_path: Path, cache: Path) -> None:
+def test_checksum_of_several_files_is_an_error(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(UserError, match="belongs to one file, .* stands for 2"):
         resolve(str(write(tmp_path, "a.txt", "b.txt")), DIGEST, cache)
 
 
 @pytest.mark.parametrize("checksum", ["abc", "md5:" + DIGEST, DIGEST + "0", "sha256:"])
-def test_malformed_checksum_is_refused(checksum: str, cache: Path) -> None:
+def test_malformed_checksum_is_an_error(checksum: str, cache: Path) -> None:
     with pytest.raises(UserError, match=f"64 hex digits.*Received: '{checksum}'$"):
         resolve("shakespeare", checksum, cache)
 
 
-def test_forbidden_file_and_directory(public: Path, cache: Path, as_nobody: Callable[[], None]) -> None:
+def test_file_or_directory_without_read_permission_is_an_error(
+    public: Path, cache: Path, as_nobody: Callable[[], None]
+) -> None:
     write(public, "a.txt", "b/c.txt", "d/e.txt")
     (public / "a.txt").chmod(0)
     (public / "b").chmod(0)
@@ -196,7 +200,7 @@ def test_forbidden_file_and_directory(public: Path, cache: Path, as_nobody: Call
             resolve(f"{public}/{source}", None, cache)
 
 
-def test_dangling_link_and_pipe(tmp_path: Path, cache: Path) -> None:
+def test_dangling_link_or_pipe_is_an_error(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
     with pytest.raises(UserError, match=r"cannot be read: No such file.*Received: '.*/a\.txt'$"):
         resolve(str(tmp_path), None, cache)
@@ -205,12 +209,12 @@ def test_dangling_link_and_pipe(tmp_path: Path, cache: Path) -> None:
         resolve(str(tmp_path / "pipe"), None, cache)
 
 
-def test_vanished_file(tmp_path: Path) -> None:
+def test_deleted_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read: No such file"):
         SourceFile("a.txt", tmp_path / "a.txt").read()
 
 
-def test_names_the_system_refuses(cache: Path) -> None:
+def test_invalid_file_name_is_an_error(cache: Path) -> None:
     for source in ("a\0b", "a" * 5000):
         with pytest.raises(UserError, match="cannot be read"):
             resolve(source, None, cache)
@@ -220,7 +224,7 @@ def test_names_the_system_refuses(cache: Path) -> None:
 
 
 class Web:
-    """Stands in for `download.fetch`: gives `answer` or raises it, and notes what it was asked for."""
+    """Replaces `download.fetch`: returns or raises `answer` and records its arguments."""
 
     def __init__(self, answer: Path | UserError) -> None:
         self.answer = answer
@@ -241,7 +245,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Web:
     return web
 
 
-def test_address_is_fetched_into_the_cache(web: Web, cache: Path, tmp_path: Path) -> None:
+def test_url_is_downloaded_into_the_cache(web: Web, cache: Path, tmp_path: Path) -> None:
     for url, checksum, expected in [
         ("https://example.org/books/to%20be.txt?key=1", None, None),
         ("HTTP://example.org/books/to%20be.txt", f"sha256:{DIGEST.upper()}", DIGEST),
@@ -251,7 +255,7 @@ def test_address_is_fetched_into_the_cache(web: Web, cache: Path, tmp_path: Path
         assert web.asked.pop() == (url, expected, cache)
 
 
-def test_known_corpus_has_its_own_checksum_unless_the_user_gives_another(web: Web, cache: Path) -> None:
+def test_known_corpus_has_a_checksum_unless_the_user_gives_another(web: Web, cache: Path) -> None:
     url, known = corpora.KNOWN["shakespeare"]
     corpus = resolve("shakespeare", None, cache)
     assert (corpus.label, names(corpus), corpus.note) == ("shakespeare", ["shakespeare.txt"], None)
@@ -274,7 +278,7 @@ def test_default_corpus_falls_back_to_the_sample_only_when_unreachable(web: Web,
             resolve(source, checksum, cache)
 
 
-def test_missing_sample_does_not_hide_why_the_download_failed(web: Web, cache: Path, sample: Path) -> None:
+def test_missing_sample_does_not_hide_the_cause_of_the_failed_download(web: Web, cache: Path, sample: Path) -> None:
     sample.unlink()
     web.answer = download.Unreachable("no route")
     with pytest.raises(UserError, match="no route"):
@@ -283,7 +287,7 @@ def test_missing_sample_does_not_hide_why_the_download_failed(web: Web, cache: P
         resolve("sample", None, cache)
 
 
-def test_known_addresses() -> None:
+def test_known_urls() -> None:
     assert corpora.KNOWN == {
         "shakespeare": (
             "https://storage.googleapis.com/download.tensorflow.org/data/shakespeare.txt",

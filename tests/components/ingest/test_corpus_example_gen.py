@@ -1,4 +1,4 @@
-"""A staged corpus becomes serialized passages: all of the text, each split a contiguous block of every document."""
+"""A staged corpus becomes serialized passages with all of its text; each split is a block of every document."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def component(directory: str, test_fraction: float = TEST, sources: str = "sourc
 
 
 def generated(tmp_path: Path, directory: str, test_fraction: float = TEST) -> dict[str, list[dict[str, Any]]]:
-    """The records of each split as the executor makes them, in Beam's order."""
+    """Returns the records of each split in Beam's order."""
     properties = component(directory, test_fraction).exec_properties
     executor = corpus_example_gen.Executor()
     with beam.Pipeline(options=PipelineOptions([RUNNER])) as pipeline:
@@ -83,9 +83,7 @@ def in_order(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("test_fraction", "names"), [(0.0, ["train", "eval"]), (TEST, ["train", "eval", "test"])])
-def test_every_split_holds_its_passages_of_every_document(
-    tmp_path: Path, test_fraction: float, names: list[str]
-) -> None:
+def test_every_split_has_its_passages_of_every_document(tmp_path: Path, test_fraction: float, names: list[str]) -> None:
     splits = generated(tmp_path, staged(tmp_path), test_fraction)
     assert list(splits) == names
     for name, records in splits.items():
@@ -95,7 +93,7 @@ def test_every_split_holds_its_passages_of_every_document(
 
 
 def joined(splits: dict[str, list[dict[str, Any]]], name: str) -> str:
-    """A document put together again; the passages of a split overlap by a character, splits do not."""
+    """Joins the passages of a document; those of a split overlap by one character, splits do not."""
     whole = ""
     for records in splits.values():
         block = ""
@@ -106,12 +104,12 @@ def joined(splits: dict[str, list[dict[str, Any]]], name: str) -> str:
     return whole
 
 
-def test_the_splits_together_are_the_clean_text_in_blocks_one_after_the_other(tmp_path: Path) -> None:
+def test_splits_are_consecutive_blocks_of_the_clean_text(tmp_path: Path) -> None:
     splits = generated(tmp_path, staged(tmp_path))
     assert {name: joined(splits, name) for name in TEXTS} == {name: clean(text) for name, text in TEXTS.items()}
 
 
-def test_a_file_is_unpacked_for_its_content_and_not_for_its_name(tmp_path: Path) -> None:
+def test_file_is_decompressed_by_content_and_not_by_name(tmp_path: Path) -> None:
     directory = staged(tmp_path, {"packed.txt": "", "plain.txt.gz": ""})
     Path(directory, "packed.txt").write_bytes(gzip.compress(b"packed " * 100))
     Path(directory, "plain.txt.gz").write_bytes(b"plain " * 100)
@@ -120,14 +118,14 @@ def test_a_file_is_unpacked_for_its_content_and_not_for_its_name(tmp_path: Path)
     assert joined(splits, "plain.txt.gz") == "plain " * 100
 
 
-def test_a_document_that_is_no_text_stops_the_run_by_name(tmp_path: Path) -> None:
+def test_document_that_is_not_text_is_an_error_with_its_name(tmp_path: Path) -> None:
     directory = staged(tmp_path)
     Path(directory, "one.txt").write_bytes(b"abc\xff" * 100)
     with pytest.raises(Exception, match=r"'one\.txt' is not UTF-8 at byte offset 3"):
         generated(tmp_path, directory)
 
 
-def test_an_edit_of_the_code_or_a_setting_makes_another_component(tmp_path: Path) -> None:
+def test_changed_code_or_setting_changes_the_component(tmp_path: Path) -> None:
     made = [component("/corpus"), component("/corpus", sources="edited"), component("/corpus", 0.0)]
     properties = {json.dumps(one.exec_properties, sort_keys=True, default=str) for one in made}
     assert len(properties) == 3

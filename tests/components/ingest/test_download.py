@@ -1,4 +1,4 @@
-"""Downloads from a real HTTP server on this machine: cached, checked, tried again, explained."""
+"""Downloads from an HTTP server on this machine are cached, verified and retried."""
 
 import hashlib
 import threading
@@ -20,7 +20,7 @@ Answer = tuple[int, bytes, dict[str, str]]
 
 
 class Server:
-    """Answers each request with the next of `answers`, the last one again and again, and notes the paths asked for."""
+    """Sends the next of `answers` to each request, the last one repeatedly, and records the requested paths."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = [(200, TEXT, {})]
@@ -83,7 +83,7 @@ def test_download_is_cached_and_reused_offline(server: Server, cache: Path) -> N
 
 
 @pytest.mark.integration
-def test_two_addresses_with_the_same_file_name_stay_apart(server: Server, cache: Path) -> None:
+def test_two_urls_with_the_same_file_name_have_separate_cache_files(server: Server, cache: Path) -> None:
     server.answers = [(200, b"one", {}), (200, b"two", {})]
     found = [fetch(f"{server.url}/{folder}/a.txt", None, cache) for folder in "ab"]
     assert [path.read_bytes() for path in found] == [b"one", b"two"]
@@ -94,7 +94,7 @@ def test_two_addresses_with_the_same_file_name_stay_apart(server: Server, cache:
     ("path", "name"),
     [("/a/b.txt/", "b.txt"), ("/x/..", "document.txt"), ("/a%2Fb.txt", "b.txt"), ("/" + "%E6%9B%B8" * 200, "書" * 200)],
 )
-def test_name_is_the_last_part_and_no_name_keeps_a_file_out_of_the_cache(
+def test_name_is_the_last_part_of_the_url_and_every_url_can_be_cached(
     path: str, name: str, server: Server, cache: Path
 ) -> None:
     assert download.name(server.url + path) == name
@@ -103,7 +103,7 @@ def test_name_is_the_last_part_and_no_name_keeps_a_file_out_of_the_cache(
 
 
 @pytest.mark.integration
-def test_missing_page_is_not_tried_again(server: Server, cache: Path) -> None:
+def test_missing_page_is_not_retried(server: Server, cache: Path) -> None:
     server.answers = [(404, b"", {})]
     with pytest.raises(UserError) as caught:
         fetch(f"{server.url}/a.txt", None, cache)
@@ -115,14 +115,14 @@ def test_missing_page_is_not_tried_again(server: Server, cache: Path) -> None:
 
 
 @pytest.mark.integration
-def test_server_error_is_tried_again(server: Server, cache: Path) -> None:
+def test_server_error_is_retried(server: Server, cache: Path) -> None:
     server.answers = [(500, b"", {}), (503, b"", {}), (200, TEXT, {})]
     assert fetch(f"{server.url}/a.txt", None, cache).read_bytes() == TEXT
     assert len(server.paths) == 3
 
 
 @pytest.mark.integration
-def test_lasting_server_error(server: Server, cache: Path) -> None:
+def test_permanent_server_error_is_an_error(server: Server, cache: Path) -> None:
     server.answers = [(500, b"", {})]
     with pytest.raises(UserError, match="HTTP 500"):
         fetch(f"{server.url}/a.txt", None, cache)
@@ -131,7 +131,7 @@ def test_lasting_server_error(server: Server, cache: Path) -> None:
 
 
 @pytest.mark.integration
-def test_download_that_ends_early_is_tried_again(server: Server, cache: Path) -> None:
+def test_truncated_download_is_retried(server: Server, cache: Path) -> None:
     short: Answer = (200, TEXT[:5], {"Content-Length": str(len(TEXT))})
     server.answers = [short, (200, TEXT, {})]
     assert fetch(f"{server.url}/a.txt", None, cache).read_bytes() == TEXT
@@ -142,7 +142,7 @@ def test_download_that_ends_early_is_tried_again(server: Server, cache: Path) ->
 
 
 @pytest.mark.integration
-def test_unreachable(server: Server, cache: Path) -> None:
+def test_unreachable_server_is_an_error(server: Server, cache: Path) -> None:
     server.close()
     with pytest.raises(Unreachable, match=r"cannot be downloaded: .*refused.*--corpus PATH.*/a\.txt$") as caught:
         fetch(f"{server.url}/a.txt", None, cache)
@@ -150,14 +150,14 @@ def test_unreachable(server: Server, cache: Path) -> None:
     assert list(cache.iterdir()) == []
 
 
-def test_malformed_address(cache: Path) -> None:
+def test_malformed_url_is_an_error(cache: Path) -> None:
     for url in ("http://", "http://[bad/a.txt", "https://*.example.org/a.txt"):
         with pytest.raises(UserError, match="cannot be downloaded"):
             fetch(url, None, cache)
 
 
 @pytest.mark.integration
-def test_wrong_checksum_leaves_nothing(server: Server, cache: Path) -> None:
+def test_download_with_a_wrong_checksum_is_not_kept(server: Server, cache: Path) -> None:
     url = f"{server.url}/a.txt"
     with pytest.raises(UserError, match=f"than the {OTHER_DIGEST} expected.*Received: {DIGEST}$"):
         fetch(url, OTHER_DIGEST, cache)
@@ -170,7 +170,7 @@ def test_wrong_checksum_leaves_nothing(server: Server, cache: Path) -> None:
 
 
 @pytest.mark.integration
-def test_damaged_cache_is_downloaded_anew(server: Server, cache: Path) -> None:
+def test_damaged_cached_file_is_downloaded_again(server: Server, cache: Path) -> None:
     url = f"{server.url}/a.txt"
     fetch(url, DIGEST, cache).write_bytes(b"damaged")
     assert fetch(url, DIGEST, cache).read_bytes() == TEXT
@@ -178,21 +178,21 @@ def test_damaged_cache_is_downloaded_anew(server: Server, cache: Path) -> None:
 
 
 @pytest.mark.integration
-def test_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
+def test_cache_that_cannot_be_written_is_an_error(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match=r"cannot be kept in the cache .*/file .*XDG_CACHE_HOME"):
+    with pytest.raises(UserError, match=r"cannot be stored in the cache .*/file .*XDG_CACHE_HOME"):
         fetch(f"{server.url}/a.txt", None, tmp_path / "file")
 
 
 @pytest.mark.integration
-def test_cached_file_that_cannot_be_read_is_downloaded_anew(
+def test_cached_file_that_cannot_be_read_is_downloaded_again(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"{server.url}/a.txt"
     path = fetch(url, DIGEST, cache)
 
     def refuse(self: Path) -> bytes:
-        raise PermissionError("permissions do not bind whoever runs the tests as root")
+        raise PermissionError("permissions do not apply to the superuser")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refuse)

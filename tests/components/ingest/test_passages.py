@@ -1,3 +1,4 @@
+import doctest
 from decimal import ROUND_FLOOR, Decimal
 from itertools import groupby, pairwise
 
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import UserError
+from components.ingest import passages as module
 from components.ingest.passages import MIN_HELD_OUT, Passage, cut, split_blocks
 
 FRACTIONS = st.sampled_from([0.0, 0.05, 0.1, 0.125, 0.2, 0.3, 1e-05])
@@ -20,7 +22,11 @@ def restored(passages: list[Passage]) -> str:
     return passages[0].text + "".join(passage.text[1:] for passage in passages[1:])
 
 
-def test_worked_example() -> None:
+def test_docstring_example_runs() -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+def test_example() -> None:
     assert list(cut("a.txt", "abcdefgh", 3, 0.1)) == [
         Passage("train", "a.txt", 0, "abc"),
         Passage("train", "a.txt", 2, "cde"),
@@ -28,7 +34,7 @@ def test_worked_example() -> None:
     ]
 
 
-def test_shakespeare_sizes_do_not_suffer_from_floats() -> None:
+def test_sizes_have_no_rounding_errors_of_floats() -> None:
     assert split_blocks(1_115_394, 0.1) == [("train", 0, 1_003_854), ("eval", 1_003_854, 1_115_394)]
     # In floats, 1 - 0.1 - 0.2 is 0.7000000000000001 and 1 - 0.3 - 0.6 is 0.10000000000000003.
     assert split_blocks(1000, 0.1, 0.2) == [("train", 0, 700), ("eval", 700, 800), ("test", 800, 1000)]
@@ -53,7 +59,7 @@ def test_train_size_is_the_floor_of_exact_arithmetic(length: int, percent: int) 
         (991, 0.1, 0.0, [("train", 0, 891), ("eval", 891, 991)]),
         (1000, 0.0, 0.1, [("train", 0, 900), ("test", 900, 1000)]),
         (1000, 0.0, 0.0, [("train", 0, 1000)]),
-        # A small eval block joins train in front of test; a small test block moves eval to the end.
+        # A small eval block is added to train; after a small test block is, eval is at the end.
         (1000, 0.05, 0.2, [("train", 0, 800), ("test", 800, 1000)]),
         (1000, 0.2, 0.05, [("train", 0, 800), ("eval", 800, 1000)]),
         (1000, 0.05, 0.05, [("train", 0, 1000)]),
@@ -75,7 +81,7 @@ def test_passages_restore_splits_and_document(
 
 
 @given(TEXTS, st.integers(1, 400), FRACTIONS, FRACTIONS)
-def test_passages_are_even_and_overlap_by_one(
+def test_passages_have_nearly_equal_sizes_and_overlap_by_one(
     content: str, passage_length: int, eval_fraction: float, test_fraction: float
 ) -> None:
     for split, group in by_split(list(cut("a.txt", content, passage_length, eval_fraction, test_fraction))).items():
@@ -108,13 +114,13 @@ def test_tiny_documents() -> None:
         (0.5, 0.5, "less than 1.* Received: eval_fraction=0.5, test_fraction=0.5$"),
     ],
 )
-def test_impossible_fractions_are_refused_at_the_call(
+def test_impossible_fractions_are_an_error_of_the_call(
     eval_fraction: float, test_fraction: float, complaint: str
 ) -> None:
     with pytest.raises(UserError, match=complaint):
         cut("a.txt", "abc", 5, eval_fraction, test_fraction)
 
 
-def test_impossible_passage_length_is_refused_at_the_call() -> None:
+def test_impossible_passage_length_is_an_error_of_the_call() -> None:
     with pytest.raises(UserError, match="Received: passage_length=0$"):
         cut("a.txt", "abc", 0, 0.1)

@@ -37,7 +37,7 @@ def staged(directory: Path) -> dict[str, bytes]:
 
 def test_facts_are_those_of_the_clean_text(tmp_path: Path) -> None:
     contents = {"a.txt": b"\xef\xbb\xbf" + b"ab\r\n" * 400, "b.txt.gz": gzip.compress("é".encode() * 50), "c.txt": b""}
-    # 1,200 characters, of which 120 are held out; the others are too few to hold any out.
+    # 1,200 characters, of which 120 are held out; the other documents are too short for an eval split.
     assert check(corpus_of(tmp_path, contents), 1250, 10, 0.1, 0.0) == CorpusFacts(3, 1250, 119, 4, ("c.txt",))
 
 
@@ -59,33 +59,33 @@ def test_eval_characters_are_the_eval_targets_that_passages_cut(
     assert facts == CorpusFacts(len(lengths), sum(lengths), sum(targets), 1, empty)
 
 
-def test_empty_documents_among_others_are_told_by_name_and_no_more_than_five_of_them(tmp_path: Path) -> None:
-    whole = {"full.txt": b"x" * 1000}
-    assert check(corpus_of(tmp_path / "0", whole), 1, 10, 0.1, 0.0).note is None
-    one = check(corpus_of(tmp_path / "1", whole | {"a b.txt": b"\xef\xbb\xbf"}), 1, 10, 0.1, 0.0).note
+def test_warning_names_at_most_five_empty_documents(tmp_path: Path) -> None:
+    documents = {"full.txt": b"x" * 1000}
+    assert check(corpus_of(tmp_path / "0", documents), 1, 10, 0.1, 0.0).note is None
+    one = check(corpus_of(tmp_path / "1", documents | {"a b.txt": b"\xef\xbb\xbf"}), 1, 10, 0.1, 0.0).note
     assert one is not None
     assert one.startswith("1 of 2 documents are empty ")
-    assert "nothing is learned from them: 'a b.txt'. " in one
-    many = check(corpus_of(tmp_path / "9", whole | {f"{i}.txt": b"" for i in range(9)}), 1, 10, 0.1, 0.0).note
+    assert "they are ignored: 'a b.txt'. " in one
+    many = check(corpus_of(tmp_path / "9", documents | {f"{i}.txt": b"" for i in range(9)}), 1, 10, 0.1, 0.0).note
     assert many is not None
     assert "9 of 10 documents" in many
     assert "'0.txt', '1.txt', '2.txt', '3.txt', '4.txt' and 4 more. " in many
 
 
 @pytest.mark.parametrize("contents", [{"a": b""}, {"a": b" \r\n\t", "b": b"\xef\xbb\xbf"}, {}])
-def test_empty_corpus(contents: dict[str, bytes], tmp_path: Path) -> None:
+def test_empty_corpus_is_an_error(contents: dict[str, bytes], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'mine' is empty.*Received: \d characters in \d documents$"):
         check(corpus_of(tmp_path, contents), 0, 10, 0.1, 0.0)
 
 
-def test_short_corpus(tmp_path: Path) -> None:
+def test_short_corpus_is_an_error(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path, {"a": b"x" * 1000, "b": b"y" * 1000})
     assert check(corpus, 2000, 10, 0.1, 0.0).characters == 2000
     with pytest.raises(UserError, match=r"fewer than the 2001 characters.*Received: 2000 characters in 2 documents$"):
         check(corpus, 2001, 10, 0.1, 0.0)
 
 
-def test_corpus_without_eval_split(tmp_path: Path) -> None:
+def test_corpus_without_eval_split_is_an_error(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path, {str(index): b"x" * 990 for index in range(10)})
     with pytest.raises(UserError, match=r"no eval split.* add a document of 1000 characters.*longest document 990"):
         check(corpus, 1, 10, 0.1, 0.0)
@@ -95,7 +95,7 @@ def test_corpus_without_eval_split(tmp_path: Path) -> None:
         check(corpus, 1, 10, 0.0, 0.2)
 
 
-def test_bad_documents_and_settings_are_named(tmp_path: Path) -> None:
+def test_bad_document_or_setting_is_named(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path, {"good.txt": b"x" * 1000, "poor.txt": b"\xff" * 1000})
     with pytest.raises(UserError, match=r"'poor\.txt' is not UTF-8 at byte offset 0"):
         check(corpus, 1, 10, 0.1, 0.0)
@@ -108,7 +108,7 @@ def test_bad_documents_and_settings_are_named(tmp_path: Path) -> None:
         check(corpus, 1, 10, 0.1, 0.0)
 
 
-def test_long_texts_are_measured(long_text: Callable[[str], Path]) -> None:
+def test_sizes_of_long_texts(long_text: Callable[[str], Path]) -> None:
     found = [long_text(name) for name in ("shakespeare.txt", "great_expectations.txt")]
     plays, novel = (check(resolve(str(path), None, path.parent), 10_000, 256, 0.1, 0.0) for path in found)
     assert plays == CorpusFacts(1, 1_115_394, 111_539, 65)
@@ -120,7 +120,7 @@ def test_long_texts_are_measured(long_text: Callable[[str], Path]) -> None:
 # stage
 
 
-def test_copies_are_whole_quoted_and_timeless(tmp_path: Path) -> None:
+def test_copies_are_complete_with_quoted_names_and_no_times(tmp_path: Path) -> None:
     target = stage(corpus_of(tmp_path / "in", CONTENTS), tmp_path / "new" / "out")
     assert target.parent == tmp_path / "new" / "out"
     assert re.fullmatch("[0-9a-f]{16}", target.name)
@@ -131,7 +131,7 @@ def test_copies_are_whole_quoted_and_timeless(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_address_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
+def test_path_depends_on_names_and_contents_only(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "in", CONTENTS)
     target = stage(corpus, tmp_path / "out")
     elsewhere = corpus_of(tmp_path / "elsewhere", CONTENTS)
@@ -150,12 +150,12 @@ def test_address_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
 @given(
     st.dictionaries(st.text("ab:%0123\u00e9", min_size=1, max_size=5), st.binary(max_size=20), min_size=1, max_size=4)
 )
-def test_stage_inverts(contents: dict[str, bytes]) -> None:
+def test_staged_copy_has_all_names_and_contents(contents: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         assert staged(stage(corpus_of(Path(directory, "in"), contents), Path(directory, "out"))) == contents
 
 
-def test_whole_copy_is_reused(tmp_path: Path) -> None:
+def test_complete_copy_is_reused(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "in", CONTENTS)
     target = stage(corpus, tmp_path / "out")
     before = {path.name: path.stat().st_ino for path in target.iterdir()}
@@ -184,7 +184,7 @@ def replace_by_file(target: Path) -> None:
         lambda target: [path.unlink() for path in target.iterdir()],
     ],
 )
-def test_wrong_copy_is_repaired(damage: Callable[[Path], object], tmp_path: Path) -> None:
+def test_incomplete_or_changed_copy_is_replaced(damage: Callable[[Path], object], tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "in", CONTENTS)
     target = stage(corpus, tmp_path / "out")
     damage(target)
@@ -194,7 +194,7 @@ def test_wrong_copy_is_repaired(damage: Callable[[Path], object], tmp_path: Path
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_no_partial_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copyfile, calls = shutil.copyfile, []
 
     def second_fails(source: Path, target: Path) -> None:
@@ -209,13 +209,13 @@ def test_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_directory_that_cannot_be_written(tmp_path: Path) -> None:
+def test_file_in_place_of_the_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match=r"cannot be copied into '.*/file'.*Received: '.*/file/[0-9a-f]{16}'$"):
         stage(corpus_of(tmp_path / "in", CONTENTS), tmp_path / "file")
 
 
-def test_directory_that_may_not_be_written() -> None:
+def test_directory_without_write_permission_is_an_error() -> None:
     user = os.geteuid()
     with tempfile.TemporaryDirectory() as public:
         Path(public).chmod(0o755)
@@ -230,7 +230,7 @@ def test_directory_that_may_not_be_written() -> None:
             os.seteuid(user)
 
 
-def test_name_too_long_for_the_file_system(tmp_path: Path) -> None:
+def test_name_that_is_too_long_for_the_file_system_is_an_error(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "in", {"\u4e66" * 50 + "/" + "\u4e66" * 50 + ".txt": b"x"})
     with pytest.raises(UserError, match="File name too long.*document names"):
         stage(corpus, tmp_path / "out")
@@ -245,7 +245,7 @@ def test_long_names_of_other_scripts(tmp_path: Path) -> None:
     assert staged(stage(corpus_of(tmp_path / "in", contents), tmp_path / "out")) == contents
 
 
-def test_vanished_source(tmp_path: Path) -> None:
+def test_deleted_source_is_an_error(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "in", CONTENTS)
     corpus.files[1].path.unlink()
     with pytest.raises(UserError, match="cannot be read: No such file"):
@@ -253,7 +253,7 @@ def test_vanished_source(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_source_that_changes_meanwhile_is_not_staged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_that_changes_while_it_is_copied_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copyfile = shutil.copyfile
 
     def grow(source: Path, target: Path) -> None:
@@ -267,7 +267,7 @@ def test_source_that_changes_meanwhile_is_not_staged(tmp_path: Path, monkeypatch
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_process_that_staged_first_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copy_of_another_process_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = corpus_of(tmp_path / "in", CONTENTS)
     target = stage(corpus, tmp_path / "elsewhere")
     copy = staging._copy
@@ -287,7 +287,7 @@ def test_a_process_that_staged_first_wins(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @given(st.text(min_size=1) | st.binary(min_size=1).map(os.fsdecode))
-def test_document_name_inverts_the_quoting(name: str) -> None:
+def test_document_name_is_the_inverse_of_quoting(name: str) -> None:
     quoted = staging._staged_name(name)
     assert "/" not in quoted
     assert document_name(quoted) == document_name(f"some/where/{quoted}") == name

@@ -28,12 +28,12 @@ def test_decode_inverts_utf8_and_gzip(content: str) -> None:
         b"\x1f\x8b",
     ],
 )
-def test_corrupt_gzip_is_named(damaged: bytes) -> None:
-    with pytest.raises(UserError, match=r"'books/a\.gz'.*cannot be gunzipped.*Received: "):
+def test_corrupt_gzip_is_an_error_with_the_name(damaged: bytes) -> None:
+    with pytest.raises(UserError, match=r"'books/a\.gz'.*cannot be decompressed.*Received: "):
         decode(damaged, "books/a.gz")
 
 
-def test_other_encoding_gives_offset_and_conversion() -> None:
+def test_other_encoding_is_an_error_with_offset_and_conversion() -> None:
     with pytest.raises(UserError) as caught:
         decode("naïve café".encode("latin-1"), "my book.txt")
     assert "'my book.txt' is not UTF-8 at byte offset 2" in str(caught.value)
@@ -41,7 +41,7 @@ def test_other_encoding_gives_offset_and_conversion() -> None:
     assert str(caught.value).endswith("Received: 0xef (invalid continuation byte)")
 
 
-def test_offset_counts_gunzipped_bytes() -> None:
+def test_offset_is_in_decompressed_bytes() -> None:
     with pytest.raises(UserError, match="byte offset 3"):
         decode(gzip.compress(b"abc\xff"), "a.gz")
 
@@ -55,7 +55,7 @@ def test_nul_looks_binary() -> None:
     ("encoding", "mark"),
     [("UTF-16", b"\xff\xfe"), ("UTF-16", b"\xfe\xff"), ("UTF-32", b"\xff\xfe\0\0"), ("UTF-32", b"\0\0\xfe\xff")],
 )
-def test_wide_encodings_are_recognised(encoding: str, mark: bytes) -> None:
+def test_utf_16_and_utf_32_are_recognized(encoding: str, mark: bytes) -> None:
     with pytest.raises(UserError, match=rf"'a\.txt' is {encoding}.*iconv -f {encoding} -t UTF-8 a\.txt"):
         decode(mark + b"a\0b\0", "a.txt")
 
@@ -74,7 +74,7 @@ def test_wide_encodings_are_recognised(encoding: str, mark: bytes) -> None:
         (f"he wrote {START}\nand left", f"he wrote {START}\nand left"),
     ],
 )
-def test_text_without_markers_keeps_all_but_mark_and_line_ends(given_text: str, expected: str) -> None:
+def test_text_without_markers_loses_only_byte_order_mark_and_carriage_returns(given_text: str, expected: str) -> None:
     assert clean(given_text) == expected
 
 
@@ -98,8 +98,8 @@ def test_text_without_markers_keeps_all_but_mark_and_line_ends(given_text: str, 
     ],
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_licence_is_stripped(start: str, end: str, line_end: str) -> None:
-    document = f"\ufeffTitle: A Tale\n\n{start}\n\n\n  CHAPTER I\n\nOnce.\n\n\n{end}\n\nThe licence.\n"
+def test_license_is_removed(start: str, end: str, line_end: str) -> None:
+    document = f"\ufeffTitle: A Tale\n\n{start}\n\n\n  CHAPTER I\n\nOnce.\n\n\n{end}\n\nThe license.\n"
     assert clean(document.replace("\n", line_end)) == "  CHAPTER I\n\nOnce.\n"
 
 
@@ -116,7 +116,7 @@ def test_unfinished_start_marker_does_not_swallow_the_end_marker() -> None:
     assert clean(document) == document
 
 
-def test_stars_on_the_line_after_the_marker_stay() -> None:
+def test_asterisks_on_the_line_after_the_marker_stay() -> None:
     assert clean(f"{START}\n* * ***\nOnce.") == "* * ***\nOnce.\n"
 
 
@@ -125,14 +125,14 @@ def test_nothing_between_the_markers_leaves_one_line_feed() -> None:
 
 
 def test_every_book_of_one_file_is_kept() -> None:
-    book = "header\n" + START + "\n\n{}\n\n" + END + "\nlicence\n"
+    book = "header\n" + START + "\n\n{}\n\n" + END + "\nlicense\n"
     assert clean(book.format("Once.") + book.format("Twice.")) == "Once.\n\nTwice.\n"
 
 
 @pytest.mark.parametrize(
     "credit", ["Produced by A and B", "Produced by A,\nB and\nthe team at http://example.org", "  Produced by A"]
 )
-def test_credit_goes_only_directly_after_start(credit: str) -> None:
+def test_credit_is_removed_only_directly_after_start(credit: str) -> None:
     assert clean(f"{START}\n\n\n{credit}\n\n\nOnce.\n{END}") == "Once.\n"
     assert clean(f"{START}\n\nOnce.\n\n{credit}\n\nTwice.\n{END}") == f"Once.\n\n{credit}\n\nTwice.\n"
 
@@ -147,12 +147,12 @@ def test_credit_goes_only_directly_after_start(credit: str) -> None:
         "End of the Project Gutenberg EBook of A Tale of So Many Words,\nby Someone",
     ],
 )
-def test_closing_line_goes_only_directly_before_end(closing: str) -> None:
+def test_closing_line_is_removed_only_directly_before_end(closing: str) -> None:
     assert clean(f"{START}\nOnce.\n\n{closing}\n\n\n{END}") == "Once.\n"
     assert clean(f"{START}\nOnce.\n\n{closing}\n\nTwice.\n{END}") == f"Once.\n\n{closing}\n\nTwice.\n"
 
 
-def test_editor_note_goes() -> None:
+def test_editor_note_is_removed() -> None:
     note = "[Project Gutenberg Editor's Note: there is\nanother version]"
     assert clean(f"{START}\nA TALE\n\n{note}\n\n\nChapter I [sic]\n{END}") == "A TALE\n\nChapter I [sic]\n"
 
@@ -194,7 +194,7 @@ def test_clean_changes_nothing_else(content: str) -> None:
     assert clean(content) == content
 
 
-def test_long_runs_stay_linear() -> None:
+def test_long_runs_take_linear_time() -> None:
     content = "\r" * 200_000 + "a\r\n" + "*" * 200_000 + "\n" * 200_000
     assert clean(content) == content.replace("\r\n", "\n")
 
@@ -211,7 +211,7 @@ def test_shakespeare_is_unchanged(long_text: Callable[[str], Path]) -> None:
     assert (len(content), len(set(content))) == (1_115_394, 65)
 
 
-def test_great_expectations_is_the_novel_alone(long_text: Callable[[str], Path]) -> None:
+def test_great_expectations_is_the_novel_only(long_text: Callable[[str], Path]) -> None:
     content = read_document(long_text("great_expectations.txt").read_bytes(), "great_expectations.txt")
     assert content.startswith("GREAT EXPECTATIONS\n\n[1867 Edition]\n\nby Charles Dickens\n")
     assert content.endswith("I saw no shadow of another parting from her.\n")

@@ -1,4 +1,4 @@
-"""Every anomaly in words, and none of them passes the gate."""
+"""Every anomaly is described in a sentence and stops the run."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.types import standard_artifacts
 
 from components.errors import UserError
-from components.validate.anomaly_gate import AnomalyGate, in_words
+from components.validate.anomaly_gate import AnomalyGate, describe
 
 pytestmark = pytest.mark.integration
 
@@ -31,14 +31,14 @@ def anomalies(text: str) -> anomalies_pb2.Anomalies:
     return text_format.Parse(text, anomalies_pb2.Anomalies())
 
 
-def test_an_anomaly_names_split_feature_and_what_is_wrong() -> None:
-    assert in_words("eval", anomalies(SHORT)) == [
+def test_description_has_split_feature_and_problem() -> None:
+    assert describe("eval", anomalies(SHORT)) == [
         "eval split, length: Out-of-range values (Unexpectedly low values: 3 < 16)."
     ]
 
 
-def test_anomalies_of_features_of_the_data_set_and_of_missing_data_are_all_told() -> None:
-    assert in_words("train", anomalies(SEVERAL)) == [
+def test_anomalies_of_features_data_set_and_missing_data_are_described() -> None:
+    assert describe("train", anomalies(SEVERAL)) == [
         "train split, records: Bad (Worse).",
         "train split, text: Column dropped (Column is missing).",
         "train split: Too few examples.",
@@ -46,8 +46,8 @@ def test_anomalies_of_features_of_the_data_set_and_of_missing_data_are_all_told(
     ]
 
 
-def test_no_anomaly_needs_no_words() -> None:
-    assert in_words("train", anomalies("baseline {} ")) == []
+def test_description_of_no_anomaly_is_empty() -> None:
+    assert describe("train", anomalies("baseline {} ")) == []
 
 
 def validated(tmp_path: Path, **splits: str) -> standard_artifacts.ExampleAnomalies:
@@ -60,17 +60,17 @@ def validated(tmp_path: Path, **splits: str) -> standard_artifacts.ExampleAnomal
     return artifact
 
 
-def test_the_gate_lets_clean_data_pass(tmp_path: Path) -> None:
+def test_gate_accepts_clean_data(tmp_path: Path) -> None:
     assert AnomalyGate.test_call(anomalies=validated(tmp_path, train="", eval=""), sources="") is None
 
 
-def test_the_gate_stops_at_an_anomaly_of_any_split_and_tells_all_of_them(tmp_path: Path) -> None:
+def test_gate_reports_the_anomalies_of_all_splits(tmp_path: Path) -> None:
     with pytest.raises(UserError) as stopped:
         AnomalyGate.test_call(anomalies=validated(tmp_path, train="data_missing: true", eval=SHORT), sources="")
     assert "train split: it has no records. eval split, length: Out-of-range values" in str(stopped.value)
 
 
-def test_the_gate_does_not_pass_what_was_never_validated(tmp_path: Path) -> None:
+def test_gate_fails_without_a_validation_result(tmp_path: Path) -> None:
     artifact = validated(tmp_path, train="", eval="")
     (tmp_path / "Split-eval" / "SchemaDiff.pb").unlink()
     with pytest.raises(tf.errors.NotFoundError, match="SchemaDiff.pb"):
