@@ -19,20 +19,16 @@ def print_error(text: str) -> None:
 
 def run(
     program: Callable[[], int],
-    *,
     failures: tuple[type[Exception], ...] = (),
     say: Callable[[str], None] = print_error,
     interrupted: Callable[[], None] = lambda: print_error("interrupted"),
     explain: Callable[[Exception], tuple[str, int]] | None = None,
 ) -> int:
-    """Run a program and return the exit code of the process.
+    """Return the exit code of a program, or that of the exception which ends it, after printing a paragraph about it.
 
     Args:
-      program: returns its exit code.
-      failures: exceptions whose message is written for users, although it was not their mistake.
-      say: prints a paragraph about an exception.
-      interrupted: reports a KeyboardInterrupt.
-      explain: makes a paragraph and an exit code of any other exception. Without it, these are raised.
+      failures: exceptions whose message is for users, although the mistake is not theirs.
+      explain: returns paragraph and exit code for other exceptions. Without it, these are raised.
     """
     try:
         code = program()

@@ -25,7 +25,7 @@ import components
 import pipeline
 from components import command_line, files, own_packages
 from components.errors import UserError
-from kubeflow.deploy.backend import Backend
+from kubeflow.deploy.backend import Backend, Package
 from pipeline.config import overrides
 from pipeline.config.run import Config
 
@@ -98,7 +98,6 @@ def _tfjob(given: argparse.Namespace, config: Config) -> None:
 
 def _submit_or_deploy(given: argparse.Namespace, config: Config) -> None:
     from kubeflow.deploy import cron
-    from kubeflow.deploy.package import Package
     from kubeflow.task import run_parameters
 
     # Check the options before the slow imports of the compiler.
@@ -154,12 +153,10 @@ def _backend(given: argparse.Namespace, config: Config) -> Backend:
         from kubeflow.deploy.vertex import Vertex
 
         return Vertex(config.cluster.project, config.cluster.region)
-    from kubeflow.deploy import connection
+    from kubeflow.deploy.connection import connect
     from kubeflow.deploy.kubeflow_pipelines import KubeflowPipelines
-    from kubeflow.deploy.server import Server, translated
 
-    server = Server(translated(connection.connect, connection.from_options(given)))
-    return KubeflowPipelines(server, config.cluster.experiment)
+    return KubeflowPipelines(connect(given), config.cluster.experiment)
 
 
 def write(path: str, text: str) -> None:

@@ -66,20 +66,16 @@ def run(
     spec = specification.load(text)
     # As strict as the server: an unknown field is an error.
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
-    values = _run_parameters(spec, parameters or {})
+    values = specification.run_parameters(spec)
+    if unknown := (parameters or {}).keys() - values.keys():
+        raise UserError(f"The pipeline has no such parameter. Known: {', '.join(values)}. Received: {unknown}")
+    values |= parameters or {}
     run_id = f"run-{time.time_ns()}"
 
     def start(name: str, outcomes: dict[str, Outcome]) -> Outcome:
         return _Task(spec, name, backend, workspace, run_id).run(values, outcomes)
 
     return _run_in_order(specification.tasks(spec), start, say)
-
-
-def _run_parameters(spec: specification.Spec, given: dict[str, str]) -> dict[str, Any]:
-    defaults = specification.run_parameters(spec)
-    if unknown := given.keys() - defaults.keys():
-        raise UserError(f"The pipeline has no such parameter. Known: {', '.join(defaults)}. Received: {unknown}")
-    return defaults | given
 
 
 def _run_in_order(

@@ -3,7 +3,7 @@
 import re
 
 from components.errors import UserError
-from kubeflow.compile.places import serving_dir
+from kubeflow.compile.pods import serving_dir
 from pipeline.config.run import Config
 
 _LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "PrismRunner")
@@ -15,7 +15,11 @@ def check(config: Config, backend: str) -> None:
     Raises:
       UserError: a setting is missing, or the backend does not support it.
     """
-    _check_image(config)
+    if not config.cluster.image:
+        raise UserError(
+            "A container image with this repository in it is needed: build one from the Dockerfile, push it where the "
+            "cluster can pull it, and name it with --image or cluster.image. Received: none"
+        )
     _check_volumes(config, backend)
     _check_pipeline_root(config, backend)
     if backend == "vertex":
@@ -29,14 +33,6 @@ def check_devices(config: Config) -> None:
         raise UserError(
             "training.logical_cpus simulates several devices on a local machine; pods have real ones. Leave it out. "
             f"Received: training.logical_cpus={config.training.logical_cpus}"
-        )
-
-
-def _check_image(config: Config) -> None:
-    if not config.cluster.image:
-        raise UserError(
-            "A container image with this repository in it is needed: build one from the Dockerfile, push it where the "
-            "cluster can pull it, and name it with --image or cluster.image. Received: none"
         )
 
 

@@ -8,7 +8,6 @@ import yaml
 
 from components import lean_imports, startup
 from kubeflow.compile import checks, pods, spec
-from kubeflow.compile.places import places
 from pipeline.config.run import Config
 
 ENTRYPOINT = ("python", "-m", "kubeflow.entrypoint", "--backend")
@@ -63,7 +62,7 @@ def _compile_with_tfx(config: Config, backend: str) -> spec.Spec:
 
     # The run itself stages the corpus, so neither its content nor the registry is known here.
     inputs = Inputs(config.corpus.source, config.corpus.source, _SCHEMA, run_key="", newest_other="")
-    pipeline = create_pipeline(config, places(config), inputs)
+    pipeline = create_pipeline(config, pods.places(config), inputs)
     # The run gives the root of the artifacts. The pipeline's name cannot have the underscores of a model's name.
     pipeline.pipeline_info = PipelineInfo(pipeline_name(config.model_name), "")
     runner = KubeflowV2DagRunner(
@@ -77,24 +76,16 @@ def _compile_with_tfx(config: Config, backend: str) -> spec.Spec:
 
 
 def _stage_corpus_in_ingest(compiled: spec.Spec, config: Config) -> None:
+    corpus, directory = config.corpus, pods.places(config).corpus
+    settings = {"directory": directory, "checksum": corpus.checksum, "min_chars": corpus.min_chars}
     spec.use_executor(compiled, "CorpusExampleGen", STAGING_EXECUTOR)
-    settings = {
-        "directory": places(config).corpus,
-        "checksum": config.corpus.checksum,
-        "min_chars": config.corpus.min_chars,
-    }
     spec.give_constant(compiled, "CorpusExampleGen", "staging", json.dumps(settings, sort_keys=True))
 
 
 def _declare_run_parameters(compiled: spec.Spec, config: Config) -> None:
-    spec.add_run_parameter(
-        compiled, "corpus", config.corpus.source, "A known name, a path in the state volume, gs://... or a URL"
-    )
-    spec.give_run_parameter(compiled, "CorpusExampleGen", "input_base", "corpus")
-    spec.give_run_parameter(compiled, "Pusher", "corpus", "corpus")
-    spec.add_run_parameter(
-        compiled, "training", "{}", 'JSON of training values that replace those compiled in: {"steps": 2000}'
-    )
-    for task in ("Tuner", "Trainer"):
-        if task in spec.tasks(compiled):
-            spec.give_run_parameter(compiled, task, "training_overrides", "training")
+    description = "A known name, a path in the state volume, gs://... or a URL"
+    receivers = {"CorpusExampleGen": "input_base", "Pusher": "corpus"}
+    spec.add_run_parameter(compiled, "corpus", config.corpus.source, description, receivers)
+    description = 'JSON of training values that replace those compiled in: {"steps": 2000}'
+    receivers = {"Tuner": "training_overrides", "Trainer": "training_overrides"}
+    spec.add_run_parameter(compiled, "training", "{}", description, receivers)

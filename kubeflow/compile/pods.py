@@ -1,14 +1,24 @@
-"""Resources, node selectors, tolerations and volumes of the pods that run the components."""
+"""Resources, node selectors, tolerations, volumes and paths of the pods that run the components."""
 
 from typing import Any
 
 from kubeflow.compile import spec as specification
-from kubeflow.compile.places import serving_dir
+from pipeline.config.places import Places
 from pipeline.config.run import Config
 
 # Components that read or write outside of artifacts: staged corpora, checkpoints and registry; served versions.
 _NEED_STATE = ("CorpusExampleGen", "Tuner", "Trainer", "LastBlessed", "Pusher")
 _NEED_SERVING = ("LastBlessed", "Pusher")
+
+
+def places(config: Config) -> Places:
+    """Return the paths of a run on the cluster."""
+    return Places.of(config.model_copy(update={"root": config.cluster.root, "serving_dir": serving_dir(config)}))
+
+
+def serving_dir(config: Config) -> str:
+    """Return the serving directory as the pods see it; by default the servers' mount path."""
+    return config.cluster.serving_dir or config.serving.mount_path
 
 
 def set_resources(spec: specification.Spec, config: Config, backend: str) -> None:

@@ -73,8 +73,12 @@ def use_executor(spec: Spec, task: str, path: str) -> None:
     args[args.index(_EXECUTOR) + 1] = path
 
 
-def add_run_parameter(spec: Spec, name: str, default: str, description: str) -> None:
-    """Declare a text parameter of the pipeline, which a run or a schedule may set."""
+def add_run_parameter(spec: Spec, name: str, default: str, description: str, receivers: Mapping[str, str]) -> None:
+    """Declare a text parameter that a run or a schedule may set, and pass it to tasks.
+
+    Args:
+      receivers: the name of the task's parameter for each task. Tasks that the pipeline does not have are skipped.
+    """
     parameters = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
     parameters[name] = {
         "parameterType": "STRING",
@@ -82,11 +86,8 @@ def add_run_parameter(spec: Spec, name: str, default: str, description: str) -> 
         "isOptional": True,
         "description": description,
     }
-
-
-def give_run_parameter(spec: Spec, task: str, parameter: str, name: str) -> None:
-    """Pass a parameter of the run to a task, in place of the compiled value."""
-    _give(spec, task, parameter, {"componentInputParameter": name})
+    for task in receivers.keys() & tasks(spec).keys():
+        _give(spec, task, receivers[task], {"componentInputParameter": name})
 
 
 def give_constant(spec: Spec, task: str, parameter: str, value: str) -> None:

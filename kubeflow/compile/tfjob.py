@@ -13,8 +13,7 @@ from typing import Any
 import yaml
 
 from components.errors import UserError
-from kubeflow.compile import spec
-from kubeflow.compile.places import places
+from kubeflow.compile import pods, spec
 from pipeline.config.run import Config
 
 
@@ -111,6 +110,6 @@ def _outputs(config: Config, compiled: spec.Spec, job: str) -> dict[str, Any]:
     """Return output directories of this job; the next run reads only the export below the checkpoints."""
     outputs = {}
     for name, output in spec.component(compiled, "Trainer")["outputDefinitions"]["artifacts"].items():
-        uri = f"{places(config).root}/tfjob/{job}/{name}"
+        uri = f"{pods.places(config).root}/tfjob/{job}/{name}"
         outputs[name] = {"artifacts": [{"uri": uri, "type": output["artifactType"]}]}
     return {"artifacts": outputs, "outputFile": "/tmp/kfp_outputs/output_metadata.json"}

@@ -3,40 +3,12 @@
 import argparse
 import os
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.errors import UserError
 
 TIMEOUTS = (10.0, 60.0)  # seconds to connect, and between two reads; kfp sets none
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Arguments of `kfp.Client`; see its documentation. Without a host, it uses the current cluster.
-
-    Example: tests/kubeflow/deploy/test_connection.py.
-
-    Attributes:
-      namespace: of the pipelines and runs, in a multi-user installation.
-      kfp_namespace: where Kubeflow Pipelines itself is installed.
-      service_account_token: path of a projected token; "" is the default path, None uses no token.
-    """
-
-    host: str | None = None
-    ui_host: str | None = None
-    namespace: str | None = None
-    kfp_namespace: str = "kubeflow"
-    token: str | None = None
-    cookies: str | None = None
-    client_id: str | None = None
-    other_client_id: str | None = None
-    service_account_token: str | None = None
-    proxy: str | None = None
-    ssl_ca_cert: str | None = None
-    verify_ssl: bool = True
-    kube_context: str | None = None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,24 +40,57 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--kube-context", help="context of kubectl; default: the current one")
 
 
-def from_options(options: argparse.Namespace) -> Connection:
-    """Return the connection; options take precedence over the environment."""
+def connect(options: argparse.Namespace) -> Any:
+    """Return a `kfp.Client` with timeouts, which rejects HTML responses.
+
+    Args:
+      options: those of `add_options`, which take precedence over the environment.
+
+    Raises:
+      ImportError: the extra `kubeflow` is not installed.
+      UserError: a file of an option cannot be read, or the health check of the server failed.
+    """
     _require_file("--ca-cert", options.ca_cert)
-    return Connection(
-        host=options.host or os.environ.get("KF_PIPELINES_ENDPOINT"),
-        ui_host=options.ui_host or os.environ.get("KF_PIPELINES_UI_ENDPOINT"),
-        namespace=options.namespace or os.environ.get("KFP_NAMESPACE"),
-        kfp_namespace=options.kfp_namespace,
-        token=_secret(options.token_file, "KFP_TOKEN"),
-        cookies=_secret(options.cookies_file, "KFP_COOKIES"),
-        client_id=options.client_id,
-        other_client_id=options.other_client_id,
-        service_account_token=options.service_account_token,
-        proxy=options.proxy,
-        ssl_ca_cert=options.ca_cert,
-        verify_ssl=not options.insecure,
-        kube_context=options.kube_context,
-    )
+    token, cookies = _secret(options.token_file, "KFP_TOKEN"), _secret(options.cookies_file, "KFP_COOKIES")
+    namespace = options.namespace or os.environ.get("KFP_NAMESPACE")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # about Python 3.10 and about servers before 2.0
+        import kfp.client
+        from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+
+        from kubeflow.deploy import server
+
+        class Client(kfp.client.Client):
+            """Checks the server's health once, instead of five times with a traceback each."""
+
+            def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's signature
+                _guard(self._healthz_api.api_client)
+                return generated(self._healthz_api, "healthz_service", "get_healthz")()
+
+        credentials = None
+        if options.service_account_token is not None:
+            credentials = ServiceAccountTokenVolumeCredentials(options.service_account_token or None)
+            _require_file("--service-account-token", credentials._token_path)
+        client = server.call(
+            Client,
+            host=options.host or os.environ.get("KF_PIPELINES_ENDPOINT"),
+            ui_host=options.ui_host or os.environ.get("KF_PIPELINES_UI_ENDPOINT"),
+            namespace=options.kfp_namespace,
+            existing_token=token,
+            cookies=cookies,
+            client_id=options.client_id,
+            other_client_id=options.other_client_id,
+            credentials=credentials,
+            proxy=options.proxy,
+            ssl_ca_cert=options.ca_cert,
+            verify_ssl=False if options.insecure else None,
+            kube_context=options.kube_context,
+        )
+    _guard(client._pipelines_api.api_client)
+    if namespace or options.kfp_namespace != "kubeflow":
+        # kfp would send the namespace of the installation as the user's, which a single-user server refuses.
+        client._context_setting["namespace"] = namespace or ""
+    return client
 
 
 def _secret(path: str | None, variable: str) -> str | None:
@@ -103,50 +108,6 @@ def _secret(path: str | None, variable: str) -> str | None:
 def _require_file(option: str, path: str | None) -> None:
     if path and not Path(path).is_file():
         raise UserError(f"There is no such file: name another, or omit the option. Received: {option} {path}")
-
-
-def connect(connection: Connection) -> Any:
-    """Return a `kfp.Client` with timeouts, which rejects HTML responses.
-
-    Raises:
-      ImportError: the extra `kubeflow` is not installed.
-      kfp_server_api.ApiException, urllib3.exceptions.HTTPError, OSError: the health check of the server failed.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # about Python 3.10 and about servers before 2.0
-        import kfp.client
-        from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
-
-        class Client(kfp.client.Client):
-            """Checks the server's health once, instead of five times with a traceback each."""
-
-            def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's signature
-                _guard(self._healthz_api.api_client)
-                return generated(self._healthz_api, "healthz_service", "get_healthz")()
-
-        credentials = None
-        if connection.service_account_token is not None:
-            credentials = ServiceAccountTokenVolumeCredentials(connection.service_account_token or None)
-            _require_file("--service-account-token", credentials._token_path)
-        client = Client(
-            host=connection.host,
-            ui_host=connection.ui_host,
-            namespace=connection.kfp_namespace,
-            existing_token=connection.token,
-            cookies=connection.cookies,
-            client_id=connection.client_id,
-            other_client_id=connection.other_client_id,
-            credentials=credentials,
-            proxy=connection.proxy,
-            ssl_ca_cert=connection.ssl_ca_cert,
-            verify_ssl=None if connection.verify_ssl else False,
-            kube_context=connection.kube_context,
-        )
-    _guard(client._pipelines_api.api_client)
-    if connection.namespace or connection.kfp_namespace != "kubeflow":
-        # kfp would send the namespace of the installation as the user's, which a single-user server refuses.
-        client._context_setting["namespace"] = connection.namespace or ""
-    return client
 
 
 def generated(api: Any, service: str, name: str) -> Any:

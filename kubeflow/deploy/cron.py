@@ -1,15 +1,14 @@
 """Cron expressions. Kubeflow Pipelines and Vertex AI use different notations; Kubeflow misreads five fields."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from components.errors import UserError
 
 _SHORTHANDS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 
 
-@dataclass(frozen=True)
-class _Field:
+class _Field(NamedTuple):
     name: str
     low: int
     high: int
@@ -57,9 +56,8 @@ def _check_kfp(expression: str) -> str:
     if len(values) == 5:
         raise UserError(
             "Kubeflow Pipelines expects six fields, seconds first: second, minute, hour, day of the month, month, "
-            "day of the week. It would accept five as well, but read the first as seconds, so "
-            f"'0 3 * * *' would mean three minutes past every hour. Write '0 {' '.join(values)}'. "
-            f"Received: {expression!r}"
+            "day of the week. It would accept five as well, but read the first as seconds, so '0 3 * * *' would mean "
+            f"three minutes past every hour. Write '0 {' '.join(values)}'. Received: {expression!r}"
         )
     _check_fields("Kubeflow Pipelines", values, (_SECOND, *_FIVE), expression, question_marks=True)
     return " ".join(values)
@@ -72,8 +70,7 @@ def _check_vertex(expression: str) -> str:
         five = (zone.group() if zone else "") + " ".join(values[1:])
         raise UserError(
             "Vertex AI expects five fields: minute, hour, day of the month, month, day of the week. Six, with "
-            f"seconds first, are Kubeflow Pipelines' notation. Write '{five}'. "
-            f"Received: {expression!r}"
+            f"seconds first, are Kubeflow Pipelines' notation. Write '{five}'. Received: {expression!r}"
         )
     _check_fields("Vertex AI", values, _FIVE, expression, question_marks=False)
     return " ".join(expression.split())
@@ -104,14 +101,13 @@ def _is_valid(part: str, field: _Field) -> bool:
         return False
     start, end, step = found.groups()
     numbers = [_number(value, field) for value in (start, end) if value not in (None, "*")]
-    if any(number is None or not field.low <= number <= field.high for number in numbers):
+    if not all(field.low <= number <= field.high for number in numbers) or numbers != sorted(numbers):
         return False
-    if end is not None and (start == "*" or numbers != sorted(numbers, key=lambda number: number or 0)):
-        return False
-    return step is None or int(step) > 0
+    return (end is None or start != "*") and (step is None or int(step) > 0)
 
 
-def _number(value: str, field: _Field) -> int | None:
+def _number(value: str, field: _Field) -> int:
+    """Return the number of a value, or one below every field's range if it has none."""
     if value in field.names:
         return field.names.index(value) + field.low
-    return int(value) if value.isdecimal() else None
+    return int(value) if value.isdecimal() else -1

@@ -1,69 +1,91 @@
 """Runs and schedules on Kubeflow Pipelines, which calls a schedule a recurring run."""
 
 import datetime
+import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from kubeflow.deploy.backend import Backend
-from kubeflow.deploy.package import Package
-from kubeflow.deploy.server import Schedule, Server, ServerError
+import kfp_server_api
 
-_CONFLICT = 409
+from kubeflow.deploy.backend import Backend, Package
+from kubeflow.deploy.connection import generated
+from kubeflow.deploy.server import ServerError, call, pages
+
+_NOT_FOUND, _CONFLICT = 404, 409  # HTTP statuses
 _SHOWN_RUNS = 5
+
+
+class _Schedule(NamedTuple):
+    package: Package
+    cron: str
+    pipeline_id: str
+    version_id: str
 
 
 class KubeflowPipelines(Backend):
     """The pipelines of one experiment. Example: tests/kubeflow/deploy/test_kubeflow_pipelines.py."""
 
-    def __init__(self, server: Server, experiment: str, say: Callable[[str], None] = print) -> None:
+    def __init__(self, client: Any, experiment: str, say: Callable[[str], None] = print) -> None:
         super().__init__(say)
-        self._server, self._experiment = server, experiment
+        self._client, self._experiment = client, experiment
+        # kfp takes the namespace from its options, from its settings file, or from the pod that it runs in.
+        self._namespace = client.get_user_namespace() or None
 
     def status(self, name: str) -> None:
         """Print the versions, when the pipeline runs and how the last runs ended."""
-        pipeline = self._server.pipeline_id(name)
+        pipeline = self._pipeline_id(name)
         if not pipeline:
             self._say(f"pipeline {name} does not exist")
             return
-        names = {version_id: version for version, version_id in self._server.version_ids(pipeline).items()}
+        names = {version_id: version for version, version_id in self._version_ids(pipeline).items()}
         self._say(f"pipeline {name}: {len(names)} version(s)")
-        experiment = self._server.experiment_id(self._experiment)
-        if not experiment:
-            return
-        for run in self._server.recurring_runs(experiment, name):
+        for run in self._schedules(name):
             version = names.get(_version_id(run), _version_id(run))
             self._say(f"schedule {_cron(run)!r}: {'active' if self._is_active(run) else 'paused'}, runs {version}")
-        for run in self._server.last_runs(experiment, pipeline, name, _SHOWN_RUNS):
+        for run in self._last_runs(pipeline, name):
             self._say(f"run {run.run_id} {run.display_name!r}: {run.state or 'unknown'}, {run.created_at}")
 
     def _start_run(self, package: Package) -> str:
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-        return self._server.create_run(self._experiment_id(), f"{package.name} {now}", package)
+        run = call(
+            self._client.run_pipeline,
+            self._find_or_create_experiment(),
+            f"{package.name} {now}",
+            pipeline_package_path=package.file,
+            params=package.parameters,
+            pipeline_root=package.pipeline_root,
+            service_account=package.service_account,
+        )
+        return str(run.run_id)
 
-    def _prepare(self, package: Package, cron: str) -> Schedule:
-        server, name, version = self._server, package.name, package.version
-        pipeline = _find_or_create(lambda: server.pipeline_id(name), lambda: server.create_pipeline(name))
-        version_id = server.version_ids(pipeline).get(version)
+    def _prepare(self, package: Package, cron: str) -> _Schedule:
+        name, version = package.name, package.version
+        pipeline = self._pipeline_id(name) or _create_or_find(
+            lambda: self._create_pipeline(name), lambda: self._pipeline_id(name)
+        )
+        version_id = self._version_ids(pipeline).get(version)
         if version_id:
             self._say(f"version {version} exists already")
         else:
             version_id = _create_or_find(
-                lambda: server.version_ids(pipeline).get(version),
-                lambda: server.upload_version(package.file, version, pipeline),
+                lambda: self._upload(package, pipeline), lambda: self._version_ids(pipeline).get(version)
             )
             self._say(f"version {version} uploaded")
-        return Schedule(package, cron, pipeline, version_id)
+        return _Schedule(package, cron, pipeline, version_id)
 
     def _schedules(self, name: str) -> list[Any]:
-        experiment = self._server.experiment_id(self._experiment)
-        return self._server.recurring_runs(experiment, name) if experiment else []
+        experiment = self._experiment_id()
+        if not experiment:
+            return []
+        runs = pages(self._client.list_recurring_runs, "recurring_runs", experiment_id=experiment)
+        return [run for run in runs if run.display_name == name]
 
     def _is_active(self, schedule: Any) -> bool:
         if schedule.status in ("ENABLED", "DISABLED"):
             return bool(schedule.status == "ENABLED")
         return bool(schedule.mode == "ENABLE")
 
-    def _is_equal(self, schedule: Any, wanted: Schedule) -> bool:
+    def _is_equal(self, schedule: Any, wanted: _Schedule) -> bool:
         runtime, package = schedule.runtime_config, wanted.package
         return (
             _version_id(schedule) == wanted.version_id
@@ -79,31 +101,88 @@ class KubeflowPipelines(Backend):
     def _label(self, schedule: Any) -> str:
         return str(schedule.recurring_run_id)
 
-    def _create(self, wanted: Schedule, paused: bool) -> None:
-        self._server.create_recurring_run(self._experiment_id(), wanted, enabled=not paused)
+    def _create(self, wanted: _Schedule, paused: bool) -> None:
+        package = wanted.package
+        call(
+            self._client.create_recurring_run,
+            self._find_or_create_experiment(),
+            package.name,
+            cron_expression=wanted.cron,
+            max_concurrency=1,
+            no_catchup=True,
+            params=package.parameters,
+            pipeline_id=wanted.pipeline_id,
+            version_id=wanted.version_id,
+            enabled=not paused,
+            pipeline_root=package.pipeline_root,
+            service_account=package.service_account,
+        )
 
     def _set_active(self, schedule: Any, active: bool) -> None:
-        self._server.enable(schedule.recurring_run_id, active)
+        change = self._client.enable_recurring_run if active else self._client.disable_recurring_run
+        call(change, schedule.recurring_run_id)
 
     def _delete(self, schedule: Any) -> None:
-        self._server.delete_recurring_run(schedule.recurring_run_id)
+        try:
+            call(self._client.delete_recurring_run, schedule.recurring_run_id)
+        except ServerError as error:
+            if error.status != _NOT_FOUND:
+                raise
 
     def _delete_pipeline(self, name: str) -> bool:
-        pipeline = self._server.pipeline_id(name)
-        if pipeline:
-            self._server.delete_pipeline(pipeline)
-        return bool(pipeline)
+        pipeline = self._pipeline_id(name)
+        if not pipeline:
+            return False
+        for version_id in self._version_ids(pipeline).values():
+            call(self._client.delete_pipeline_version, pipeline, version_id)
+        call(self._client.delete_pipeline, pipeline)
+        return True
 
-    def _experiment_id(self) -> str:
-        server, name = self._server, self._experiment
-        return _find_or_create(lambda: server.experiment_id(name), lambda: server.create_experiment(name))
+    def _pipeline_id(self, name: str) -> str | None:
+        pipelines = pages(self._client.list_pipelines, "pipelines", namespace=self._namespace)
+        return next((pipeline.pipeline_id for pipeline in pipelines if pipeline.display_name == name), None)
+
+    def _create_pipeline(self, name: str) -> str:
+        body = kfp_server_api.V2beta1Pipeline(display_name=name, namespace=self._namespace)
+        if "name" in body.attribute_map:  # since 2.14 servers distinguish the name from the displayed name
+            body.name = name
+        create = generated(self._client._pipelines_api, "pipeline_service", "create_pipeline")
+        return str(call(create, body).pipeline_id)
+
+    def _version_ids(self, pipeline: str) -> dict[str, str]:
+        """Return the ids of a pipeline's versions by name."""
+        versions = pages(self._client.list_pipeline_versions, "pipeline_versions", pipeline_id=pipeline)
+        return {version.display_name: version.pipeline_version_id for version in versions}
+
+    def _upload(self, package: Package, pipeline: str) -> str:
+        upload = self._client.upload_pipeline_version
+        version = call(upload, package.file, pipeline_version_name=package.version, pipeline_id=pipeline)
+        return str(version.pipeline_version_id)
+
+    def _experiment_id(self) -> str | None:
+        experiments = pages(self._client.list_experiments, "experiments", namespace=self._namespace)
+        return next((one.experiment_id for one in experiments if one.display_name == self._experiment), None)
+
+    def _find_or_create_experiment(self) -> str:
+        return self._experiment_id() or _create_or_find(self._create_experiment, self._experiment_id)
+
+    def _create_experiment(self) -> str:
+        body = kfp_server_api.V2beta1Experiment(display_name=self._experiment, namespace=self._namespace)
+        create = generated(self._client._experiment_api, "experiment_service", "create_experiment")
+        return str(call(create, body).experiment_id)
+
+    def _last_runs(self, pipeline: str, name: str) -> list[Any]:
+        """Return the newest runs of a pipeline; other pipelines may have runs in the same experiment."""
+        experiment = self._experiment_id()
+        if not experiment:
+            return []
+        runs = pages(self._client.list_runs, "runs", experiment_id=experiment, sort_by="created_at desc")
+        # `submit` starts runs without a version, whose names begin with the pipeline's name.
+        own = (run for run in runs if run.display_name.startswith(f"{name} ") or _pipeline_of(run) == pipeline)
+        return list(itertools.islice(own, _SHOWN_RUNS))
 
 
-def _find_or_create(find: Callable[[], str | None], create: Callable[[], str]) -> str:
-    return find() or _create_or_find(find, create)
-
-
-def _create_or_find(find: Callable[[], str | None], create: Callable[[], str]) -> str:
+def _create_or_find(create: Callable[[], str], find: Callable[[], str | None]) -> str:
     """Create an object, or find the one that another client has created meanwhile."""
     try:
         return create()
@@ -112,6 +191,10 @@ def _create_or_find(find: Callable[[], str | None], create: Callable[[], str]) -
         if found is None:
             raise
         return found
+
+
+def _pipeline_of(run: Any) -> str:
+    return str(run.pipeline_version_reference and run.pipeline_version_reference.pipeline_id)
 
 
 def _version_id(run: Any) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from components.errors import UserError
-from kubeflow.deploy.backend import Backend
-from kubeflow.deploy.package import Package
+from kubeflow.deploy.backend import Backend, Package
 
 _STATES = {1: "active", 2: "paused", 3: "completed"}
 _SHOWN_RUNS = 5

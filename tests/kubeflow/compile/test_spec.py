@@ -40,8 +40,7 @@ def test_executor_is_replaced() -> None:
 
 def test_run_parameter_is_passed_to_the_task_with_its_type() -> None:
     changed = small()
-    spec.add_run_parameter(changed, "corpus", "shakespeare", "text")
-    spec.give_run_parameter(changed, "Gen", "input_base", "corpus")
+    spec.add_run_parameter(changed, "corpus", "shakespeare", "text", {"Gen": "input_base", "Missing": "x"})
     spec.give_constant(changed, "Gen", "staging", "{}")
     assert changed["root"]["inputDefinitions"]["parameters"]["corpus"]["defaultValue"] == "shakespeare"
     assert spec.tasks(changed)["Gen"]["inputs"]["parameters"] == {
@@ -55,8 +54,7 @@ def test_run_parameter_is_passed_to_the_task_with_its_type() -> None:
 
 def test_values_of_a_tasks_parameters_are_those_of_the_run() -> None:
     changed = small()
-    spec.add_run_parameter(changed, "corpus", "shakespeare", "text")
-    spec.give_run_parameter(changed, "Gen", "input_base", "corpus")
+    spec.add_run_parameter(changed, "corpus", "shakespeare", "text", {"Gen": "input_base", "Missing": "x"})
     spec.give_constant(changed, "Gen", "staging", "{}")
     assert spec.run_parameters(changed) == {"corpus": "shakespeare"}
     assert spec.task_parameters(changed, "Gen", {"corpus": "sample"}) == {"input_base": "sample", "staging": "{}"}

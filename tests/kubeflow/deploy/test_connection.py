@@ -1,20 +1,23 @@
 """Credentials in the requests that the real `kfp.Client` sends, without identity providers."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.errors import UserError
-from kubeflow.deploy import connection, server
+from kubeflow import options
+from kubeflow.deploy.connection import connect
+from kubeflow.deploy.kubeflow_pipelines import KubeflowPipelines
 
 
-def headers(state: Any, *options: str) -> dict[str, str]:
-    parser = argparse.ArgumentParser()
-    connection.add_options(parser)
-    where = connection.from_options(parser.parse_args(["--host", state.address, *options]))
-    server.Server(connection.connect(where)).pipeline_id("x")
+def pipelines(address: str, *arguments: str) -> KubeflowPipelines:
+    client = connect(options.parser().parse_args(["status", "--host", address, *arguments]))
+    return KubeflowPipelines(client, "x")
+
+
+def headers(state: Any, *arguments: str) -> dict[str, str]:
+    pipelines(state.address, *arguments).status("x")
     sent: dict[str, str] = state.headers
     return sent
 
@@ -63,18 +66,17 @@ def test_namespace_from_the_settings_of_kfp_applies_to_reads_and_writes(
     file = tmp_path / "context.json"
     file.write_text('{"namespace": "team-b"}')
     monkeypatch.setattr(kfp.client.Client, "_LOCAL_KFP_CONTEXT", str(file))
-    api = server.Server(connection.connect(connection.Connection(host=state.address)))
-    api.experiment_id("x")
+    backend = pipelines(state.address)
+    backend.status("x")
     assert state.queries[-1]["namespace"] == "team-b"
-    api.create_experiment("x")
+    backend._create_experiment()
     assert state.bodies[-1]["namespace"] == "team-b"
 
 
 @pytest.mark.integration
 def test_namespace_of_the_installation_is_not_sent_as_the_users(state: Any) -> None:
     """A single-user server rejects requests with a namespace."""
-    where = connection.Connection(host=state.address, kfp_namespace="elsewhere")
-    server.Server(connection.connect(where)).experiment_id("x")
+    pipelines(state.address, "--kfp-namespace", "elsewhere").status("x")
     assert "namespace" not in state.queries[-1]
 
 
@@ -89,25 +91,21 @@ def test_every_option_reaches_the_client(monkeypatch: pytest.MonkeyPatch, tmp_pa
         raise UserError("seen")
 
     monkeypatch.setattr(kfp.client.Client, "__init__", stop)
-    parser = argparse.ArgumentParser()
-    connection.add_options(parser)
     authority = tmp_path / "ca.pem"
     authority.touch()
-    options = ["--client-id", "c", "--other-client-id", "o", "--proxy", "http://p", "--insecure"]
-    options += ["--ca-cert", str(authority)]
-    options += ["--kube-context", "k", "--ui-host", "https://ui", "--kfp-namespace", "kfp"]
+    arguments = ["--client-id", "c", "--other-client-id", "o", "--proxy", "http://p", "--insecure"]
+    arguments += ["--ca-cert", str(authority)]
+    arguments += ["--kube-context", "k", "--ui-host", "https://ui", "--kfp-namespace", "kfp"]
     with pytest.raises(UserError, match="seen"):
-        connection.connect(connection.from_options(parser.parse_args(options)))
+        pipelines("http://127.0.0.1:9", *arguments)
     expected = {"client_id": "c", "other_client_id": "o", "proxy": "http://p", "ssl_ca_cert": str(authority)}
     expected |= {"verify_ssl": False, "kube_context": "k", "ui_host": "https://ui", "namespace": "kfp"}
     assert given.items() >= expected.items()
 
 
 def test_unreadable_secret_is_explained() -> None:
-    parser = argparse.ArgumentParser()
-    connection.add_options(parser)
     with pytest.raises(UserError, match="file with the secret.*Received: /no/such"):
-        connection.from_options(parser.parse_args(["--token-file", "/no/such"]))
+        pipelines("http://127.0.0.1:9", "--token-file", "/no/such")
 
 
 @pytest.mark.parametrize(
@@ -117,32 +115,26 @@ def test_unreadable_secret_is_explained() -> None:
 def test_invalid_secret_is_explained_and_not_printed(content: bytes, reason: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_bytes(content)
-    parser = argparse.ArgumentParser()
-    connection.add_options(parser)
     with pytest.raises(UserError, match=reason) as caught:
-        connection.from_options(parser.parse_args(["--token-file", str(file)]))
+        pipelines("http://127.0.0.1:9", "--token-file", str(file))
     assert "two" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "options", [["--ca-cert", "/no/such"], ["--service-account-token", "/no/such"], ["--service-account-token"]]
+    "arguments", [["--ca-cert", "/no/such"], ["--service-account-token", "/no/such"], ["--service-account-token"]]
 )
-def test_missing_file_is_explained(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_file_is_explained(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KF_PIPELINES_SA_TOKEN_PATH", raising=False)
-    parser = argparse.ArgumentParser()
-    connection.add_options(parser)
-    with pytest.raises(UserError, match=f"no such file.*Received: {options[0]} /"):
-        connection.connect(connection.from_options(parser.parse_args(["--host", "http://127.0.0.1:9", *options])))
+    with pytest.raises(UserError, match=f"no such file.*Received: {arguments[0]} /"):
+        pipelines("http://127.0.0.1:9", *arguments)
 
 
 @pytest.mark.integration
 def test_untrusted_certificate_is_explained(state: Any) -> None:
-    where = connection.Connection(host=state.address.replace("http:", "https:"))
     with pytest.raises(UserError, match="cannot be reached.*--ca-cert.*SSLError"):
-        server.translated(connection.connect, where)
+        pipelines(state.address.replace("http:", "https:"))
 
 
 def test_unreachable_server_is_explained() -> None:
-    where = connection.Connection(host="http://127.0.0.1:9")
     with pytest.raises(UserError, match="cannot be reached"):
-        server.translated(connection.connect, where)
+        pipelines("http://127.0.0.1:9")

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from components.errors import UserError
-from kubeflow.deploy import connection, server
+from kubeflow import options
+from kubeflow.deploy.backend import Package
+from kubeflow.deploy.connection import connect
 from kubeflow.deploy.kubeflow_pipelines import KubeflowPipelines
-from kubeflow.deploy.package import Package
 
 pytestmark = pytest.mark.integration
 
@@ -26,8 +27,9 @@ CRON = "0 0 3 * * *"
 
 
 @pytest.fixture
-def api(state: Any) -> server.Server:
-    return server.Server(connection.connect(connection.Connection(host=state.address)))
+def api(state: Any) -> Any:
+    """The client of the small server."""
+    return connect(options.parser().parse_args(["status", "--host", state.address]))
 
 
 def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> Package:
@@ -36,7 +38,7 @@ def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> Package:
     return Package(**{"name": "char-rnn", "file": str(file)} | changes)
 
 
-def pipelines(api: server.Server, said: list[str] | None = None) -> KubeflowPipelines:
+def pipelines(api: Any, said: list[str] | None = None) -> KubeflowPipelines:
     return KubeflowPipelines(api, "char-rnn", ([] if said is None else said).append)
 
 
@@ -44,9 +46,7 @@ def schedules(state: Any) -> list[dict[str, Any]]:
     return list(state.things["recurringruns"].values())
 
 
-def test_first_deployment_creates_everything_and_second_writes_nothing(
-    state: Any, api: server.Server, tmp_path: Path
-) -> None:
+def test_first_deployment_creates_everything_and_second_writes_nothing(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     assert state.writes() == [
         "POST pipelines",
@@ -78,7 +78,7 @@ def test_first_deployment_creates_everything_and_second_writes_nothing(
     ],
 )
 def test_changed_schedule_is_created_before_the_previous_one_is_deleted(
-    state: Any, api: server.Server, tmp_path: Path, change: dict[str, Any]
+    state: Any, api: Any, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     old = schedules(state)[0]["recurring_run_id"]
@@ -89,20 +89,20 @@ def test_changed_schedule_is_created_before_the_previous_one_is_deleted(
     assert len(schedules(state)) == 1
 
 
-def test_another_time_replaces_the_schedule(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_another_time_replaces_the_schedule(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     pipelines(api).deploy(package(tmp_path), "0 0 4 * * *")
     assert [run["trigger"]["cron_schedule"]["cron"] for run in schedules(state)] == ["0 0 4 * * *"]
 
 
-def test_replacement_of_a_paused_schedule_is_paused(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_replacement_of_a_paused_schedule_is_paused(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     pipelines(api).pause("char-rnn")
     pipelines(api).deploy(package(tmp_path, parameters={"corpus": "sample"}), CRON)
     assert [run["status"] for run in schedules(state)] == ["DISABLED"]
 
 
-def test_next_deployment_deletes_what_an_interrupted_one_left(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_next_deployment_deletes_what_an_interrupted_one_left(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     state.failures.append([1, "DELETE recurringruns", 500])
     with pytest.raises(UserError, match="failed"):
@@ -112,7 +112,7 @@ def test_next_deployment_deletes_what_an_interrupted_one_left(state: Any, api: s
     assert [run["trigger"]["cron_schedule"]["cron"] for run in schedules(state)] == ["0 0 4 * * *"]
 
 
-def test_objects_on_later_pages_are_found(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_objects_on_later_pages_are_found(state: Any, api: Any, tmp_path: Path) -> None:
     for number in range(5):
         state.add("pipelines", "pipeline", {"display_name": f"other-{number}"})
         state.requests.append("GET filler")
@@ -126,7 +126,7 @@ def test_objects_on_later_pages_are_found(state: Any, api: server.Server, tmp_pa
     assert len(schedules(state)) == 1
 
 
-def test_pause_resume_status_and_delete(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_pause_resume_status_and_delete(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     pipelines(api).submit(package(tmp_path, parameters={"corpus": "sample"}))
     pipelines(api).pause("char-rnn")
@@ -148,9 +148,7 @@ def test_pause_resume_status_and_delete(state: Any, api: server.Server, tmp_path
     assert state.things["runs"], "past runs remain"
 
 
-def test_run_has_its_parameters_and_root_and_caching_as_compiled(
-    state: Any, api: server.Server, tmp_path: Path
-) -> None:
+def test_run_has_its_parameters_and_root_and_caching_as_compiled(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).submit(package(tmp_path, parameters={"corpus": "sample"}, pipeline_root="minio://b/runs"))
     body = state.bodies[-1]
     assert body["runtime_config"] == {"parameters": {"corpus": "sample"}, "pipeline_root": "minio://b/runs"}
@@ -159,7 +157,7 @@ def test_run_has_its_parameters_and_root_and_caching_as_compiled(
     assert "cachingOptions" not in str(body)
 
 
-def test_status_prints_runs_of_this_pipeline_only(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_status_prints_runs_of_this_pipeline_only(state: Any, api: Any, tmp_path: Path) -> None:
     """Several pipelines can have runs in one experiment."""
     pipelines(api).deploy(package(tmp_path), CRON)
     (pipeline,) = state.things["pipelines"]
@@ -184,7 +182,7 @@ def test_status_prints_runs_of_this_pipeline_only(state: Any, api: server.Server
 
 
 def test_delete_reports_a_missing_schedule_and_ignores_one_deleted_meanwhile(
-    state: Any, api: server.Server, tmp_path: Path
+    state: Any, api: Any, tmp_path: Path
 ) -> None:
     said: list[str] = []
     pipelines(api, said).delete("char-rnn", everything=True)
@@ -195,7 +193,7 @@ def test_delete_reports_a_missing_schedule_and_ignores_one_deleted_meanwhile(
     assert said[-1].endswith("deleted")
 
 
-def test_active_one_of_equal_schedules_is_kept(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_active_one_of_equal_schedules_is_kept(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     (active,) = schedules(state)
     twin = {**active, "status": "DISABLED", "mode": "DISABLE", "recurring_run_id": "twin"}
@@ -204,9 +202,7 @@ def test_active_one_of_equal_schedules_is_kept(state: Any, api: server.Server, t
     assert schedules(state) == [active]
 
 
-def test_active_schedule_stays_active_if_its_duplicate_was_paused(
-    state: Any, api: server.Server, tmp_path: Path
-) -> None:
+def test_active_schedule_stays_active_if_its_duplicate_was_paused(state: Any, api: Any, tmp_path: Path) -> None:
     """An interrupted `pause` has paused only the one that the deployment keeps."""
     pipelines(api).deploy(package(tmp_path), CRON)
     (other,) = schedules(state)
@@ -219,9 +215,7 @@ def test_active_schedule_stays_active_if_its_duplicate_was_paused(
     assert (left["recurring_run_id"], left["status"]) == (paused["recurring_run_id"], "ENABLED")
 
 
-def test_html_page_is_a_failed_authentication_and_not_an_empty_list(
-    state: Any, api: server.Server, tmp_path: Path
-) -> None:
+def test_html_page_is_a_failed_authentication_and_not_an_empty_list(state: Any, api: Any, tmp_path: Path) -> None:
     """Dex answers an unauthenticated request with status 200 and a login form."""
     state.failures.append([99, "", "page"])
     with pytest.raises(UserError, match="Authentication.*failed.*HTML page"):
@@ -229,7 +223,7 @@ def test_html_page_is_a_failed_authentication_and_not_an_empty_list(
     assert state.writes() == []
 
 
-def test_write_with_a_late_response_creates_no_duplicate(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_write_with_a_late_response_creates_no_duplicate(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     state.failures.append([1, "POST recurringruns", "late"])
     with pytest.raises(UserError, match="cannot be reached.*resumes where it stopped"):
@@ -239,7 +233,7 @@ def test_write_with_a_late_response_creates_no_duplicate(state: Any, api: server
     assert [run["trigger"]["cron_schedule"]["cron"] for run in schedules(state)] == ["0 0 4 * * *"]
 
 
-def test_failed_creation_keeps_the_previous_schedule(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_failed_creation_keeps_the_previous_schedule(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     before = schedules(state)
     state.failures.append([1, "POST recurringruns", 500])
@@ -248,14 +242,14 @@ def test_failed_creation_keeps_the_previous_schedule(state: Any, api: server.Ser
     assert schedules(state) == before
 
 
-def test_pause_without_a_schedule_is_explained(api: server.Server) -> None:
+def test_pause_without_a_schedule_is_explained(api: Any) -> None:
     with pytest.raises(UserError, match="This pipeline has no schedule"):
         pipelines(api).pause("char-rnn")
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "Authentication"), (403, "--namespace"), (404, "refused")])
 def test_rejected_request_is_one_paragraph_without_a_retry(
-    state: Any, api: server.Server, tmp_path: Path, status: int, reason: str
+    state: Any, api: Any, tmp_path: Path, status: int, reason: str
 ) -> None:
     state.failures.append([9, "GET pipelines", status])
     state.requests.clear()
@@ -264,15 +258,13 @@ def test_rejected_request_is_one_paragraph_without_a_retry(
     assert len(state.requests) == 1
 
 
-def test_read_is_retried_after_a_transient_failure(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_read_is_retried_after_a_transient_failure(state: Any, api: Any, tmp_path: Path) -> None:
     state.failures += [[2, "GET pipelines", 500], [1, "GET recurringruns", 503]]
     pipelines(api).deploy(package(tmp_path), CRON)
     assert len(schedules(state)) == 1
 
 
-def test_failed_write_is_not_retried_and_the_next_deployment_resumes(
-    state: Any, api: server.Server, tmp_path: Path
-) -> None:
+def test_failed_write_is_not_retried_and_the_next_deployment_resumes(state: Any, api: Any, tmp_path: Path) -> None:
     state.failures.append([1, "POST experiments", 500])
     with pytest.raises(UserError, match="ml-pipeline.*it resumes where it stopped"):
         pipelines(api).deploy(package(tmp_path), CRON)
@@ -281,15 +273,16 @@ def test_failed_write_is_not_retried_and_the_next_deployment_resumes(
     assert state.writes() == ["POST experiments", "POST recurringruns"]
 
 
-def test_object_created_concurrently_by_another_client_is_used(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_object_created_concurrently_by_another_client_is_used(state: Any, api: Any, tmp_path: Path) -> None:
     state.failures.append([1, "POST experiments", 409])
     found: list[str | None] = [None, None, "experiment-7"]
-    api.experiment_id = lambda name: found.pop(0)  # type: ignore[method-assign]
-    pipelines(api).deploy(package(tmp_path), CRON)
+    backend = pipelines(api)
+    backend._experiment_id = lambda: found.pop(0)  # type: ignore[method-assign]
+    backend.deploy(package(tmp_path), CRON)
     assert schedules(state)[0]["experiment_id"] == "experiment-7"
 
 
-def test_server_that_does_not_respond_is_an_error_after_retries(state: Any, api: server.Server, tmp_path: Path) -> None:
+def test_server_that_does_not_respond_is_an_error_after_retries(state: Any, api: Any, tmp_path: Path) -> None:
     state.failures.append([9, "GET pipelines", 0])
     with pytest.raises(UserError, match="cannot be reached"):
         pipelines(api).deploy(package(tmp_path), CRON)

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from components.errors import UserError
-from kubeflow.deploy.package import Package
+from kubeflow.deploy.backend import Package
 from kubeflow.deploy.vertex import Vertex
 
 pytestmark = pytest.mark.integration
