@@ -1,7 +1,7 @@
-"""Digests of the project's own code and of its libraries' versions, so that TFX's cache notices a change of either.
+"""Digests of this project's code and of its libraries' versions, so that a change of either invalidates TFX's cache.
 
-TFX takes a component's inputs and parameters for all that decides its output, and sees neither the code behind a dotted
-path nor an upgrade.
+TFX compares only the inputs and parameters of a component. It detects neither a change of the code behind a dotted path
+nor an upgrade of a library.
 """
 
 import ast
@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Code:
-    """What decides the output of a component besides its inputs and parameters.
+    """Code that determines the output of a component, together with its inputs and parameters.
 
     Attributes:
-      files: Python files of this project, or whole folders.
-      libraries: names of distributions whose version counts.
+      files: Python files of this project, or folders with all files in and below them.
+      libraries: names of distributions whose versions are in the digest.
     """
 
     files: tuple[str, ...]
@@ -34,8 +34,8 @@ INGEST = Code(
         "components/ingest/text.py",
         "components/ingest/passages.py",
     ),
-    # StatisticsGen and ExampleValidator have no place for a digest of their own, but run again on new examples, as all
-    # does that comes after: the versions that concern everything stand here.
+    # StatisticsGen and ExampleValidator cannot have a digest, but they run again on new examples, like all later
+    # components. Therefore the versions of the libraries that all components use are in this digest.
     ("tfx", "tensorflow-data-validation"),
 )
 GATE = Code(("components/validate/anomaly_gate.py",))
@@ -69,15 +69,7 @@ EXPORT = Code(
         "trainer/data/trigram.py",
         "trainer/warm_start.py",
         "transform",
-        "serving/graph/cells.py",
-        "serving/graph/generation_config.py",
-        "serving/graph/network.py",
-        "serving/graph/one_step.py",
-        "serving/graph/sampling.py",
-        "serving/graph/scoring.py",
-        "serving/graph/signatures.py",
-        "serving/graph/warmup.py",
-        "serving/graph/weights.py",
+        "serving/graph",
     ),
     ("tensorflow",),
 )
@@ -107,20 +99,20 @@ PUSHER = Code(("components/release/pusher.py", "components/evaluate/evaluation.p
 
 
 def digest(*codes: Code) -> str:
-    """Digest of what the code does, in which comments, docstrings and layout do not count, and of the versions."""
-    whole = hashlib.sha256()
+    """Return the digest of code and versions. Comments, docstrings and formatting do not change it."""
+    total = hashlib.sha256()
     for code in codes:
         for place in code.files:
             path = ROOT / place
             for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-                whole.update(f"{file.relative_to(ROOT)}\0{_meaning(file)}\0".encode())
+                total.update(f"{file.relative_to(ROOT)}\0{_without_docstrings(file)}\0".encode())
         for library in code.libraries:
-            whole.update(f"{library}\0{version(library)}\0".encode())
-    return whole.hexdigest()[:16]
+            total.update(f"{library}\0{version(library)}\0".encode())
+    return total.hexdigest()[:16]
 
 
 @cache
-def _meaning(file: Path) -> str:
+def _without_docstrings(file: Path) -> str:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:

@@ -1,6 +1,6 @@
-"""A digest changes with what the code does, with the versions of its libraries, and with nothing else.
+"""A digest changes with the code and with the versions of its libraries only.
 
-That the pipeline uses each digest, and what runs again then, is seen in tests/test_caching.py.
+tests/test_caching.py checks that the pipeline uses each digest, and which components run again.
 """
 
 import ast
@@ -41,7 +41,7 @@ def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def digest(root: Path, code: str, name: str = "code.py") -> str:
     (root / name).write_text(code, encoding="utf-8")
-    sources._meaning.cache_clear()
+    sources._without_docstrings.cache_clear()
     return sources.digest(Code((name,)))
 
 
@@ -60,7 +60,7 @@ def digest(root: Path, code: str, name: str = "code.py") -> str:
         ("sorted(os.listdir(path))[:LIMIT]", "sorted(\n            os.listdir(path),\n        )[:LIMIT]"),
     ],
 )
-def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path, before: str, after: str) -> None:
+def test_comments_docstrings_and_formatting_do_not_change_the_digest(tmp_path: Path, before: str, after: str) -> None:
     edited = CODE.replace(before, after)
     assert edited != CODE
     assert digest(tmp_path, edited) == digest(tmp_path, CODE)
@@ -77,17 +77,17 @@ def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path, before: str
         ("return sorted", "'a string that is not a docstring'\n        return sorted"),
     ],
 )
-def test_code_counts(tmp_path: Path, before: str, after: str) -> None:
+def test_code_changes_the_digest(tmp_path: Path, before: str, after: str) -> None:
     edited = CODE.replace(before, after)
     assert edited != CODE
     assert digest(tmp_path, edited) != digest(tmp_path, CODE)
 
 
-def test_a_function_of_a_docstring_only_is_an_empty_function(tmp_path: Path) -> None:
+def test_function_with_only_a_docstring_equals_an_empty_function(tmp_path: Path) -> None:
     assert digest(tmp_path, 'def f():\n    """Nothing."""\n') == digest(tmp_path, "def f():\n    pass\n")
 
 
-def test_a_folder_counts_with_all_its_python_files_and_their_names(tmp_path: Path) -> None:
+def test_digest_of_a_folder_includes_names_and_code_of_all_python_files(tmp_path: Path) -> None:
     (tmp_path / "package" / "inner").mkdir(parents=True)
     seen = {sources.digest(Code(("package",)))}
     for name in ("package/one.py", "package/two.py", "package/inner/three.py"):
@@ -100,7 +100,7 @@ def test_a_folder_counts_with_all_its_python_files_and_their_names(tmp_path: Pat
     assert sources.digest(Code(("package",))) in seen
 
 
-def test_a_digest_is_the_same_wherever_the_project_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_does_not_depend_on_the_location_of_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = digest(tmp_path, CODE)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -108,7 +108,7 @@ def test_a_digest_is_the_same_wherever_the_project_lies(tmp_path: Path, monkeypa
     assert digest(elsewhere, CODE) == here
 
 
-def test_versions_of_libraries_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_of_a_library_changes_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"one": "1.0", "two": "2.0"}
     monkeypatch.setattr(sources, "version", installed.__getitem__)
     digest(tmp_path, CODE)
@@ -122,18 +122,18 @@ def test_versions_of_libraries_count(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert sources.digest(neither) == without
 
 
-def test_a_joint_digest_counts_every_part(tmp_path: Path) -> None:
+def test_joint_digest_includes_every_part(tmp_path: Path) -> None:
     digest(tmp_path, CODE, "a.py")
     digest(tmp_path, CODE, "b.py")
     parts = Code(("a.py",)), Code(("b.py",))
     assert len({sources.digest(*parts), *map(sources.digest, parts), sources.digest()}) == 4
 
 
-# The project's own
+# The digests of this project
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
-def test_every_place_and_library_that_is_named_exists(name: str) -> None:
+def test_every_listed_path_and_library_exists(name: str) -> None:
     assert [place for place in ALL[name].files if not (PROJECT / place).exists()] == []
     assert all(metadata.version(library) for library in ALL[name].libraries)
 
@@ -150,7 +150,7 @@ def test_every_place_and_library_that_is_named_exists(name: str) -> None:
         ("rich", set()),
     ],
 )
-def test_an_upgrade_changes_the_digests_of_what_the_library_computes(
+def test_upgrade_changes_the_digests_of_the_components_that_use_the_library(
     library: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "ROOT", PROJECT)
@@ -162,12 +162,12 @@ def test_an_upgrade_changes_the_digests_of_what_the_library_computes(
 @pytest.mark.parametrize(
     ("entry", "named", "harmless"),
     [
-        # What a component imports but what does not decide its output, and why.
+        # Files that a component imports but that do not determine its output, and why.
         (
             "components/ingest/corpus_example_gen.py",
             ("INGEST",),
             {
-                "components/ingest/corpora.py",  # finds files: their content is in the path of the staged corpus
+                "components/ingest/corpora.py",  # finds files; their content is in the path of the staged corpus
                 "components/ingest/download.py",  # the same
                 "components/files.py",  # the same
             },
@@ -178,10 +178,9 @@ def test_an_upgrade_changes_the_digests_of_what_the_library_computes(
             "trainer/run.py",
             ("TRAINER", "EXPORT"),
             {
-                "trainer/progress.py",  # it only shows how training goes
-                "components/models/registry.py",  # finds a beginning: which one, its content decides
+                "trainer/progress.py",  # only shows the progress of training
+                "components/models/registry.py",  # finds the initial model, whose digest is in the key of the training
                 "components/models/versions.py",  # the same
-                "serving/graph/checkpoint.py",  # reads checkpoints to generate from them
                 "components/files.py",  # decides how a file is written, not its content
                 "pipeline/config/run.py",  # its values are the component's parameters
                 "pipeline/config/cluster.py",  # the same
@@ -197,7 +196,7 @@ def test_an_upgrade_changes_the_digests_of_what_the_library_computes(
             "serving/probe/__main__.py",
             ("INFRA",),
             {
-                "serving/graph/one_step.py",  # its result, the export, is what is examined
+                "serving/graph/one_step.py",  # its result, the export, is an input
                 "serving/graph/cells.py",  # the same
                 "serving/graph/generation_config.py",  # the same
                 "serving/graph/network.py",  # the same
@@ -209,12 +208,12 @@ def test_an_upgrade_changes_the_digests_of_what_the_library_computes(
         ("components/release/pusher.py", ("PUSHER",), set()),
     ],
 )
-def test_everything_that_a_component_imports_is_named(entry: str, named: tuple[str, ...], harmless: set[str]) -> None:
+def test_every_imported_file_is_listed(entry: str, named: tuple[str, ...], harmless: set[str]) -> None:
     files = {file for name in named for place in ALL[name].files for file in _files(PROJECT / place)}
-    texts_only = {"components/errors.py", "components/shell_command.py"} | {
+    messages_only = {"components/errors.py", "components/shell_command.py"} | {
         f"{package}/__init__.py" for package in PACKAGES
     }
-    assert _imported(entry) - files - texts_only == harmless
+    assert _imported(entry) - files - messages_only == harmless
 
 
 def _files(path: Path) -> set[str]:
@@ -222,7 +221,7 @@ def _files(path: Path) -> set[str]:
 
 
 def _imported(file: str) -> set[str]:
-    """A file of the project and all files of the project that it imports, directly or not."""
+    """A file of the project and all files of the project that it imports, directly or indirectly."""
     found: set[str] = set()
     waiting = [file]
     while waiting:
