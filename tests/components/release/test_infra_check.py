@@ -45,9 +45,7 @@ def test_a_good_export_is_accepted_from_anywhere(export: Path, tmp_path: Path, m
     assert check(str(export)) == ""
 
 
-def test_a_broken_export_is_rejected_with_the_probes_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_export_is_rejected_with_the_probes_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", warm.python())
     assert check(str(tmp_path)).startswith("the SavedModel does not load: ")
 
