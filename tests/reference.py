@@ -1,7 +1,8 @@
 """Float64 reference of the recurrent layers, with the roundings of `tests.numeric` in the forward and backward pass.
 
-TensorFlow differentiates it, and tests/test_reference.py compares it with stock Keras layers. The equations are the
-published ones; where two forms of an equation round differently, the engine's form is used.
+TensorFlow differentiates it. tests/test_reference.py compares it with stock Keras layers, and
+tests/trainer/engine/test_readme.py with the slow reference in the engine's README. The equations are the published
+ones; where two forms of an equation round differently, the engine's form is used.
 """
 
 from collections.abc import Callable, Sequence
@@ -103,7 +104,7 @@ def layer(
     mask: Any = None,
     ids: Any = None,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Return outputs and last states, with the axis of the runs before the axes of `trainer.engine.recurrent`.
+    """Return outputs and last states, with the axis of the runs before the axes of `trainer.engine.recurrent.layer`.
 
     Args:
       ids: (time, batch); `x` is then the embedding (ids, features), and the input product is computed once per id, so
@@ -116,9 +117,9 @@ def layer(
     bias = noise.shared(noise.stored(weights[2]), [time, batch], time * batch)
     if ids is None:
         product = noise.product(x, noise.shared(kernel, [time], time * batch))
-        projected = noise(_with_bias(cell, product, bias))
+        projected = noise(INPUT_BIASES[cell](product, bias))
     else:
-        table = _with_bias(cell, noise.product(x, kernel), noise.shared(weights[2], [x.shape[1]], time * batch))
+        table = INPUT_BIASES[cell](noise.product(x, kernel), noise.shared(weights[2], [x.shape[1]], time * batch))
         projected = looked_up(noise, noise.stored(table), ids)
     outputs = []
     for t in range(time):
@@ -176,12 +177,8 @@ def cross_entropy(noise: Noise, logits: tf.Tensor, targets: Any) -> tf.Tensor:
     return tf.reduce_mean(noise(nats, float(targets.size) ** 0.5), [1, 2])
 
 
-def _with_bias(cell: str, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Add the part of the bias that can be added before the steps to the input product."""
-    if cell == "layer_norm_lstm":
-        return x
-    if cell != "gru":
-        return x + bias
+def _gru_input_bias(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Add all of the bias but the part that the reset gate multiplies."""
     units = x.shape[-1] // 3
     return x + bias[..., 0, :] + bias[..., 1, :] * np.repeat([1.0, 1.0, 0.0], units)
 
@@ -220,14 +217,21 @@ def _layer_norm_lstm(
 def normalized(noise: Noise, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Normalize over the last axis; also return the reciprocal standard deviation, repeated along it."""
     centered = noise(x - noise.mean(x))
-    deviation = noise(tf.math.rsqrt(noise(noise.mean(noise(centered * centered)) + EPSILON)), numeric.FUNCTION)
-    return noise(centered * deviation), deviation
+    inverse_std = noise(tf.math.rsqrt(noise(noise.mean(noise(centered * centered)) + EPSILON)), numeric.FUNCTION)
+    return noise(centered * inverse_std), inverse_std
 
 
 def _new_cell(noise: Noise, input_gate: tf.Tensor, forget: tf.Tensor, candidate: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
     return noise(noise(noise.sigmoid(forget) * c) + noise(noise.sigmoid(input_gate) * noise.tanh(candidate)))
 
 
+# Adds the part of the bias that can be added before the steps to the input product.
+INPUT_BIASES: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    "rnn": tf.add,
+    "gru": _gru_input_bias,
+    "lstm": tf.add,
+    "layer_norm_lstm": lambda x, bias: x,
+}
 STEPS: dict[str, Callable[..., Any]] = {
     "rnn": _rnn,
     "gru": _gru,

@@ -7,30 +7,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving.graph.cells import KINDS
 from tests import numeric, reference
 
 pytestmark = pytest.mark.integration
 TIME, BATCH, FEATURES, UNITS = 4, 3, 2, 5
-STOCK = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+STOCK = [cell for cell, kind in KINDS.items() if kind.keras_layer]
 random = np.random.default_rng(3)
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("cell", list(STOCK))
+@pytest.mark.parametrize("cell", STOCK)
 def test_outputs_states_and_gradients_equal_those_of_the_stock_layer(cell: str, masked: bool) -> None:
     """Both run in float64, so that only the equations can differ."""
-    gates = GATES[cell]
+    kind = KINDS[cell]
     x = tf.constant(random.standard_normal((BATCH, TIME, FEATURES)))
-    states = [tf.constant(random.standard_normal((BATCH, UNITS))) for _ in range(1 + (cell == "lstm"))]
+    states = [tf.constant(random.standard_normal((BATCH, UNITS))) for _ in range(kind.states)]
     mask = tf.constant(random.integers(0, 2, (BATCH, UNITS)) * 2.0) if masked else None
-    stock = STOCK[cell](
+    stock = getattr(keras.layers, str(kind.keras_layer))(
         UNITS, return_sequences=True, return_state=True, recurrent_dropout=0.5 * masked, dtype="float64"
     )
     stock.build((None, None, FEATURES))
     stock.set_weights([random.standard_normal(weight.shape) for weight in stock.weights])
     if masked:  # it samples a mask only if it has none
-        stock.cell._recurrent_dropout_mask = mask if cell == "rnn" else [mask] * gates
+        stock.cell._recurrent_dropout_mask = mask if kind.gates == 1 else [mask] * kind.gates
     weights = [variable.value for variable in stock.trainable_variables]
     noise = reference.Noise()
 

@@ -1,7 +1,6 @@
-"""The trained network in the exported graph: its weights, its characters, and one step through all layers.
+"""The trained network in the exported graph: its weights, its vocabulary, and one step through all layers.
 
-The embedding is folded into the first layer's input projection, so a step of the first layer looks its input up in a
-table.
+The embedding is folded into the first layer's input projection: the first layer looks its input up in a table.
 """
 
 from collections.abc import Sequence
@@ -21,12 +20,12 @@ class Weights:
 
     Attributes:
       embedding: (vocab, features).
-      layers: for each layer kernel (features, gates * units), recurrent kernel (units, gates * units) and bias: "rnn"
-        and "lstm" (gates * units,), "gru" (2, 3 * units) for the input's and the recurrent product, "layer_norm_lstm"
-        gains and offsets (2, 5, units).
+      layers: for each layer kernel (features, gates * units), recurrent kernel (units, gates * units) and a bias of the
+        shape that `serving.graph.cells.Kind.bias_shape` gives: separate biases of the input and the recurrent product
+        for "gru", gains and offsets for "layer_norm_lstm".
       projection: (units, vocab).
       projection_bias: (vocab,).
-      cell: a name of `serving.graph.cells.KINDS`.
+      cell: a key of `serving.graph.cells.KINDS`.
     """
 
     embedding: NDArray[np.float32]
@@ -41,32 +40,34 @@ class Network(tf.Module):
 
     Attributes:
       units: recurrent units in each layer.
-      parts: tensors of recurrent state, (batch, units) each.
-      vocabulary: of the model.
+      parts: number of state tensors, (batch, units) each.
+      vocabulary: characters of the model.
     """
 
     def __init__(self, weights: Weights, vocabulary: Vocabulary, precision: str = "float32") -> None:
-        """Fold the embedding and make constants of the vocabulary.
+        """Fold the embedding and create the variables.
 
         Args:
-          precision: of the matrix products; all sums and the state are float32.
+          weights: of the trained model.
+          vocabulary: of the trained model.
+          precision: of the matrix products; sums and state are float32.
         """
         super().__init__(name="one_step")
-        self._cell, self._products = weights.cell, tf.as_dtype(precision)
+        self._cell, self._product_dtype = weights.cell, tf.as_dtype(precision)
         self._keep_unfolded(weights, vocabulary)
         folded, *kernels = [
             (kernel, np.asarray(cells.input_bias(weights.cell, bias), np.float32)) for kernel, _, bias in weights.layers
         ]
         self.table = tf.Variable(weights.embedding @ folded[0] + folded[1], trainable=False)  # (vocab, gates * units)
-        self.kernels = [self._multiplied(kernel) for kernel, _ in kernels]
+        self.kernels = [self._kernel(kernel) for kernel, _ in kernels]
         self.input_biases = [tf.Variable(bias, trainable=False, dtype=tf.float32) for _, bias in kernels]
-        self.recurrent_kernels = [self._multiplied(kernel) for _, kernel, _ in weights.layers]
+        self.recurrent_kernels = [self._kernel(kernel) for _, kernel, _ in weights.layers]
         biases = [cells.recurrent_bias(weights.cell, bias) for _, _, bias in weights.layers]
         self.recurrent_biases = [None if bias is None else tf.Variable(bias, trainable=False) for bias in biases]
-        self.projection = self._multiplied(weights.projection)
+        self.projection = self._kernel(weights.projection)
         self.projection_bias = tf.Variable(weights.projection_bias, trainable=False)
         self.units = weights.projection.shape[0]
-        self._states = cells.KINDS[weights.cell].states  # tensors of state in a layer
+        self._states = cells.KINDS[weights.cell].states  # state tensors of a layer
         self.parts = len(weights.layers) * self._states
         self.vocabulary = vocabulary
         self._ids = tf.lookup.StaticHashTable(
@@ -77,19 +78,19 @@ class Network(tf.Module):
         )
 
     def encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ids int32 (batch, time), zero after a text's end and at least two columns; and lengths int32 (batch,)."""
+        """Return ids int32 (batch, time), padded with zeros to at least two columns, and lengths int32 (batch,)."""
         code_points = tf.strings.unicode_decode(text, "UTF-8")  # ragged (batch, time)
         ids = tf.ragged.map_flat_values(self._ids.lookup, code_points)
         dense = ids.to_tensor()
-        short = tf.maximum(2 - tf.shape(dense)[1], 0)  # two columns at least, so that every loop takes a step
+        short = tf.maximum(2 - tf.shape(dense)[1], 0)  # so that every loop takes a step
         return tf.pad(dense, [[0, 0], [0, short]]), tf.cast(code_points.row_lengths(), tf.int32)
 
     def zero_state(self, batch: tf.Tensor) -> list[tf.Tensor]:
-        """State before the first character, (batch, units) for each part."""
+        """Return the state before the first character."""
         return [tf.zeros((batch, self.units)) for _ in range(self.parts)]
 
     def step(self, projected: tf.Tensor, hidden: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """One character through all layers; `projected` is the first layer's input (batch, gates * units)."""
+        """Advance all layers by one character, given the first layer's projected input (batch, gates * units)."""
         x, after = projected, list[tf.Tensor]()
         for i, kernel in enumerate(self.recurrent_kernels):
             states = hidden[i * self._states : (i + 1) * self._states]
@@ -100,18 +101,18 @@ class Network(tf.Module):
         return after
 
     def output(self, hidden: Sequence[tf.Tensor]) -> tf.Tensor:
-        """The last layer's output (batch, units)."""
+        """Return the last layer's output (batch, units)."""
         return hidden[-self._states]
 
     def product(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """`x @ kernel` in the model's precision, returned in float32."""
-        return tf.cast(tf.matmul(tf.cast(x, self._products), kernel), tf.float32)
+        """Multiply in the model's precision; return float32."""
+        return tf.cast(tf.matmul(tf.cast(x, self._product_dtype), kernel), tf.float32)
 
-    def _multiplied(self, kernel: NDArray[np.float32]) -> tf.Variable:
-        return tf.Variable(tf.cast(kernel, self._products), trainable=False)
+    def _kernel(self, values: NDArray[np.float32]) -> tf.Variable:
+        return tf.Variable(tf.cast(values, self._product_dtype), trainable=False)
 
     def _keep_unfolded(self, weights: Weights, vocabulary: Vocabulary) -> None:
-        """What folding takes away, and the characters in the order of their ids: a later training may begin from it."""
+        """Store what folding removes, and the characters in the order of their ids, for warm starts."""
         kernel, _, bias = weights.layers[0]
         self.embedding = tf.Variable(weights.embedding, trainable=False)
         self.first_kernel = tf.Variable(kernel, trainable=False)

@@ -1,4 +1,8 @@
-"""Engine: one recurrent layer over a window, forward and backward, as one operation.
+"""Engine: recurrent layers over a window of text, forward and backward, on a CPU. README.md explains it.
 
-Imports `serving.graph.cells` only; `recurrent` is its only entry point.
+`run` is its only entry point. Imports `serving.graph.cells` and nothing else of the project.
 """
+
+from trainer.engine.recurrent import run
+
+__all__ = ["run"]

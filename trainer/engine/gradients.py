@@ -1,4 +1,4 @@
-"""The way back through one step of each kind of cell in `serving.graph.cells`."""
+"""Backward pass of one time step, for each cell type; `trainer/engine/README.md` derives the equations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,115 +6,113 @@ from typing import Any
 
 import tensorflow as tf
 
+Tensors = Sequence[tf.Tensor]
+
 
 @dataclass(frozen=True)
-class Back:
-    """Gradients of one step.
+class StepGradients:
+    """Gradients of the loss by the arguments of a step.
 
     Attributes:
-      recurrent: of the recurrent product, in pieces side by side that are (batch, gates * units) together.
-      apart: of the input's product where it differs from that: the last piece of a GRU, else nothing.
-      states: of the states before the step, without what comes by way of the recurrent product.
-      bias: of the part of the bias that `step` takes; None where it is the sum of `recurrent`, or there is none.
+      recurrent_grads: by the recurrent product, in pieces (batch, units), one for each gate.
+      input_grads: by the last gates of the input product, where they differ from those of the recurrent product.
+      state_grads: by the states before the step, without the path through the recurrent product.
+      bias_grad: by the gains and offsets of a cell that normalizes, summed over the batch; None for other cells.
     """
 
-    recurrent: list[tf.Tensor]
-    apart: list[tf.Tensor]
-    states: list[tf.Tensor]
-    bias: tf.Tensor | None = None
+    recurrent_grads: list[tf.Tensor]
+    input_grads: list[tf.Tensor]
+    state_grads: list[tf.Tensor]
+    bias_grad: tf.Tensor | None = None
 
 
-def back(
-    cell: str,
-    states: Sequence[tf.Tensor],
-    saved: Sequence[tf.Tensor],
-    before: tf.Tensor,
-    bias: Any,
-    axis: int,
-) -> Back:
-    """Gradients of one step.
+def backward_step(
+    cell: str, d_states: Tensors, activations: Tensors, previous: tf.Tensor, bias: Any, axis: int
+) -> StepGradients:
+    """Differentiate one step.
 
     Args:
-      cell: a name of `serving.graph.cells.KINDS`.
-      states: gradients of the states after the step, (batch, units) each.
-      saved: of that step.
-      before: the output before the step (batch, units).
-      bias: what the step got.
-      axis: of the units; 0 if all of these are units by batch, as the step's were.
+      cell: a key of `serving.graph.cells.KINDS`.
+      d_states: gradients by the states after the step, (batch, units) each.
+      activations: `serving.graph.cells.Step.activations` of the step.
+      previous: the output before the step (batch, units).
+      bias: the argument of the step.
+      axis: of the units; 0 if all of these are (units, batch), as in the step.
     """
-    return _BACK[cell](states, saved, before, bias, axis)
+    return _BACKWARD_STEPS[cell](d_states, activations, previous, bias, axis)
 
 
-def _rnn(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any, axis: int) -> Back:
-    del bias, axis
-    (h,) = saved
-    return Back([_tanh(h, states[0])], [], [tf.zeros_like(before)])
+def _rnn(d_states: Tensors, activations: Tensors, previous: tf.Tensor, *_: Any) -> StepGradients:
+    (h,) = activations
+    return StepGradients([_tanh_grad(h, d_states[0])], [], [tf.zeros_like(previous)])
 
 
-def _gru(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any, axis: int) -> Back:
-    del bias, axis
-    update, reset, candidate, product = saved
-    d_candidate = _tanh(candidate, states[0] * (1.0 - update))
-    d_update = _sigmoid(update, states[0] * (before - candidate))
-    d_reset = _sigmoid(reset, d_candidate * product)
-    # The reset gate multiplies the candidate's recurrent product only: there the two gradients differ.
-    return Back([d_update, d_reset, d_candidate * reset], [d_candidate], [states[0] * update])
+def _gru(d_states: Tensors, activations: Tensors, previous: tf.Tensor, *_: Any) -> StepGradients:
+    (d_h,) = d_states
+    update, reset, candidate, recurrent_candidate = activations
+    d_candidate = _tanh_grad(candidate, d_h * (1.0 - update))
+    d_update = _sigmoid_grad(update, d_h * (previous - candidate))
+    d_reset = _sigmoid_grad(reset, d_candidate * recurrent_candidate)
+    # The reset gate multiplies the candidate's recurrent product only, so the two products' gradients differ there.
+    return StepGradients([d_update, d_reset, d_candidate * reset], [d_candidate], [d_h * update])
 
 
-def _lstm(states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any, axis: int) -> Back:
-    del before, bias, axis
-    output, squashed = saved[3], saved[4]
-    d_h, d_c = states
-    d_gates, d_before = _through_gates(d_h, d_c + _tanh(squashed, d_h * output), saved)
-    return Back(d_gates, [], [tf.zeros_like(d_h), d_before])
+def _lstm(d_states: Tensors, activations: Tensors, *_: Any) -> StepGradients:
+    d_h, d_c = d_states
+    output_gate, tanh_c = activations[3:5]
+    d_gates, d_previous_c = _lstm_gate_grads(d_h, d_c + _tanh_grad(tanh_c, d_h * output_gate), activations)
+    return StepGradients(d_gates, [], [tf.zeros_like(d_h), d_previous_c])
 
 
-def _layer_norm_lstm(
-    states: Sequence[tf.Tensor], saved: Sequence[tf.Tensor], before: tf.Tensor, bias: Any, axis: int
-) -> Back:
-    del before
-    output, squashed = saved[3], saved[4]
-    normals, deviations = saved[6:11], saved[11:16]
-    gains, over_batch = tf.unstack(bias[0]), 1 if axis == 0 else 0
-    d_h, d_c = states
-    d_after = d_c + _tanh(squashed, d_h * output)
-    d_gates, d_before = _through_gates(d_h, _through_norm(d_after * gains[4], normals[4], deviations[4], axis), saved)
-    scaled = [*d_gates, d_after]
-    products = [
-        _through_norm(d_gate * gain, normal, deviation, axis)
-        for d_gate, gain, normal, deviation in zip(d_gates, gains, normals, deviations)
+def _layer_norm_lstm(d_states: Tensors, activations: Tensors, _: tf.Tensor, bias: Any, axis: int) -> StepGradients:
+    d_h, d_c = d_states
+    output_gate, tanh_c = activations[3:5]
+    normalized, inverse_stds = activations[6:11], activations[11:16]
+    gains, batch_axis = tf.unstack(bias[0]), 1 if axis == 0 else 0
+    d_c = d_c + _tanh_grad(tanh_c, d_h * output_gate)
+    d_cell_sum = _norm_grad(d_c * gains[4], normalized[4], inverse_stds[4], axis)
+    d_gates, d_previous_c = _lstm_gate_grads(d_h, d_cell_sum, activations)
+    d_products = [
+        _norm_grad(d_gate * gain, value, inverse_std, axis)
+        for d_gate, gain, value, inverse_std in zip(d_gates, gains, normalized, inverse_stds)
     ]
-    d_gains = tf.stack([tf.reduce_sum(d * normal, over_batch) for d, normal in zip(scaled, normals)])
-    d_offsets = tf.stack([tf.reduce_sum(d, over_batch) for d in scaled])
-    return Back(products, [], [tf.zeros_like(d_h), d_before], tf.stack([d_gains, d_offsets]))
+    d_scaled = [*d_gates, d_c]
+    d_gains = tf.stack([tf.reduce_sum(d * value, batch_axis) for d, value in zip(d_scaled, normalized)])
+    d_offsets = tf.stack([tf.reduce_sum(d, batch_axis) for d in d_scaled])
+    return StepGradients(d_products, [], [tf.zeros_like(d_h), d_previous_c], tf.stack([d_gains, d_offsets]))
 
 
-def _through_gates(d_h: tf.Tensor, d_c: tf.Tensor, saved: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Gradients of what the four gates squash, and of the cell before the step; `d_c` is that of the cell after it."""
-    entry, forget, candidate, output, squashed, c = saved[:6]
-    gates = [
-        _sigmoid(entry, d_c * candidate),
-        _sigmoid(forget, d_c * c),
-        _tanh(candidate, d_c * entry),
-        _sigmoid(output, d_h * squashed),
-    ]
-    return gates, d_c * forget
+def _lstm_gate_grads(d_h: tf.Tensor, d_c: tf.Tensor, activations: Tensors) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """Return gradients by the four gates before their activation functions, and by the previous cell state.
+
+    Args:
+      d_h: by the output.
+      d_c: by `forget_gate * previous_c + input_gate * candidate`.
+      activations: of the step.
+    """
+    input_gate, forget_gate, candidate, output_gate, tanh_c, previous_c = activations[:6]
+    d_input_gate = _sigmoid_grad(input_gate, d_c * candidate)
+    d_forget_gate = _sigmoid_grad(forget_gate, d_c * previous_c)
+    d_candidate = _tanh_grad(candidate, d_c * input_gate)
+    d_output_gate = _sigmoid_grad(output_gate, d_h * tanh_c)
+    return [d_input_gate, d_forget_gate, d_candidate, d_output_gate], d_c * forget_gate
 
 
-def _sigmoid(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
-    """Gradient before a sigmoid whose result is y, in one pass."""
+def _sigmoid_grad(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
+    """Return `d_y * y * (1 - y)`, the gradient by the argument of a sigmoid with result y, in one operation."""
     return tf.raw_ops.SigmoidGrad(y=y, dy=d_y)
 
 
-def _tanh(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
-    """Gradient before a hyperbolic tangent whose result is y, in one pass."""
+def _tanh_grad(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
+    """Return `d_y * (1 - y * y)`, the gradient by the argument of a tanh with result y, in one operation."""
     return tf.raw_ops.TanhGrad(y=y, dy=d_y)
 
 
-def _through_norm(d_normal: tf.Tensor, normal: tf.Tensor, deviation: tf.Tensor, axis: int) -> tf.Tensor:
-    mean = tf.reduce_mean(d_normal, axis, keepdims=True)
-    along = tf.reduce_mean(d_normal * normal, axis, keepdims=True)
-    return deviation * (d_normal - mean - normal * along)
+def _norm_grad(d_y: tf.Tensor, y: tf.Tensor, inverse_std: tf.Tensor, axis: int) -> tf.Tensor:
+    """Return the gradient by the argument of `serving.graph.cells.normalize`, whose results are y and inverse_std."""
+    mean = tf.reduce_mean(d_y, axis, keepdims=True)
+    projected = tf.reduce_mean(d_y * y, axis, keepdims=True)
+    return inverse_std * (d_y - mean - y * projected)
 
 
-_BACK = {"rnn": _rnn, "gru": _gru, "lstm": _lstm, "layer_norm_lstm": _layer_norm_lstm}
+_BACKWARD_STEPS = {"rnn": _rnn, "gru": _gru, "lstm": _lstm, "layer_norm_lstm": _layer_norm_lstm}

@@ -1,159 +1,176 @@
-"""A recurrent layer over a whole window as one operation with its own gradient, for CPUs.
+"""Recurrent layers over a window of text, each one operation with its own gradient, for CPUs.
 
-What makes it faster than differentiating a loop: the input projection is one matrix product before the loop; the
-gradients of all kernels are matrix products after it; and matrix products may run in bfloat16 while state, gates and
-what a product adds up stay float32. The memory layout of a step's matrices is the caller's choice
-(`trainer.engine.layout`); shapes are given here as for batch by units.
+It is faster than a differentiated loop: the input projection is one matrix product before the loop, the kernel
+gradients are matrix products after it, and the products may run in bfloat16 while the states, the gates and the sums
+stay float32. `README.md` in this folder has the equations, the shapes and a slow reference implementation.
 """
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
 from serving.graph import cells
 from trainer.engine.layout import Layout
-from trainer.engine.steps import Loops, Pieces
+from trainer.engine.projection import InputProjection, Vectors, project_ids, project_vectors
+from trainer.engine.steps import Loops
 
 States = tuple[tf.Tensor, ...]
-# From the tensors that the input is made of: a step's projected input (batch, gates * units), and their own gradients
-# from that of all steps' projected inputs.
-Begin = Callable[..., tuple[Callable[[tf.Tensor], tf.Tensor], Callable[[Pieces], list[tf.Tensor]]]]
+LayerWeights = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # kernel, recurrent kernel, bias: see `run`
+Dropout = Callable[[tf.Tensor], tf.Tensor]
+Arguments = TypeVar("Arguments")
+Result = TypeVar("Result")
 
 
-def dense(x: tf.Tensor, kernel: tf.Tensor, bias: Any, compute_dtype: tf.DType) -> tf.Tensor:
-    """`x @ kernel + bias` over the last axis, multiplied in `compute_dtype`, returned in float32."""
-    product = tf.tensordot(tf.cast(x, compute_dtype), tf.cast(kernel, compute_dtype), 1)
-    return tf.cast(product, tf.float32) + bias
+def run(
+    cell: str,
+    ids: tf.Tensor,
+    state: Sequence[tf.Tensor],
+    weights: Sequence[LayerWeights],
+    embedding: tf.Tensor,
+    compute_dtype: tf.DType = tf.float32,
+    dropouts: Sequence[Dropout | None] | None = None,
+    recurrent_masks: Sequence[tf.Tensor | None] | None = None,
+) -> tuple[tf.Tensor, States]:
+    """Run the embedding and all recurrent layers over a window; differentiable by state, weights and embedding.
+
+    Args:
+      cell: a key of `serving.graph.cells.KINDS`.
+      ids: int32 (batch, time), static shape.
+      state: before the first step, float32 (batch, units) each: for each layer its output, then its cell state if any.
+      weights: for each layer kernel (features, gates * units), recurrent kernel (units, gates * units) and a bias of
+        the shape `Kind.bias_shape`.
+      embedding: (vocab, features).
+      compute_dtype: of the matrix products.
+      dropouts: one for the input of each layer and one for the last layer's output; None: no dropout.
+      recurrent_masks: for each layer (batch, units): multiplies the previous output before the recurrent product, the
+        same in every step (variational dropout); None: nothing does.
+
+    Returns:
+      Outputs of the last layer (batch, time, units) in `compute_dtype`, and the state after the last step.
+    """
+    *dropouts, last_dropout = dropouts or [None] * (len(weights) + 1)
+    layout = Layout.fastest(ids.shape[0], compute_dtype)
+    ids = tf.transpose(ids)  # (time, batch)
+    by_table = dropouts[0] is None and _is_table_faster(embedding, layout)
+    x = ids if by_table else layout.to_layout(tf.gather(embedding, ids))  # (time, batch, features) in the layout
+    count, after = cells.KINDS[cell].states, list[tf.Tensor]()
+    for i, (drop, mask) in enumerate(zip(dropouts, recurrent_masks or [None] * len(weights), strict=True)):
+        x = drop(x) if drop else x
+        states, table_of = state[i * count : (i + 1) * count], embedding if by_table and i == 0 else None
+        x, last = layer(cell, x, states, weights[i], layout, compute_dtype, mask, table_of)
+        after += last
+    x = tf.cast(last_dropout(x) if last_dropout else x, compute_dtype)  # before it is transposed: half the memory
+    return tf.transpose(x, (2, 0, 1) if layout.batch_last else (1, 0, 2)), tuple(after)
+
+
+def _is_table_faster(embedding: tf.Tensor, layout: Layout) -> bool:
+    """Whether to project every id of the vocabulary once instead of the input of every step.
+
+    Two products as wide as the vocabulary (one where rows of the table are gathered) then replace three that are as
+    wide as the embedding.
+    """
+    vocab, features = embedding.shape
+    return (2 if layout.batch_last else 1) * vocab <= 3 * features
 
 
 def layer(
     cell: str,
     x: tf.Tensor,
     states: Sequence[tf.Tensor],
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor,
+    weights: LayerWeights,
     layout: Layout,
     compute_dtype: tf.DType = tf.float32,
     recurrent_mask: tf.Tensor | None = None,
+    embedding: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, States]:
-    """Run a recurrent layer over time-major input.
+    """Run one layer over a window.
 
     Args:
-      cell: a name of `serving.graph.cells.KINDS`.
-      x: float32 (time, batch, features), the last two as the layout has them; static shape.
-      states: float32 (batch, units) each, before the first step.
-      kernel: (features, gates * units), gates in Keras' order.
-      recurrent_kernel: (units, gates * units).
-      bias: in the layout of `serving.graph.network.Weights`.
-      layout: of a step's matrices. States, masks and kernels come and go as described here in either.
+      cell: a key of `serving.graph.cells.KINDS`.
+      x: float32 (time, batch, features), the last two in the layout; with `embedding` int32 ids (time, batch).
+      states: as in `run`, of this layer. Like weights and mask they are not in the layout.
+      weights: as in `run`, of this layer.
+      layout: of a step's matrices.
       compute_dtype: of the matrix products.
-      recurrent_mask: (batch, units), multiplies the former output before the recurrent product, the same in every step
-        (variational dropout); None: nothing.
+      recurrent_mask: as in `run`, of this layer.
+      embedding: (vocab, features): every id is projected once, and `x` looked up in the results.
 
     Returns:
-      Outputs float32 (time, batch, units), the last two as the layout has them, and the states after the last step.
+      Outputs float32 (time, batch, units), the last two in the layout, and the states after the last step.
     """
-    input_bias, rest = cells.input_bias(cell, bias), cells.recurrent_bias(cell, bias)
-    trained = [kernel] + ([] if isinstance(input_bias, float) else [input_bias])
+    kernel, recurrent_kernel, bias = weights
+    input_bias = cells.input_bias(cell, bias)
+    source: Any = Vectors(x, kernel, None if cells.KINDS[cell].norms else input_bias)
+    project: Callable[..., InputProjection] = project_vectors
+    if embedding is not None:
+        product = tf.matmul(tf.cast(embedding, compute_dtype), tf.cast(kernel, compute_dtype))  # (vocab, gates * units)
+        source, project = tf.cast(product, tf.float32) + input_bias, functools.partial(project_ids, x)
     steps, batch = x.shape[0], states[0].shape[0]
+    mask = None if recurrent_mask is None else layout.to_layout(recurrent_mask)
 
-    def begin(x: tf.Tensor, kernel: tf.Tensor, *input_bias: tf.Tensor) -> Any:
-        inputs, multiplied = tf.cast(x, compute_dtype), tf.cast(kernel, compute_dtype)
-        transposed = tf.transpose(multiplied)
-        product = layout.product(inputs, multiplied, transposed)  # stays in compute_dtype: half the memory
-        biases = [layout.for_each_row(one, batch) for one in input_bias]
+    def forward(given: _Given) -> tuple[_Results, Callable[[_Results], _Given]]:
+        kernel = tf.cast(given.recurrent_kernel, compute_dtype)
+        bias = None if given.recurrent_bias is None else layout.broadcast_bias(given.recurrent_bias, batch)
+        loops = Loops(cell, steps, layout, kernel, tf.transpose(kernel), bias, mask)
+        projection = project(given.source, layout, compute_dtype)
+        last, residuals = loops.forward(projection.step_input, [layout.to_layout(state) for state in given.states])
 
-        def at(t: tf.Tensor) -> tf.Tensor:
-            return sum(biases, start=tf.cast(product[t], tf.float32))
+        def gradient(d: _Results) -> _Given:
+            grads = loops.backward(d.outputs, [layout.to_layout(state) for state in d.states], residuals)
+            recurrent_inputs = layout.join_steps(residuals.recurrent_inputs.stack())
+            return _Given(
+                projection.gradient(grads.input_grads),
+                layout.kernel_gradient(recurrent_inputs, grads.recurrent_grads),
+                [layout.to_layout(state) for state in grads.state_grads],
+                grads.bias_grad,
+            )
 
-        def gradient(pieces: Pieces) -> list[tf.Tensor]:
-            widths = [piece.shape[layout.units] for piece in pieces]
-            parts = zip(pieces, tf.split(transposed, widths, 0), tf.split(multiplied, widths, 1))
-            d_x = tf.add_n([tf.cast(layout.product(p, back, forth), tf.float32) for p, back, forth in parts])
-            d_kernel = layout.kernel_gradient(layout.join_steps(inputs), pieces)
-            return [layout.split_steps(d_x, steps), d_kernel, *([layout.sums(pieces)] if input_bias else [])]
+        outputs = residuals.hidden.gather(tf.range(1, steps + 1))
+        return _Results(outputs, [layout.to_layout(state) for state in last]), gradient
 
-        return at, gradient
-
-    run = _operation(cell, steps, begin, 1 + len(trained), len(states), layout, compute_dtype, recurrent_mask)
-    outputs, *last = run(x, *trained, recurrent_kernel, *states, *([] if rest is None else [rest]))
-    return outputs, tuple(last)
+    given = _Given(source, recurrent_kernel, list(states), cells.recurrent_bias(cell, bias))
+    results = with_gradient(forward, given)
+    return results.outputs, tuple(results.states)
 
 
-def layer_of_ids(
-    cell: str,
-    ids: tf.Tensor,
-    table: tf.Tensor,
-    states: Sequence[tf.Tensor],
-    recurrent_kernel: tf.Tensor,
-    recurrent_bias: tf.Tensor | None,
-    layout: Layout,
-    compute_dtype: tf.DType = tf.float32,
-    recurrent_mask: tf.Tensor | None = None,
-) -> tuple[tf.Tensor, States]:
-    """As `layer`, with an input projection that is the same for the same character.
+class _Given(NamedTuple):
+    """What a layer is differentiated by; also its gradients."""
 
-    With the batch last the projection is rounded to the type of the products, its bias included.
+    source: Any  # what the input projection projects
+    recurrent_kernel: tf.Tensor
+    states: list[tf.Tensor]
+    recurrent_bias: tf.Tensor | None
+
+
+class _Results(NamedTuple):
+    """What a layer returns; also its gradients."""
+
+    outputs: tf.Tensor
+    states: list[tf.Tensor]
+
+
+def with_gradient(
+    function: Callable[[Arguments], tuple[Result, Callable[[Result], Arguments]]], arguments: Arguments
+) -> Result:
+    """Call a function that defines its own gradient: `tf.custom_gradient` for structures of tensors.
 
     Args:
-      ids: int32 (time, batch), static shape.
-      table: of each id its projection with the input's bias, float32 (vocab, gates * units).
-      recurrent_bias: what `serving.graph.cells.recurrent_bias` gives.
+      function: returns its result and a function from the gradients by the result to those by the arguments. Gradients
+        have the structure (see `tf.nest`) of what they are gradients by.
+      arguments: a structure of tensors, with None where there is no tensor.
     """
 
-    def begin(table: tf.Tensor) -> Any:
-        def gradient(pieces: Pieces) -> list[tf.Tensor]:
-            # (time * batch, vocab), as the layout has it
-            flat = tf.one_hot(tf.reshape(ids, [-1]), table.shape[0], axis=layout.units, dtype=compute_dtype)
-            return [layout.kernel_gradient(flat, pieces)]
-
-        if not layout.batch_last:
-            return (lambda t: tf.gather(table, ids[t])), gradient
-        # Looking up columns is slow: a product does it for all steps at once.
-        chosen = tf.one_hot(ids, table.shape[0], axis=1, dtype=compute_dtype)  # (time, vocab, batch)
-        product = tf.matmul(tf.transpose(tf.cast(table, compute_dtype)), chosen)  # (time, gates * units, batch)
-        return (lambda t: tf.cast(product[t], tf.float32)), gradient
-
-    run = _operation(cell, ids.shape[0], begin, 1, len(states), layout, compute_dtype, recurrent_mask)
-    outputs, *last = run(table, recurrent_kernel, *states, *([] if recurrent_bias is None else [recurrent_bias]))
-    return outputs, tuple(last)
-
-
-def _operation(
-    cell: str,
-    steps: int,
-    begin: Begin,
-    given: int,
-    states: int,
-    layout: Layout,
-    compute_dtype: tf.DType,
-    recurrent_mask: tf.Tensor | None,
-) -> Any:
-    """The operation, over `given` tensors for `begin`, the recurrent kernel, the states and perhaps a bias."""
-    mask = None if recurrent_mask is None else layout.turned(recurrent_mask)
-
     @tf.custom_gradient
-    def run(*arguments: tf.Tensor) -> Any:
-        first, recurrent_kernel, rest = arguments[:given], arguments[given], arguments[given + 1 :]
-        kernel = tf.cast(recurrent_kernel, compute_dtype)
-        batch = rest[0].shape[0]
-        bias = layout.for_each_row(rest[states], batch) if len(rest) > states else None
-        loops = Loops(cell, steps, layout, kernel, tf.transpose(kernel), bias, mask)
-        projected, gradients_of_given = begin(*first)
-        last, kept = loops.forward(projected, [layout.turned(state) for state in rest[:states]])
+    def flat(*tensors: tf.Tensor) -> Any:
+        remaining = iter(tensors)
+        given = tf.nest.map_structure(lambda leaf: None if leaf is None else next(remaining), arguments)
+        result, gradient = function(given)
+        return result, lambda *grads: _tensors(gradient(tf.nest.pack_sequence_as(result, grads)))
 
-        def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            d_last_turned = [layout.turned(d) for d in d_last]
-            d_states, d_bias, recurrents, inputs = loops.backward(d_outputs, d_last_turned, kept)
-            d_kernel = layout.kernel_gradient(layout.join_steps(kept.seen.stack()), recurrents)
-            if bias is not None and d_bias is None:
-                d_bias = layout.sums(recurrents[-1:])  # the candidate's
-            d_first = [layout.turned(d) for d in d_states]
-            return *gradients_of_given(inputs), d_kernel, *d_first, *([] if d_bias is None else [d_bias])
+    return flat(*_tensors(arguments))
 
-        outputs = kept.outputs.gather(tf.range(1, steps + 1))
-        return (outputs, *(layout.turned(state) for state in last)), gradient
 
-    return run
+def _tensors(structure: Any) -> list[tf.Tensor]:
+    return [leaf for leaf in tf.nest.flatten(structure) if leaf is not None]
