@@ -44,6 +44,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("serving/client/errors.py", "serving.tf_serving.flags", "The client imports no framework"),
         ("serving/rollout/labels.py", "serving.launcher.process", "Packages of serving import downward"),
         ("serving/new_package/__init__.py", "components.errors", "Packages of serving import downward"),
+        ("serving/commands/prune.py", "serving.commands.up", "Commands do not import each other"),
+        ("trainer/loop.py", "trainer.engine.steps", "Only trainer.engine itself imports its modules"),
         ("components/errors.py", "components.ingest.text", "Modules and packages of one folder have no import cycles"),
     ],
 )
