@@ -63,7 +63,7 @@ class _Request:
 class Generator:
     """Generates text for many requests in one thread.
 
-    Example: `tests/serving/embedded/models/test_generation.py::test_a_request_joins_one_that_is_being_written`.
+    Example: `tests/serving/embedded/models/test_generation.py::test_a_request_joins_a_running_batch`.
     """
 
     def __init__(self, run: Run, limits: Limits, max_rows: int, max_waiting: int) -> None:

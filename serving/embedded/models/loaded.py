@@ -26,7 +26,7 @@ class LoadedModel:
       limits: limits of generation that the export states; None if it states none.
       warm_up_seconds: duration of the warm-up requests; None if there are none.
 
-    Example: `tests/serving/embedded/models/test_loaded.py::test_answers_are_those_of_the_saved_model`.
+    Example: `tests/serving/embedded/models/test_loaded.py::test_outputs_equal_those_of_the_saved_model`.
     """
 
     def __init__(self, directory: str) -> None:

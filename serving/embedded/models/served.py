@@ -53,8 +53,7 @@ class ServedVersions:
 
     One thread calls `reconcile`; any thread may call the other methods.
 
-    Example: `test_a_broken_newest_version_leaves_the_last_one_in_service` in
-    `tests/serving/embedded/models/test_served.py`.
+    Example: `tests/serving/embedded/models/test_served.py::test_the_last_version_stays_while_the_newest_is_broken`.
     """
 
     def __init__(self, config: ServedModel, load: Load) -> None:

@@ -70,7 +70,7 @@ class Protocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn's server with a hook on SIGTERM and SIGINT.
 
-    Example: `tests/serving/embedded/test_main.py::test_sigterm_while_it_starts`.
+    Example: `tests/serving/embedded/test_main.py::test_sigterm_during_startup`.
     """
 
     def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""One tiny export for all tests of a run, with warm-up file and limits, exactly as the trainer leaves it."""
+"""One tiny export for all tests, with warm-up file and limits, written by the trainer's export module."""
 
 from pathlib import Path
 from types import SimpleNamespace

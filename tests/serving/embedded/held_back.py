@@ -1,4 +1,4 @@
-"""A server whose model is a stand-in that can be held back; catalogue and graph are not touched, all else is real."""
+"""A server with stand-ins for catalogue and model, whose responses a test can hold back; the rest is real."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,15 +22,15 @@ LIMITS = ServerLimits(timeout_seconds=5.0, body_bytes=10_000, requests=3)
 
 
 class Model:
-    """Gives its input back, in capitals, once it may."""
+    """Returns its input in capitals while `released` is set."""
 
     signatures = {"serving_default": Signature({"x": TEXT}, {"y": TEXT}, "tensorflow/serving/predict")}
     metadata = {"serving_default": {}}
 
     def __init__(self) -> None:
         self.model = self
-        self.may_go = asyncio.Event()
-        self.may_go.set()
+        self.released = asyncio.Event()
+        self.released.set()
         self.running = 0
         self.error: Exception | None = None
 
@@ -44,7 +44,7 @@ class Model:
         try:
             if self.error:
                 raise self.error
-            await self.may_go.wait()
+            await self.released.wait()
             return {"y": np.array([text.upper() for text in inputs["x"]] or [], object)}
         finally:
             self.running -= 1
@@ -104,7 +104,7 @@ def run(test: Callable[[Served], Awaitable[None]], limits: ServerLimits = LIMITS
     async def main() -> Served:
         async with server(limits) as served:
             await asyncio.wait_for(test(served), 20)
-            assert (served.model.running, served.catalogue.users) == (0, 0)  # whatever happened, nothing is held
+            assert (served.model.running, served.catalogue.users) == (0, 0)  # in every case, all is released
             return served
 
     return asyncio.run(main())

@@ -1,4 +1,4 @@
-"""The program as it is started: flags, exit codes, signals, and what clients that misbehave meet at its socket."""
+"""The program as a process: flags, exit codes, signals, and misbehaving clients at its socket."""
 
 import gzip
 import json
@@ -45,7 +45,7 @@ def row(num_chars: int) -> dict[str, object]:
     return {"prompt": "The ", "num_chars": num_chars, "temperature": 0.8, "top_k": 0, "seed": 1}
 
 
-def still_answers(served: Served) -> None:
+def check_responds(served: Served) -> None:
     assert httpx.get(served.url, timeout=20).status_code == 200
 
 
@@ -67,7 +67,7 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
 # Flags
 
 
-def test_flags_are_tensorflow_model_servers() -> None:
+def test_flags_of_tensorflow_model_server_are_accepted() -> None:
     given = ["--rest_api_port=0", "--model_config_file=f", "--rest_api_timeout_in_ms=7", "--enable_batching=true"]
     options, ignored = program.arguments([*given, "--rest_api_enable_cors_support"])
     assert (options.rest_api_port, options.rest_api_timeout_in_ms, options.rest_api_enable_cors_support) == (0, 7, True)
@@ -88,7 +88,7 @@ def test_flags_are_tensorflow_model_servers() -> None:
         ("--rest_api_port", "70000", "cannot listen"),
     ],
 )
-def test_a_mistake_in_the_flags_is_one_paragraph_before_anything_starts(
+def test_a_mistake_in_the_flags_is_reported_in_one_paragraph(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, text: str | None, expected: str
 ) -> None:
     models = tmp_path / "models.config"
@@ -121,20 +121,20 @@ def test_a_mistake_in_the_flags_is_one_paragraph_before_anything_starts(
         ("prometheus_config {}", None),
     ],
 )
-def test_where_metrics_are(tmp_path: Path, text: str, path: str | None) -> None:
+def test_the_path_of_the_metrics(tmp_path: Path, text: str, path: str | None) -> None:
     (tmp_path / "monitoring.config").write_text(text)
     assert program._metrics_path(str(tmp_path / "monitoring.config")) == path
     assert program._metrics_path(None) is None
 
 
-def test_batching_parameters(tmp_path: Path) -> None:
+def test_batching_parameters_are_read(tmp_path: Path) -> None:
     text = "max_batch_size { value: 8 }\nmax_enqueued_batches { value: 3 }\nnum_batch_threads { value: 2 }\n"
     (tmp_path / "batching.config").write_text(text)
     settings = program._batching(str(tmp_path / "batching.config"))
     assert (settings.max_rows, settings.max_waiting, settings.threads) == (8, 3, 2)
 
 
-def test_a_port_that_is_taken(served: Served) -> None:
+def test_a_port_in_use_is_reported(served: Served) -> None:
     done = run(f"--rest_api_port={httpx.URL(served.url).port}", f"--model_config_file={served.config}")
     assert done.returncode == 2
     assert re.search(
@@ -146,7 +146,7 @@ def test_a_port_that_is_taken(served: Served) -> None:
 # Signals
 
 
-def test_a_request_under_way_is_finished_after_sigterm_and_no_other_is_taken(served: Served) -> None:
+def test_sigterm_finishes_requests_in_progress_and_accepts_no_others(served: Served) -> None:
     answers: list[httpx.Response] = []
     body = {"signature_name": "generate", "instances": [row(CHARS)] * 64}
 
@@ -168,12 +168,12 @@ def test_a_request_under_way_is_finished_after_sigterm_and_no_other_is_taken(ser
     served.start()
 
 
-def test_sigterm_while_it_starts(served: Served) -> None:
+def test_sigterm_during_startup(served: Served) -> None:
     command = [sys.executable, "-m", "serving.embedded", "--rest_api_port=0", f"--model_config_file={served.config}"]
-    for word in (b"Starting", b"Waiting for application startup"):  # TensorFlow is imported; a version is loaded
+    for message in (b"Starting", b"Waiting for application startup"):  # TensorFlow is imported; a version is loaded
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
         assert process.stderr
-        while word not in process.stderr.readline():
+        while message not in process.stderr.readline():
             assert process.poll() is None
         time.sleep(0.5)
         process.terminate()
@@ -194,18 +194,18 @@ def test_an_endless_head_is_cut_off(served: Served, raw: socket.socket) -> None:
     except ConnectionError:
         pass
     assert sent < 50_000_000
-    still_answers(served)
+    check_responds(served)
 
 
 @pytest.mark.parametrize("start", [b"", b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"])
-def test_what_is_no_http_is_refused_or_left_alone(served: Served, raw: socket.socket, start: bytes) -> None:
+def test_bytes_that_are_not_http_do_no_harm(served: Served, raw: socket.socket, start: bytes) -> None:
     raw.sendall(start)
-    still_answers(served)
+    check_responds(served)
     if start.endswith(b"\n"):
         assert read_all(raw).startswith(b"HTTP/1.1 400")
 
 
-def test_a_connection_that_is_reset_in_a_body_or_an_answer(served: Served) -> None:
+def test_connections_reset_during_body_or_response_do_no_harm(served: Served) -> None:
     port = httpx.URL(served.url).port or 0
     head = f"POST /v1/models/{MODEL}:predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
     body = json.dumps({"signature_name": "generate", "instances": [row(CHARS)] * 64}).encode()
@@ -215,17 +215,17 @@ def test_a_connection_that_is_reset_in_a_body_or_an_answer(served: Served) -> No
                 one.sendall((head % len(body)).encode() + text)
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, not an end
     answer = httpx.post(f"{served.url}:predict", json={"instances": ["a"]}, timeout=20)
-    assert answer.status_code == 200  # nobody writes for those that are gone
+    assert answer.status_code == 200  # nothing is generated for disconnected clients
 
 
-def test_requests_in_one_go_are_answered_in_order(raw: socket.socket) -> None:
+def test_pipelined_requests_are_answered_in_order(raw: socket.socket) -> None:
     one = f"GET /v1/models/{MODEL} HTTP/1.1\r\nhost: x\r\n\r\n"
-    last = "GET /v1/models/nobody HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    last = "GET /v1/models/unknown HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
     raw.sendall((one * 5 + last).encode())
     assert re.findall(rb"HTTP/1.1 (\d+)", read_all(raw)) == [b"200"] * 5 + [b"404"]
 
 
-def test_bodies_that_are_too_large_or_bombs(served: Served) -> None:
+def test_large_bodies_and_gzip_bombs_are_rejected(served: Served) -> None:
     with httpx.Client(timeout=30) as client:
         large = client.post(f"{served.url}:predict", content=b"x" * 200_000)
         packed = gzip.compress(bytes(50_000_000))
@@ -234,13 +234,13 @@ def test_bodies_that_are_too_large_or_bombs(served: Served) -> None:
         assert client.get(served.url).status_code == 200
 
 
-def test_more_rows_than_may_wait(served: Served) -> None:
+def test_more_rows_than_the_queue_holds_are_rejected(served: Served) -> None:
     answer = httpx.post(f"{served.url}:predict", json={"instances": ["a"] * 10_000}, timeout=30)
     assert (answer.status_code, "Task size 10000" in answer.text) == (400, True)
 
 
-def test_nothing_is_left_behind(served: Served) -> None:
-    """Threads, connections and memory are what they were, after many requests that were given up."""
+def test_cancelled_requests_leak_no_threads_or_connections(served: Served) -> None:
+    """The counts stay the same after many requests whose clients disconnected."""
     process = psutil.Process(served.process.pid)
     body = {"signature_name": "generate", "instances": [row(5_000)] * 64}
     counts = []
@@ -248,6 +248,6 @@ def test_nothing_is_left_behind(served: Served) -> None:
         for _ in range(10):
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(f"{served.url}:predict", json=body, timeout=0.05)
-        still_answers(served)
+        check_responds(served)
         counts.append((process.num_threads(), len(os.listdir(f"/proc/{process.pid}/fd"))))
     assert counts[1] <= (counts[0][0] + 1, counts[0][1] + 1)

@@ -1,4 +1,4 @@
-"""The metrics page, read by Prometheus' own parser."""
+"""The metrics page, parsed by the Prometheus client library."""
 
 import threading
 
@@ -20,7 +20,7 @@ def samples(metrics: Metrics) -> dict[str, dict[tuple[tuple[str, str], ...], flo
     return found
 
 
-def test_nothing_has_happened() -> None:
+def test_new_metrics_are_empty() -> None:
     assert samples(Metrics()) == {}
 
 
@@ -35,7 +35,7 @@ def test_requests_are_counted_by_model_and_code() -> None:
 
 
 @given(st.lists(st.floats(0, 1e7, allow_nan=False), min_size=1, max_size=20))
-def test_a_histogram_counts_what_is_at_most_a_bound(seconds: list[float]) -> None:
+def test_a_bucket_counts_the_values_up_to_its_bound(seconds: list[float]) -> None:
     metrics = Metrics()
     for one in seconds:
         metrics.count_request("m", "Predict", "OK", one)
@@ -55,7 +55,7 @@ def test_only_requests_that_succeeded_are_timed() -> None:
     assert f"{PREFIX}request_latency_count" not in samples(metrics)
 
 
-def test_warm_ups_and_graphs_are_timed() -> None:
+def test_warm_ups_and_runtimes_are_timed() -> None:
     metrics = Metrics()
     metrics.record_warmup("/models/m/1", 1.5)
     metrics.record_runtime("m", 0.25)
@@ -72,7 +72,7 @@ def test_any_name_can_be_a_label(name: str) -> None:
     assert {dict(key)["model_name"] for key in samples(metrics)[f"{PREFIX}request_count_total"]} == {name}
 
 
-def test_nothing_is_lost_between_threads() -> None:
+def test_concurrent_updates_are_all_counted() -> None:
     metrics = Metrics()
 
     def count() -> None:

@@ -1,4 +1,4 @@
-"""A server in a process of its own, under load, while versions come, fail and go. Times are printed, never asserted."""
+"""A server process under load while versions are added, fail and are deleted. Times are printed, not asserted."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, export_dir: Path) -> Iterat
     assert one.stop() == 0
 
 
-def test_versions_come_and_go_under_load_without_a_failed_request(
+def test_versions_change_under_load_without_a_failed_request(
     served: Served, export_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cut, base = broken(export_dir, tmp_path / "cut"), str(served.base)
@@ -40,7 +40,7 @@ def test_versions_come_and_go_under_load_without_a_failed_request(
                 version, "END" if export is cut else "AVAILABLE"
             )
             if export is cut:
-                assert served.states()[version - 1] == "AVAILABLE"  # the last good one stays
+                assert served.states()[version - 1] == "AVAILABLE"  # the last good version stays
         served.wait_for(version - 2, "END")
     assert load.failures == []
     assert len(load.seconds) >= 4
@@ -50,7 +50,7 @@ def test_versions_come_and_go_under_load_without_a_failed_request(
         print(f"\n  seconds to AVAILABLE: { {name: round(one, 2) for name, one in seconds.items()} }")
 
 
-def test_a_half_copied_version_recovers_as_soon_as_it_is_whole(served: Served, export_dir: Path) -> None:
+def test_a_partly_copied_version_is_loaded_when_it_is_complete(served: Served, export_dir: Path) -> None:
     last = max(served.states())
     half = served.base / str(last + 1)
     half.mkdir()
@@ -88,7 +88,7 @@ def test_labels_are_followed(served: Served, export_dir: Path) -> None:
             assert (answer.status_code, "Unrecognized" in answer.text) == (400, True)
 
 
-def test_a_killed_server_starts_again_on_what_lies_there(served: Served) -> None:
+def test_a_killed_server_restarts_with_the_same_versions(served: Served) -> None:
     os.kill(served.process.pid, signal.SIGKILL)
     served.process.wait()
     served.start()

@@ -34,7 +34,7 @@ def test_each_code_has_tf_servings_http_status(code: str, http: int) -> None:
     assert RequestError(code, "why").http == http
 
 
-def test_within_a_longer_message_the_code_is_spelled_out() -> None:
+def test_a_prefixed_message_contains_the_code() -> None:
     error = RequestError("UNIMPLEMENTED", "no halves").prefixed("Element 3: ")
     assert (error.code, error.message) == ("INVALID_ARGUMENT", "Element 3: UNIMPLEMENTED: no halves")
 

@@ -1,4 +1,4 @@
-"""From bodies to tensors, by value against TF Serving's rules and by property against the standard library."""
+"""From bodies to tensors, compared with TF Serving's rules and, by property, with the standard library."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ JSON = st.recursive(
 )
 
 
-def refused(body: bytes) -> str:
+def rejected(body: bytes) -> str:
     with pytest.raises(RequestError) as caught:
         parse(body)
     assert caught.value.code == "INVALID_ARGUMENT"
@@ -36,22 +36,22 @@ def refused(body: bytes) -> str:
 
 @pytest.mark.integration
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=4), st.booleans())
-def test_a_body_is_read_as_the_standard_library_reads_it(document: dict[str, Any], escaped: bool) -> None:
+def test_a_body_is_parsed_as_by_the_standard_library(document: dict[str, Any], escaped: bool) -> None:
     text = json.dumps(document, ensure_ascii=escaped)
     np.testing.assert_equal(parse(text.encode()), json.loads(text))
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_an_object_or_refused(body: bytes) -> None:
+def test_any_bytes_are_an_object_or_rejected(body: bytes) -> None:
     try:
         document = parse(b'{"x": ' + body)
     except RequestError as error:
-        document = {"refused": error.http}
-    assert document == {"refused": 400} or "x" in document
+        document = {"rejected": error.http}
+    assert document == {"rejected": 400} or "x" in document
 
 
 @given(st.binary(max_size=30).filter(lambda data: not set(data) & set(b'"\\') and min(data, default=32) >= 32))
-def test_the_encoding_inside_of_strings_does_not_matter(data: bytes) -> None:
+def test_strings_may_have_any_encoding(data: bytes) -> None:
     text = parse(b'{"x": "' + data + b'"}')["x"]
     assert text.encode("utf-8", "surrogateescape") == data
 
@@ -73,29 +73,29 @@ def test_the_encoding_inside_of_strings_does_not_matter(data: bytes) -> None:
         (b'{"a": ' + b"[" * 100_000, "nesting too deep"),
     ],
 )
-def test_what_is_no_object(body: bytes, expected: str) -> None:
-    assert expected in refused(body)
+def test_bodies_that_are_no_object(body: bytes, expected: str) -> None:
+    assert expected in rejected(body)
 
 
 @pytest.mark.parametrize("rest", [b" ", b"x", b"{}", b'{"b": 2}', b"\xff", b"]"])
-def test_bytes_after_the_object_are_not_looked_at(rest: bytes) -> None:
+def test_bytes_after_the_object_are_ignored(rest: bytes) -> None:
     assert parse(b'\xef\xbb\xbf {"a": 1}' + rest) == {"a": 1}
 
 
-def test_nan_is_a_number_and_numbers_that_no_double_holds_are_refused() -> None:
+def test_nan_is_a_number_and_numbers_beyond_a_double_are_rejected() -> None:
     document = parse(b'{"a": 18446744073709551616, "b": 5e-324, "c": NaN, "d": -Infinity}')
     assert (document["a"], document["b"], document["d"]) == (2**64, 5e-324, -np.inf)
     assert np.isnan(document["c"])
     for digits in (400, 5_000):
-        assert "too big" in refused(b'{"a": ' + b"1" * digits + b"}")
+        assert "too big" in rejected(b'{"a": ' + b"1" * digits + b"}")
     assert parse(b'{"a": ' + b"1" * 305 + b"}") == {"a": pytest.approx(1.1111111111111111e304)}
 
 
-def test_of_members_with_one_name_the_first_one_counts() -> None:
+def test_the_first_of_duplicate_keys_counts() -> None:
     assert parse(b'{"a": 1, "a": 2, "b": {"c": 3, "c": 4}}') == {"a": 1, "b": {"c": 3}}
 
 
-def test_signature_names() -> None:
+def test_the_name_of_the_signature() -> None:
     assert [signature_name(one) for one in ({}, {"signature_name": ""}, {"signature_name": "x"})] == [
         "serving_default",
         "serving_default",
@@ -128,7 +128,7 @@ def test_rows_and_columns_are_the_same_tensors(rows: list[tuple[int, list[int]]]
         ({"inputs": {"prompt": ["x"]}}, (1,)),
     ],
 )
-def test_the_only_input_needs_no_name(document: dict[str, Any], shape: tuple[int, ...]) -> None:
+def test_a_single_input_needs_no_name(document: dict[str, Any], shape: tuple[int, ...]) -> None:
     assert tensors(document, TEXT)[1]["prompt"].shape == shape
 
 
@@ -150,13 +150,13 @@ def test_the_only_input_needs_no_name(document: dict[str, Any], shape: tuple[int
         ({"inputs": {"a": 1}}, "Missing named input: b in 'inputs' object."),
     ],
 )
-def test_what_does_not_fit_two_inputs(document: dict[str, Any], expected: str) -> None:
+def test_values_that_do_not_match_two_inputs(document: dict[str, Any], expected: str) -> None:
     with pytest.raises(RequestError) as caught:
         tensors(document, TWO)
     assert expected in caught.value.message
     assert caught.value.http == 400
 
 
-def test_a_plain_row_among_objects_and_the_other_way_round() -> None:
+def test_an_object_among_plain_rows() -> None:
     with pytest.raises(RequestError, match="Expecting value/list but got object at item 1 of input list"):
         tensors({"instances": ["x", {"prompt": "y"}]}, TEXT)

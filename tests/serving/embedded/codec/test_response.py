@@ -1,4 +1,4 @@
-"""From tensors to the text of an answer."""
+"""From tensors to the text of a response."""
 
 import json
 import math
@@ -22,13 +22,13 @@ def info(dtype: str) -> TensorInfo:
 
 @pytest.mark.integration
 @given(arrays.arrays(np.float32, 5, elements=st.floats(width=32)))
-def test_every_float_reads_back_as_itself(numbers: np.ndarray) -> None:
+def test_every_float_is_parsed_back_exactly(numbers: np.ndarray) -> None:
     np.testing.assert_array_equal([np.float32(json.loads(one)) for one in values("x", numbers, "float")], numbers)
 
 
 @pytest.mark.integration
 @given(arrays.arrays(np.float64, 5))
-def test_every_double_reads_back_as_itself(numbers: np.ndarray) -> None:
+def test_every_double_is_parsed_back_exactly(numbers: np.ndarray) -> None:
     np.testing.assert_array_equal([json.loads(one) for one in values("x", numbers, "double")], numbers)
 
 
@@ -48,7 +48,7 @@ def test_every_double_reads_back_as_itself(numbers: np.ndarray) -> None:
         (-math.inf, "-Infinity"),
     ],
 )
-def test_floats_are_as_short_as_they_can_be(number: float, expected: str) -> None:
+def test_floats_are_as_short_as_possible(number: float, expected: str) -> None:
     assert values("x", np.float32([number]), "float") == [expected]
 
 
@@ -68,7 +68,7 @@ def test_other_types(name: str, array: np.ndarray, dtype: str, expected: list[st
     assert values(name, array, dtype) == expected
 
 
-def test_a_type_without_a_place_in_json() -> None:
+def test_a_type_that_json_cannot_hold() -> None:
     with pytest.raises(RequestError, match="Failed to write JSON value for tensor type: half"):
         values("x", np.zeros(1, np.float16), "half")
 
@@ -94,12 +94,12 @@ def test_rows_and_columns(layout: str, outputs: dict[str, Any], expected: dict[s
     assert json.loads(text(layout, outputs, INFOS)) == expected
 
 
-def test_rows_need_a_dimension_and_the_same_number() -> None:
+def test_outputs_in_rows_need_a_common_batch_size() -> None:
     with pytest.raises(RequestError, match="Tensor name: x has no shape information"):
         text(ROW, {"x": np.array(3, np.int32)}, INFOS)
     with pytest.raises(RequestError, match="Tensor name: y has inconsistent batch size: 1 expecting: 2"):
         text(ROW, ONE | {"y": np.array([b"a"], object)}, INFOS)
 
 
-def test_bytes_that_are_no_utf8_are_written_raw() -> None:
+def test_invalid_utf8_is_written_unchanged() -> None:
     assert b'"\xff\xc3\xa9"' in text(ROW, {"y": np.array([b"\xff\xc3\xa9"], object)}, INFOS)

@@ -1,4 +1,4 @@
-"""The types that the JSON codec knows are those that NumPy and TensorFlow mean by the same names."""
+"""The codec's type names mean the same types as in NumPy and TensorFlow."""
 
 import numpy as np
 import pytest
@@ -15,5 +15,5 @@ def test_the_names_are_tensorflows() -> None:
         assert enum.as_numpy_dtype is dtype or np.dtype(dtype) == np.dtype(enum.as_numpy_dtype)
 
 
-def test_types_without_a_place_in_json_are_left_out() -> None:
+def test_types_that_json_cannot_hold_are_missing() -> None:
     assert not {"half", "bfloat16", "complex64", "uint16"} & set(NUMPY)

@@ -1,4 +1,4 @@
-"""Values, shapes and types of JSON, held against NumPy and against TF Serving's messages."""
+"""Values, shapes and types of JSON, compared with NumPy and with TF Serving's messages."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ from serving.embedded.statuses import RequestError
 
 @pytest.mark.integration
 @given(arrays.arrays(np.int64, arrays.array_shapes(min_dims=0, max_dims=4, max_side=4)))
-def test_values_and_shape_of_a_dense_list_are_numpys(expected: np.ndarray) -> None:
+def test_values_and_shape_of_nested_lists_are_those_of_numpy(expected: np.ndarray) -> None:
     values, shape = flatten(expected.tolist(), "int64")
     np.testing.assert_array_equal(array(values, "int64", tuple(shape)), expected)
     assert tuple(shape) == expected.shape
@@ -38,12 +38,12 @@ def message(value: Any, dtype: str) -> str:
         ([[[]], [[], []]], "Encountered list at unexpected size: 2 at level: 1 expected size: 1"),
     ],
 )
-def test_ragged_lists_are_refused(value: Any, expected: str) -> None:
+def test_ragged_lists_are_rejected(value: Any, expected: str) -> None:
     assert expected in message(value, "int32")
 
 
 @pytest.mark.parametrize("depth", [33, 1_000])
-def test_nesting_beyond_any_tensor_is_refused(depth: int) -> None:
+def test_nesting_deeper_than_a_tensor_is_rejected(depth: int) -> None:
     value: Any = 1
     for _ in range(depth):
         value = [value]
@@ -72,7 +72,7 @@ def test_which_values_fit_a_type(dtype: str, good: list[Any], bad: list[Any]) ->
 
 
 @pytest.mark.parametrize("value", [1, [1], [], [[]]])
-def test_types_without_a_place_in_json_are_not_implemented(value: Any) -> None:
+def test_types_that_json_cannot_hold_are_not_implemented(value: Any) -> None:
     with pytest.raises(RequestError) as caught:
         flatten(value, "half")
     assert caught.value.http == 501
@@ -92,34 +92,34 @@ def test_base64_with_and_without_padding(data: bytes, padded: bool, space: str) 
 
 
 @pytest.mark.parametrize("text", ["_-8=", "a", "a===", "=", "é", "ab=c", "YQ=", "YQ==="])
-def test_what_is_no_base64(text: str) -> None:
+def test_invalid_base64(text: str) -> None:
     assert message([{"b64": text}], "string") == "Unable to base64 decode"
 
 
 @pytest.mark.parametrize("value", [{}, {"b64": 1}, {"b64": "", "x": 1}, {"B64": ""}])
-def test_what_looks_like_base64_and_is_not(value: Any) -> None:
+def test_objects_that_only_resemble_base64(value: Any) -> None:
     assert not is_base64(value)
     assert "not formatted correctly for base64 data" in message([value], "string")
 
 
-def test_bytes_that_are_no_utf8_stay_bytes() -> None:
+def test_invalid_utf8_is_kept() -> None:
     assert flatten([b"\xff a".decode("utf-8", "surrogateescape")], "string")[0] == [b"\xff a"]
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5))
-def test_a_short_value_is_quoted_whole(value: Any) -> None:
+def test_a_short_value_is_quoted_completely(value: Any) -> None:
     if len(json.dumps(value, ensure_ascii=False).encode()) <= 256:
         assert json.loads(quote(value)) == value
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, ["é"] * 10**6, {"a": {"b": list(range(10**6))}}, [[[[0] * 999] * 99]]])
-def test_a_long_value_is_cut(value: Any) -> None:
+def test_a_long_value_is_truncated(value: Any) -> None:
     text = quote(value)
     assert text.endswith("...")
     assert 250 < len(text.encode()) <= 256 + 3
 
 
-def test_a_deep_value_is_quoted_without_an_end() -> None:
+def test_a_deep_value_is_truncated() -> None:
     value: Any = {}
     for _ in range(900):
         value = [value]

@@ -1,4 +1,4 @@
-"""A real export at work: batched answers are those of the graph, and what cannot be batched goes to the graph alone."""
+"""A real export: batched requests return what the graph returns, and other requests run alone."""
 
 import asyncio
 from collections.abc import Iterator
@@ -44,8 +44,8 @@ def controls(*counts: int, **changes: Any) -> dict[str, np.ndarray]:
     }
 
 
-def refuse_unless_same(inputs: dict[str, np.ndarray], some: np.ndarray, others: np.ndarray, exported: Any) -> None:
-    """Texts of the same requests, which may differ where rounding decides."""
+def check_same(inputs: dict[str, np.ndarray], some: np.ndarray, others: np.ndarray, exported: Any) -> None:
+    """Compare the texts of the same requests; they may differ where rounding decides."""
     how = [inputs[name].tolist() for name in ("prompt", "temperature", "top_k", "seed")]
     for one, other, prompt, *rest in zip(some, others, *how, strict=True):
         prompt = prompt.decode(errors="replace")
@@ -60,7 +60,7 @@ REQUEST = st.lists(st.tuples(PROMPTS, st.integers(0, 70)), min_size=1, max_size=
 @pytest.mark.numeric
 @settings(max_examples=8)
 @given(st.lists(REQUEST, min_size=1, max_size=4))
-def test_batched_texts_are_those_of_one_call_of_the_graph(predictor: Predictor, exported: Any, requests: Any) -> None:
+def test_batched_texts_equal_one_call_of_the_graph(predictor: Predictor, exported: Any, requests: Any) -> None:
     asked = [
         {"prompt": texts(*(prompt for prompt, _ in rows)), **controls(*(count for _, count in rows))}
         for rows in requests
@@ -71,32 +71,32 @@ def test_batched_texts_are_those_of_one_call_of_the_graph(predictor: Predictor, 
 
     for inputs, outputs in zip(asked, asyncio.run(together())):
         assert set(outputs) == {"text"}
-        refuse_unless_same(inputs, outputs["text"], predictor.model.run("generate", inputs)["text"], exported)
+        check_same(inputs, outputs["text"], predictor.model.run("generate", inputs)["text"], exported)
 
 
 @pytest.mark.numeric
-def test_states_go_on_where_the_graph_stopped(predictor: Predictor, exported: Any) -> None:
+def test_generation_continues_from_a_state(predictor: Predictor, exported: Any) -> None:
     zeros = np.zeros((2, predictor.model.limits.state_size), np.float32)  # type: ignore[union-attr]
     inputs = {"prompt": texts("The ", ""), "state": zeros, **controls(80, 50)}
     expected = predictor.model.run("generate_from_state", inputs)
     outputs = asyncio.run(predictor.run("generate_from_state", inputs))
-    refuse_unless_same(inputs, outputs["text"], expected["text"], exported)
+    check_same(inputs, outputs["text"], expected["text"], exported)
     for prompt, text, state in zip(("The ", "\n"), outputs["text"], outputs["state"], strict=True):
         exact = gru.Gru(*exported)
         for character in (prompt + text.decode())[:-1]:
             exact.read(character)
         numeric.close(state[:-2], exact.hidden[0][:, 0])
-    np.testing.assert_array_equal(outputs["state"][:, -1], inputs["num_chars"])  # draws
+    np.testing.assert_array_equal(outputs["state"][:, -1], inputs["num_chars"])  # number of samples
 
 
-def test_the_default_draws_anew_for_each_row(predictor: Predictor) -> None:
+def test_the_default_signature_uses_a_new_seed_for_each_row(predictor: Predictor) -> None:
     outputs = asyncio.run(predictor.run("serving_default", {"prompt": texts(*["The"] * 6)}))
     assert set(outputs) == {"text"}
     assert {len(text.decode()) for text in outputs["text"]} == {40}
     assert len(set(outputs["text"])) == 6
 
 
-def test_other_signatures_are_the_graphs(predictor: Predictor) -> None:
+def test_other_signatures_run_in_the_graph(predictor: Predictor) -> None:
     inputs = {"text": texts("The tea", "at")}
     np.testing.assert_equal(asyncio.run(predictor.run("score", inputs)), predictor.model.run("score", inputs))
 
@@ -109,7 +109,7 @@ def test_other_signatures_are_the_graphs(predictor: Predictor) -> None:
         ({"top_k": np.array([-1], np.int32)}, "top_k must be 0"),
     ],
 )
-def test_a_refused_row_is_refused_by_the_graph_in_its_words(
+def test_the_graphs_error_is_returned_for_an_invalid_row(
     predictor: Predictor, changes: dict[str, np.ndarray], expected: str
 ) -> None:
     with pytest.raises(RequestError, match=expected) as caught:
@@ -117,15 +117,15 @@ def test_a_refused_row_is_refused_by_the_graph_in_its_words(
     assert caught.value.http == 400
 
 
-def test_a_text_that_would_fill_the_memory_is_refused(predictor: Predictor) -> None:
+def test_a_text_that_needs_too_much_memory_is_rejected(predictor: Predictor) -> None:
     asyncio.run(predictor.run("score", {"text": texts("a" * 100_000)}))
     for large in (texts("a" * 600_000), texts("a" * 30_000, *[""] * 100)):
         with pytest.raises(RequestError, match="characters, need too much memory") as caught:
             asyncio.run(predictor.run("score", {"text": large}))
-        assert caught.value.http == 400  # for good: nobody shall send it again
+        assert caught.value.http == 400  # not 429 or 503: a retry would fail as well
 
 
-def test_a_model_of_another_kind_is_answered_without_batching(export_dir: Path) -> None:
+def test_a_model_without_limits_runs_without_batching(export_dir: Path) -> None:
     loaded = LoadedModel(str(export_dir))
     loaded.limits = None
     with ThreadPoolExecutor(1) as alone:

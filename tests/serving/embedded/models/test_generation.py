@@ -1,6 +1,6 @@
-"""Continuous batching: each request gets the text of a call of its own, whatever else is written, joins or leaves.
+"""Continuous batching: each request gets the same text as alone, whichever other rows are in the batch.
 
-The graph is a small automaton here; `test_answering.py` does the same with an exported one.
+The graph is a small automaton here; `test_batching.py` uses an exported one.
 """
 
 import threading
@@ -24,20 +24,20 @@ LIMITS = Limits(num_chars=40, temperature=0.8, top_k=0, max_chars=1_000, state_s
 
 
 def automaton(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
-    """Text that depends on all that a row was given and on nothing else; the state says what was read and drawn."""
+    """Text that depends on all inputs of its row and on nothing else; the state records what was read and sampled."""
     assert name == SIGNATURE
     texts, states = [], []
     for row, prompt in enumerate(inputs["prompt"]):
-        seen, drawn = int(inputs["state"][row, 0]), int(inputs["state"][row, 1])
+        seen, sampled = int(inputs["state"][row, 0]), int(inputs["state"][row, 1])
         for character in prompt.decode("utf-8", "replace"):
             seen = (seen * 31 + ord(character) + 1) % 9973
         written = ""
         for _ in range(inputs["num_chars"][row]):
-            at = seen + drawn * int(inputs["seed"][row]) + int(inputs["top_k"][row])
+            at = seen + sampled * int(inputs["seed"][row]) + int(inputs["top_k"][row])
             written += chr(97 + (at + int(inputs["temperature"][row] * 8)) % 26)
-            seen, drawn = (seen * 31 + ord(written[-1])) % 9973, drawn + 1
+            seen, sampled = (seen * 31 + ord(written[-1])) % 9973, sampled + 1
         texts.append(written.encode())
-        states.append([seen, drawn, 0])
+        states.append([seen, sampled, 0])
     outputs = np.empty(len(texts), object)
     outputs[:] = texts
     return {"text": outputs, "state": np.array(states, np.float32).reshape(-1, SIZE)}
@@ -76,16 +76,16 @@ def same(result: Any, inputs: Tensors) -> None:
 
 
 class Gate:
-    """A graph that waits until it may go on, and remembers how many rows each call had."""
+    """A graph that waits until the test releases it, and records the prompts of each call."""
 
     def __init__(self) -> None:
         self.calls: list[list[bytes]] = []
-        self.begun, self.may_go = threading.Event(), threading.Event()
+        self.started, self.released = threading.Event(), threading.Event()
 
     def __call__(self, name: str, inputs: Tensors) -> dict[str, np.ndarray]:
         self.calls.append(list(inputs["prompt"]))
-        self.begun.set()
-        assert self.may_go.wait(10)
+        self.started.set()
+        assert self.released.wait(10)
         return automaton(name, inputs)
 
 
@@ -97,7 +97,7 @@ ROWS = st.lists(st.tuples(PROMPTS, st.integers(0, 150)), max_size=6)
 @pytest.mark.integration
 @settings(max_examples=40)
 @given(st.lists(ROWS, min_size=1, max_size=6), st.sets(st.integers(0, 5)), st.integers(1, 5))
-def test_any_mix_of_requests_is_answered_as_if_each_were_alone(requests: Any, cancelled: set[int], rows: int) -> None:
+def test_any_mix_of_requests_gets_the_texts_of_single_requests(requests: Any, cancelled: set[int], rows: int) -> None:
     with generator(max_rows=rows) as running:
         asked = [request(*one, seed=number) for number, one in enumerate(requests)]
         futures = [running.submit(inputs) for inputs in asked]
@@ -111,7 +111,7 @@ def test_any_mix_of_requests_is_answered_as_if_each_were_alone(requests: Any, ca
 
 
 @pytest.mark.integration
-def test_a_state_goes_on_where_another_request_stopped() -> None:
+def test_generation_continues_from_the_state_of_another_request() -> None:
     whole = request(("The ", 200))
     with generator() as running:
         text, state = running.submit(request(("The ", 77))).result(10)
@@ -120,47 +120,47 @@ def test_a_state_goes_on_where_another_request_stopped() -> None:
         np.testing.assert_array_equal(end, alone(whole)["state"])
 
 
-def test_no_rows_are_no_text() -> None:
+def test_a_request_without_rows_is_empty() -> None:
     with generator() as running:
         text, state = running.submit(request()).result(10)
     assert (text.shape, state.shape) == ((0,), (0, SIZE))
 
 
 @pytest.mark.integration
-def test_a_request_joins_one_that_is_being_written() -> None:
+def test_a_request_joins_a_running_batch() -> None:
     gate = Gate()
     with generator(gate) as running:
         long, short = request(("long", 900)), request(("short", 1), seed=9)
         first = running.submit(long)
-        assert gate.begun.wait(10)
+        assert gate.started.wait(10)
         second = running.submit(short)
-        gate.may_go.set()
+        gate.released.set()
         same(second.result(10), short)
         assert gate.calls[1] == [b"", b"short"]
         same(first.result(10), long)
 
 
 @pytest.mark.integration
-def test_a_cancelled_request_is_written_no_further() -> None:
+def test_a_cancelled_request_leaves_the_batch() -> None:
     gate = Gate()
     with generator(gate) as running:
         gone, stays = request(("gone", 900)), request(("stays", 400), seed=9)
         future = running.submit(gone)
-        assert gate.begun.wait(10)
+        assert gate.started.wait(10)
         assert future.cancel()
         kept = running.submit(stays)
-        gate.may_go.set()
+        gate.released.set()
         same(kept.result(10), stays)
         assert {len(rows) for rows in gate.calls} == {1}
 
 
-def test_a_large_request_does_not_keep_a_small_one_out() -> None:
+def test_a_large_request_does_not_block_a_small_one() -> None:
     gate = Gate()
     with generator(gate, max_rows=2) as running:
         large = running.submit(request(*[("large", 32)] * 40))
-        assert gate.begun.wait(10)
+        assert gate.started.wait(10)
         small = running.submit(request(("small", 32)))
-        gate.may_go.set()
+        gate.released.set()
         wait([large, small], 10)
     assert [number for number, rows in enumerate(gate.calls) if b"small" in rows] in ([1], [2])
 
@@ -168,26 +168,26 @@ def test_a_large_request_does_not_keep_a_small_one_out() -> None:
 def failing(prompt: bytes) -> Run:
     def run(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
         if prompt in inputs["prompt"]:
-            raise RequestError("INTERNAL", "this row is not to be written")
+            raise RequestError("INTERNAL", "this row fails")
         return automaton(name, inputs)
 
     return run
 
 
 @pytest.mark.integration
-def test_only_the_guilty_request_fails() -> None:
+def test_only_the_request_with_the_failing_row_fails() -> None:
     good = [request(("a" * 600, 80), ("b", 5), seed=3), request(("c", 64), seed=8)]
-    guilty = request(("d", 3), ("bad", 3), ("e", 300))
+    failed = request(("d", 3), ("bad", 3), ("e", 300))
     with generator(failing(b"bad"), max_rows=8) as running:
-        futures = [running.submit(inputs) for inputs in (good[0], guilty, good[1])]
-        with pytest.raises(RequestError, match="not to be written"):
+        futures = [running.submit(inputs) for inputs in (good[0], failed, good[1])]
+        with pytest.raises(RequestError, match="this row fails"):
             futures[1].result(10)
         same(futures[0].result(10), good[0])
         same(futures[2].result(10), good[1])
-        same(running.submit(good[1]).result(10), good[1])  # and it goes on
+        same(running.submit(good[1]).result(10), good[1])  # and the generator still works
 
 
-def test_a_graph_that_answers_nonsense_fails_the_request_and_not_the_thread() -> None:
+def test_missing_outputs_fail_the_request_and_not_the_thread() -> None:
     with generator(lambda name, inputs: {}) as running:
         for _ in range(2):
             with pytest.raises(KeyError):
@@ -195,24 +195,24 @@ def test_a_graph_that_answers_nonsense_fails_the_request_and_not_the_thread() ->
 
 
 @pytest.mark.integration
-def test_when_too_much_waits_more_is_refused() -> None:
+def test_a_full_queue_rejects_requests() -> None:
     gate = Gate()
     with generator(gate, max_rows=2, max_waiting=5) as running:
         first = running.submit(request(*[("a", 1)] * 2))
-        assert gate.begun.wait(10)
+        assert gate.started.wait(10)
         second = running.submit(request(*[("b", 1)] * 5))
         with pytest.raises(RequestError, match="queue .* is full") as caught:
             running.submit(request(("c", 1)))
         assert caught.value.http == 503
         assert second.cancel()
-        third = running.submit(request(("c", 1)))  # who is gone takes no place
-        gate.may_go.set()
+        third = running.submit(request(("c", 1)))  # cancelled requests do not count
+        gate.released.set()
         wait([first, third], 10)
         same(third.result(), request(("c", 1)))
 
 
 @pytest.mark.integration
-def test_a_request_that_could_never_wait_is_refused_for_what_it_is() -> None:
+def test_a_request_larger_than_the_queue_is_invalid() -> None:
     with generator(max_rows=2, max_waiting=5) as running:
         with pytest.raises(RequestError, match="Task size 6 is larger than maximum") as caught:
             running.submit(request(*[("a", 1)] * 6))
@@ -221,12 +221,12 @@ def test_a_request_that_could_never_wait_is_refused_for_what_it_is() -> None:
 
 
 @pytest.mark.integration
-def test_stopping_finishes_what_is_queued_and_takes_nothing_more() -> None:
+def test_stop_finishes_queued_requests_and_rejects_others() -> None:
     gate = Gate()
     running = Generator(gate, LIMITS, 1, 100)
     asked = [request(("a", 100)), request(("b", 50), ("c", 3), seed=5)]
     futures = [running.submit(inputs) for inputs in asked]
-    threading.Timer(0.1, gate.may_go.set).start()
+    threading.Timer(0.1, gate.released.set).start()
     running.stop()
     for future, inputs in zip(futures, asked):
         assert future.done()
@@ -253,7 +253,7 @@ def test_stopping_finishes_what_is_queued_and_takes_nothing_more() -> None:
         lambda one: one | {"state": np.full((1, SIZE), np.inf, np.float32)},
     ],
 )
-def test_what_the_graph_might_refuse_is_not_taken(change: Callable[[Any], Any]) -> None:
+def test_inputs_that_the_graph_may_reject_are_not_accepted(change: Callable[[Any], Any]) -> None:
     with generator() as running:
         good = request(("x", 1_000))
         assert running.accepts(good)

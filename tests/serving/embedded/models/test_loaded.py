@@ -1,4 +1,4 @@
-"""A SavedModel in a session: what it says of itself, what it answers, and why a broken one is refused."""
+"""A SavedModel in a session: its signatures, its outputs, and the errors of broken ones."""
 
 import shutil
 from collections.abc import Iterator
@@ -36,9 +36,9 @@ def prompts(*values: bytes) -> dict[str, np.ndarray]:
 
 
 def test_signatures_and_limits_are_the_exports(loaded: LoadedModel) -> None:
-    initial = {"__saved_model_init_op"}  # stands among the signatures in the file, and in TF Serving's answers
-    promised = {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
-    assert set(loaded.signatures) == promised | initial
+    initial = {"__saved_model_init_op"}  # among the signatures of the file, and in TF Serving's responses
+    expected = {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
+    assert set(loaded.signatures) == expected | initial
     assert loaded.limits is not None
     assert (loaded.limits.num_chars, loaded.limits.max_chars) == (40, 5_000)
     assert loaded.warm_up_seconds is not None
@@ -60,7 +60,7 @@ def test_metadata_is_written_as_tf_serving_writes_it(loaded: LoadedModel) -> Non
 
 
 @pytest.mark.numeric
-def test_answers_are_those_of_the_saved_model(loaded: LoadedModel, export_dir: Path, exported: Any) -> None:
+def test_outputs_equal_those_of_the_saved_model(loaded: LoadedModel, export_dir: Path, exported: Any) -> None:
     inputs = {"text": np.array([b"The tea", b"a"], object)}
     expected = tf.saved_model.load(str(export_dir)).signatures["score"](text=tf.constant(inputs["text"]))
     outputs = loaded.run("score", inputs)
@@ -72,20 +72,20 @@ def test_answers_are_those_of_the_saved_model(loaded: LoadedModel, export_dir: P
         np.testing.assert_array_equal(found["num_chars"], [6, 0])
 
 
-def test_other_inputs_than_the_signatures_are_refused(loaded: LoadedModel) -> None:
+def test_inputs_that_the_signature_does_not_have_are_rejected(loaded: LoadedModel) -> None:
     with pytest.raises(RequestError, match=r"input size does not match signature: 1!=1 len\(\{x\}\)"):
         loaded.run("serving_default", {"x": np.zeros(1)})
 
 
 @pytest.mark.parametrize("array", [np.zeros((2, 2), object), np.zeros((), object)])
-def test_a_wrong_shape_is_the_clients_fault(loaded: LoadedModel, array: np.ndarray) -> None:
+def test_a_wrong_shape_is_an_invalid_argument(loaded: LoadedModel, array: np.ndarray) -> None:
     array = np.full(array.shape, b"x", object)
     with pytest.raises(RequestError) as caught:
         loaded.run("serving_default", {"prompt": array})
     assert caught.value.http == 400
 
 
-def test_what_the_graph_refuses_is_told_without_a_stack(loaded: LoadedModel) -> None:
+def test_the_graphs_error_has_no_stack_trace(loaded: LoadedModel) -> None:
     inputs = {
         **prompts(b"x"),
         "num_chars": np.array([1], np.int32),
@@ -98,49 +98,49 @@ def test_what_the_graph_refuses_is_told_without_a_stack(loaded: LoadedModel) -> 
     assert "stack" not in caught.value.message
 
 
-def refusal(directory: Path) -> RequestError:
+def load_error(directory: Path) -> RequestError:
     with pytest.raises(RequestError) as caught:
         LoadedModel(str(directory))
     return caught.value
 
 
-def test_no_saved_model_at_all(tmp_path: Path) -> None:
-    assert "SavedModel" in refusal(tmp_path).message
-    assert refusal(tmp_path / "nowhere").code in ("NOT_FOUND", "INVALID_ARGUMENT")
+def test_a_directory_without_a_saved_model(tmp_path: Path) -> None:
+    assert "SavedModel" in load_error(tmp_path).message
+    assert load_error(tmp_path / "nowhere").code in ("NOT_FOUND", "INVALID_ARGUMENT")
 
 
-def test_weights_that_are_missing_or_cut_off(copy: Path) -> None:
+def test_missing_or_truncated_weights(copy: Path) -> None:
     data = next((copy / "variables").glob("*.data-*"))
     whole = data.read_bytes()
     data.write_bytes(whole[: len(whole) // 2])
-    assert refusal(copy).http >= 400
+    assert load_error(copy).http >= 400
     data.unlink()
-    assert refusal(copy).http >= 400
+    assert load_error(copy).http >= 400
     data.write_bytes(whole)
     LoadedModel(str(copy)).close()
 
 
-def test_a_graph_that_is_cut_off(copy: Path) -> None:
+def test_a_truncated_graph(copy: Path) -> None:
     graph = copy / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[:5_000])
-    assert refusal(copy).message
+    assert load_error(copy).message
 
 
-def test_a_warm_up_that_fails_or_cannot_be_read(copy: Path) -> None:
+def test_a_warm_up_file_that_fails_or_cannot_be_read(copy: Path) -> None:
     path = copy / warmup.PLACE
     path.write_bytes(b"no records, but many bytes of something else")
-    assert "warm-up file cannot be read" in refusal(copy).message
+    assert "warm-up file cannot be read" in load_error(copy).message
     warmup.write(str(copy), "m", state_size=3)  # a state of another size
-    assert refusal(copy).http == 400
+    assert load_error(copy).http == 400
 
 
 def test_too_many_warm_up_requests(copy: Path) -> None:
     path = copy / warmup.PLACE
     path.write_bytes(path.read_bytes() * 201)
-    assert "exceeds the maximum (1000)" in refusal(copy).message
+    assert "exceeds the maximum (1000)" in load_error(copy).message
 
 
-def test_a_model_without_warm_up_and_limits_is_served_all_the_same(copy: Path) -> None:
+def test_a_model_without_warm_up_and_limits_is_served(copy: Path) -> None:
     (copy / warmup.PLACE).unlink()
     (copy / generation_config.PLACE).unlink()
     one = LoadedModel(str(copy))

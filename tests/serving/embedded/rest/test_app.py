@@ -1,6 +1,6 @@
-"""The HTTP side over the real codec; only catalogue and model are stand-ins, whose answers can be held back.
+"""The HTTP side with the real codec; catalogue and model are stand-ins whose responses can be held back.
 
-`test_main.py` goes through real sockets.
+`test_main.py` uses real sockets.
 """
 
 import asyncio
@@ -52,18 +52,18 @@ def test_the_order_of_checks() -> None:
     run(test)
 
 
-def test_a_request_that_takes_too_long() -> None:
+def test_a_request_that_takes_too_long_is_answered_with_504() -> None:
     async def test(served: Served) -> None:
-        served.model.may_go.clear()
+        served.model.released.clear()
         assert error(await served.post(), 504) == "No answer within 0.1 s"
         await served.until_running(0)
 
     run(test, ServerLimits(0.1, 10_000, 3))
 
 
-def test_a_client_that_leaves_is_not_worked_for() -> None:
+def test_work_is_cancelled_when_the_client_disconnects() -> None:
     async def test(served: Served) -> None:
-        served.model.may_go.clear()
+        served.model.released.clear()
         gone = asyncio.Event()
         sent: list[Any] = []
         bodies = [{"type": "http.request", "body": BODY, "more_body": False}]
@@ -95,16 +95,16 @@ def test_a_client_that_leaves_is_not_worked_for() -> None:
     assert 'status="CANCELLED"} 1' in run(test).metrics.text()
 
 
-def test_too_many_at_the_same_time() -> None:
+def test_too_many_concurrent_requests_are_rejected() -> None:
     async def test(served: Served) -> None:
-        served.model.may_go.clear()
+        served.model.released.clear()
         busy = [asyncio.ensure_future(served.post()) for _ in range(3)]
         await served.until_running(3)
         assert "already answering 3 requests" in error(await served.post(), 503)
-        # Whoever probes the server or moves a label is answered as if it were idle.
+        # Health checks and label changes are answered under full load.
         for url, status in ((MODEL, 200), (f"{MODEL}/metadata", 200), ("/v1/models/x", 404)):
             assert (await served.client.get(url)).status_code == status
-        served.model.may_go.set()
+        served.model.released.set()
         assert {(await one).status_code for one in busy} == {200}
         assert (await served.post()).status_code == 200
 
@@ -112,7 +112,7 @@ def test_too_many_at_the_same_time() -> None:
 
 
 @pytest.mark.parametrize("cross_origin", [False, True])
-def test_other_origins(cross_origin: bool) -> None:
+def test_cross_origin_requests(cross_origin: bool) -> None:
     async def test(served: Served) -> None:
         for response in (await served.post(), await served.post(b"")):
             assert ("access-control-allow-origin" in response.headers) is cross_origin
@@ -126,7 +126,7 @@ def test_other_origins(cross_origin: bool) -> None:
     run(test, ServerLimits(5.0, 10_000, 3, cross_origin))
 
 
-def test_what_was_not_expected_is_an_error_in_json_and_not_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_exception_is_a_json_error_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def test(served: Served) -> None:
         served.model.error = ZeroDivisionError("oh")
         assert error(await served.post(), 500) == "ZeroDivisionError: oh"
@@ -154,7 +154,7 @@ def test_metrics_count_known_models_by_name_and_others_together() -> None:
     run(test)
 
 
-def test_metrics_may_be_off() -> None:
+def test_metrics_can_be_turned_off() -> None:
     async def test(served: Served) -> None:
         assert (await served.client.get("/monitoring/prometheus/metrics")).status_code == 404
 

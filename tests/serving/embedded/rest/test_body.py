@@ -13,7 +13,7 @@ from tests.serving.embedded.held_back import BODY, Served, error, run
 pytestmark = pytest.mark.integration
 
 
-def test_a_body_that_takes_too_long() -> None:
+def test_a_body_that_takes_too_long_is_answered_with_504() -> None:
     async def slowly() -> AsyncIterator[bytes]:
         yield b'{"instances":'
         await asyncio.sleep(5)
@@ -25,7 +25,7 @@ def test_a_body_that_takes_too_long() -> None:
     run(test, ServerLimits(0.1, 10_000, 3))
 
 
-def test_slow_bodies_take_no_places() -> None:
+def test_slow_bodies_do_not_count_as_concurrent_requests() -> None:
     async def test(served: Served) -> None:
         go = asyncio.Event()
 
@@ -47,17 +47,17 @@ def large(size: int) -> bytes:
     return json.dumps({"instances": ["a" * (size - len('{"instances": [""]}'))]}).encode()
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_the_largest_body_and_a_larger_one(pack: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_body_larger_than_the_limit_is_rejected(compress: Callable[[bytes], bytes]) -> None:
     async def test(served: Served) -> None:
-        encoding = {"content_encoding": "gzip"} if pack is gzip.compress else {}
-        assert (await served.post(pack(large(10_000)), **encoding)).status_code == 200
-        assert "larger than 10000 bytes" in error(await served.post(pack(large(10_001)), **encoding), 413)
+        encoding = {"content_encoding": "gzip"} if compress is gzip.compress else {}
+        assert (await served.post(compress(large(10_000)), **encoding)).status_code == 200
+        assert "larger than 10000 bytes" in error(await served.post(compress(large(10_001)), **encoding), 413)
 
     run(test)
 
 
-def test_a_gzip_bomb_is_not_unpacked() -> None:
+def test_a_gzip_bomb_is_not_decompressed() -> None:
     async def test(served: Served) -> None:
         assert "larger than" in error(await served.post(gzip.compress(bytes(10**8)), content_encoding="gzip"), 413)
         assert "gzip" in error(await served.post(BODY, content_encoding="gzip"), 400)
@@ -65,7 +65,7 @@ def test_a_gzip_bomb_is_not_unpacked() -> None:
     run(test, ServerLimits(5.0, 200_000, 3))
 
 
-def test_too_much_on_its_way_in() -> None:
+def test_too_many_large_bodies_at_once_are_rejected() -> None:
     async def test(served: Served) -> None:
         go = asyncio.Event()
 

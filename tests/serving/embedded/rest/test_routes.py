@@ -1,4 +1,4 @@
-"""What TF Serving's two regular expressions make of a method and a raw path."""
+"""Method and raw path, parsed by TF Serving's two regular expressions."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ from serving.embedded.statuses import RequestError
         ("GET", "/v1/models/foo?x=1", Route("status", "foo?x=1")),
     ],
 )
-def test_well_formed(method: str, path: str, expected: Route) -> None:
+def test_well_formed_requests(method: str, path: str, expected: Route) -> None:
     assert route(method, path) == expected
 
 
@@ -54,13 +54,13 @@ def test_well_formed(method: str, path: str, expected: Route) -> None:
         ("PATCH", "/v1/models/m"),
     ],
 )
-def test_malformed(method: str, path: str) -> None:
+def test_malformed_requests(method: str, path: str) -> None:
     with pytest.raises(RequestError) as caught:
         route(method, path)
     assert (caught.value.code, caught.value.message) == ("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
 
 
-def test_a_list_of_models_is_not_to_be_had() -> None:
+def test_there_is_no_list_of_models() -> None:
     with pytest.raises(RequestError, match="Missing model name in request"):
         route("GET", "/v1/models")
 
@@ -71,13 +71,15 @@ def test_a_version_has_64_bits(number: str) -> None:
         route("POST", f"/v1/models/m/versions/{number}:predict")
 
 
-@pytest.mark.parametrize(("path", "ours"), [("/v1/", True), ("/V1/x", True), ("/v1", False), ("/", False), ("", False)])
-def test_other_paths_are_not_the_apis(path: str, ours: bool) -> None:
-    assert is_api(path) is ours
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/v1/", True), ("/V1/x", True), ("/v1", False), ("/", False), ("", False)]
+)
+def test_which_paths_belong_to_the_api(path: str, expected: bool) -> None:
+    assert is_api(path) is expected
 
 
 @given(st.sampled_from(["GET", "POST", "PUT"]), st.text(max_size=60))
-def test_anything_is_a_route_or_refused(method: str, rest: str) -> None:
+def test_any_path_is_a_route_or_rejected(method: str, rest: str) -> None:
     try:
         outcome: object = route(method, f"/v1/models/{rest}").model
     except RequestError as error:
