@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
 
         code = command_line.run(
             train,
-            say=lambda text: screen.print(text, style="red"),
+            report=lambda text: screen.print(text, style="red"),
             interrupted=screen.interrupted,
             explain=lambda error: failure.explain(error, places.root, log),
         )

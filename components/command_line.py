@@ -20,7 +20,7 @@ def print_error(text: str) -> None:
 def run(
     program: Callable[[], int],
     failures: tuple[type[Exception], ...] = (),
-    say: Callable[[str], None] = print_error,
+    report: Callable[[str], None] = print_error,
     interrupted: Callable[[], None] = lambda: print_error("interrupted"),
     explain: Callable[[Exception], tuple[str, int]] | None = None,
 ) -> int:
@@ -35,10 +35,10 @@ def run(
         sys.stdout.flush()
         return code
     except UserError as error:
-        say(f"error: {error}")
+        report(f"error: {error}")
         return USER_ERROR
     except failures as error:
-        say(f"failed: {error}")
+        report(f"failed: {error}")
         return FAILED
     except KeyboardInterrupt:
         interrupted()
@@ -50,7 +50,7 @@ def run(
             with contextlib.suppress(OSError):  # the log may be on the full disk that is the reason
                 traceback.print_exc()
             paragraph, code = explain(error)
-            say(paragraph)
+            report(paragraph)
             return code
         if not isinstance(error, BrokenPipeError):
             raise

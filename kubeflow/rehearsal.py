@@ -50,7 +50,7 @@ def run(
     backend: str,
     workspace: Path,
     parameters: dict[str, str] | None = None,
-    say: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
 ) -> dict[str, Outcome]:
     """Run all tasks in the order of their dependencies and return their outcomes by name.
 
@@ -75,11 +75,11 @@ def run(
     def start(name: str, outcomes: dict[str, Outcome]) -> Outcome:
         return _Task(spec, name, backend, workspace, run_id).run(values, outcomes)
 
-    return _run_in_order(specification.tasks(spec), start, say)
+    return _run_in_order(specification.tasks(spec), start, report)
 
 
 def _run_in_order(
-    tasks: dict[str, Any], start: Callable[[str, dict[str, Outcome]], Outcome], say: Callable[[str], None]
+    tasks: dict[str, Any], start: Callable[[str, dict[str, Outcome]], Outcome], report: Callable[[str], None]
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     waiting = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
@@ -95,7 +95,7 @@ def _run_in_order(
             for future in done:
                 name = running.pop(future)
                 outcomes[name] = future.result()
-                say(f"{name}: {outcomes[name].seconds:.1f} s")
+                report(f"{name}: {outcomes[name].seconds:.1f} s")
     return outcomes
 
 

@@ -38,12 +38,12 @@ class Backend(ABC):
     Subclasses define the underscored methods. A schedule is an object of their client library.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
 
     def submit(self, package: Package) -> None:
         """Start one run."""
-        self._say(f"run {self._start_run(package)} of {package.version} started")
+        self._report(f"run {self._start_run(package)} of {package.version} started")
 
     def deploy(self, package: Package, cron: str) -> None:
         """Upload the pipeline and schedule it. An equal schedule and its pause are kept; any other is replaced.
@@ -59,15 +59,15 @@ class Backend(ABC):
         kept = next(filter(self._is_active, equal), equal[0] if equal else None)
         if kept is None:
             self._create(wanted, paused)
-            self._say(f"schedule {cron!r} created{' (paused, like the previous one)' if paused else ''}")
+            self._report(f"schedule {cron!r} created{' (paused, like the previous one)' if paused else ''}")
         else:
             if not paused and not self._is_active(kept):
                 self._set_active(kept, True)
-            self._say(f"schedule {cron!r} exists already{' (paused)' if paused else ''}")
+            self._report(f"schedule {cron!r} exists already{' (paused)' if paused else ''}")
         for schedule in existing:
             if schedule is not kept:
                 self._delete(schedule)
-                self._say(f"previous schedule {self._label(schedule)} deleted")
+                self._report(f"previous schedule {self._label(schedule)} deleted")
 
     def pause(self, name: str, resume: bool = False) -> None:
         """Pause or resume the schedule of a pipeline. Missed runs are not made up for."""
@@ -79,21 +79,21 @@ class Backend(ABC):
             )
         for schedule in schedules:
             if self._is_active(schedule) == resume:
-                self._say(f"schedule {self._label(schedule)} is {'active' if resume else 'paused'} already")
+                self._report(f"schedule {self._label(schedule)} is {'active' if resume else 'paused'} already")
             else:
                 self._set_active(schedule, resume)
-                self._say(f"schedule {self._label(schedule)} {'resumed' if resume else 'paused'}")
+                self._report(f"schedule {self._label(schedule)} {'resumed' if resume else 'paused'}")
 
     def delete(self, name: str, everything: bool = False) -> None:
         """Delete the schedules, and with `everything` what was uploaded; runs and models remain."""
         schedules = self._schedules(name)
         for schedule in schedules:
             self._delete(schedule)
-            self._say(f"schedule {self._label(schedule)} deleted")
+            self._report(f"schedule {self._label(schedule)} deleted")
         if not schedules:
-            self._say(f"{name} has no schedule")
+            self._report(f"{name} has no schedule")
         if everything and self._delete_pipeline(name):
-            self._say(f"pipeline {name} deleted")
+            self._report(f"pipeline {name} deleted")
 
     @abstractmethod
     def status(self, name: str) -> None:

@@ -25,8 +25,8 @@ class _Schedule(NamedTuple):
 class KubeflowPipelines(Backend):
     """The pipelines of one experiment. Example: tests/kubeflow/deploy/test_kubeflow_pipelines.py."""
 
-    def __init__(self, client: Any, experiment: str, say: Callable[[str], None] = print) -> None:
-        super().__init__(say)
+    def __init__(self, client: Any, experiment: str, report: Callable[[str], None] = print) -> None:
+        super().__init__(report)
         self._client, self._experiment = client, experiment
         # kfp takes the namespace from its options, from its settings file, or from the pod that it runs in.
         self._namespace = client.get_user_namespace() or None
@@ -35,15 +35,15 @@ class KubeflowPipelines(Backend):
         """Print the versions, when the pipeline runs and how the last runs ended."""
         pipeline = self._pipeline_id(name)
         if not pipeline:
-            self._say(f"pipeline {name} does not exist")
+            self._report(f"pipeline {name} does not exist")
             return
         names = {version_id: version for version, version_id in self._version_ids(pipeline).items()}
-        self._say(f"pipeline {name}: {len(names)} version(s)")
+        self._report(f"pipeline {name}: {len(names)} version(s)")
         for run in self._schedules(name):
             version = names.get(_version_id(run), _version_id(run))
-            self._say(f"schedule {_cron(run)!r}: {'active' if self._is_active(run) else 'paused'}, runs {version}")
+            self._report(f"schedule {_cron(run)!r}: {'active' if self._is_active(run) else 'paused'}, runs {version}")
         for run in self._last_runs(pipeline, name):
-            self._say(f"run {run.run_id} {run.display_name!r}: {run.state or 'unknown'}, {run.created_at}")
+            self._report(f"run {run.run_id} {run.display_name!r}: {run.state or 'unknown'}, {run.created_at}")
 
     def _start_run(self, package: Package) -> str:
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
@@ -65,12 +65,12 @@ class KubeflowPipelines(Backend):
         )
         version_id = self._version_ids(pipeline).get(version)
         if version_id:
-            self._say(f"version {version} exists already")
+            self._report(f"version {version} exists already")
         else:
             version_id = _create_or_find(
                 lambda: self._upload(package, pipeline), lambda: self._version_ids(pipeline).get(version)
             )
-            self._say(f"version {version} uploaded")
+            self._report(f"version {version} uploaded")
         return _Schedule(package, cron, pipeline, version_id)
 
     def _schedules(self, name: str) -> list[Any]:

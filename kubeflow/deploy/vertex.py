@@ -22,8 +22,8 @@ class _Schedule(NamedTuple):
 class Vertex(Backend):
     """The pipelines of one project and region. Example: tests/kubeflow/deploy/test_vertex.py."""
 
-    def __init__(self, project: str | None, region: str, say: Callable[[str], None] = print) -> None:
-        super().__init__(say)
+    def __init__(self, project: str | None, region: str, report: Callable[[str], None] = print) -> None:
+        super().__init__(report)
         try:
             from google.cloud import aiplatform
         except ImportError as error:
@@ -40,9 +40,9 @@ class Vertex(Backend):
         """Print what is scheduled and how the last runs ended."""
         schedules = self._schedules(name)
         for schedule in schedules:
-            self._say(f"schedule {schedule.cron!r}: {_state(schedule)}, {schedule.display_name}")
+            self._report(f"schedule {schedule.cron!r}: {_state(schedule)}, {schedule.display_name}")
         if not schedules:
-            self._say(f"{name} has no schedule")
+            self._report(f"{name} has no schedule")
         jobs = _call(
             self._api.PipelineJob.list,
             filter=f'display_name="{name}"',
@@ -50,7 +50,7 @@ class Vertex(Backend):
             enable_simple_view=True,
         )
         for job in jobs[:_SHOWN_RUNS]:
-            self._say(f"run {job.resource_name}: {job.state.name}, {job.create_time}")
+            self._report(f"run {job.resource_name}: {job.state.name}, {job.create_time}")
 
     def _start_run(self, package: Package) -> str:
         job = self._job(package)

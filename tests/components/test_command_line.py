@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def ends_with(error: BaseException) -> int:
-    """A program that ends with this exception."""
+    """Stand for a program that this exception ends."""
     raise error
 
 
-def test_the_programs_exit_code_is_returned(capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_of_the_program_is_returned(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.run(lambda: 3) == 3
     assert capsys.readouterr() == ("", "")
 
@@ -30,27 +30,27 @@ def test_the_programs_exit_code_is_returned(capsys: pytest.CaptureFixture[str]) 
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
-def test_an_expected_exception_is_one_paragraph_on_standard_error(
+def test_expected_exception_is_one_paragraph_on_standard_error(
     error: BaseException, code: int, printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command_line.run(lambda: ends_with(error), failures=(TimeoutError,)) == code
     assert capsys.readouterr() == ("", printed)
 
 
-def test_any_other_exception_is_raised() -> None:
+def test_unexpected_exception_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         command_line.run(lambda: 1 // 0)
 
 
-def test_any_other_exception_is_explained_after_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    said: list[str] = []
-    code = command_line.run(lambda: 1 // 0, say=said.append, explain=lambda error: (f"failed: {error}", 7))
-    assert (code, said) == (7, ["failed: integer division or modulo by zero"])
+def test_unexpected_exception_is_explained_after_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    printed: list[str] = []
+    code = command_line.run(lambda: 1 // 0, report=printed.append, explain=lambda error: (f"failed: {error}", 7))
+    assert (code, printed) == (7, ["failed: integer division or modulo by zero"])
     assert capsys.readouterr().err.endswith("ZeroDivisionError: integer division or modulo by zero\n")
 
 
 @pytest.mark.integration
-def test_a_reader_that_closes_the_pipe_ends_the_program_quietly() -> None:
+def test_closed_pipe_ends_the_program_quietly() -> None:
     code = "import sys; from components import command_line; "
     code += "sys.exit(command_line.run(lambda: print('x' * 1_000_000) or 0))"
     program = subprocess.Popen(

@@ -26,9 +26,9 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_mistake_is_one_paragraph_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert entrypoint.main([*ARGUMENTS, INVOCATION]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: The run's parameter `training` cannot be used")
-    assert "Traceback" not in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: The run's parameter `training` cannot be used")
+    assert "Traceback" not in printed
 
 
 def test_unknown_arguments_are_for_beam() -> None:

@@ -1,4 +1,4 @@
-"""What the image must have, read from the Dockerfile: no image is built here, for that takes a Docker daemon."""
+"""Properties of the image, read from the Dockerfile; building an image needs a Docker daemon."""
 
 import re
 from pathlib import Path
@@ -11,19 +11,19 @@ CODE = re.sub(r"(?m)^#.*\n", "", TEXT).replace("\\\n", " ")
 
 
 def stage(name: str) -> str:
-    """The instructions of one stage."""
+    """Return the instructions of one stage."""
     return next(part for part in CODE.split("FROM ")[1:] if part.splitlines()[0].endswith(f" AS {name}"))
 
 
-def test_the_install_is_locked_and_without_development_tools() -> None:
+def test_packages_are_locked_and_without_development_tools() -> None:
     syncs = re.findall(r"uv sync.*", CODE)
     assert len(syncs) == 2
     assert all("--locked" in sync and "--no-dev" in sync and "--extra kubeflow" in sync for sync in syncs)
     assert [("--extra gpu" in sync) for sync in syncs] == [False, True]
 
 
-def test_bytecode_is_compiled_where_something_is_installed_and_for_our_own_code() -> None:
-    """Tasks may write none: PYTHONDONTWRITEBYTECODE is set and the files are not theirs."""
+def test_bytecode_of_packages_and_of_our_code_is_compiled() -> None:
+    """Tasks cannot write bytecode: PYTHONDONTWRITEBYTECODE is set, and another user owns the files."""
     installing = [name for name in re.findall(r" AS (\S+)", CODE) if "uv sync" in stage(name)]
     assert installing == ["build", "build-gpu"]
     assert "UV_COMPILE_BYTECODE=1" in stage("build")
@@ -31,12 +31,12 @@ def test_bytecode_is_compiled_where_something_is_installed_and_for_our_own_code(
     assert "python -m compileall" in stage("base")
 
 
-def test_the_default_target_is_the_cpus_and_brings_no_entrypoint() -> None:
+def test_default_target_is_for_cpus_and_has_no_entrypoint() -> None:
     assert CODE.split("FROM ")[-1].strip() == "cpu-base AS cpu"
     assert "ENTRYPOINT" not in CODE.replace(stage("beam"), "")
 
 
-def test_it_runs_as_any_user_but_root() -> None:
+def test_image_runs_as_any_user_but_root() -> None:
     assert re.findall(r"(?m)^USER (.*)", CODE) == ["1000:0"]
     assert Config().serving.user_id == 1000, "servers read what the Pusher writes"
     base = stage("base")
@@ -45,14 +45,14 @@ def test_it_runs_as_any_user_but_root() -> None:
         assert re.search(rf"chmod 1777 .*{folder}\b", base), folder
 
 
-def test_our_packages_come_first_and_python_is_the_environments() -> None:
+def test_our_packages_come_first_and_python_is_that_of_the_environment() -> None:
     base = stage("base")
     assert "PYTHONPATH=/app" in base
     assert "PATH=/opt/venv/bin:$PATH" in base
 
 
 def test_every_package_of_the_project_is_in_the_image() -> None:
-    """Relative paths, such as the schema's, and dotted paths of all executors start there."""
+    """Relative paths, such as that of the schema, and dotted paths of executors start there."""
     base = stage("base")
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     copied = set(re.findall(r"(?m)^COPY (\w+) \1$", base))
@@ -61,7 +61,7 @@ def test_every_package_of_the_project_is_in_the_image() -> None:
     assert {f"!{package}" for package in packages} <= set(ignored)
 
 
-def test_the_beam_workers_are_of_the_locked_version() -> None:
+def test_beam_workers_have_the_locked_version() -> None:
     versions = re.findall(r'name = "apache-beam"\nversion = "([^"]+)"', (ROOT / "uv.lock").read_text())
     (chosen,) = re.findall(r"beam_python3\.13_sdk:(\S+)", CODE)
     assert chosen == max(versions, key=lambda version: [int(part) for part in version.split(".")])

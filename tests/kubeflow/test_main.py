@@ -30,9 +30,9 @@ def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture
     for command in ("pause", "status", "resume", "delete"):
         assert program.main([command, *host]) == 0
     assert program.main(["submit", "--image", "i:1", *host]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for word in ("uploaded", "exists already", "paused", "resumed", "deleted", "started"):
-        assert word in said
+        assert word in printed
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_mistake_is_one_paragraph_and_exit_code_2(
     for variable in ("KFP_NAMESPACE", "KF_PIPELINES_ENDPOINT"):
         monkeypatch.delenv(variable, raising=False)
     assert program.main(command) == 2
-    said = capsys.readouterr().err
-    assert reason in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert printed.count("\n") == 1
 
 
 def test_unwritable_file_is_explained(compiled: None, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -95,10 +95,10 @@ def test_failing_server_is_one_paragraph(state: Any, capsys: pytest.CaptureFixtu
     for status in (401, 500, "page"):
         state.failures = [[99, "", status]]
         assert program.main(["status", "--host", state.address]) == 2
-        said = capsys.readouterr().err
-        assert said.startswith("error: ")
-        assert "the Kubeflow Pipelines server" in said.replace("The", "the")
-        assert said.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert printed.startswith("error: ")
+        assert "the Kubeflow Pipelines server" in printed.replace("The", "the")
+        assert printed.count("\n") == 1
 
 
 @pytest.mark.integration

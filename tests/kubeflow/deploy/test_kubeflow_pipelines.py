@@ -38,8 +38,8 @@ def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> Package:
     return Package(**{"name": "char-rnn", "file": str(file)} | changes)
 
 
-def pipelines(api: Any, said: list[str] | None = None) -> KubeflowPipelines:
-    return KubeflowPipelines(api, "char-rnn", ([] if said is None else said).append)
+def pipelines(api: Any, printed: list[str] | None = None) -> KubeflowPipelines:
+    return KubeflowPipelines(api, "char-rnn", ([] if printed is None else printed).append)
 
 
 def schedules(state: Any) -> list[dict[str, Any]]:
@@ -61,11 +61,11 @@ def test_first_deployment_creates_everything_and_second_writes_nothing(state: An
     assert run["mode"] == "ENABLE"
 
     state.requests.clear()
-    said: list[str] = []
-    pipelines(api, said).deploy(package(tmp_path), CRON)
+    printed: list[str] = []
+    pipelines(api, printed).deploy(package(tmp_path), CRON)
     assert state.writes() == []
     assert len(state.requests) == 4
-    assert sum("exists already" in line for line in said) == 2
+    assert sum("exists already" in line for line in printed) == 2
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_pause_resume_status_and_delete(state: Any, api: Any, tmp_path: Path) ->
     state.requests.clear()
     pipelines(api).pause("char-rnn")
     assert state.writes() == []
-    said: list[str] = []
-    pipelines(api, said).status("char-rnn")
-    assert any("paused, runs char-rnn-" in line for line in said)
-    assert any(line.startswith("run run-") for line in said)
+    printed: list[str] = []
+    pipelines(api, printed).status("char-rnn")
+    assert any("paused, runs char-rnn-" in line for line in printed)
+    assert any(line.startswith("run run-") for line in printed)
     pipelines(api).pause("char-rnn", resume=True)
     assert schedules(state)[0]["status"] == "ENABLED"
     pipelines(api).delete("char-rnn")
@@ -173,9 +173,9 @@ def test_status_prints_runs_of_this_pipeline_only(state: Any, api: Any, tmp_path
         "pipeline_version_reference": reference,
     }
     state.add("runs", "run", scheduled)
-    said: list[str] = []
-    pipelines(api, said).status("char-rnn")
-    runs = [line for line in said if line.startswith("run ")]
+    printed: list[str] = []
+    pipelines(api, printed).status("char-rnn")
+    runs = [line for line in printed if line.startswith("run ")]
     assert len(runs) == 2
     assert "'char-rnn " in runs[0]
     assert "'of the schedule'" in runs[1]
@@ -184,13 +184,13 @@ def test_status_prints_runs_of_this_pipeline_only(state: Any, api: Any, tmp_path
 def test_delete_reports_a_missing_schedule_and_ignores_one_deleted_meanwhile(
     state: Any, api: Any, tmp_path: Path
 ) -> None:
-    said: list[str] = []
-    pipelines(api, said).delete("char-rnn", everything=True)
-    assert said == ["char-rnn has no schedule"]
+    printed: list[str] = []
+    pipelines(api, printed).delete("char-rnn", everything=True)
+    assert printed == ["char-rnn has no schedule"]
     pipelines(api).deploy(package(tmp_path), CRON)
     state.failures.append([1, "DELETE recurringruns", 404])
-    pipelines(api, said).delete("char-rnn")
-    assert said[-1].endswith("deleted")
+    pipelines(api, printed).delete("char-rnn")
+    assert printed[-1].endswith("deleted")
 
 
 def test_active_one_of_equal_schedules_is_kept(state: Any, api: Any, tmp_path: Path) -> None:

@@ -128,13 +128,13 @@ def package(tmp_path: Path, text: str = PIPELINE, **changes: Any) -> Package:
     return Package("char-rnn", str(file), **values)
 
 
-def vertex(said: list[str]) -> Vertex:
-    return Vertex("p", "us-central1", said.append)
+def vertex(printed: list[str]) -> Vertex:
+    return Vertex("p", "us-central1", printed.append)
 
 
 def test_first_deployment_creates_a_schedule_and_second_writes_nothing(state: State, tmp_path: Path) -> None:
-    said: list[str] = []
-    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    printed: list[str] = []
+    vertex(printed).deploy(package(tmp_path), "0 3 * * *")
     assert state.writes == ["POST schedules"]
     (schedule,) = state.schedules.values()
     assert (schedule["cron"], schedule["maxConcurrentRunCount"]) == ("0 3 * * *", "1")
@@ -143,19 +143,19 @@ def test_first_deployment_creates_a_schedule_and_second_writes_nothing(state: St
     assert job["runtimeConfig"]["parameterValues"] == {"corpus": "gs://b/x.txt"}
     assert "cachingOptions" not in json.dumps(job)
     state.writes.clear()
-    vertex(said).deploy(package(tmp_path), "0 3 * * *")
+    vertex(printed).deploy(package(tmp_path), "0 3 * * *")
     assert state.writes == []
-    assert "exists already" in said[-1]
+    assert "exists already" in printed[-1]
 
 
 def test_changed_schedule_is_created_before_the_previous_one_is_deleted_and_keeps_the_pause(
     state: State, tmp_path: Path
 ) -> None:
-    said: list[str] = []
-    vertex(said).deploy(package(tmp_path), "0 3 * * *")
-    vertex(said).pause("char-rnn")
+    printed: list[str] = []
+    vertex(printed).deploy(package(tmp_path), "0 3 * * *")
+    vertex(printed).pause("char-rnn")
     state.writes.clear()
-    vertex(said).deploy(package(tmp_path), "0 4 * * *")
+    vertex(printed).deploy(package(tmp_path), "0 4 * * *")
     assert [write.split("/")[0] for write in state.writes] == ["POST schedules", "POST schedules", "DELETE schedules"]
     (schedule,) = state.schedules.values()
     assert (schedule["cron"], schedule["state"]) == ("0 4 * * *", "PAUSED")
@@ -180,20 +180,20 @@ def test_every_value_of_a_run_counts_as_a_change(state: State, tmp_path: Path, c
 
 
 def test_submit_status_resume_and_delete(state: State, tmp_path: Path) -> None:
-    said: list[str] = []
-    vertex(said).submit(package(tmp_path))
-    vertex(said).deploy(package(tmp_path), "0 3 * * *")
-    vertex(said).pause("char-rnn")
-    vertex(said).pause("char-rnn")
-    assert "paused already" in said[-1]
-    vertex(said).pause("char-rnn", resume=True)
-    vertex(said).status("char-rnn")
-    assert any("active, char-rnn-" in line for line in said)
-    assert any("PIPELINE_STATE_SUCCEEDED" in line for line in said)
-    vertex(said).delete("char-rnn")
+    printed: list[str] = []
+    vertex(printed).submit(package(tmp_path))
+    vertex(printed).deploy(package(tmp_path), "0 3 * * *")
+    vertex(printed).pause("char-rnn")
+    vertex(printed).pause("char-rnn")
+    assert "paused already" in printed[-1]
+    vertex(printed).pause("char-rnn", resume=True)
+    vertex(printed).status("char-rnn")
+    assert any("active, char-rnn-" in line for line in printed)
+    assert any("PIPELINE_STATE_SUCCEEDED" in line for line in printed)
+    vertex(printed).delete("char-rnn")
     assert not state.schedules
     with pytest.raises(UserError, match="This pipeline has no schedule"):
-        vertex(said).pause("char-rnn")
+        vertex(printed).pause("char-rnn")
 
 
 def test_active_one_of_equal_schedules_is_kept(state: State, tmp_path: Path) -> None:
@@ -219,11 +219,11 @@ def test_active_schedule_stays_active_if_its_duplicate_was_paused(state: State, 
 
 
 def test_missing_schedule_is_reported(state: State) -> None:
-    said: list[str] = []
-    vertex(said).delete("char-rnn")
+    printed: list[str] = []
+    vertex(printed).delete("char-rnn")
     state.jobs = []
-    vertex(said).status("char-rnn")
-    assert said == ["char-rnn has no schedule"] * 2
+    vertex(printed).status("char-rnn")
+    assert printed == ["char-rnn has no schedule"] * 2
 
 
 def test_schedule_of_another_pipeline_is_kept(state: State, tmp_path: Path) -> None:
