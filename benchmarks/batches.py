@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.implementations.job import Arrays, write
+from pipeline.config.run import TrainingConfig
 from trainer import fitting
 from trainer.data import windows
 from trainer.loop import Loop, batch_rows
@@ -71,12 +72,11 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
     Raises:
       SystemExit: the corpus is too small.
     """
-    training, ids = config["training"], text.train.ids
-    carries = training["data_order"] == "contiguous"
-    cut = windows.contiguous if carries else windows.independent
-    train = cut(ids, text.train.lengths, training["sequence_length"])
+    training, ids = TrainingConfig(**config["training"]), text.train.ids
+    cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
+    train = cut(ids, text.train.lengths, training.sequence_length)
     total = Loop.count_steps(training, train, replicas)
-    rows = batch_rows(train, training, carries, replicas)
+    rows = batch_rows(train, training, replicas)
     epochs = _epochs(train, training, config["seed"], rows)
     # The last stream of a small text may have no window at all; then no batch is complete.
     complete = (batch for batch in itertools.islice(epochs, 2 * count + MARGIN) if batch.mask.all())
@@ -89,20 +89,20 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
         np.stack([batch.inputs for batch in chosen]),
         np.stack([batch.targets for batch in chosen]),
         np.stack([batch.mask for batch in chosen]),
-        np.stack([batch.keep for batch in chosen]),
+        np.stack([batch.carry_mask for batch in chosen]),
         np.array(rates, np.float32),
         # Long enough for as many streams as the entire text gives.
-        np.array(ids[: rows * windows.MIN_WINDOWS_IN_A_STREAM * (training["sequence_length"] + 1) + 1]),
+        np.array(ids[: rows * windows.MIN_WINDOWS_IN_A_STREAM * (training.sequence_length + 1) + 1]),
     )
     write(arrays, str(path))
-    return Job(f"{path}.npz", rows, training["sequence_length"], text.vocabulary.size, total)
+    return Job(f"{path}.npz", rows, training.sequence_length, text.vocabulary.size, total)
 
 
-def _epochs(train: windows.Windows, training: dict[str, Any], seed: int, rows: int) -> Iterator[windows.Batch]:
+def _epochs(train: windows.Windows, training: TrainingConfig, seed: int, rows: int) -> Iterator[windows.Batch]:
     epoch = 0
     while True:
-        if training["data_order"] == "contiguous":
+        if training.data_order == "contiguous":
             yield from windows.contiguous_batches(train, rows)
         else:
-            yield from windows.shuffled_batches(train, rows, training["shuffle_buffer"], [seed, epoch])
+            yield from windows.shuffled_batches(train, rows, training.shuffle_buffer, [seed, epoch])
         epoch += 1

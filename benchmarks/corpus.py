@@ -24,7 +24,7 @@ def load(path: str, repeat: int = 1) -> fitting.Data:
     ordered = sorted(counts, key=lambda character: (-counts[character], character))
     known = Vocabulary(tuple(map(ord, ordered)))
     train, evaluation = _split(blocks["train"] * repeat, known), _split(blocks["eval"], known)
-    return fitting.Data(known, train, evaluation, fitting.learned(known, train, evaluation))
+    return fitting.Data(known, train, evaluation, fitting.digest_data(known, train, evaluation))
 
 
 def _split(block: str, known: Vocabulary) -> documents.Split:

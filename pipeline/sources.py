@@ -51,6 +51,7 @@ TRAINER = Code(
         "trainer/loop.py",
         "trainer/model.py",
         "trainer/optimizer.py",
+        "trainer/parameters.py",
         "trainer/run.py",
         "trainer/warm_start.py",
         "trainer/data/windows.py",

@@ -26,15 +26,15 @@ def describe(directory: str, vocabulary: Vocabulary, model: ModelConfig, restore
 
 @dataclass
 class Position:
-    """Where training stands.
+    """Progress of training.
 
     Attributes:
-      step: optimiser steps done.
-      epoch, batch: the pass over the data, and the next batch in it.
+      step: optimizer steps taken.
+      epoch, batch: current epoch, and the next batch in it.
       best_loss: lowest eval loss so far, nats per character.
-      best_step: when it was reached.
-      without_better: evaluations since then.
-      finished: nothing is left to train.
+      best_step: step of that evaluation.
+      evals_since_best: evaluations since then.
+      finished: whether training is complete.
     """
 
     step: int = 0
@@ -42,28 +42,34 @@ class Position:
     batch: int = 0
     best_loss: float = float("inf")
     best_step: int = 0
-    without_better: int = 0
+    evals_since_best: int = 0
     finished: bool = False
 
 
 class Checkpoints:
-    """Checkpoints of one training run in one directory; the newest whole one counts.
+    """Checkpoints of one training run in one directory; the newest complete one is restored.
 
-    `tf.train.CheckpointManager` writes data first and then replaces the file that names the newest checkpoint, so
-    one that was cut off while it was written is never restored.
+    `tf.train.CheckpointManager` writes the data first and then replaces the file that names the newest checkpoint: an
+    incomplete one is never restored.
     """
 
     def __init__(
         self, directory: str, model: LanguageModel, optimizer: Any, batch: int, chief: bool, keep_every_epoch: bool
     ) -> None:
-        """Prepare variables for weights, optimizer, carried state (`batch` rows), best weights and position."""
+        """Create variables for what is saved besides the weights.
+
+        Args:
+          batch: rows of the carried state.
+          chief: whether this process's files are kept.
+          keep_every_epoch: also keep the weights of each epoch.
+        """
         self._model = model
-        # A list of variables: a checkpoint of the model itself leaves out the layers that stand in a list.
+        # A list of variables: a checkpoint of the model itself would leave out layers that are in a list.
         self._weights = [variable.value for variable in model.weights_to_train]
         self.best = [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
         self._carried = [tf.Variable(part, trainable=False) for part in model.zero_state(batch)]
         self._position = tf.Variable("", trainable=False)
-        # Every worker has to take part in saving; only the chief's files are kept.
+        # Every worker takes part in saving; only the chief's files are kept.
         self._directory = directory if chief else tempfile.mkdtemp(prefix="char-rnn-worker-")
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(
@@ -86,7 +92,11 @@ class Checkpoints:
         )
 
     def restore(self) -> tuple[Position, list[np.ndarray]] | None:
-        """Load the newest checkpoint; None if there is none. Returns position and carried state."""
+        """Load the newest checkpoint.
+
+        Returns:
+          Position and carried state; None if there is no checkpoint.
+        """
         latest = tf.train.latest_checkpoint(self._restore_from)
         if latest is None:
             return None
@@ -95,23 +105,23 @@ class Checkpoints:
         return position, [variable.numpy() for variable in self._carried]
 
     def save(self, position: Position, carried: list[np.ndarray]) -> None:
-        """Write a checkpoint; the one before is deleted afterwards."""
+        """Write a checkpoint, then delete the previous one."""
         for variable, value in zip(self._carried, carried):
             variable.assign(value)
         self._position.assign(json.dumps(dataclasses.asdict(position)))
         self._manager.save(checkpoint_number=position.step)
 
     def save_epoch(self, epoch: int) -> None:
-        """Keep the weights of an epoch for good, if that was asked for."""
+        """Write the weights of an epoch, which are kept, if that is configured."""
         if self._epochs:
             self._epochs.save(checkpoint_number=epoch)
 
     def keep_as_best(self) -> None:
-        """Remember the weights as they are now."""
+        """Copy the current weights to `best`."""
         for best, weight in zip(self.best, self._weights):
             best.assign(weight)
 
     def use_best(self) -> None:
-        """Put the best weights back into the model."""
+        """Copy the best weights into the model."""
         for best, weight in zip(self.best, self._weights):
             weight.assign(best)

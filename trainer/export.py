@@ -1,6 +1,4 @@
-"""Hand the trained weights over to the OneStep SavedModel."""
-
-from typing import Any
+"""Export trained weights as a OneStep SavedModel."""
 
 import tensorflow as tf
 
@@ -13,10 +11,10 @@ from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
 
-def one_step(model: LanguageModel, vocabulary: Vocabulary, export: dict[str, Any]) -> OneStep:
-    """The model as it is served; `export` is that section of the configuration."""
+def one_step(model: LanguageModel, vocabulary: Vocabulary, defaults: Defaults) -> OneStep:
+    """Build the served model from the trained one."""
     variables = [variable.numpy() for variable in model.weights_to_train]
-    return OneStep(arrange(variables, model.cell, model.tied), vocabulary, Defaults(**export))
+    return OneStep(arrange(variables, model.cell, model.tied), vocabulary, defaults)
 
 
 def save(exported: OneStep, directory: str, model_name: str, reference_nats: float, data_digest: str = "") -> None:

@@ -1,64 +1,67 @@
-"""The space that the Tuner searches, and its result as part of the configuration. Names are those of `--set`."""
+"""The Tuner's search space, and its result as part of the configuration. Names are those of `--set`."""
 
-import copy
-from typing import Any
+from typing import Any, TypeVar
 
-# Ranges around what is good for some megabytes of text; every trial trains for `tuner.steps` steps.
+from trainer.parameters import FitParameters
+
+# Ranges around good values for some megabytes of text; every trial trains for `tuner.steps` steps.
 UNITS = (256, 1024, 128)  # lowest, highest, step
 EMBEDDING = (16, 32, 64, 128, 256)
 DROPOUT = (0.0, 0.5, 0.05)
 LEARNING_RATE = (5e-4, 1e-2)  # logarithmic
 WEIGHT_DECAY = (1e-3, 1e-1)  # logarithmic
 
+_Parameters = TypeVar("_Parameters", bound=FitParameters)
 
-def space(config: dict[str, Any]) -> Any:
-    """The search space, whose defaults are the configuration's own values: the first trial is what is set.
 
-    What has no effect under the configuration is left out.
+def space(parameters: FitParameters) -> Any:
+    """Build the search space. Its defaults are the configured values, which the first trial uses.
+
+    Values without effect under the configuration are left out.
 
     Returns:
       `keras_tuner.HyperParameters` with dotted names.
     """
     import keras_tuner
 
-    model, training = config["model"], config["training"]
+    model, training = parameters.model, parameters.training
     found = keras_tuner.HyperParameters()
     low, high, step = UNITS
-    found.Int("model.units", low, high, step, default=_within(model["units"], low, high, step))
-    nearest = min(EMBEDDING, key=lambda size: abs(size - model["embedding"]))
-    found.Choice("model.embedding", list(EMBEDDING), default=nearest)
-    low_rate, high_rate, step_rate = DROPOUT
-    # Where the output has a rate of its own, that is the one to search: the general one would be left with the input's.
-    rate = "dropout" if model["output_dropout"] is None else "output_dropout"
-    found.Float(f"model.{rate}", low_rate, high_rate, step_rate, default=_within(model[rate], *DROPOUT))
-    logarithmic = {"learning_rate": LEARNING_RATE}
-    if training["optimizer"] == "adamw":
-        logarithmic["weight_decay"] = WEIGHT_DECAY
-    for name, (least, most) in logarithmic.items():
-        default = min(max(training[name], least), most)
-        found.Float(f"training.{name}", least, most, sampling="log", default=default)
+    found.Int("model.units", low, high, step, default=_nearest(model.units, low, high, step))
+    embedding = min(EMBEDDING, key=lambda size: abs(size - model.embedding))
+    found.Choice("model.embedding", list(EMBEDDING), default=embedding)
+    # Where the output has its own dropout rate, search that one: the general rate then applies to the input only.
+    name, rate = "dropout", model.dropout
+    if model.output_dropout is not None:
+        name, rate = "output_dropout", model.output_dropout
+    found.Float(f"model.{name}", *DROPOUT, default=_nearest(rate, *DROPOUT))
+    logarithmic = {"learning_rate": (training.learning_rate, *LEARNING_RATE)}
+    if training.optimizer == "adamw":
+        logarithmic["weight_decay"] = (training.weight_decay, *WEIGHT_DECAY)
+    for name, (value, least, most) in logarithmic.items():
+        found.Float(f"training.{name}", least, most, sampling="log", default=min(max(value, least), most))
     return found
 
 
-def put_in(config: dict[str, Any], found: dict[str, Any] | None) -> dict[str, Any]:
-    """The configuration with a Tuner's best values in their places.
+def apply_hyperparameters(parameters: _Parameters, found: dict[str, Any] | None) -> _Parameters:
+    """Replace configured values by those of a Tuner.
 
     Args:
-      found: `keras_tuner.HyperParameters.get_config()` as TFX hands it to the Trainer; None: nothing was tuned.
+      found: `keras_tuner.HyperParameters.get_config()` as TFX passes it to the Trainer; None: nothing was tuned.
     """
     if not found:
-        return config
-    changed = copy.deepcopy(config)
+        return parameters
+    sections = {"model": parameters.model.model_dump(), "training": parameters.training.model_dump()}
     for name, value in found["values"].items():
         section, _, key = name.partition(".")
-        if key in changed.get(section, {}):  # not what the Tuner notes for itself
-            changed[section][key] = value
-    if changed["model"]["tied"]:
-        changed["model"]["embedding"] = changed["model"]["units"]
-    return changed
+        if key in sections.get(section, {}):  # not KerasTuner's own bookkeeping
+            sections[section][key] = value
+    if sections["model"]["tied"]:
+        sections["model"]["embedding"] = sections["model"]["units"]
+    return type(parameters).model_validate({**parameters.model_dump(), **sections})
 
 
-def _within(value: float, low: float, high: float, step: float) -> Any:
-    """The nearest value of the grid."""
+def _nearest(value: float, low: float, high: float, step: float) -> Any:
+    """Return the nearest value of the grid."""
     steps = round((min(max(value, low), high) - low) / step)
     return type(low)(round(low + steps * step, 9))

@@ -10,22 +10,25 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import UserError
+from pipeline.config.run import TrainingConfig
 from trainer.checkpoint import Checkpoints, Position
 from trainer.data import windows as w
 from trainer.model import LanguageModel, State
 from trainer.progress import Reporter
 
+Sample = Callable[[int], str]  # generated text for a step
+
 
 class Loop:
-    """Fits a model on one split and watches its loss on another.
+    """Fits a model on one split and evaluates it on another.
 
-    The gradient reaches back through one window; with `data_order` "contiguous" the state is carried from window to
-    window (truncated back-propagation through time) and forgotten where a document ends.
+    The gradient is truncated to one window. With `data_order` "contiguous" the state is carried from window to window
+    (truncated back-propagation through time) and reset where a document ends.
     """
 
     def __init__(
         self,
-        training: dict[str, Any],
+        training: TrainingConfig,
         seed: int,
         strategy: tf.distribute.Strategy,
         model: LanguageModel,
@@ -33,130 +36,154 @@ class Loop:
         train: w.Windows,
         evaluation: w.Windows,
     ) -> None:
-        """Take the training section of the configuration, and a model and optimizer made in the strategy's scope."""
+        """Compile the steps; model and optimizer must have been created in the strategy's scope."""
         self._training, self._seed = training, seed
         self._strategy, self._model, self._optimizer = strategy, model, optimizer
         self._train, self._evaluation = train, evaluation
         self._replicas = strategy.num_replicas_in_sync
         resolver = strategy.cluster_resolver
         self._workers = max(1, len(resolver.cluster_spec().as_dict().get("worker", ()))) if resolver else 1
-        self.carries = training["data_order"] == "contiguous"
-        self.batch_size = batch_rows(train, training, self.carries, self._replicas)
-        self.steps_in_epoch = w.steps_in_a_pass(train, self.batch_size, whole=not self.carries)
+        self.carries = training.data_order == "contiguous"
+        self.batch_size = batch_rows(train, training, self._replicas)
+        self.steps_per_epoch = w.steps_per_epoch(train, self.batch_size, drop_remainder=not self.carries)
         self.total_steps = self.count_steps(training, train, self._replicas)
         self._eval_rows = w.stream_count(evaluation, max(self.batch_size, self._replicas), self._replicas)
-        self._train_step, self._eval_step = self._compile()
+        self._compiled_train, self._compiled_eval = self._compile()
 
     @staticmethod
-    def count_steps(training: dict[str, Any], train: w.Windows, replicas: int) -> int:
-        """Steps of the whole run, unless it stops early."""
-        carries = training["data_order"] == "contiguous"
-        rows = batch_rows(train, training, carries, replicas)
-        return training["steps"] or training["epochs"] * w.steps_in_a_pass(train, rows, whole=not carries)
+    def count_steps(training: TrainingConfig, train: w.Windows, replicas: int) -> int:
+        """Count the steps of the complete run; early stopping may end it sooner."""
+        if training.steps:
+            return training.steps
+        rows = batch_rows(train, training, replicas)
+        drop_remainder = training.data_order != "contiguous"
+        return (training.epochs or 1) * w.steps_per_epoch(train, rows, drop_remainder)
 
-    def run(self, checkpoints: Checkpoints, reporter: Reporter, sample: Callable[[int], str] | None = None) -> Position:
-        """Train to the end, from the newest checkpoint if there is one; the best weights are in the model afterwards.
+    def run(self, checkpoints: Checkpoints, reporter: Reporter, sample: Sample | None = None) -> Position:
+        """Train to the end, from the newest checkpoint if there is one; then restore the best weights if configured.
 
         Args:
-          sample: gives generated text for a step, shown with every evaluation.
+          sample: generates a text that is reported with every evaluation.
         """
         restored = checkpoints.restore()
-        position, carried = restored or (Position(), [s.numpy() for s in self._model.zero_state(self.batch_size)])
-        state = tuple(self._spread(np.asarray(part)) for part in carried)
-        eval_every = self._training["eval_every"] or self.steps_in_epoch
-        saved = time.monotonic()
+        position = restored[0] if restored else Position()
+        state = tuple(map(self._distribute, restored[1])) if restored else self.zero_state(self.batch_size)
+        saved_at = time.monotonic()
         while not position.finished:
-            for batch in self._pass(position):
-                loss, state = self._one_step(position.step, batch, state)
-                position.step += 1
-                position.batch += 1
-                # Dynamic loss scaling skips a step that overflows, so there a single one is no divergence.
-                if not math.isfinite(loss) and not isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
-                    raise self._diverged(position.step, loss)
-                reporter.step(position.step, loss, int(batch.mask.sum()))
-                epoch_ends = position.batch == self.steps_in_epoch
-                at_end = position.step >= self.total_steps
-                watched = position.step % eval_every == 0 or at_end
-                if watched:
-                    self._watch(position, checkpoints, reporter, sample)
-                if epoch_ends:
-                    position.epoch, position.batch = position.epoch + 1, 0
-                    checkpoints.save_epoch(position.epoch)
-                patience = self._training["early_stopping"]
-                position.finished = at_end or bool(patience and position.without_better >= patience)
-                # Saving is a joint act of all workers, whose clocks differ: they keep to evaluations.
-                due = self._workers == 1 and time.monotonic() - saved >= self._training["checkpoint_seconds"]
-                if position.finished or watched or due:
-                    checkpoints.save(position, [self._collect(part) for part in state])
-                    saved = time.monotonic()
+            for batch in self.batches(position):
+                state = self._train_on(batch, state, position, reporter)
+                evaluated = self._is_evaluation_due(position)
+                if evaluated:
+                    self._evaluate_and_checkpoint_best(position, checkpoints, reporter, sample)
+                self._end_epoch(position, checkpoints)
+                position.finished = self._is_finished(position)
+                if position.finished or evaluated or self._is_checkpoint_due(saved_at):
+                    checkpoints.save(position, [self._gather(part) for part in state])
+                    saved_at = time.monotonic()
                 if position.finished:
                     break
-        if self._training["restore_best"]:
+        if self._training.restore_best:
             checkpoints.use_best()
         return position
 
+    def zero_state(self, rows: int) -> Any:
+        """Return the state before a document's first character, distributed over the replicas."""
+        return tuple(self._distribute(part.numpy()) for part in self._model.zero_state(rows))
+
+    def batches(self, position: Position) -> Iterator[w.Batch]:
+        """Yield the rest of an epoch."""
+        if self.carries:
+            return w.contiguous_batches(self._train, self.batch_size, first=position.batch)
+        order, buffer = [self._seed, position.epoch], self._training.shuffle_buffer
+        return w.shuffled_batches(self._train, self.batch_size, buffer, order, first=position.batch)
+
+    def train_step(self, step: int, batch: w.Batch, state: Any) -> tuple[float, Any]:
+        """Take one optimizer step.
+
+        Args:
+          step: number of steps before it, the seed of its dropout.
+          state: carried state, distributed over the replicas.
+
+        Returns:
+          Nats per character before the step, and the state after the batch.
+        """
+        scale = 1.0 / max(1.0, float(batch.mask.sum()))
+        loss, state = self._compiled_train(*self._distribute_batch(batch), state, tf.constant(step), tf.constant(scale))
+        return float(loss), state
+
     def evaluate(self) -> float:
-        """Nats per character of the evaluation split, state carried along parallel streams."""
-        state: Any = tuple(self._spread(s.numpy()) for s in self._model.zero_state(self._eval_rows))
-        total = 0.0
+        """Return nats per character of the evaluation split, state carried along parallel streams."""
+        state, total = self.zero_state(self._eval_rows), 0.0
         for batch in w.contiguous_batches(self._evaluation, self._eval_rows):
-            loss, state = self._eval_step(
-                *map(self._spread, (batch.inputs, batch.targets, batch.mask, batch.keep)), state
-            )
+            loss, state = self._compiled_eval(*self._distribute_batch(batch), state)
             total += float(loss)
         return total / self._evaluation.targets
 
-    def _watch(
-        self, position: Position, checkpoints: Checkpoints, reporter: Reporter, sample: Callable[[int], str] | None
+    def _train_on(self, batch: w.Batch, state: Any, position: Position, reporter: Reporter) -> Any:
+        loss, state = self.train_step(position.step, batch, state)
+        position.step += 1
+        position.batch += 1
+        # Dynamic loss scaling skips a step that overflows: there, one infinite loss is not divergence.
+        if not math.isfinite(loss) and not isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
+            raise self._diverged(position.step, loss)
+        reporter.step(position.step, loss, int(batch.mask.sum()))
+        return state
+
+    def _is_evaluation_due(self, position: Position) -> bool:
+        every = self._training.eval_every or self.steps_per_epoch
+        return position.step % every == 0 or position.step >= self.total_steps
+
+    def _evaluate_and_checkpoint_best(
+        self, position: Position, checkpoints: Checkpoints, reporter: Reporter, sample: Sample | None
     ) -> None:
         loss = self.evaluate()
         if not math.isfinite(loss):
             raise self._diverged(position.step, loss)
-        better = loss < position.best_loss
-        if better:
-            position.best_loss, position.best_step, position.without_better = loss, position.step, 0
+        is_best = loss < position.best_loss
+        if is_best:
+            position.best_loss, position.best_step, position.evals_since_best = loss, position.step, 0
             checkpoints.keep_as_best()
         else:
-            position.without_better += 1
-        reporter.evaluation(position.step, loss, better, sample(position.step) if sample else None)
+            position.evals_since_best += 1
+        reporter.evaluation(position.step, loss, is_best, sample(position.step) if sample else None)
+
+    def _end_epoch(self, position: Position, checkpoints: Checkpoints) -> None:
+        if position.batch == self.steps_per_epoch:
+            position.epoch, position.batch = position.epoch + 1, 0
+            checkpoints.save_epoch(position.epoch)
+
+    def _is_finished(self, position: Position) -> bool:
+        patience = self._training.early_stopping
+        stops_early = bool(patience) and position.evals_since_best >= patience
+        return stops_early or position.step >= self.total_steps
+
+    def _is_checkpoint_due(self, saved_at: float) -> bool:
+        # All workers save together, and their clocks differ: several workers save after evaluations only.
+        return self._workers == 1 and time.monotonic() - saved_at >= self._training.checkpoint_seconds
 
     def _diverged(self, step: int, loss: float) -> UserError:
         return UserError(
             f"Training diverged: the loss at step {step} is {loss}. Lower training.learning_rate or training.clip_norm."
-            f" Received: training.learning_rate={self._training['learning_rate']}, "
-            f"training.clip_norm={self._training['clip_norm']}"
+            f" Received: training.learning_rate={self._training.learning_rate}, "
+            f"training.clip_norm={self._training.clip_norm}"
         )
-
-    def _pass(self, position: Position) -> Iterator[w.Batch]:
-        if self.carries:
-            return w.contiguous_batches(self._train, self.batch_size, first=position.batch)
-        order = [self._seed, position.epoch]
-        buffer = self._training["shuffle_buffer"]
-        return w.shuffled_batches(self._train, self.batch_size, buffer, order, first=position.batch)
-
-    def _one_step(self, step: int, batch: w.Batch, state: State) -> tuple[float, State]:
-        arrays = map(self._spread, (batch.inputs, batch.targets, batch.mask, batch.keep))
-        loss, state = self._train_step(
-            *arrays, state, tf.constant(step), tf.constant(1.0 / max(1.0, float(batch.mask.sum())))
-        )
-        return float(loss), state
 
     def _compile(self) -> tuple[Any, Any]:
         model, optimizer, strategy, replicas = self._model, self._optimizer, self._strategy, self._replicas
 
-        def losses(inputs: Any, targets: Any, mask: Any, keep: Any, state: State, seed: Any) -> tuple[Any, State]:
-            logits, state = model(inputs, tuple(part * keep for part in state), seed)
+        def losses(inputs: Any, targets: Any, mask: Any, carry: Any, state: State, seed: Any) -> tuple[Any, State]:
+            logits, state = model(inputs, tuple(part * carry for part in state), seed)  # (batch, time, vocab)
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # (batch, time)
             return tf.reduce_sum(nats * mask), state
 
-        def train(inputs: Any, targets: Any, mask: Any, keep: Any, state: State, step: Any, scale: Any) -> Any:
+        def train(inputs: Any, targets: Any, mask: Any, carry: Any, state: State, step: Any, scale: Any) -> Any:
             context = tf.distribute.get_replica_context()
             replica = context.replica_id_in_sync_group
             seed = tf.stack([step * 64, tf.cast(replica, tf.int32)])
             with tf.GradientTape() as tape:
-                total, state = losses(inputs, targets, mask, keep, state, seed)
+                total, state = losses(inputs, targets, mask, carry, state, seed)
                 loss = total * scale
-                scaled = optimizer.scale_loss(loss)  # the loss itself, but for float16
+                scaled = optimizer.scale_loss(loss)  # differs from the loss for float16 only
             variables = model.weights_to_train
             gradients = [tf.convert_to_tensor(g) for g in tape.gradient(scaled, [v.value for v in variables])]
             if replicas > 1:
@@ -178,8 +205,11 @@ class Loop:
 
         return train_step, eval_step
 
-    def _spread(self, rows: np.ndarray) -> Any:
-        """Give each replica its equal part of the rows."""
+    def _distribute_batch(self, batch: w.Batch) -> Iterator[Any]:
+        return map(self._distribute, (batch.inputs, batch.targets, batch.mask, batch.carry_mask))
+
+    def _distribute(self, rows: np.ndarray) -> Any:
+        """Give each replica an equal part of the rows."""
         if self._replicas == 1:
             return tf.constant(rows)
         parts = np.split(rows, self._replicas)
@@ -187,13 +217,13 @@ class Loop:
             lambda context: tf.constant(parts[context.replica_id_in_sync_group])
         )
 
-    def _collect(self, rows: Any) -> np.ndarray:
-        """The opposite of `_spread`."""
+    def _gather(self, rows: Any) -> np.ndarray:
+        """Invert `_distribute`."""
         return (rows if self._replicas == 1 else self._strategy.gather(rows, axis=0)).numpy()
 
 
-def batch_rows(train: w.Windows, training: dict[str, Any], carries: bool, replicas: int) -> int:
-    """Windows in one step over all devices: the batch size, less for a small split, a multiple of the replicas."""
-    if carries:
-        return w.stream_count(train, training["batch_size"], replicas)
-    return max(replicas, min(training["batch_size"], len(train)) // replicas * replicas)
+def batch_rows(train: w.Windows, training: TrainingConfig, replicas: int) -> int:
+    """Count the windows of one step over all devices: `batch_size`, fewer for a small split; a multiple of replicas."""
+    if training.data_order == "contiguous":
+        return w.stream_count(train, training.batch_size, replicas)
+    return max(replicas, min(training.batch_size, len(train)) // replicas * replicas)

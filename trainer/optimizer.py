@@ -4,47 +4,48 @@ from typing import Any
 
 import keras
 
+from pipeline.config.run import TrainingConfig
 
-def create(training: dict[str, Any], total_steps: int, replicas: int, precision: str) -> keras.optimizers.Optimizer:
+
+def create(training: TrainingConfig, total_steps: int, replicas: int, precision: str) -> keras.optimizers.Optimizer:
     """Build the optimizer with its learning-rate schedule and gradient clipping.
 
-    Every replica hands over its gradient, already summed over all and divided by their number, and Keras sums once
-    more. Clipping comes before that sum, so its bound is divided likewise.
+    Each replica passes the gradient that is already summed over all replicas and divided by their number, and Keras
+    sums once more. Keras clips before that sum, so the bound is divided as well.
 
     Args:
-      training: the training section of the configuration.
-      total_steps: steps of the whole run, to which a cosine schedule is stretched.
+      total_steps: steps of the complete run, the length of a cosine schedule.
       replicas: devices that train together.
       precision: "float16" adds dynamic loss scaling.
     """
-    kind = {"adamw": keras.optimizers.AdamW, "adam": keras.optimizers.Adam}[training["optimizer"]]
+    kind = {"adamw": keras.optimizers.AdamW, "adam": keras.optimizers.Adam}[training.optimizer]
     settings: dict[str, Any] = {
         "learning_rate": learning_rate(training, total_steps),
-        "beta_2": training["beta_2"],
-        "epsilon": training["epsilon"],
+        "beta_2": training.beta_2,
+        "epsilon": training.epsilon,
     }
-    if training["clip_norm"]:
-        settings["global_clipnorm"] = training["clip_norm"] / replicas
-    if training["optimizer"] == "adamw":
-        settings["weight_decay"] = training["weight_decay"]
+    if training.clip_norm:
+        settings["global_clipnorm"] = training.clip_norm / replicas
+    if training.optimizer == "adamw":
+        settings["weight_decay"] = training.weight_decay
     optimizer = kind(**settings)
-    if training["optimizer"] == "adamw":
+    if training.optimizer == "adamw":
         optimizer.exclude_from_weight_decay(var_names=["bias"])
     return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
 def learning_rate(
-    training: dict[str, Any], total_steps: int
+    training: TrainingConfig, total_steps: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """A constant, or linear warm-up and then half a cosine down to `final_fraction` of the peak."""
-    peak = training["learning_rate"]
-    if training["schedule"] == "constant":
+    """Return a constant, or linear warm-up followed by half a cosine down to `final_fraction` of the peak."""
+    peak = training.learning_rate
+    if training.schedule == "constant":
         return peak
-    warmup = min(training["warmup_steps"], total_steps // 2)
+    warmup = min(training.warmup_steps, total_steps // 2)
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else peak,
         decay_steps=max(1, total_steps - warmup),
-        alpha=training["final_fraction"],
+        alpha=training.final_fraction,
         warmup_target=peak if warmup else None,
         warmup_steps=warmup,
     )

@@ -1,4 +1,4 @@
-"""`run_fn`: what the TFX Trainer calls."""
+"""`run_fn`, which the TFX Trainer calls."""
 
 import json
 import os
@@ -7,42 +7,47 @@ from typing import Any
 import tensorflow as tf
 from tfx.utils import io_utils
 
+from serving.graph.one_step import Defaults
 from trainer import export, fitting, hardware, hyperparameters, warm_start
 from trainer.data import trigram
+from trainer.parameters import TrainerParameters
 from trainer.progress import LOGGER
+
+# Values of the section `training` that do not change its result: reporting, memory and how often it is saved.
+_NOT_IN_CACHE_KEY = {"log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars"}
 
 
 def run_fn(fn_args: Any) -> None:
     """Train the language model and export it as a OneStep SavedModel.
 
-    Checkpoints live below `custom_config["checkpoints"]`, in a directory named after all that decides the result: data,
-    configuration and sources. A run that was killed goes on from there, and a finished export is used again.
+    Checkpoints are in a directory named by a digest of everything that decides the result: data, configuration and
+    sources. An interrupted run resumes from there, and a finished export is reused.
 
     Args:
-      fn_args: TFX's `FnArgs`. `custom_config` holds the directories `checkpoints` and `registry`, `sources` and
-        `export_sources` (digests of the code that trains and that exports), `seed`, `model_name` and the sections
-        `model`, `training` and `export` of the configuration. Hyperparameters of a Tuner take the place of theirs.
+      fn_args: TFX's `FnArgs`; `custom_config` as in `trainer.parameters.TrainerParameters`. Hyperparameters of a Tuner
+        replace the configured ones.
     """
-    config = hyperparameters.put_in(fn_args.custom_config, fn_args.hyperparameters)
-    training = config["training"]
-    # First of all: a strategy over several workers, and a GPU's memory, are set up before TensorFlow computes anything.
-    machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
-    text = fitting.load(fn_args, training["memory_limit_chars"])
-    beginning = warm_start.find(config["registry"], text.learned) if training["warm_start"] else None
-    directory = os.path.join(config["checkpoints"], _key(config, text.learned, beginning))
-    finished = os.path.join(directory, f"export-{_export_key(config)}")
+    parameters = TrainerParameters.model_validate(fn_args.custom_config)
+    parameters = hyperparameters.apply_hyperparameters(parameters, fn_args.hyperparameters)
+    training = parameters.training
+    # First: a strategy over several workers, and a GPU's memory, must be set up before TensorFlow computes anything.
+    machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
+    text = fitting.load(fn_args, training.memory_limit_chars)
+    source = warm_start.initial_model(parameters.registry, text.data_digest) if training.warm_start else None
+    directory = os.path.join(parameters.checkpoints, _key(parameters, text.data_digest, source))
+    finished = os.path.join(directory, f"export-{_export_key(parameters)}")
     chief = is_chief()
     if tf.io.gfile.exists(finished):
-        LOGGER.info("the same model was trained before: its export is used again")
+        LOGGER.info("Reusing the finished export for this data, configuration and code")
     else:
-        model, _ = fitting.fit(config, machine, text, directory, chief, beginning)
+        model, _ = fitting.fit(parameters, machine, text, directory, chief, source)
         if chief:
             known = text.vocabulary
             reference_nats = trigram.cross_entropy(
                 text.train, text.evaluation, known.size, known.out_of_vocabulary, known.unknown_characters
             )
-            exported = export.one_step(model, known, config["export"])
-            export.save(exported, finished, config["model_name"], reference_nats, text.learned)
+            exported = export.one_step(model, known, Defaults(**parameters.export.model_dump()))
+            export.save(exported, finished, parameters.model_name, reference_nats, text.data_digest)
     if chief:
         io_utils.copy_dir(finished, fn_args.serving_model_dir)
         logs = os.path.join(directory, "tensorboard")
@@ -50,24 +55,20 @@ def run_fn(fn_args: Any) -> None:
             io_utils.copy_dir(logs, fn_args.model_run_dir)
 
 
-# What the result of training does not depend on: how it is watched, kept in memory and saved.
-_HARMLESS = ("log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars")
+def _key(parameters: TrainerParameters, data_digest: str, source: warm_start.SourceModel | None) -> str:
+    decides = parameters.model_dump(
+        include={"sources": True, "seed": True, "model": True, "training": True},
+        exclude={"training": _NOT_IN_CACHE_KEY},
+    )
+    return fitting.digest({**decides, "data": data_digest, "source_model": source.digest if source else None})
 
 
-def _key(config: dict[str, Any], learned: str, beginning: warm_start.Beginning | None) -> str:
-    decides = {name: config[name] for name in ("sources", "seed", "model")}
-    decides["training"] = {key: value for key, value in config["training"].items() if key not in _HARMLESS}
-    decides["data"] = learned
-    decides["beginning"] = beginning.digest if beginning else None
-    return fitting.digest(decides)
-
-
-def _export_key(config: dict[str, Any]) -> str:
-    return fitting.digest({name: config[name] for name in ("export_sources", "model_name", "export")})
+def _export_key(parameters: TrainerParameters) -> str:
+    return fitting.digest(parameters.model_dump(include={"export_sources", "model_name", "export"}))
 
 
 def is_chief() -> bool:
-    """Whether this process writes the results: always, but for workers other than the first."""
+    """Whether this process writes the results: always, except for workers other than the first."""
     task = json.loads(os.environ.get("TF_CONFIG") or "{}")
     kind, index = task.get("task", {}).get("type"), int(task.get("task", {}).get("index", 0))
     if kind in (None, "chief"):

@@ -1,7 +1,7 @@
-"""`tuner_fn`: what the TFX Tuner calls. KerasTuner searches, each trial is a short training of our own.
+"""`tuner_fn`, which the TFX Tuner calls. KerasTuner searches; each trial is a short training by `trainer.fitting`.
 
-A search is kept below the checkpoints, in a directory named after all that decides it: one that was killed goes on with
-the trial that was under way.
+A search is stored below the checkpoints, in a directory named by a digest of everything that decides it. An interrupted
+search resumes with the trial that was running.
 """
 
 import os
@@ -11,14 +11,15 @@ import keras_tuner
 from tfx.components.tuner.component import TunerFnResult
 
 from trainer import fitting, hardware, hyperparameters
+from trainer.parameters import TunerParameters
 from trainer.progress import LOGGER
 
 
 class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
-    """Bayesian optimisation that tries what is configured first, so that tuning never ends with less than that."""
+    """Bayesian optimization whose first trial is the configuration: tuning never ends with a worse result than that."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """The values of the next trial."""
+        """Return the values of the next trial."""
         if not self.trials:
             return {"status": keras_tuner.engine.trial.TrialStatus.RUNNING, "values": dict(self.hyperparameters.values)}
         return super().populate_space(trial_id)
@@ -27,47 +28,51 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
 class Search(keras_tuner.Tuner):
     """Search by short trainings; the objective is eval loss in nats per character."""
 
-    def __init__(self, config: dict[str, Any], machine: hardware.Hardware, text: fitting.Data, directory: str) -> None:
-        """Continue the search in the directory, or begin it."""
-        self._config, self._machine, self._text, self._place = config, machine, text, directory
-        trials = config["tuner"]["trials"]
+    def __init__(
+        self, parameters: TunerParameters, machine: hardware.Hardware, text: fitting.Data, directory: str
+    ) -> None:
+        """Start the search, or resume that of the directory."""
+        self._parameters, self._machine, self._text, self._directory = parameters, machine, text, directory
+        trials = parameters.tuner.trials
         oracle = Oracle(
             objective=keras_tuner.Objective("default_objective", "min"),
-            hyperparameters=hyperparameters.space(config),
+            hyperparameters=hyperparameters.space(parameters),
             tune_new_entries=False,
             max_trials=trials,
             num_initial_points=max(1, trials // 3),
-            seed=config["seed"],
+            seed=parameters.seed,
         )
         super().__init__(oracle, directory=directory, project_name="trials", overwrite=False)
 
     def run_trial(self, trial: Any, *_: Any, **__: Any) -> float:
-        """Train one model for a while.
+        """Train one model for `tuner.steps` steps.
 
         Returns:
           Its lowest eval loss, nats per character.
         """
         values = trial.hyperparameters.values
-        config = hyperparameters.put_in(self._config, {"values": values})
-        config["training"].update(steps=config["tuner"]["steps"], epochs=None, sample_chars=0, keep_every_epoch=False)
+        tuner = self._parameters.tuner
+        parameters = hyperparameters.apply_hyperparameters(self._parameters, {"values": values})
+        short = {"steps": tuner.steps, "epochs": None, "sample_chars": 0, "keep_every_epoch": False}
+        parameters = parameters.model_copy(update={"training": parameters.training.model_copy(update=short)})
         described = ", ".join(f"{name}={value:.4g}" for name, value in values.items())
-        LOGGER.info("trial %s of %s: %s", trial.trial_id, config["tuner"]["trials"], described)
-        place = os.path.join(self._place, "checkpoints", trial.trial_id)
-        _, position = fitting.fit(config, self._machine, self._text, place, chief=True)
+        LOGGER.info("trial %s of %s: %s", trial.trial_id, tuner.trials, described)
+        directory = os.path.join(self._directory, "checkpoints", trial.trial_id)
+        _, position = fitting.fit(parameters, self._machine, self._text, directory, chief=True)
         return float(position.best_loss)
 
 
 def tuner_fn(fn_args: Any) -> TunerFnResult:
-    """Make the search.
+    """Create the search.
 
     Args:
-      fn_args: TFX's `FnArgs`; `custom_config` as in `trainer.run.run_fn`, and the section `tuner`.
+      fn_args: TFX's `FnArgs`; `custom_config` as in `trainer.parameters.TunerParameters`.
     """
-    config = fn_args.custom_config
-    training = config["training"]
-    machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
-    text = fitting.load(fn_args, training["memory_limit_chars"])
-    decides = {name: config[name] for name in ("sources", "seed", "model", "training", "tuner")}
-    key = fitting.digest({**decides, "data": text.learned})
-    directory = os.path.join(config["checkpoints"], f"tuner-{key}")
-    return TunerFnResult(tuner=Search(config, machine, text, directory), fit_kwargs={})
+    parameters = TunerParameters.model_validate(fn_args.custom_config)
+    training = parameters.training
+    machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
+    text = fitting.load(fn_args, training.memory_limit_chars)
+    decides = parameters.model_dump(include={"sources", "seed", "model", "training", "tuner"})
+    key = fitting.digest({**decides, "data": text.data_digest})
+    directory = os.path.join(parameters.checkpoints, f"tuner-{key}")
+    return TunerFnResult(tuner=Search(parameters, machine, text, directory), fit_kwargs={})

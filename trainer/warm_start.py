@@ -1,7 +1,7 @@
-"""Begin training with the weights of the last blessed model instead of random ones, as far as they fit.
+"""Start training with the weights of the last blessed model, as far as they fit, instead of random ones.
 
-Rows of characters are matched by code point; characters that are new keep their random beginning. A model that was
-trained on the same data is no beginning: the same run again would then train again, from its own result.
+Rows of characters are matched by code point; new characters keep their random initialization. A model that was trained
+on the same data is not used: a repeated run would otherwise train again, from its own result.
 """
 
 import json
@@ -16,13 +16,13 @@ from components.models import registry
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
-PLACE = os.path.join("assets.extra", "trained_on.json")  # in an export: digest of the data that it learned from
+PLACE = os.path.join("assets.extra", "trained_on.json")  # in an export: digest of its training data
 _VALUE = "{}/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """A model to begin from.
+class SourceModel:
+    """A model whose weights training starts from.
 
     Attributes:
       path: its SavedModel.
@@ -36,29 +36,33 @@ class Beginning:
 
 
 def describe(export: str, data: str) -> None:
-    """Write into an export which data its model learned from."""
+    """Write the digest of the training data into an export."""
     path = os.path.join(export, PLACE)
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(json.dumps({"data": data}) + "\n")
 
 
-def find(registry_directory: str, data: str) -> Beginning | None:
-    """The newest registered model that learned from other data than these; None if there is none."""
+def initial_model(registry_directory: str, data: str) -> SourceModel | None:
+    """Find the newest registered model that was trained on other data; None if there is none.
+
+    Args:
+      data: digest of the data to train on.
+    """
     for entry in reversed(registry.entries(registry_directory)):
         path = entry.found_at()
         if path and _data(path) not in (None, data):
-            return Beginning(path, entry.version, entry.digest)
+            return SourceModel(path, entry.version, entry.digest)
     return None
 
 
-def apply(model: LanguageModel, vocabulary: Vocabulary, beginning: Beginning) -> str | None:
-    """Put the weights of a former model into a new one.
+def apply(model: LanguageModel, vocabulary: Vocabulary, source: SourceModel) -> str | None:
+    """Copy the weights of a source model into a new one.
 
     Returns:
-      None, or in words why they do not fit; then nothing is changed.
+      None, or the mismatch, a phrase; then the model is unchanged.
     """
-    reader = tf.train.load_checkpoint(os.path.join(beginning.path, "variables", "variables"))
+    reader = tf.train.load_checkpoint(os.path.join(source.path, "variables", "variables"))
 
     def read(name: str) -> NDArray[np.float32]:
         return reader.get_tensor(_VALUE.format(name))
@@ -92,31 +96,31 @@ def apply(model: LanguageModel, vocabulary: Vocabulary, beginning: Beginning) ->
 
 
 def _tied(embedding: NDArray[np.float32], projection: NDArray[np.float32]) -> bool:
-    """Whether the output's matrix was the embedding; an export may hold the one in bfloat16."""
+    """Whether the output's matrix was the embedding; in an export it may be bfloat16."""
     return embedding.shape == projection.T.shape and np.allclose(embedding, projection.T, rtol=1e-2, atol=1e-6)
 
 
-def _rows(vocabulary: Vocabulary, former: list[int]) -> list[int | None]:
-    """For each id the id that the same character had; the out-of-vocabulary ids, the last ones, belong together."""
-    places = {code_point: i for i, code_point in enumerate(former)}
-    return [places.get(code_point) for code_point in vocabulary.code_points] + [len(former)]
+def _rows(vocabulary: Vocabulary, source: list[int]) -> list[int | None]:
+    """Map each id to the source's id of the same character; the last ids, both out-of-vocabulary, are matched."""
+    ids = {code_point: i for i, code_point in enumerate(source)}
+    return [ids.get(code_point) for code_point in vocabulary.code_points] + [len(source)]
 
 
-def _mixed(new: NDArray[np.float32], former: NDArray[np.float32], rows: list[int | None]) -> NDArray[np.float32]:
+def _mixed(new: NDArray[np.float32], source: NDArray[np.float32], rows: list[int | None]) -> NDArray[np.float32]:
     mixed = new.copy()
-    if mixed.shape[1:] != former.shape[1:]:
-        return former  # of another architecture, as the comparison of shapes will tell
+    if mixed.shape[1:] != source.shape[1:]:
+        return source  # of another architecture; the comparison of shapes reports it
     for i, row in enumerate(rows):
         if row is not None:
-            mixed[i] = former[row]
+            mixed[i] = source[row]
     return mixed
 
 
 def _data(path: str) -> str | None:
-    place = os.path.join(path, PLACE)
-    if not tf.io.gfile.exists(place):
+    stated = os.path.join(path, PLACE)
+    if not tf.io.gfile.exists(stated):
         return None
-    with tf.io.gfile.GFile(place) as file:
+    with tf.io.gfile.GFile(stated) as file:
         try:
             return str(json.load(file)["data"])
         except (ValueError, KeyError, TypeError):

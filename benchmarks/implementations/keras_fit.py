@@ -12,6 +12,7 @@ import tensorflow as tf
 from benchmarks.implementations import job as jobs
 from benchmarks.implementations.ours import set_threads
 from benchmarks.implementations.protocol import Answer, Stopwatch, serve
+from pipeline.config.run import TrainingConfig
 from trainer import optimizer
 
 _LAYERS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
@@ -37,7 +38,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     keras.utils.set_random_seed(job["seed"])
     model, layers = build(job, arrays.inputs.shape[1:], carries)
     model.compile(
-        optimizer=optimizer.create(training, job["total_steps"], 1, "float32"),
+        optimizer=optimizer.create(TrainingConfig(**training), job["total_steps"], 1, "float32"),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     done = 0

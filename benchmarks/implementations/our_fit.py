@@ -18,6 +18,7 @@ from trainer import fitting, hardware
 from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
+from trainer.parameters import FitParameters
 
 _ROWS = 64  # windows per batch
 _LENGTH = 500  # characters per window with carried state
@@ -29,12 +30,13 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     text = corpus.load(job["corpus"])
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
-        training = request["training"]
-        machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
+        parameters = FitParameters.model_validate({name: request[name] for name in FitParameters.model_fields})
+        training = parameters.training
+        machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
         watch, curve = Stopwatch(), list[dict[str, float]]()
         # `fit` creates its loop by this name.
         fitting.Loop = _recording(watch, curve)  # type: ignore[attr-defined]
-        model, position = fitting.fit(request, machine, text, request["directory"], True)
+        model, position = fitting.fit(parameters, machine, text, request["directory"], True)
         taken = watch.read()
         ids = text.evaluation.ids
         return {

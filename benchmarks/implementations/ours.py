@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from benchmarks.implementations import job as jobs
 from benchmarks.implementations.protocol import Answer, Stopwatch, serve
+from pipeline.config.run import TrainingConfig
 from trainer import hardware, optimizer
 from trainer.data import windows
 from trainer.loop import Loop
@@ -21,17 +22,16 @@ from trainer.model import LanguageModel
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     """Create the model and its loop."""
     set_threads(job["threads"])
-    training = job["training"]
-    if training["logical_cpus"] > 1:
-        hardware.split_cpu(training["logical_cpus"])
-    precision = job.get("precision", training["precision"])
-    machine = hardware.choose(training["strategy"], precision, training["logical_cpus"])
+    training = TrainingConfig(**job["training"])
+    if training.logical_cpus > 1:
+        hardware.split_cpu(training.logical_cpus)
+    machine = hardware.choose(training.strategy, job.get("precision", training.precision), training.logical_cpus)
     arrays = jobs.read(job["arrays"])
-    cut = windows.contiguous if training["data_order"] == "contiguous" else windows.independent
-    text = cut(arrays.ids, np.array([len(arrays.ids)], np.int64), training["sequence_length"])
-    model, loop = build(job, machine, job["vocabulary_size"], text, text, job["total_steps"])
+    cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
+    text = cut(arrays.ids, np.array([len(arrays.ids)], np.int64), training.sequence_length)
+    _, loop = build(job, machine, job["vocabulary_size"], text, text, job["total_steps"])
     rows = arrays.inputs.shape[1]
-    state: Any = tuple(loop._spread(part.numpy()) for part in model.zero_state(rows))
+    state: Any = loop.zero_state(rows)
     done = 0
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         losses, watch = [], Stopwatch()
         for step in range(done, done + request["steps"]):
             batch = windows.Batch(arrays.inputs[step], arrays.targets[step], arrays.mask[step], arrays.keep[step])
-            loss, state = loop._one_step(step, batch, state)
+            loss, state = loop.train_step(step, batch, state)
             losses.append(loss)
         done += request["steps"]
         return {**watch.read(), "steps": request["steps"], "loss": float(np.mean(losses))}
@@ -56,7 +56,7 @@ def build(
     total_steps: int,
 ) -> tuple[LanguageModel, Loop]:
     """Create model and loop as `trainer.fitting.fit` does, from `seed`, `model`, and `training` of a configuration."""
-    seed, training = job["seed"], job["training"]
+    seed, training = job["seed"], TrainingConfig(**job["training"])
     with machine.strategy.scope():
         tf.random.set_seed(seed)
         model = LanguageModel(

@@ -74,21 +74,21 @@ def run(config: Any, steps: int) -> dict[str, Any]:
             ),
             config.training.memory_limit_chars,
         )
-    plain, training = config.model_dump(), config.training.model_dump()
-    machine = hardware.choose(training["strategy"], training["precision"], training["logical_cpus"])
+    training = config.training
+    machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
     with taken("windows"):
-        cut = windows.contiguous if training["data_order"] == "contiguous" else windows.independent
+        cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
         train, evaluation = (
-            cut(split.ids, split.lengths, training["sequence_length"]) for split in (text.train, text.evaluation)
+            cut(split.ids, split.lengths, training.sequence_length) for split in (text.train, text.evaluation)
         )
         total = Loop.count_steps(training, train, machine.strategy.num_replicas_in_sync)
-    model, loop = build(plain, machine, text.vocabulary.size, train, evaluation, total)
-    state: Any = tuple(loop._spread(part.numpy()) for part in model.zero_state(loop.batch_size))
-    batches = itertools.chain.from_iterable(loop._pass(Position()) for _ in itertools.count())
-    _, state = loop._one_step(0, next(batches), state)
+    _, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
+    state = loop.zero_state(loop.batch_size)
+    batches = itertools.chain.from_iterable(loop.batches(Position()) for _ in itertools.count())
+    _, state = loop.train_step(0, next(batches), state)
     characters, watch = 0, Stopwatch()
     for step, batch in enumerate(itertools.islice(batches, steps)):
-        _, state = loop._one_step(1 + step, batch, state)
+        _, state = loop.train_step(1 + step, batch, state)
         characters += int(batch.mask.sum())
     return {
         "characters": facts.characters,

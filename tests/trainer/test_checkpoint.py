@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.config.run import TrainingConfig
 from trainer import optimizer
 from trainer.checkpoint import Checkpoints, Position
 from trainer.model import LanguageModel
@@ -15,18 +16,8 @@ from trainer.model import LanguageModel
 pytestmark = pytest.mark.integration
 
 BATCH, UNITS = 3, 6
-POSITION = Position(step=5, epoch=1, batch=2, best_loss=1.25, best_step=4, without_better=1, finished=False)
-TRAINING: dict[str, Any] = {
-    "optimizer": "adamw",
-    "learning_rate": 0.1,
-    "schedule": "cosine",
-    "final_fraction": 0.1,
-    "warmup_steps": 2,
-    "weight_decay": 0.01,
-    "beta_2": 0.99,
-    "epsilon": 1e-8,
-    "clip_norm": 1.0,
-}
+POSITION = Position(step=5, epoch=1, batch=2, best_loss=1.25, best_step=4, evals_since_best=1, finished=False)
+TRAINING = TrainingConfig(learning_rate=0.1, final_fraction=0.1, warmup_steps=2)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.evaluate import reference as reference_model
 from serving.graph import warmup
-from serving.graph.one_step import OneStep
+from serving.graph.one_step import Defaults, OneStep
 from tests import gru, numeric
 from tests.gru import Gru
 from trainer import export
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 CHARACTERS = "\n aeéx語😀"
 VOCABULARY = Vocabulary(tuple(map(ord, CHARACTERS)))
-DEFAULTS = {"num_chars": 7, "temperature": 0.5, "top_k": 3, "max_chars": 50}
+DEFAULTS = Defaults(num_chars=7, temperature=0.5, top_k=3, max_chars=50)
 TEXTS = ["a xx\né語😀e ", "ex", "a", "", "a☃e☃☃x", "語" * 40]
 
 

@@ -6,19 +6,20 @@ import pytest
 
 from pipeline.config.run import Config
 from trainer import hyperparameters
+from trainer.parameters import FitParameters
 
 
-def sections(**changes: Any) -> dict[str, Any]:
-    config = Config().model_dump(mode="json")
+def parameters(**changes: Any) -> FitParameters:
+    values = Config().model_dump(include=set(FitParameters.model_fields))
     for name, value in changes.items():
         section, key = name.split("__")
-        config[section][key] = value
-    return config
+        values[section][key] = value
+    return FitParameters.model_validate(values)
 
 
 @pytest.mark.integration
 def test_the_first_trial_is_what_is_configured() -> None:
-    chosen = hyperparameters.space(sections(model__units=512, training__learning_rate=4e-3)).values
+    chosen = hyperparameters.space(parameters(model__units=512, training__learning_rate=4e-3)).values
     assert chosen["model.units"] == 512
     assert chosen["training.learning_rate"] == pytest.approx(4e-3)
     assert chosen["model.dropout"] == 0.0
@@ -26,7 +27,7 @@ def test_the_first_trial_is_what_is_configured() -> None:
 
 @pytest.mark.integration
 def test_values_outside_of_the_space_begin_at_its_nearest_place() -> None:
-    far = sections(model__units=3_000, model__embedding=50, model__dropout=0.93, training__learning_rate=1.0)
+    far = parameters(model__units=3_000, model__embedding=50, model__dropout=0.93, training__learning_rate=1.0)
     chosen = hyperparameters.space(far).values
     assert (chosen["model.units"], chosen["model.embedding"], chosen["model.dropout"]) == (1024, 64, 0.5)
     assert chosen["training.learning_rate"] == hyperparameters.LEARNING_RATE[1]
@@ -34,37 +35,37 @@ def test_values_outside_of_the_space_begin_at_its_nearest_place() -> None:
 
 @pytest.mark.integration
 def test_what_has_no_effect_is_not_searched() -> None:
-    assert {"model.dropout", "training.weight_decay"} <= set(hyperparameters.space(sections()).values)
-    adam = hyperparameters.space(sections(training__optimizer="adam")).values
+    assert {"model.dropout", "training.weight_decay"} <= set(hyperparameters.space(parameters()).values)
+    adam = hyperparameters.space(parameters(training__optimizer="adam")).values
     assert "training.weight_decay" not in adam
-    own = hyperparameters.space(sections(model__output_dropout=0.4)).values
+    own = hyperparameters.space(parameters(model__output_dropout=0.4)).values
     assert own["model.output_dropout"] == pytest.approx(0.4)
     assert "model.dropout" not in own
 
 
 @pytest.mark.integration
 def test_every_name_is_a_value_of_the_configuration() -> None:
-    config = sections()
+    config = parameters()
     for name in hyperparameters.space(config).values:
         section, key = name.split(".")
-        assert key in config[section]
+        assert hasattr(getattr(config, section), key)
 
 
 def test_found_values_take_their_places_and_nothing_else_changes() -> None:
-    config = sections()
+    config = parameters()
     found = {"values": {"model.units": 768, "training.learning_rate": 0.002, "tuner/epochs": 3, "unknown.key": 1}}
-    changed = hyperparameters.put_in(config, found)
-    assert changed == sections(model__units=768, training__learning_rate=0.002)
-    assert config == sections()
+    changed = hyperparameters.apply_hyperparameters(config, found)
+    assert changed == parameters(model__units=768, training__learning_rate=0.002)
+    assert config == parameters()
 
 
 def test_without_a_tuner_the_configuration_stands() -> None:
-    config = sections()
-    assert hyperparameters.put_in(config, None) is config
+    config = parameters()
+    assert hyperparameters.apply_hyperparameters(config, None) is config
 
 
 def test_a_tied_model_keeps_embedding_and_units_equal() -> None:
-    changed = hyperparameters.put_in(
-        sections(model__tied=True), {"values": {"model.units": 256, "model.embedding": 16}}
+    changed = hyperparameters.apply_hyperparameters(
+        parameters(model__tied=True), {"values": {"model.units": 256, "model.embedding": 16}}
     )
-    assert changed["model"]["embedding"] == 256
+    assert changed.model.embedding == 256

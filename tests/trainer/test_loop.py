@@ -83,11 +83,10 @@ class Trial:
         return [variable.numpy() for variable in self.model.trainable_variables]
 
 
-def training(**changes: Any) -> dict[str, Any]:
+def training(**changes: Any) -> TrainingConfig:
     """The default configuration, small."""
     small = {"batch_size": 4, "sequence_length": LENGTH, "steps": 12, "learning_rate": 0.02, "warmup_steps": 2}
-    config = TrainingConfig(**{**small, "eval_every": 4, "precision": "float32", "checkpoint_seconds": 1000, **changes})
-    return config.model_dump()
+    return TrainingConfig(**{**small, "eval_every": 4, "precision": "float32", "checkpoint_seconds": 1000, **changes})
 
 
 def create(
@@ -104,20 +103,20 @@ def create(
 ) -> Trial:
     settings = training(**changes)
     strategy = strategy or tf.distribute.get_strategy()
-    cut = windows.contiguous if settings["data_order"] == "contiguous" else windows.independent
+    cut = windows.contiguous if settings.data_order == "contiguous" else windows.independent
     lengths = np.array(documents or (len(train),), np.int64)
-    train_windows = cut(train, lengths, settings["sequence_length"])
-    eval_windows = windows.contiguous(evaluation, np.array([len(evaluation)], np.int64), settings["sequence_length"])
+    train_windows = cut(train, lengths, settings.sequence_length)
+    eval_windows = windows.contiguous(evaluation, np.array([len(evaluation)], np.int64), settings.sequence_length)
     replicas = strategy.num_replicas_in_sync
     with strategy.scope():
         model = LanguageModel(
-            VOCABULARY, 4, 8, layers, dropout, seed=3, precision=settings["precision"], stock_layer=stock_layer
+            VOCABULARY, 4, 8, layers, dropout, seed=3, precision=settings.precision, stock_layer=stock_layer
         )
         steps = Loop.count_steps(settings, train_windows, replicas)
-        made = optimizer.create(settings, steps, replicas, settings["precision"])
+        made = optimizer.create(settings, steps, replicas, settings.precision)
         made.build(model.trainable_variables)
         loop = Loop(settings, 3, strategy, model, made, train_windows, eval_windows)
-    checkpoints = Checkpoints(str(directory), model, made, loop.batch_size, True, settings["keep_every_epoch"])
+    checkpoints = Checkpoints(str(directory), model, made, loop.batch_size, True, settings.keep_every_epoch)
     return Trial(model, made, loop, checkpoints, Recorder(kill_at))
 
 
@@ -285,7 +284,7 @@ def test_training_stops_when_the_eval_loss_gets_no_better(tmp_path: Path) -> Non
     trial = overfitting(tmp_path)
     position = trial.run()
     assert position.finished
-    assert position.without_better == 3
+    assert position.evals_since_best == 3
     assert position.step == position.best_step + 6 < 40
     losses = {step: loss for step, loss, *_ in trial.recorder.evaluations}
     assert min(losses, key=lambda step: losses[step]) == position.best_step
@@ -300,7 +299,7 @@ def test_only_evaluations_since_the_best_one_count_towards_the_stop(
     trial = create(tmp_path, steps=40, eval_every=1, early_stopping=3)
     monkeypatch.setattr(trial.loop, "evaluate", iter([*losses, *[9.0] * 30]).__next__)
     position = trial.run()
-    assert (position.step, position.best_step, position.without_better) == (10, 7, 3)
+    assert (position.step, position.best_step, position.evals_since_best) == (10, 7, 3)
 
 
 @pytest.mark.parametrize("restore_best", [True, False])
@@ -330,7 +329,7 @@ def test_the_end_is_evaluated_wherever_it_falls(tmp_path: Path) -> None:
 
 def test_a_run_of_epochs_keeps_each_of_them_if_wanted(tmp_path: Path) -> None:
     trial = create(tmp_path, steps=None, epochs=2, keep_every_epoch=True, data_order="shuffled")
-    assert len(RISING) // (LENGTH + 1) // 4 == trial.loop.steps_in_epoch == 10
+    assert len(RISING) // (LENGTH + 1) // 4 == trial.loop.steps_per_epoch == 10
     position = trial.run()
     assert (position.step, position.epoch, position.batch) == (20, 2, 0)
     assert {path.name for path in (tmp_path / "epochs").glob("*.index")} == {"ckpt-1.index", "ckpt-2.index"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.config.run import TrainingConfig
 from tests import numeric
 from trainer import optimizer
 from trainer.model import LanguageModel
@@ -33,8 +34,12 @@ RATE = numeric.relative(10, condition=10)
 ADAM = numeric.relative(20, condition=50)
 
 
+def training(**changes: Any) -> TrainingConfig:
+    return TrainingConfig(**{**TRAINING, **changes})
+
+
 def schedule(total_steps: int, **changes: Any) -> Any:
-    return optimizer.learning_rate({**TRAINING, "schedule": "cosine", **changes}, total_steps)
+    return optimizer.learning_rate(training(**{"schedule": "cosine", **changes}), total_steps)
 
 
 def values(rate: Any, *steps: int) -> list[float]:
@@ -45,14 +50,14 @@ def stepped(
     variables: list[keras.Variable], gradients: list[Any], replicas: int, precision: str, **changes: Any
 ) -> Any:
     """Take one step, with gradients scaled as the loss is."""
-    made = optimizer.create({**TRAINING, **changes}, total_steps=10, replicas=replicas, precision=precision)
+    made = optimizer.create(training(**changes), total_steps=10, replicas=replicas, precision=precision)
     made.build(variables)
     made.apply([tf.constant(made.scale_loss(tf.constant(gradient))) for gradient in gradients], variables)
     return made
 
 
 def test_a_constant_rate_is_the_peak() -> None:
-    assert optimizer.learning_rate({**TRAINING, "learning_rate": 0.003, "warmup_steps": 5}, 100) == 0.003
+    assert optimizer.learning_rate(training(learning_rate=0.003, warmup_steps=5), 100) == 0.003
 
 
 def test_the_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:
@@ -132,7 +137,7 @@ def test_the_settings_reach_the_optimizer(kind: str) -> None:
 
 def test_only_float16_scales_the_loss_and_skips_a_step_that_overflows() -> None:
     for precision, scales in (("float32", False), ("bfloat16", False), ("float16", True)):
-        made = optimizer.create(TRAINING, 10, 1, precision)
+        made = optimizer.create(training(), 10, 1, precision)
         assert isinstance(made, keras.optimizers.LossScaleOptimizer) == scales
     weight = keras.Variable(np.ones(2))
     made = stepped([weight], [[math.inf, 1.0]], 1, "float16")

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
-from trainer.progress import LOGGER, Reporter, duration, perplexity
+from trainer.progress import LOGGER, Reporter, duration
 
 pytestmark = pytest.mark.integration
 
@@ -128,13 +128,6 @@ def test_a_worker_without_a_writer_reports_nothing_to_tensorboard(tmp_path: Path
         reporter.step(1, 1.0, 100)
         reporter.evaluation(1, 1.0, best=True, sample="a")
     assert events(tmp_path) == {}
-
-
-@pytest.mark.parametrize(
-    ("nats", "expected"), [(0.0, 1.0), (math.log(66), 66.0), (699.0, math.e**699), (1e4, math.inf)]
-)
-def test_perplexity(nats: float, expected: float) -> None:
-    assert perplexity(nats) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

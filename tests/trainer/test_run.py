@@ -1,76 +1,107 @@
 """The parts of `run_fn` that decide what is trained again and who writes; the whole of it runs in tests/test_e2e.py."""
 
-import copy
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.config.run import ExportConfig, ModelConfig, TrainingConfig
 from trainer import fitting, run
 from trainer.data.documents import Split
 from trainer.model import LanguageModel
-from trainer.warm_start import Beginning
+from trainer.parameters import TrainerParameters
+from trainer.warm_start import SourceModel
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
 
 VOCABULARY = Vocabulary(tuple(map(ord, "\nabc")))
-CONFIG: dict[str, Any] = {
-    "sources": "digest",
-    "export_sources": "another digest",
-    "seed": 1,
-    "model_name": "char_rnn",
-    "model": {"units": 4},
-    "training": {"steps": 10},
-    "export": {"num_chars": 5},
-    "checkpoints": "anywhere",
-}
+PARAMETERS = TrainerParameters(
+    sources="digest",
+    export_sources="another digest",
+    seed=1,
+    model_name="char_rnn",
+    model=ModelConfig(units=4),
+    training=TrainingConfig(steps=10),
+    export=ExportConfig(num_chars=5),
+    checkpoints="some directory",
+    registry="another directory",
+)
+
+
+def changed(**values: Any) -> TrainerParameters:
+    """Change values by their names, with two underscores between section and key."""
+    made = PARAMETERS.model_dump()
+    for name, value in values.items():
+        section, _, key = name.partition("__")
+        if key:
+            made[section][key] = value
+        else:
+            made[section] = value
+    return TrainerParameters.model_validate(made)
 
 
 def split(text: str) -> Split:
     return Split(("one",), np.array([len(text)]), np.array(VOCABULARY.encode(text), np.uint8))
 
 
-def key(config: dict[str, Any] = CONFIG, train: str = "abcabc", evaluation: str = "abc") -> str:
-    return run._key(config, fitting.learned(VOCABULARY, split(train), split(evaluation)), None)
+def key(parameters: TrainerParameters = PARAMETERS, train: str = "abcabc", evaluation: str = "abc") -> str:
+    return run._key(parameters, fitting.digest_data(VOCABULARY, split(train), split(evaluation)), None)
 
 
-@pytest.mark.parametrize("place", [("seed",), ("sources",), ("model", "units"), ("training", "steps")])
-def test_whatever_decides_the_model_decides_the_key(place: tuple[str, ...]) -> None:
-    changed = copy.deepcopy(CONFIG)
-    section = changed
-    for name in place[:-1]:
-        section = section[name]
-    section[place[-1]] = "another"
-    assert key(changed) != key()
+@pytest.mark.parametrize(
+    "values", [{"seed": 2}, {"sources": "edited"}, {"model__units": 5}, {"training__steps": 11}], ids=str
+)
+def test_value_that_decides_the_model_is_in_the_key(values: dict[str, Any]) -> None:
+    assert key(changed(**values)) != key()
 
 
-def test_what_training_begins_from_decides_the_key() -> None:
-    learned = fitting.learned(VOCABULARY, split("abcabc"), split("abc"))
-    beginnings = [None, Beginning("here", 1, "some"), Beginning("here", 1, "other")]
-    assert len({run._key(CONFIG, learned, beginning) for beginning in beginnings}) == 3
-    assert run._key(CONFIG, learned, Beginning("elsewhere", 2, "some")) == run._key(CONFIG, learned, beginnings[1])
+def test_every_value_of_model_and_training_but_the_listed_ones_is_in_the_key() -> None:
+    with_defaults = json.loads(PARAMETERS.model_dump_json())
+    in_key: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "digest", in_key.update)
+        run._key(PARAMETERS, "data", None)
+    left_out = {"log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars"}
+    assert set(in_key) == {"sources", "seed", "model", "training", "data", "source_model"}
+    assert in_key["model"] == with_defaults["model"]
+    assert set(with_defaults["training"]) - set(in_key["training"]) == left_out
 
 
-def test_what_only_the_export_depends_on_trains_nothing_again() -> None:
-    for name in ("export", "export_sources", "model_name"):
-        changed = {**CONFIG, name: "another"}
-        assert key(changed) == key()
-        assert run._export_key(changed) != run._export_key(CONFIG)
-    watched = {**CONFIG, "training": {**CONFIG["training"], "sample_chars": 7, "log_every": 1}}
-    assert key(watched) == key()
+def test_source_model_of_a_warm_start_is_in_the_key_by_its_content() -> None:
+    data = fitting.digest_data(VOCABULARY, split("abcabc"), split("abc"))
+    sources = [None, SourceModel("here", 1, "some"), SourceModel("here", 1, "other")]
+    assert len({run._key(PARAMETERS, data, source) for source in sources}) == 3
+    assert run._key(PARAMETERS, data, SourceModel("elsewhere", 2, "some")) == run._key(PARAMETERS, data, sources[1])
 
 
-def test_asking_for_a_checkpoint_of_every_epoch_trains_again_to_have_them() -> None:
-    wanted = {**CONFIG, "training": {**CONFIG["training"], "keep_every_epoch": True}}
-    assert key(wanted) != key()
+@pytest.mark.parametrize(
+    "values", [{"export__top_k": 3}, {"export_sources": "edited"}, {"model_name": "another"}], ids=str
+)
+def test_value_of_the_export_exports_again_and_trains_nothing(values: dict[str, Any]) -> None:
+    assert key(changed(**values)) == key()
+    assert run._export_key(changed(**values)) != run._export_key(PARAMETERS)
 
 
-def test_data_decide_the_key_and_the_place_does_not() -> None:
+def test_reporting_is_not_in_the_key() -> None:
+    assert key(changed(training__sample_chars=7, training__log_every=1)) == key()
+
+
+def test_keeping_every_epoch_is_in_the_key_because_earlier_epochs_were_not_kept() -> None:
+    assert key(changed(training__keep_every_epoch=True)) != key()
+
+
+def test_data_are_in_the_key_and_directories_are_not() -> None:
     assert key(train="abcabb") != key()
     assert key(evaluation="abb") != key()
-    assert key({**CONFIG, "checkpoints": "elsewhere"}) == key()
+    assert key(changed(checkpoints="elsewhere", registry="elsewhere")) == key()
+
+
+def test_unknown_or_mistyped_parameter_is_rejected() -> None:
+    for values in ({"model__unit": 4}, {"training__steps": "10"}, {"extra": 1}):
+        with pytest.raises(ValueError, match="validation error"):
+            changed(**values)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from pipeline.config.overrides import load
 from trainer import fitting, hardware, tuning
 from trainer.data.documents import Split
+from trainer.parameters import TunerParameters
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
@@ -28,10 +29,12 @@ def _small_space(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hyperparameters, "EMBEDDING", (2, 4))
 
 
-def config() -> dict[str, Any]:
+def parameters() -> TunerParameters:
     settings = ["model.units=4", "model.embedding=2", "training.batch_size=4", "training.sequence_length=10"]
     settings += ["training.eval_every=none", "training.precision=float32", "tuner.trials=3", "tuner.steps=6"]
-    return load("quick", settings).model_dump(mode="json")
+    sections = load("quick", settings).model_dump(include={"seed", "model", "training", "tuner"})
+    own = {"checkpoints": "", "registry": "", "sources": "", "tuner_sources": ""}
+    return TunerParameters.model_validate({**sections, **own})
 
 
 def text() -> fitting.Data:
@@ -40,11 +43,11 @@ def text() -> fitting.Data:
         return Split(("one",), np.array([length]), ids)
 
     train, evaluation = split(400), split(60)
-    return fitting.Data(VOCABULARY, train, evaluation, fitting.learned(VOCABULARY, train, evaluation))
+    return fitting.Data(VOCABULARY, train, evaluation, fitting.digest_data(VOCABULARY, train, evaluation))
 
 
 def search(directory: Path) -> tuning.Search:
-    return tuning.Search(config(), hardware.choose("auto", "float32", 1), text(), str(directory))
+    return tuning.Search(parameters(), hardware.choose("auto", "float32", 1), text(), str(directory))
 
 
 def test_the_best_trial_is_the_one_of_lowest_eval_loss(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-"""A beginning is found only where the data differ, characters keep what was learned of them, and misfits say why."""
+"""A beginning is found only where the data differ, characters keep what was learned of them, and mismatchs say why."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import tensorflow as tf
 from components.models import registry
 from components.models.registry import Entry
 from serving.graph.cells import KINDS
+from serving.graph.one_step import Defaults
 from trainer import export, warm_start
 from trainer.model import LanguageModel
-from trainer.warm_start import Beginning
+from trainer.warm_start import SourceModel
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
 
 FORMER, GROWN = Vocabulary(tuple(map(ord, "ea\nt"))), Vocabulary(tuple(map(ord, "taeé")))
-DEFAULTS = {"num_chars": 7, "temperature": 0.5, "top_k": 3, "max_chars": 50}
+DEFAULTS = Defaults(num_chars=7, temperature=0.5, top_k=3, max_chars=50)
 
 
 def create(vocabulary: Vocabulary, seed: int, **sizes: Any) -> LanguageModel:
@@ -29,9 +31,11 @@ def create(vocabulary: Vocabulary, seed: int, **sizes: Any) -> LanguageModel:
     return model
 
 
-def exported(model: LanguageModel, directory: Path, learned: str = "old data", **values: Any) -> Beginning:
-    export.save(export.one_step(model, FORMER, {**DEFAULTS, **values}), str(directory), "char_rnn", 1.5, learned)
-    return Beginning(str(directory), 1, "digest")
+def exported(model: LanguageModel, directory: Path, data: str = "old data", **values: Any) -> SourceModel:
+    export.save(
+        export.one_step(model, FORMER, dataclasses.replace(DEFAULTS, **values)), str(directory), "char_rnn", 1.5, data
+    )
+    return SourceModel(str(directory), 1, "digest")
 
 
 def entry(version: int, model: Path) -> Entry:
@@ -84,8 +88,8 @@ def test_another_architecture_is_told_and_leaves_the_model_as_it_was(
 def test_a_tied_model_begins_from_a_tied_one_only(former_tied: bool, precision: str, tmp_path: Path) -> None:
     former, model = create(FORMER, 1, embedding=4, tied=former_tied), create(GROWN, 2, embedding=4, tied=True)
     before = [variable.numpy() for variable in model.weights_to_train]
-    misfit = warm_start.apply(model, GROWN, exported(former, tmp_path / "model", precision=precision))
-    assert misfit == (None if former_tied else "its output was not tied to its embedding")
+    mismatch = warm_start.apply(model, GROWN, exported(former, tmp_path / "model", precision=precision))
+    assert mismatch == (None if former_tied else "its output was not tied to its embedding")
     if former_tied:
         new, old = ([vocabulary.encode(c)[0] for c in "tae"] for vocabulary in (GROWN, FORMER))
         pairs = [(tf.gather(m.embedding.embeddings, rows) for m, rows in ((model, new), (former, old)))]
@@ -105,18 +109,18 @@ def test_the_newest_model_of_other_data_is_the_beginning(tmp_path: Path) -> None
         registry.record(str(tmp_path / "registry"), entry(version, tmp_path / f"{version}"))
 
     def found(data: str) -> int:
-        beginning = warm_start.find(str(tmp_path / "registry"), data)
-        return beginning.version if beginning else 0
+        source = warm_start.initial_model(str(tmp_path / "registry"), data)
+        return source.version if source else 0
 
     assert (found("fourth"), found("third"), found("second")) == (3, 2, 3)
-    assert warm_start.find(str(tmp_path / "nowhere"), "first") is None
+    assert warm_start.initial_model(str(tmp_path / "nowhere"), "first") is None
 
 
 def test_a_model_that_does_not_say_what_it_learned_from_is_no_beginning(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()
     registry.record(str(tmp_path / "registry"), entry(1, tmp_path / "1"))
-    assert warm_start.find(str(tmp_path / "registry"), "any") is None
+    assert warm_start.initial_model(str(tmp_path / "registry"), "any") is None
     (tmp_path / "1" / warm_start.PLACE).parent.mkdir()
     (tmp_path / "1" / warm_start.PLACE).write_text("{")
-    assert warm_start.find(str(tmp_path / "registry"), "any") is None
+    assert warm_start.initial_model(str(tmp_path / "registry"), "any") is None

@@ -1,6 +1,6 @@
 """Cut a split's ids into windows, and windows into batches: contiguous streams that carry state, or shuffled windows.
 
-Everything here is NumPy on index tables, so that no text is copied and the place in the data is two integers.
+NumPy on index tables: no text is copied, and a position in the data is two integers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,17 +19,17 @@ class Windows:
     """A table of windows over one array of ids.
 
     Attributes:
-      ids: all documents of the split one after the other, shape (characters,).
+      ids: all documents of the split, concatenated, shape (characters,).
       starts: index in `ids` of each window's first input, shape (windows,).
       lengths: targets in each window, at most `size`, shape (windows,).
-      fresh: whether a window begins a document, so that no state may be carried into it, shape (windows,).
+      starts_document: whether a window is a document's first one, which starts without state, shape (windows,).
       size: characters in a full window.
     """
 
     ids: Array
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
-    fresh: NDArray[np.bool_]
+    starts_document: NDArray[np.bool_]
     size: int
 
     def __len__(self) -> int:
@@ -37,7 +37,7 @@ class Windows:
 
     @property
     def targets(self) -> int:
-        """Characters that are predicted in one pass."""
+        """Number of characters predicted in an epoch."""
         return int(self.lengths.sum())
 
 
@@ -48,17 +48,17 @@ class Batch:
     Attributes:
       inputs, targets: ids, int32 (batch, time); zero where `mask` is zero.
       mask: float32 (batch, time), one where a target counts.
-      keep: float32 (batch, 1), zero where the carried state must be forgotten before the window.
+      carry_mask: float32 (batch, 1), zero where the carried state must be reset before the window.
     """
 
     inputs: NDArray[np.int32]
     targets: NDArray[np.int32]
     mask: NDArray[np.float32]
-    keep: NDArray[np.float32]
+    carry_mask: NDArray[np.float32]
 
 
 def contiguous(ids: Array, document_lengths: NDArray[np.int64], size: int) -> Windows:
-    """Windows that follow one another without a gap and never cross the end of a document.
+    """Cut into adjacent windows that never cross the end of a document.
 
     Every character but each document's first is a target exactly once; a document's last window may be shorter.
     """
@@ -66,9 +66,9 @@ def contiguous(ids: Array, document_lengths: NDArray[np.int64], size: int) -> Wi
 
 
 def independent(ids: Array, document_lengths: NDArray[np.int64], size: int) -> Windows:
-    """Full windows that share no character, cut `size + 1` apart and without the rest: the tutorial's sequences.
+    """Cut into full windows that share no character, `size + 1` apart, and drop the rest: the tutorial's sequences.
 
-    Should no document hold a full window, the shorter ones are kept.
+    If no document contains a full window, the shorter ones are kept.
     """
     windows = _cut(ids, document_lengths, size, stride=size + 1, keep_short=False)
     return windows if len(windows) else _cut(ids, document_lengths, size, stride=size + 1, keep_short=True)
@@ -88,42 +88,42 @@ def _cut(ids: Array, document_lengths: NDArray[np.int64], size: int, stride: int
 
 
 def stream_count(windows: Windows, batch_size: int, replicas: int = 1) -> int:
-    """Parallel streams for carried state: `batch_size`, or fewer for a small split, and a multiple of `replicas`."""
+    """Count parallel streams for carried state: `batch_size`, fewer for a small split; a multiple of `replicas`."""
     wanted = min(batch_size, max(1, len(windows) // MIN_WINDOWS_IN_A_STREAM))
     return max(replicas, wanted // replicas * replicas)
 
 
 def contiguous_batches(windows: Windows, streams: int, first: int = 0) -> Iterator[Batch]:
-    """One pass: row r of batch s holds window s of stream r; streams are equal parts of the table.
+    """Yield an epoch: row r of batch s is window s of stream r; streams are equal parts of the table.
 
     Args:
-      first: number of the batch to begin with, to go on after an interruption.
+      first: index of the first batch, to resume an epoch.
     """
-    steps = steps_in_a_pass(windows, streams)
+    steps = steps_per_epoch(windows, streams)
     for step in range(first, steps):
         rows = np.arange(streams, dtype=np.int64) * steps + step
-        yield _gather(windows, rows, forget=windows.fresh[np.minimum(rows, len(windows) - 1)] | (step == 0))
+        yield _gather(windows, rows, reset=windows.starts_document[np.minimum(rows, len(windows) - 1)] | (step == 0))
 
 
 def shuffled_batches(windows: Windows, batch_size: int, buffer: int, seed: Seed, first: int = 0) -> Iterator[Batch]:
-    """One pass over independent windows through a shuffle buffer; an incomplete last batch is dropped unless it is all.
+    """Yield an epoch of independent windows, shuffled; an incomplete last batch is dropped unless it is the only one.
 
     Args:
-      buffer: windows among which the next one is drawn, as in `tf.data.Dataset.shuffle`.
+      buffer: windows among which the next one is chosen, as in `tf.data.Dataset.shuffle`.
       seed: the same seed gives the same order.
-      first: number of the batch to begin with, to go on after an interruption.
+      first: index of the first batch, to resume an epoch.
     """
     order = np.fromiter(_shuffle(len(windows), buffer, seed), np.int64, len(windows))
-    # Should there be fewer windows than rows: rows past the table count for nothing.
+    # If there are fewer windows than rows: rows past the table have a mask of zeros.
     order = np.append(order, np.arange(len(windows), batch_size, dtype=np.int64))
-    for step in range(first, steps_in_a_pass(windows, batch_size, whole=True)):
+    for step in range(first, steps_per_epoch(windows, batch_size, drop_remainder=True)):
         rows = order[step * batch_size : (step + 1) * batch_size]
-        yield _gather(windows, rows, forget=np.ones(len(rows), bool))
+        yield _gather(windows, rows, reset=np.ones(len(rows), bool))
 
 
-def steps_in_a_pass(windows: Windows, rows: int, whole: bool = False) -> int:
-    """Batches of one pass; `whole`: only those with all their rows (at least one)."""
-    return max(1, len(windows) // rows) if whole else -(-len(windows) // rows)
+def steps_per_epoch(windows: Windows, rows: int, drop_remainder: bool = False) -> int:
+    """Count the batches of an epoch; `drop_remainder`: only those with all their rows, at least one."""
+    return max(1, len(windows) // rows) if drop_remainder else -(-len(windows) // rows)
 
 
 def _shuffle(count: int, buffer: int, seed: Seed) -> Iterator[int]:
@@ -140,7 +140,7 @@ def _shuffle(count: int, buffer: int, seed: Seed) -> Iterator[int]:
     yield from held
 
 
-def _gather(windows: Windows, rows: NDArray[np.int64], forget: NDArray[np.bool_]) -> Batch:
+def _gather(windows: Windows, rows: NDArray[np.int64], reset: NDArray[np.bool_]) -> Batch:
     exists = rows < len(windows)  # the last stream may be shorter than the others
     rows = np.minimum(rows, len(windows) - 1)
     length = np.where(exists, windows.lengths[rows], 0)[:, None]
@@ -149,4 +149,4 @@ def _gather(windows: Windows, rows: NDArray[np.int64], forget: NDArray[np.bool_]
     ids = windows.ids[at].astype(np.int32)  # (batch, time + 1)
     counts = time[:, :-1] < length
     inputs, targets = ids[:, :-1] * counts, ids[:, 1:] * counts
-    return Batch(inputs, targets, counts.astype(np.float32), (~forget).astype(np.float32)[:, None])
+    return Batch(inputs, targets, counts.astype(np.float32), (~reset).astype(np.float32)[:, None])

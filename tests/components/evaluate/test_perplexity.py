@@ -14,10 +14,16 @@ def test_docstring_examples() -> None:
     assert not attempted.failed
 
 
-@pytest.mark.parametrize("nats", [1e6, math.inf, math.nan])
-def test_overflow_and_nan_give_infinity(nats: float) -> None:
-    assert perplexity.from_nats(nats) == math.inf
-
-
-def test_uniform_choice_has_the_perplexity_of_its_size() -> None:
-    assert perplexity.from_nats(math.log(65)) == pytest.approx(65)
+@pytest.mark.parametrize(
+    ("nats", "expected"),
+    [
+        (0.0, 1.0),
+        (math.log(66), 66.0),
+        (699.0, math.e**699),
+        (1e4, math.inf),
+        (math.inf, math.inf),
+        (math.nan, math.inf),
+    ],
+)
+def test_overflow_and_nan_give_infinity(nats: float, expected: float) -> None:
+    assert perplexity.from_nats(nats) == pytest.approx(expected)

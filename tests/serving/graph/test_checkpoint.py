@@ -1,6 +1,5 @@
 """A checkpoint directory suffices to build the model that training would export from it."""
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -89,7 +88,7 @@ def test_checkpoint_of_every_cell_gives_the_exported_model(tmp_path: Path, cell:
     change(model, 1)
     describe(str(tmp_path), VOCABULARY, sizes, True)
     Checkpoints(str(tmp_path), model, tf.Variable(0.0), 2, True, False).save(Position(step=1), [])
-    exported = export.one_step(model, VOCABULARY, dataclasses.asdict(DEFAULTS))
+    exported = export.one_step(model, VOCABULARY, DEFAULTS)
     restored, _ = checkpoint.one_step(str(tmp_path), DEFAULTS)
     text = tf.constant([TEXT])
     np.testing.assert_array_equal(restored.score(text)["nll"], exported.score(text)["nll"])

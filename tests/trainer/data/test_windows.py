@@ -16,7 +16,7 @@ from trainer.data.windows import (
     contiguous_batches,
     independent,
     shuffled_batches,
-    steps_in_a_pass,
+    steps_per_epoch,
     stream_count,
 )
 
@@ -49,7 +49,7 @@ def counted(batches: Iterable[Batch]) -> list[tuple[int, int]]:
 def assert_same(some: list[Batch], others: list[Batch]) -> None:
     assert len(some) == len(others)
     for one, other in zip(some, others):
-        for field in ("inputs", "targets", "mask", "keep"):
+        for field in ("inputs", "targets", "mask", "carry_mask"):
             np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
 
 
@@ -62,16 +62,16 @@ def test_worked_example() -> None:
     windows = cut(contiguous, [6, 1, 3], size=3)  # ids 1-6, 7, 8-10
     assert windows.starts.tolist() == [0, 3, 7]
     assert windows.lengths.tolist() == [3, 2, 2]
-    assert windows.fresh.tolist() == [True, False, True]
+    assert windows.starts_document.tolist() == [True, False, True]
     assert windows.targets == 7
     first, second = contiguous_batches(windows, streams=2)
     assert first.inputs.tolist() == [[1, 2, 3], [8, 9, 0]]
     assert first.targets.tolist() == [[2, 3, 4], [9, 10, 0]]
     assert first.mask.tolist() == [[1, 1, 1], [1, 1, 0]]
-    assert first.keep.tolist() == [[0], [0]]
+    assert first.carry_mask.tolist() == [[0], [0]]
     assert second.inputs[0].tolist() == [4, 5, 0]
     assert second.mask.tolist() == [[1, 1, 0], [0, 0, 0]]
-    assert second.keep[0].tolist() == [1]
+    assert second.carry_mask[0].tolist() == [1]
 
 
 @CHECK
@@ -97,8 +97,8 @@ def test_state_is_forgotten_at_stream_starts_and_document_starts_and_nowhere_els
             seen = [int(x) for x in batch.inputs[row][batch.mask[row] == 1]]
             if not seen:
                 continue
-            assert (batch.keep[row, 0] == 0) == (step == 0 or seen[0] in firsts(lengths))
-            if batch.keep[row, 0] == 0:
+            assert (batch.carry_mask[row, 0] == 0) == (step == 0 or seen[0] in firsts(lengths))
+            if batch.carry_mask[row, 0] == 0:
                 memory.clear()
             memory.extend(seen)
             # What is remembered is one unbroken stretch of one document.
@@ -111,13 +111,13 @@ def test_state_is_forgotten_at_stream_starts_and_document_starts_and_nowhere_els
 def test_all_batches_have_one_shape_and_zeros_where_nothing_counts(lengths: list[int], size: int, streams: int) -> None:
     windows = cut(contiguous, lengths, size)
     batches = list(contiguous_batches(windows, streams))
-    assert len(batches) == steps_in_a_pass(windows, streams)
+    assert len(batches) == steps_per_epoch(windows, streams)
     for batch in batches:
         assert batch.inputs.shape == batch.targets.shape == batch.mask.shape == (streams, size)
-        assert batch.keep.shape == (streams, 1)
+        assert batch.carry_mask.shape == (streams, 1)
         assert [array.dtype for array in (batch.inputs, batch.targets)] == [np.int32, np.int32]
-        assert [array.dtype for array in (batch.mask, batch.keep)] == [np.float32, np.float32]
-        assert set(np.unique([*batch.mask.flat, *batch.keep.flat])) <= {0.0, 1.0}
+        assert [array.dtype for array in (batch.mask, batch.carry_mask)] == [np.float32, np.float32]
+        assert set(np.unique([*batch.mask.flat, *batch.carry_mask.flat])) <= {0.0, 1.0}
         assert not batch.inputs[batch.mask == 0].any()
         assert not batch.targets[batch.mask == 0].any()
         # What counts in a row comes first: the state after a window is that of its last character or is forgotten.
@@ -191,7 +191,7 @@ def test_shuffled_is_a_permutation_without_state(lengths: list[int], size: int, 
         return
     batches = list(shuffled_batches(windows, 1, buffer, seed))
     assert sorted(order(batches)) == (windows.starts + 1).tolist()
-    assert not any(batch.keep.any() for batch in batches)
+    assert not any(batch.carry_mask.any() for batch in batches)
     assert len(counted(batches)) == windows.targets
 
 
@@ -237,8 +237,8 @@ def test_an_incomplete_last_batch_is_dropped_unless_it_is_all(count: int, batch_
 
 @CHECK
 @given(LENGTHS, SIZES, STREAMS)
-def test_steps_in_a_pass(lengths: list[int], size: int, rows: int) -> None:
+def test_steps_per_epoch(lengths: list[int], size: int, rows: int) -> None:
     windows = cut(contiguous, lengths, size)
-    steps, whole = steps_in_a_pass(windows, rows), steps_in_a_pass(windows, rows, whole=True)
+    steps, whole = steps_per_epoch(windows, rows), steps_per_epoch(windows, rows, drop_remainder=True)
     assert (steps - 1) * rows < len(windows) <= steps * rows or (steps, len(windows)) == (0, 0)
     assert whole == max(1, len(windows) // rows)

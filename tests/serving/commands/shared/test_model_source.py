@@ -132,6 +132,7 @@ def test_checkpoint_below_the_root(tmp_path: Path) -> None:
     import tensorflow as tf
 
     from pipeline.config.run import ModelConfig
+    from serving.graph.one_step import Defaults
     from trainer import checkpoint, export
     from trainer.checkpoint import Checkpoints, Position
     from trainer.model import LanguageModel
@@ -147,5 +148,5 @@ def test_checkpoint_below_the_root(tmp_path: Path) -> None:
     how: Any = {"num_chars": 30, "seed": 4}
     with model_source.chosen(*parsed("--root", str(tmp_path), "--checkpoint")) as (restored, where):
         assert where.startswith(f"the checkpoint of step 1,200 in {folder}")
-        exported = LocalModel.of(export.one_step(model, vocabulary, Config().export.model_dump()))
+        exported = LocalModel.of(export.one_step(model, vocabulary, Defaults(**Config().export.model_dump())))
         assert restored.generate(["a", "é"], **how) == exported.generate(["a", "é"], **how)
