@@ -74,8 +74,8 @@ class Backend(ABC):
         schedules = self._schedules(name)
         if not schedules:
             raise UserError(
-                "This pipeline has no schedule: deploy it first, or give the --model and, for kfp, cluster.experiment, "
-                f"for vertex, --project and --region, that it was deployed with. Received: {name}"
+                "This pipeline has no schedule: deploy it first, or give the options of its deployment: --model, and "
+                f"--set cluster.experiment=... (kfp) or --project and --region (vertex). Received: {name}"
             )
         for schedule in schedules:
             if self._is_active(schedule) == resume:
