@@ -13,7 +13,7 @@ from components.models import versions
 
 @dataclass(frozen=True)
 class Entry:
-    """A model that was blessed and pushed.
+    """A model that was blessed and pushed. Example: `test_entry_is_read_as_recorded`.
 
     Attributes:
       version: its number in the serving directory.

@@ -21,6 +21,10 @@ class VersionStatus:
     Attributes:
       state: START, LOADING, AVAILABLE, UNLOADING or END, as TF Serving reports it; or `NOT_LOADED`.
       error_message: why it could not be loaded, else empty.
+
+    Example:
+      >>> parse({"model_version_status": [{"version": "3", "state": "AVAILABLE"}]})
+      [VersionStatus(version=3, state='AVAILABLE', error_code='OK', error_message='')]
     """
 
     version: int

@@ -38,6 +38,10 @@ class Score:
       nll: negative log-likelihood, in nats, of each character but the first.
       nll_sum: sum of `nll`.
       num_chars: number of characters predicted.
+
+    Example:
+      >>> Score(nll=(0.5, 1.5), nll_sum=2.0, num_chars=2).perplexity == math.e
+      True
     """
 
     nll: tuple[float, ...]

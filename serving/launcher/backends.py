@@ -9,7 +9,7 @@ from typing import Literal
 
 from components.errors import UserError
 from pipeline.config.serving import ServingSettings
-from serving.tf_serving.flags import batches, flags
+from serving.tf_serving.flags import flags
 
 BINARY = "tensorflow_model_server"
 Kind = Literal["tensorflow_model_server", "docker", "embedded"]
@@ -19,7 +19,7 @@ _DOCKER_SECONDS = 10.0  # for the daemon to respond
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to run a model server.
+    """A way to run a model server; `choose` makes one.
 
     Attributes:
       kind: name of the server.
@@ -96,7 +96,7 @@ def _docker_cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _local(binary: str, settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:
-    arguments = flags(settings, directory, batching=batches(settings.batching, checks_rows=False), fixed=fixed)
+    arguments = flags(settings, directory, fixed)
     note = "" if settings.host in ("0.0.0.0", "::") else f"{BINARY} listens on all addresses of this machine"
     return Backend("tensorflow_model_server", why, (binary, *arguments), note=note)
 
@@ -114,13 +114,13 @@ def _docker(settings: ServingSettings, directory: str, fixed: str, why: str) -> 
         *ports,
         *(f"--entrypoint={BINARY}", settings.image),
     ]
-    arguments = flags(settings, directory, batching=batches(settings.batching, checks_rows=False), fixed=fixed)
+    arguments = flags(settings, directory, fixed)
     stop = ("docker", "stop", f"--time={settings.stop_seconds}", name)
     return Backend("docker", why, (*run, *arguments), stop, ("docker", "rm", "--force", name))
 
 
 def _embedded(settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:
-    arguments = flags(settings, directory, batching=batches(settings.batching, checks_rows=True), fixed=fixed)
+    arguments = flags(settings, directory, fixed, checks_rows=True)
     own = (
         f"--host={settings.host}",
         f"--max_request_bytes={settings.max_request_bytes}",

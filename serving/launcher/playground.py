@@ -13,7 +13,7 @@ _RESPONSE_SECONDS = 2.0
 
 
 class Page:
-    """The playground's process: starts it, waits until it responds, restarts it if it ends."""
+    """The playground's process, which is restarted if it ends. Example: `test_page_is_restarted`."""
 
     def __init__(self, command: Sequence[str], url: str, log: str, report: Callable[[str], None]) -> None:
         """Start it.

@@ -24,7 +24,7 @@ class ServerFailed(Exception):
 
 
 class Process:
-    """A running server."""
+    """A running server. Example: `test_waits_until_the_model_is_available`."""
 
     def __init__(
         self,

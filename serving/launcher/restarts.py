@@ -8,7 +8,13 @@ GAVE_UP = f"It ended {LIMIT} times in {SECONDS / 60:.0f} minutes: giving up."
 
 
 class RestartLimiter:
-    """Allows restarts until a process has ended `LIMIT` times within `SECONDS` seconds."""
+    """Allows restarts until a process has ended `LIMIT` times within `SECONDS` seconds.
+
+    Example:
+      >>> limiter = RestartLimiter()
+      >>> [limiter.should_give_up() for _ in range(LIMIT)]
+      [False, False, False, False, True]
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.config.serving import ServingSettings
-from serving.tf_serving.flags import BATCHING_FILE, MONITORING_FILE, batches, flags
+from serving.tf_serving.flags import BATCHING_FILE, MONITORING_FILE, flags
 
 FIXED = "/config"  # directory, inside the container, of the files that do not change
 _UNITS = {"Mi": "m", "Gi": "g"}  # of Kubernetes and of Docker
@@ -27,7 +27,7 @@ def compose(settings: ServingSettings, model: str, directory: str) -> dict[str, 
     service = {
         "image": settings.image,
         "entrypoint": ["tensorflow_model_server"],
-        "command": flags(settings, directory, batching=batches(settings.batching, checks_rows=False), fixed=FIXED),
+        "command": flags(settings, directory, FIXED),
         "user": f"{settings.user_id}:{settings.user_id}",
         "ports": [f"{host}:{port}:{port}" for port in (settings.rest_port, settings.grpc_port)],
         "volumes": [

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from pipeline.config.serving import ServingSettings
-from serving.tf_serving.flags import METRICS_PATH, batches, flag_files, flags
+from serving.tf_serving.flags import METRICS_PATH, flag_files, flags
 
 _FIXED = "/config"  # directory, inside the container, of the files that do not change
 _MODELS, _CONFIG, _SCRATCH = "models", "config", "scratch"  # names of volumes
@@ -108,12 +108,7 @@ def _container(settings: ServingSettings, model: str, bucket: str | None) -> dic
         "name": "model-server",
         "image": settings.image,
         "command": ["tensorflow_model_server"],
-        "args": flags(
-            settings,
-            bucket or settings.mount_path,
-            batching=batches(settings.batching, checks_rows=False),
-            fixed=_FIXED,
-        ),
+        "args": flags(settings, bucket or settings.mount_path, _FIXED),
         "ports": [
             {"name": "rest", "containerPort": settings.rest_port},
             {"name": "grpc", "containerPort": settings.grpc_port},

@@ -26,6 +26,10 @@ class ModelPaths:
       root: directory of its runs.
       base: directory of its versions, `<serving-dir>/<name>`.
       registry: directory of the registry of pushed models.
+
+    Example:
+      >>> ModelPaths("poems", "/runs", "/runs/serving/poems", "/runs/registry/poems").config_path
+      '/runs/serving/models.config'
     """
 
     name: str

@@ -13,7 +13,7 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Server:
-    """A model server at a known address.
+    """A model server at a known address. Example: `test_withdrawn_version_is_loaded_before_its_label_moves`.
 
     Attributes:
       url: base URL.

@@ -14,14 +14,17 @@ MONITORING_FILE = "monitoring.config"
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
-def flags(settings: ServingSettings, directory: str, *, batching: bool, fixed: str | None = None) -> list[str]:
+def flags(
+    settings: ServingSettings, directory: str, fixed: str | None = None, *, checks_rows: bool = False
+) -> list[str]:
     """Return the arguments of a model server.
 
     Args:
       settings: how to serve.
       directory: of `models.config`, as the server sees it.
-      batching: whether requests are batched, see `batches`.
       fixed: directory of the other files; None: the same.
+      checks_rows: whether the server validates every row before batching, as the embedded one does. Others let an
+        invalid row fail the requests that it is batched with, so they batch only in mode `on`.
     """
     fixed = directory if fixed is None else fixed
     arguments = [
@@ -35,14 +38,10 @@ def flags(settings: ServingSettings, directory: str, *, batching: bool, fixed: s
         "--allow_version_labels_for_unavailable_models=true",
         f"--monitoring_config_file={os.path.join(fixed, MONITORING_FILE)}",
     ]
-    if batching:
+    mode = settings.batching.mode
+    if mode == "on" or (mode == "auto" and checks_rows):
         arguments += ["--enable_batching=true", f"--batching_parameters_file={os.path.join(fixed, BATCHING_FILE)}"]
     return arguments
-
-
-def batches(settings: BatchingSettings, *, checks_rows: bool) -> bool:
-    """Whether a server batches requests; checks_rows: it validates every row first, as the embedded server does."""
-    return settings.mode == "on" or (settings.mode == "auto" and checks_rows)
 
 
 def flag_files(settings: ServingSettings) -> dict[str, str]:

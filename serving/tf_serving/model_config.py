@@ -52,6 +52,11 @@ class ServedModel:
       base_path: directory of its versions, as the server sees it.
       policy: which of them are served.
       labels: version by label, for example by `stable`.
+
+    Example:
+      >>> model = ServedModel("char_rnn", "/serving/char_rnn", Specific((1, 2)), {"stable": 2})
+      >>> parse(merged("", model)) == [model]
+      True
     """
 
     name: str
@@ -71,7 +76,7 @@ def parse(text: str, where: str = FILE_NAME) -> list[ServedModel]:
     Raises:
       UserError: the text is not a `ModelServerConfig` with a `model_config_list`, or a name is missing or repeated.
     """
-    return [_view(config) for config in _parse(text, where).model_config_list.config]
+    return [_served_model(config) for config in _parse(text, where).model_config_list.config]
 
 
 def merged(text: str, model: ServedModel, where: str = FILE_NAME) -> str:
@@ -187,7 +192,7 @@ def _parse(text: str, where: str) -> protos.ModelServerConfig:
     return config
 
 
-def _view(entry: protos.ModelConfig) -> ServedModel:
+def _served_model(entry: protos.ModelConfig) -> ServedModel:
     chosen = entry.model_version_policy.WhichOneof("policy_choice")
     policy: Policy
     if chosen == "all":

@@ -1,5 +1,6 @@
 """The status route is read as TF Serving defines it; other responses are reported as such."""
 
+import doctest
 import http.server
 import socket
 import threading
@@ -113,3 +114,8 @@ def test_status_of_a_version_that_the_server_does_not_list() -> None:
     assert status.of({1: loaded}, 1) is loaded
     assert status.of({1: loaded}, 2).state == status.of(None, 2).state == status.NOT_LOADED
     assert not status.of(None, 2).failed
+
+
+def test_example() -> None:
+    result = doctest.testmod(status)
+    assert result.failed == 0 < result.attempted

@@ -1,6 +1,7 @@
 """Checks of arguments, and values derived from responses."""
 
 import copy
+import doctest
 import math
 import pickle
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from serving.client import values
 from serving.client.values import Generated, Metadata, Score, as_texts
 
 
@@ -41,3 +43,8 @@ def test_perplexity_and_bits_of_a_score() -> None:
 def test_model_without_state_has_no_state_size() -> None:
     with pytest.raises(ValueError, match="serving_default"):
         _ = Metadata(1, {"serving_default": {}}).state_size
+
+
+def test_example() -> None:
+    result = doctest.testmod(values)
+    assert result.failed == 0 < result.attempted

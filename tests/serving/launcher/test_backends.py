@@ -27,7 +27,7 @@ def test_binary_is_the_first_choice(program: Program) -> None:
     chosen = backends.choose("auto", SETTINGS, "/serving")
     assert chosen.kind == "tensorflow_model_server"
     assert chosen.why.endswith("bin/tensorflow_model_server")
-    assert list(chosen.command[1:]) == flags(SETTINGS, "/serving", batching=False)
+    assert list(chosen.command[1:]) == flags(SETTINGS, "/serving")
     assert "all addresses" in chosen.note
     assert calls(docker) == []
 
@@ -40,7 +40,7 @@ def test_docker_is_the_second_choice(program: Program) -> None:
     assert [call[0] for call in calls(docker)] == ["info", "image"]
     command = list(chosen.command)
     after_image = command.index("tensorflow/serving:2.20.0") + 1
-    assert command[after_image:] == flags(SETTINGS, "/serving", batching=False)
+    assert command[after_image:] == flags(SETTINGS, "/serving")
     options = command[:after_image]
     assert "--mount=type=bind,source=/serving,target=/serving,readonly" in options
     assert {"--publish=127.0.0.1:1234:1234", "--publish=127.0.0.1:1235:1235"} <= set(options)
@@ -66,7 +66,7 @@ def test_embedded_server_is_the_last_choice(
     assert reason in chosen.why
     assert chosen.command[:3] == (sys.executable, "-m", "serving.embedded")
     assert "--host=127.0.0.1" in chosen.command
-    assert set(flags(SETTINGS, "/serving", batching=True)) <= set(chosen.command)
+    assert set(flags(SETTINGS, "/serving", checks_rows=True)) <= set(chosen.command)
     with pytest.raises(UserError, match=f"{reason}.*Received: --server docker"):
         backends.choose("docker", SETTINGS, "/serving")
 

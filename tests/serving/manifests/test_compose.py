@@ -50,7 +50,7 @@ def test_specification_rejects_an_invalid_file(schema: dict[str, Any]) -> None:
 
 def test_server_has_the_common_flags_and_their_files() -> None:
     one = service(ODD)
-    assert one["command"] == flags.flags(ODD, "/serving", batching=True, fixed="/config")
+    assert one["command"] == flags.flags(ODD, "/serving", "/config")
     mounts = {volume["target"]: volume for volume in one["volumes"]}
     assert mounts["/serving"]["source"] == "/serving"
     assert all(volume["read_only"] for volume in mounts.values())

@@ -76,10 +76,10 @@ def test_references_between_manifests_match(settings: ServingSettings) -> None:
 
 
 def test_server_has_the_common_flags_and_their_files() -> None:
-    for settings, batching in ((ServingSettings(), False), (ODD, True)):
+    for settings in SETTINGS.values():
         made = manifests(settings, "char_rnn")
         one = container(made)
-        assert one["args"] == flags(settings, settings.mount_path, batching=batching, fixed="/config")
+        assert one["args"] == flags(settings, settings.mount_path, "/config")
         assert made["configmap.yaml"]["data"] == flag_files(settings)
         mounts = {mount["mountPath"]: mount for mount in one["volumeMounts"]}
         assert mounts[settings.mount_path]["readOnly"] is True

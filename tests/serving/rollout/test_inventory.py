@@ -1,5 +1,6 @@
 """Versions are listed with what the registry, `models.config` and the server know about them."""
 
+import doctest
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -82,3 +83,8 @@ def test_default_is_the_newest_version_that_the_server_has_loaded(push: Callable
         (2, True, False, "END", "no graph"),
         (3, True, False, "not loaded", ""),
     ]
+
+
+def test_example() -> None:
+    result = doctest.testmod(inventory)
+    assert result.failed == 0 < result.attempted

@@ -1,5 +1,6 @@
 """models.config is read and written in TF Serving's own format, atomically; other fields stay as they are."""
 
+import doctest
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -168,3 +169,8 @@ def test_concurrent_writers_lose_nothing_and_readers_see_complete_files(tmp_path
             assert len(model_config.read(path)) == 1
     assert [writer.exception() for writer in writers] == [None] * 3
     assert len(model_config.read(path)[0].labels) == 2 + 3 * 20
+
+
+def test_example() -> None:
+    result = doctest.testmod(model_config)
+    assert result.failed == 0 < result.attempted
