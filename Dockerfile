@@ -41,7 +41,7 @@ COPY serving serving
 COPY trainer trainer
 COPY transform transform
 RUN python -m compileall -q . && chmod -R a+rX /app
-# Kubernetes may choose another user; files are readable for all. No ENTRYPOINT: the back end passes the full command.
+# Kubernetes may choose another user; files are readable for all. No ENTRYPOINT: the backend passes the full command.
 USER 1000:0
 CMD ["python", "-m", "kubeflow", "--help"]
 

@@ -106,13 +106,13 @@ class ClusterSettings(Section):
     serving_dir: str | None = None
     # Claim of the state volume, which is mounted at `cluster.root`; unused with a bucket.
     state_claim: Claim = "char-rnn-state"
-    # Folder of the runs' artifacts. None: the back end's default.
+    # Folder of the runs' artifacts. None: the backend's default.
     pipeline_root: str | None = None
     # Experiment that groups the runs in the user interface.
     experiment: str = Field("char-rnn", min_length=1)
     # Cron expression. kfp: six fields, seconds first, in UTC. vertex: five fields. None: `deploy` needs --cron.
     schedule: str | None = None
-    # Service account of the pods. None: the back end's default.
+    # Service account of the pods. None: the backend's default.
     service_account: str | None = None
     pods: Pods = Pods()
     # kfp: the Kubernetes resource that stands for a GPU.
