@@ -15,7 +15,7 @@ ENTRY = '{"version": 1, "served": "gone"}'
 REGISTRY = (
     "import pathlib, tempfile; from serving.playground import __main__, about, app; "
     "place = tempfile.TemporaryDirectory(); "
-    f"pathlib.Path(place.name, '1.json').write_text({ENTRY!r}); assert len(about.registered(place.name)) == 1"
+    f"pathlib.Path(place.name, '1.json').write_text({ENTRY!r}); assert len(about.read_registry(place.name)) == 1"
 )
 
 

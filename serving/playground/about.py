@@ -4,6 +4,7 @@ A registry on a local disk is read without TensorFlow, so that the page starts a
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
@@ -11,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from serving.client import status
+from serving.client.status import VersionStatus
 from serving.graph.generation_config import PLACE
 from serving.playground.relay import Upstream, UpstreamError
 
@@ -53,10 +56,10 @@ class About:
         server = {"url": self._upstream.url, "state": "available", "message": ""}
         versions: list[dict[str, Any]] = []
         try:
-            status, body = await self._upstream.request("GET")
+            _, body = await self._upstream.request("GET")
             response = _object(body)
-            if status == 200:
-                versions = [_version(entry) for entry in response.get("model_version_status", [])]
+            with contextlib.suppress(ValueError):  # not a status, for example an error
+                versions = [_version(one) for one in status.parse(response)]
             if not any(version["state"] == "AVAILABLE" for version in versions):
                 server |= {"state": "loading", "message": str(response.get("error", ""))}
             else:
@@ -71,8 +74,8 @@ class About:
 
     async def _add_labels(self, versions: list[dict[str, Any]]) -> None:
         for label in LABELS:
-            status, body = await self._upstream.request("GET", f"/labels/{label}/metadata")
-            spec = _object(body).get("model_spec") if status == 200 else None
+            code, body = await self._upstream.request("GET", f"/labels/{label}/metadata")
+            spec = _object(body).get("model_spec") if code == 200 else None
             for version in versions:
                 if isinstance(spec, dict) and spec.get("version") == version["version"]:
                     version["labels"].append(label)
@@ -148,11 +151,5 @@ def _object(text: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _version(entry: dict[str, Any]) -> dict[str, Any]:
-    status = entry.get("status") or {}
-    return {
-        "version": str(entry.get("version", "")),
-        "state": str(entry.get("state", "UNKNOWN")),
-        "message": str(status.get("error_message", "")),
-        "labels": [],
-    }
+def _version(one: VersionStatus) -> dict[str, Any]:
+    return {"version": str(one.version), "state": one.state, "message": one.error_message, "labels": []}
