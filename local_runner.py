@@ -40,7 +40,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         prog="local_runner.py",
         description="Train, evaluate and push a character-level language model with TFX on this machine.",
         epilog="Exit codes: 0 pushed or already served, 3 trained but not good enough, 2 an error in input or "
-        "options, 130 interrupted, 1 any other error. All values for --set: pipeline/config/run.py.",
+        "options, 130 interrupted, 1 any other error. All values for --set: docs/configuration.md.",
     )
     add = parser.add_argument
     add(

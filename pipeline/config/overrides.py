@@ -54,9 +54,14 @@ def _preset_layers(name: str) -> list[dict[str, Any]]:
     extended = [name]
     while True:
         path = PRESETS / f"{extended[-1]}.toml"
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        base = table.pop("extends", None)
-        layers.insert(0, dict(_flatten(table)))
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            base = table.pop("extends", None)
+            layers.insert(0, dict(_flatten(table)))
+            for key in layers[0]:
+                _annotation(key)
+        except (tomllib.TOMLDecodeError, UserError) as error:
+            raise UserError(f"{path}: {error}") from None
         if base is None:
             return layers
         others = [other for other in names if other not in extended]

@@ -134,6 +134,19 @@ def test_cycle_of_presets_is_an_error_that_shows_it(presets: Path, cycle: str, s
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "message"), [("[model]\nunit = 8\n", "Did you mean model.units"), ("seed = \n", "line 1, column 8")]
+)
+def test_unknown_key_or_bad_syntax_in_a_preset_is_an_error_with_the_file(
+    presets: Path, text: str, message: str
+) -> None:
+    (presets / "base.toml").write_text(text)
+    (presets / "top.toml").write_text('extends = "base"\n')
+    error = refused(preset="top")
+    assert error.startswith(f"{presets / 'base.toml'}: ")
+    assert message in error
+
+
 def test_unknown_preset_is_an_error_with_the_known_names() -> None:
     message = refused(preset="qiuck")
     assert "--preset qiuck" in message
