@@ -20,6 +20,9 @@ _NORM_EPSILON = 1e-6
 class Kind:
     """Properties of a cell type.
 
+    >>> KINDS["gru"].bias_shape(units=256)
+    (2, 768)
+
     Attributes:
       gates: width of its matrix products, in units.
       states: state tensors of a layer: the output, and for an LSTM the cell state.

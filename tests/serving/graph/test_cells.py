@@ -1,5 +1,7 @@
 """Parts of the cells; tests/trainer/engine/test_recurrent.py compares complete layers with their equations."""
 
+import doctest
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,10 @@ from serving.graph import cells
 from tests import numeric, reference
 
 pytestmark = pytest.mark.integration
+
+
+def test_example_of_the_docstring() -> None:
+    assert doctest.testmod(cells) == (0, 1)
 
 
 @pytest.mark.numeric

@@ -58,7 +58,5 @@ def test_outputs_states_and_gradients_of_the_reference_are_those_of_the_readme(
         np.testing.assert_allclose(runs[0], exact, rtol=1e-11, atol=1e-13)
 
 
-def test_readme_lists_every_cell() -> None:
-    """Both tables of equations."""
-    rows = re.findall(r"^\| `(\w+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
-    assert rows == [*KINDS, *KINDS]
+def test_readme_has_the_equations_of_every_cell() -> None:
+    assert re.findall(r"^### `(\w+)`$", README.read_text(encoding="utf-8"), re.MULTILINE) == list(KINDS)

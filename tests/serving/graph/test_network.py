@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from serving.graph.cells import KINDS
+from serving.graph.network import Network, Weights
+from tests import numeric, reference
+from transform.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.integration
+FEATURES, UNITS = 4, 5
+
+
+def random_weights(cell: str, vocab: int) -> Weights:
+    random, kind = np.random.default_rng(6), KINDS[cell]
+
+    def normal(*shape: int) -> np.ndarray:
+        return (random.standard_normal(shape) * 0.5).astype(np.float32)
+
+    layers = [
+        (normal(size, kind.gates * UNITS), normal(UNITS, kind.gates * UNITS), normal(*kind.bias_shape(UNITS)))
+        for size in (FEATURES, UNITS)
+    ]
+    return Weights(normal(vocab, FEATURES), layers, normal(UNITS, vocab), normal(vocab), cell)
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("cell", list(KINDS))
+def test_example_of_a_text_step_by_step(cell: str) -> None:
+    """The states after the last character are those of the float64 reference."""
+    vocabulary = Vocabulary(tuple(map(ord, "abc")))
+    weights = random_weights(cell, vocabulary.size)
+    network = Network(weights, vocabulary)
+    ids, lengths = network.encode(tf.constant(["cab?"]))
+    assert (ids.numpy().tolist(), lengths.numpy().tolist()) == ([[2, 0, 1, vocabulary.out_of_vocabulary]], [4])
+    states = network.zero_state(1)
+    for t in range(4):
+        states = network.step(tf.gather(network.table, ids[:, t]), states)
+
+    noise, expected = reference.Noise(), []
+    x, by_id = noise.given(weights.embedding), ids.numpy().T
+    for layer in weights.layers:
+        zeros = [noise.given(np.zeros((1, UNITS))) for _ in range(KINDS[cell].states)]
+        x, last = reference.layer(noise, cell, x, zeros, [noise.given(weight) for weight in layer], ids=by_id)
+        by_id, expected = None, [*expected, *last]
+    for state, runs in zip(states, expected, strict=True):
+        numeric.close(state, runs, "state")
+    np.testing.assert_array_equal(network.output(states), states[-KINDS[cell].states])
+
+
+def test_texts_are_padded_to_at_least_two_columns() -> None:
+    network = Network(random_weights("rnn", 4), Vocabulary(tuple(map(ord, "abc"))))
+    ids, lengths = network.encode(tf.constant(["", "b"]))
+    assert (ids.numpy().tolist(), lengths.numpy().tolist()) == ([[0, 0], [1, 0]], [0, 1])
