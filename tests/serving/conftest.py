@@ -106,7 +106,7 @@ def script() -> Iterator[Script]:
 
 @dataclass(frozen=True)
 class Served:
-    """The embedded server's address, and the root whose newest version it serves under the name `tiny`."""
+    """URL of the embedded server, and the root whose newest version it serves under the name `tiny`."""
 
     url: str
     root: str
@@ -132,7 +132,7 @@ def tiny() -> tuple[SimpleNamespace, str]:
 
 @pytest.fixture(scope="session")
 def pushed(tiny: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A root with version 3 of a model `tiny`, saved as the pipeline saves it."""
+    """A root with version 3 of a model `tiny`, saved by the pipeline's code."""
     from serving.graph import signatures
     from serving.graph.one_step import Defaults, OneStep, Weights
     from transform.vocabulary import Vocabulary

@@ -1,4 +1,4 @@
-"""What a case of the contract is: a request, the answers that conform, and where TF Serving's sources say so."""
+"""A case of the contract: a request, the conforming responses, and the place in TF Serving's sources."""
 
 import json
 import math
@@ -12,12 +12,12 @@ CONTRACT = "/v1/models/contract"
 TEXT = "/v1/models/text"
 
 Headers = tuple[tuple[str, str], ...]
-Complaint = str  # why an answer does not conform; empty if it does
+Complaint = str  # why a response does not conform; empty if it does
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One conforming answer: its status, and what is wrong with a response's headers and body, if anything."""
+    """One conforming response: its status, and a check of headers and body."""
 
     status: int
     check: Callable[[Response], Complaint]
@@ -30,7 +30,7 @@ class Case:
 
     Attributes:
       source: file below `tensorflow_serving/` in TF Serving's repository, or another project's, with the function.
-      answers: any of them conforms; more than one where releases differ.
+      answers: conforming responses; several where releases differ.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Case:
     headers: Headers = ()
 
     def complaint(self, response: Response) -> Complaint:
-        """Why the response is none of the conforming answers; empty if it is one."""
+        """Return why the response is none of the conforming ones; empty if it is one."""
         reasons = []
         for answer in self.answers:
             reason = (
@@ -69,7 +69,7 @@ def predict(
     target: str = f"{CONTRACT}:predict",
     headers: Headers = (),
 ) -> Case:
-    """A predict request; `body` is bytes as they are sent, or keys of the request's object."""
+    """A predict request; `body` is the bytes to send, or the keys of the JSON object."""
     if not isinstance(body, bytes):
         body = encode({"signature_name": signature, **body} if signature else body)
     return Case(id, source, "POST", target, body, answers, headers)
@@ -91,14 +91,14 @@ def ok(value: Any) -> Answer:
 
 
 def ok_that(promise: str, holds: Callable[[Any], bool]) -> Answer:
-    """200 and JSON of which `holds` is true."""
+    """200 and JSON for which `holds` is true."""
     return Answer(
-        200, lambda r: _json(r) or ("" if holds(r.json()) else "the body is something else"), f"200 with {promise}"
+        200, lambda r: _json(r) or ("" if holds(r.json()) else "the body has other content"), f"200 with {promise}"
     )
 
 
 def ok_raw(*tokens: bytes) -> Answer:
-    """200 and a body that contains these bytes, which parsing would hide."""
+    """200 and a body that contains these bytes, for differences that parsing hides."""
 
     def check(response: Response) -> Complaint:
         return next((f"{token!r} is not in the body" for token in tokens if token not in response.body), "")
@@ -107,7 +107,7 @@ def ok_raw(*tokens: bytes) -> Answer:
 
 
 def ok_tokens(value: Any) -> Answer:
-    """200 and this JSON, in which every number is given as the text that must stand for it."""
+    """200 and this JSON, with each number given as its literal."""
 
     def check(response: Response) -> Complaint:
         got = json.loads(response.body, parse_float=str, parse_int=str, parse_constant=str)
@@ -117,18 +117,18 @@ def ok_tokens(value: Any) -> Answer:
 
 
 def error(status: int, *parts: str) -> Answer:
-    """An object with the one key `error`, whose message contains these parts."""
+    """A JSON object with the single key `error`, whose message contains these parts."""
 
     def check(response: Response) -> Complaint:
         if complaint := _json(response):
             return complaint
         content = response.json()
         if not isinstance(content, dict) or list(content) != ["error"] or not isinstance(content["error"], str):
-            return "the body is not an object with the one key 'error'"
+            return "the body is not an object with the single key 'error'"
         missing = [part for part in parts if part not in content["error"]]
         return f"the message does not contain {missing!r}" if missing else ""
 
-    return Answer(status, check, f"{status} with an error that says {' and '.join(map(repr, parts))}")
+    return Answer(status, check, f"{status} with an error that contains {' and '.join(map(repr, parts))}")
 
 
 def empty(status: int) -> Answer:
@@ -142,7 +142,7 @@ def any_body(status: int) -> Answer:
 
 
 def page(status: int, *parts: str) -> Answer:
-    """The HTTP library's own page: HTML, no JSON."""
+    """The HTTP library's page: HTML, not JSON."""
 
     def check(response: Response) -> Complaint:
         if not response.headers.get("content-type", "").startswith("text/html"):
@@ -163,7 +163,7 @@ def with_header(answer: Answer, name: str, value: str | None) -> Answer:
 
 
 def same(got: Any, expected: Any) -> Complaint:
-    """Where two JSON values differ; empty if nowhere."""
+    """Return where two JSON values differ; empty if they are equal."""
     if isinstance(expected, float) and isinstance(got, float):
         if math.isnan(expected) or math.isnan(got):
             return "" if math.isnan(expected) and math.isnan(got) else f"{got!r} instead of {expected!r}"
@@ -186,7 +186,7 @@ def unique(tables: Sequence[Sequence[Case]]) -> list[Case]:
     """All cases of the tables.
 
     Raises:
-      ValueError: two cases have one id, so that a report would not tell them apart.
+      ValueError: two cases have the same id, so a report could not distinguish them.
     """
     cases = [case for table in tables for case in table]
     ids = [case.id for case in cases]

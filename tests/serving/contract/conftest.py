@@ -1,8 +1,8 @@
-"""The server under test: the one at --serving-url, or else the embedded server, started on models of our own.
+"""The server under test: the one at --serving-url, else the embedded server with the suite's models.
 
     pytest tests/serving/contract --serving-url http://127.0.0.1:8501
 
-runs the same suite against another server that serves what `tests/serving/contract/models.py` wrote.
+runs the same suite against another server of the models that `tests/serving/contract/models.py` wrote.
 """
 
 import os
@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[wire.Server]:
-    # This file is read too late to add the option unless this folder is on the command line: then there is none.
+    # pytest reads this file too late to add the option unless the command line names this folder.
     url = request.config.getoption("--serving-url", None)
     if url:
         served = wire.parse_url(url)
@@ -59,7 +59,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             served = wire.Server("127.0.0.1", port, process.pid)
             _wait(served, process, log)
             yield served
-            assert process.poll() is None, f"the server died during the tests:\n{_tail(log)}"
+            assert process.poll() is None, f"the server exited during the tests:\n{_tail(log)}"
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -69,7 +69,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def _wait(server: wire.Server, process: "subprocess.Popen[bytes] | None", log: Path | None) -> None:
-    """Until every version of every model is available."""
+    """Wait until every version of every model is available."""
     deadline = time.monotonic() + START_SECONDS
     while not all(_available(server, model) for model in MODELS):
         if process is not None and process.poll() is not None:

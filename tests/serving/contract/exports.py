@@ -1,4 +1,4 @@
-"""The signatures of our own export, as a client reaches them."""
+"""The signatures of this project's export, as a client calls them."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def _generate(id: str, answer: Answer, source: str = _SIGNATURES, **changes: Any
 
 
 def _texts(*lengths: int) -> Answer:
-    """As many texts, of these many characters."""
+    """Texts with these numbers of characters."""
     return ok_that(
         f"texts of {lengths} characters",
         lambda v: list(v) == ["predictions"] and [len(text) for text in v["predictions"]] == list(lengths),

@@ -1,4 +1,4 @@
-"""Models, versions, labels and signatures that are not there, and which complaint comes first."""
+"""Missing models, versions, labels and signatures, and the order of the checks."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ CASES = [
     _at("no-label", _LABEL, f"{CONTRACT}/labels/nobody", 400, UNKNOWN_LABEL),
     _at("no-label-other-case", _LABEL, f"{CONTRACT}/labels/Stable", 400, "version label: Stable"),
     _at("no-label-no-model", _LABEL, f"{NOWHERE}/labels/nobody", 400, UNKNOWN_LABEL),
-    _at("no-label-on-unlabelled", _LABEL, "/v1/models/latest%21%23/labels/stable", 400, "version label: stable"),
+    _at("no-label-on-model-without", _LABEL, "/v1/models/latest%21%23/labels/stable", 400, "version label: stable"),
     _at("no-signature", _SIGNATURE, CONTRACT, 400, 'Serving signature name: "nothing" not found in signature def',
         body={"signature_name": "nothing", **X}),
     _at("no-signature-other-case", _SIGNATURE, CONTRACT, 400, '"Serving_Default" not found in signature def',
@@ -82,7 +82,7 @@ CASES = [
         body={"signature_name": "no_inputs"}),
     _at("order-both-before-tensors", _ORDER, CONTRACT, 400, "expecting only", body={"inputs": "a", "instances": "b"}),
     _at("order-keys-before-run", _ORDER, CONTRACT, 400, _MISSING, body={"signature_name": "positive"}),
-    # None of our models has signatures for these, so that nothing but errors can come.
+    # No model of the suite has signatures for these routes, so all responses are errors.
     _classify("classify-bad-json", "classify", CONTRACT, b"{", 400, "JSON Parse error"),
     _classify("classify-no-examples", "classify", CONTRACT, {}, 400, "'examples'"),
     _classify("classify-not-a-list", "classify", CONTRACT, {"examples": {}}, 400, "'examples'", "list/array"),

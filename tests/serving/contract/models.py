@@ -2,13 +2,13 @@
 
     python -m tests.serving.contract.models DIR [DIR_ON_SERVER]
 
-writes both and prints how a real TF Serving is started on them; DIR_ON_SERVER is where that server finds DIR (in a
-container, say). What is in them:
+writes both and prints the command that starts TF Serving with them; DIR_ON_SERVER is the path of DIR on that server,
+for example in a container. The models:
 
-- `contract`, versions 1 and 2, labels stable=1 and canary=2: one signature for each thing that the REST port does with
-  types and shapes. `serving_default` is x / 2 + 1 + version, so an answer tells the version.
+- `contract`, versions 1 and 2, labels stable=1 and canary=2: one signature for each conversion of types and shapes.
+  `serving_default` is x / 2 + 1 + version, so a response identifies the version.
 - `latest!#`, the same files without a version policy: only version 2 is served. The name needs percent-encoding.
-- `text`, versions 3 and 7, labels stable=3 and canary=7: our own export, with random weights.
+- `text`, versions 3 and 7, labels stable=3 and canary=7: an export of this project with random weights.
 """
 
 import shutil
@@ -45,7 +45,7 @@ ECHOED = {
 
 
 class Contract(tf.Module):
-    """A module for `tf.saved_model.save`, which wants one."""
+    """The module that `tf.saved_model.save` requires."""
 
 
 def contract_signatures(version: int) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def contract_signatures(version: int) -> dict[str, Any]:
 
 
 def text_model(seed: int) -> OneStep:
-    """Our export with random weights."""
+    """An export of this project with random weights."""
     random = np.random.default_rng(seed)
 
     def normal(*shape: int) -> Any:
@@ -103,7 +103,7 @@ def text_model(seed: int) -> OneStep:
 
 
 def config(base: str) -> str:
-    """`models.config` as text, with the models below `base` as the server sees it."""
+    """The text of `models.config`; `base` is the directory of the models on the server."""
 
     def model(name: str, directory: str, versions: tuple[int, ...] = (), labels: tuple[str, ...] = ()) -> str:
         policy = "".join(f" versions: {version}" for version in versions)
@@ -126,7 +126,7 @@ def config(base: str) -> str:
 
 
 def build(directory: Path, on_server: str | None = None) -> Path:
-    """Write the models and `models.config`, whose path is returned, into `directory`, which may not exist yet."""
+    """Write the models and `models.config` to a directory; return the path of the latter."""
     for name in VERSIONS:
         shutil.rmtree(directory / name, ignore_errors=True)
     for version in VERSIONS["contract"]:
@@ -143,7 +143,7 @@ def build(directory: Path, on_server: str | None = None) -> Path:
 
 
 def main(arguments: list[str]) -> None:
-    """The command line."""
+    """Write the models that the command line names."""
     if len(arguments) not in (1, 2):
         raise SystemExit(__doc__)
     directory = Path(arguments[0])

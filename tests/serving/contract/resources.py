@@ -1,4 +1,4 @@
-"""Status and metadata, headers, and what HTTP itself leaves open."""
+"""Status, metadata, headers, and details of HTTP."""
 
 import gzip
 from typing import Any
@@ -42,7 +42,7 @@ def _tensor(dtype: str, *sizes: int, unknown: bool = False) -> dict[str, Any]:
 
 
 def _describes(version: int, signature: str, inputs: dict[str, Any], outputs: dict[str, Any], name: str) -> Any:
-    """Whether metadata has this model_spec and signature; tensors' names are the exporter's business."""
+    """Metadata with this model_spec and signature; the names of tensors are not compared."""
 
     def tensors(described: dict[str, Any]) -> dict[str, Any]:
         if not all(isinstance(tensor["name"], str) and tensor["name"] for tensor in described.values()):
@@ -86,7 +86,7 @@ STATUS = [
     get("status-version-2", _STATUS, f"{CONTRACT}/versions/2", _available(2)),
     get("status-version-zeros", _STATUS, f"{CONTRACT}/versions/002", _available(2)),
     get("status-latest-policy", _STATUS, "/v1/models/latest%21%23", _available(2)),
-    # The status service looks at versions only, so a label changes nothing, not even an unknown one.
+    # The status route ignores labels, even unknown ones.
     get("status-label", _STATUS, f"{CONTRACT}/labels/stable", _available(2, 1)),
     get("status-label-unknown", _STATUS, f"{CONTRACT}/labels/nobody", _available(2, 1)),
 ]

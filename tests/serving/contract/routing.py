@@ -1,4 +1,4 @@
-"""Paths, methods and what comes of those that are not served."""
+"""Paths and methods, and the responses to those that are not served."""
 
 from tests.serving.contract.case import (
     CONTRACT,
@@ -120,7 +120,7 @@ GET = [
     _get_malformed("get-version-and-label", f"{CONTRACT}/versions/1/labels/stable"),
     _get_malformed("get-metadata-slash", f"{CONTRACT}/metadata/"),
     _get_malformed("get-metadata-query", f"{CONTRACT}/versions/1/metadata?x=1"),
-    # The word is matched in any case but compared exactly, so this is a status.
+    # The expression ignores case but the comparison does not, so this is a status request.
     get("get-metadata-upper-case", _VERB, f"{CONTRACT}/METADATA", SERVED),
     _get_malformed("get-nothing", "/v1/"),
     _get_malformed("get-other", "/v1/anything/at/all"),
@@ -130,7 +130,7 @@ METHODS = [
     _other("PUT", f"{CONTRACT}:predict"),
     _other("PATCH", f"{CONTRACT}:predict"),
     _other("DELETE", CONTRACT),
-    # Methods that libevent itself refuses; HTTP libraries answer differently.
+    # Methods that libevent rejects; HTTP libraries respond differently.
     Case("method-trace", "util/net_http/server/internal/evhttp_server.cc Initialize", "TRACE", CONTRACT, b"",
          (any_body(501), any_body(405), any_body(400))),
     Case("options-origin-http", _OPTIONS, "OPTIONS", f"{CONTRACT}:predict", b"", (empty(200),),

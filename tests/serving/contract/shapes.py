@@ -96,7 +96,7 @@ ROWS = [
     _rows("null", "serving_default", [1.0, None], _element(1, "Type: Null is not of expected type: float"), _DENSE),
     _rows("object-inside", "echo_float", [[{"x": 1.0}]], _element(0, "Type: Object is not of expected type: float"),
           _DENSE),
-    # The tensor has a dimension too many. Whether the graph minds is not the protocol's business.
+    # The tensor has one dimension too many. The graph, not the protocol, decides whether that is an error.
     predict("rows-scalar-input", _RUN, {"instances": [1.0]}, error(400), _predictions(2.0), signature="scalar"),
     _rows("scalar-output", "scalar_output", [1.0, 3.0], error(400, "Tensor name: mean has no shape information"),
           _ROWS_OUT),
@@ -144,7 +144,7 @@ COLUMNS = [
     _columns("value-for-empty-list", "echo_float", [[], 2.0], error(400, "found at incorrect level"), _DENSE),
     _columns("refused-by-graph", "positive", [0.0], error(400, "x must be positive"), _RUN),
     _columns("wrong-width", "matmul", [[1.0]], error(400), _RUN),
-    # The rows of two inputs do not fit together: the graph's own complaint.
+    # Two inputs have different numbers of rows: an error of the graph.
     _columns("unequal-lengths", "two_inputs", {"a": [1.0, 2.0], "b": [1, 2, 3]}, error(400), _RUN),
 ]  # fmt: skip
 CASES = ROWS + COLUMNS

@@ -68,7 +68,7 @@ CASES = [
     predict("top-byte-order-mark", _ENCODED, b"\xef\xbb\xbf" + encode({"instances": [1.0]}), GOOD),
     predict("top-spaces", _READER, b' \n\r\t{ "instances" : [ 1.0 ] } \n', GOOD),
     predict("top-escaped-key", _READER, rb'{"inst\u0061nces": [1.0]}', GOOD),
-    # 2.20 stops when the object is complete; 2.16 refuses what comes after it.
+    # 2.20 stops after the object; 2.16 rejects further bytes.
     predict("top-bytes-after", _PARSE, b'{"instances": [1.0]} and more', GOOD, error(400, "JSON Parse error: ")),
     predict("top-two-objects", _PARSE, b'{"instances": [1.0]}{"instances": [2.0]}', GOOD,
             error(400, "JSON Parse error: ")),

@@ -1,4 +1,4 @@
-"""TF Serving's REST contract, case by case, against a running server; and properties that join several requests."""
+"""TF Serving's REST contract, case by case against a running server, and properties of several requests."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ CASES = unique([table.CASES for table in (routing, syntax, shapes, values, looku
 
 @pytest.mark.integration
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_answer_conforms(server: wire.Server, case: Case) -> None:
+def test_the_response_conforms(server: wire.Server, case: Case) -> None:
     complaint = case.complaint(server.send(case.method, case.target, case.body, case.headers))
     assert not complaint, complaint
 
 
-def test_the_table_is_large_enough_to_be_a_contract() -> None:
+def test_the_table_has_at_least_200_cases_with_sources() -> None:
     assert len(CASES) >= 200
     assert all(case.source and case.answers for case in CASES)
 
@@ -34,13 +34,13 @@ def _generate(server: wire.Server, place: str = "", **changes: Any) -> str:
 
 
 @pytest.mark.integration
-def test_one_seed_is_one_text_and_another_seed_another(server: wire.Server) -> None:
+def test_a_seed_repeats_its_text_and_another_seed_changes_it(server: wire.Server) -> None:
     assert _generate(server, num_chars=200) == _generate(server, num_chars=200)
     assert _generate(server, num_chars=200) != _generate(server, num_chars=200, seed=8)
 
 
 @pytest.mark.integration
-def test_defaults_draw_a_new_seed_for_every_request(server: wire.Server) -> None:
+def test_the_default_signature_uses_a_new_seed_for_each_request(server: wire.Server) -> None:
     texts = {_predict(server, TEXT, instances=["a"])["predictions"][0] for _ in range(4)}
     assert len(texts) > 1
 
@@ -52,7 +52,7 @@ def test_rows_and_columns_give_the_same_text(server: wire.Server) -> None:
 
 
 @pytest.mark.integration
-def test_a_row_does_not_depend_on_its_neighbours(server: wire.Server) -> None:
+def test_a_row_does_not_depend_on_the_other_rows(server: wire.Server) -> None:
     others = [exports.GOOD | {"seed": n, "prompt": "x" * n, "num_chars": 3 * n} for n in range(5)]
     together = _predict(server, TEXT, signature_name="generate", instances=[*others, exports.GOOD])
     assert together["predictions"][-1] == _generate(server)
@@ -69,17 +69,17 @@ def test_versions_and_labels_are_different_models(server: wire.Server) -> None:
 
 @pytest.mark.integration
 def test_chunks_join_to_the_same_text_as_one_request(server: wire.Server) -> None:
-    whole, text, state, prompt = _generate(server, num_chars=90), "", exports.FRESH, exports.GOOD["prompt"]
+    expected, text, state, prompt = _generate(server, num_chars=90), "", exports.FRESH, exports.GOOD["prompt"]
     for chunk in (1, 39, 0, 50):
         instance = exports.GOOD | {"prompt": prompt, "state": state, "num_chars": chunk}
         answer = _predict(server, TEXT, signature_name="generate_from_state", instances=[instance])
         (row,) = answer["predictions"]
         text, state, prompt = text + row["text"], row["state"], ""
-    assert text == whole
+    assert text == expected
 
 
 @pytest.mark.integration
-def test_a_connection_is_kept_for_further_requests(server: wire.Server) -> None:
+def test_a_connection_stays_open_for_further_requests(server: wire.Server) -> None:
     body = encode({"instances": [1.0]})
     with server.connect() as connection:
         for target, status in (
@@ -108,7 +108,7 @@ def test_pipelined_requests_are_answered_in_order(server: wire.Server) -> None:
 
 
 @pytest.mark.integration
-def test_http_1_0_is_answered(server: wire.Server) -> None:
+def test_http_1_0_is_supported(server: wire.Server) -> None:
     body = encode({"instances": [1.0]})
     head = f"POST {CONTRACT}:predict HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     assert server.exchange(head + body).json() == {"predictions": [3.5]}

@@ -1,6 +1,6 @@
-"""Whatever arrives, the server answers in time, never with a 5xx that the contract does not know, and lives on.
+"""For any input, the server responds in time, without an unknown 5xx status, and stays alive.
 
-Against a server of somebody else's nothing here is run: older TF Serving releases do crash on some of it.
+These tests are skipped for an external server: older TF Serving releases crash on some of the inputs.
 """
 
 import http.client
@@ -22,7 +22,7 @@ from tests.serving.contract.case import CONTRACT, TEXT, encode
 
 pytestmark = pytest.mark.integration
 
-# A data type or method that is not implemented. All other 5xx of the contract need overload or an expired time limit.
+# Data types and methods that are not implemented. Other 5xx statuses need overload or an expired time limit.
 KNOWN_5XX = {501}
 VALID = sorted({case.body for case in [*shapes.CASES, *values.CASES, *exports.CASES] if 2 < len(case.body) < 400})
 SIGNATURES = sorted({found[1].decode() for body in VALID if (found := re.search(rb'"signature_name": "(\w+)"', body))})
@@ -36,7 +36,7 @@ def some(examples: int) -> Any:
 def alive(server: wire.Server) -> Iterator[None]:
     """After each test the same process serves the same models."""
     if server.pid is None:
-        pytest.skip("not a server of ours")
+        pytest.skip("an external server")
     yield
     os.kill(server.pid, 0)
     assert Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -45,7 +45,7 @@ def alive(server: wire.Server) -> Iterator[None]:
 
 
 def answered(server: wire.Server, request: bytes) -> wire.Response | None:
-    """The response; None if the server hangs up instead, as HTTP allows it to do on nonsense. A hang is an error."""
+    """The response; None if the server closes the connection, as HTTP allows for invalid input. A hang is an error."""
     try:
         response = server.exchange(request)
     except (http.client.HTTPException, ConnectionError):
@@ -55,7 +55,7 @@ def answered(server: wire.Server, request: bytes) -> wire.Response | None:
 
 
 def ended(server: wire.Server, request: bytes) -> None:
-    """The client sends no more: whatever is missing, the server answers or hangs up, and does not wait for ever."""
+    """Send the bytes and no more: the server responds or closes the connection, and does not wait forever."""
     with server.connect() as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
@@ -206,7 +206,7 @@ def test_any_path(server: wire.Server, method: str, path: str, below: bool) -> N
     )
 )  # fmt: skip
 def test_any_headers(server: wire.Server, headers: list[tuple[str, str]]) -> None:
-    # Among the headers are lengths that promise more than there is.
+    # Some headers announce a longer body than is sent.
     ended(server, wire.request(server, "POST", f"{CONTRACT}:predict", encode({"instances": [1.0]}), tuple(headers)))
 
 
@@ -239,7 +239,7 @@ def test_large_lists(server: wire.Server, values_: list[Any]) -> None:
     predicted(server, encode({"signature_name": "echo_float", "inputs": values_}))
 
 
-def test_a_slow_body_is_waited_for(server: wire.Server) -> None:
+def test_the_server_waits_for_a_slow_body(server: wire.Server) -> None:
     request = wire.request(server, "POST", f"{CONTRACT}:predict", encode({"instances": [1.0]}))
     with server.connect() as connection:
         for place in range(0, len(request), 40):
@@ -248,7 +248,7 @@ def test_a_slow_body_is_waited_for(server: wire.Server) -> None:
         assert wire.read(connection).json() == {"predictions": [3.5]}
 
 
-def test_clients_that_leave_or_stall_do_not_matter(server: wire.Server) -> None:
+def test_clients_that_disconnect_or_stall_do_no_harm(server: wire.Server) -> None:
     request = wire.request(
         server, "POST", f"{TEXT}:predict", encode({"signature_name": "generate", "instances": [exports.GOOD]})
     )

@@ -1,7 +1,7 @@
-"""Whatever is sent comes back: every number, every string, every byte, through the wire and a model that echoes.
+"""Round trips of numbers, strings and bytes through JSON and a model that echoes its input.
 
-Strings and base64 must come back exactly. So must numbers that the data type can hold, written as TF Serving writes
-them (util/json_tensor.cc WriteDecimal). Hypothesis makes the values, the same ones in every run.
+Strings and base64 must be returned exactly, and so must numbers in the range of the data type, in the format of TF
+Serving (util/json_tensor.cc WriteDecimal). Hypothesis generates the same values in every run.
 """
 
 import base64
@@ -21,7 +21,7 @@ from tests.serving.contract.case import CONTRACT, encode
 pytestmark = pytest.mark.integration
 
 FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-# Lists of values make one request test many of them.
+# Lists, so that one request tests many values.
 BITS32 = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=30)
 BITS64 = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30)
 INTEGERS = {
@@ -37,7 +37,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
 def echoed(server: wire.Server, signature: str, values: bytes, **parse: Any) -> list[Any]:
-    """The values of a list, given as JSON, as the server sends them back."""
+    """The values that the server returns for a JSON list."""
     body = b'{"signature_name": "' + signature.encode() + b'", "inputs": ' + values + b"}"
     response = server.send("POST", f"{CONTRACT}:predict", body)
     assert response.status == 200, response.text()
@@ -46,7 +46,7 @@ def echoed(server: wire.Server, signature: str, values: bytes, **parse: Any) -> 
 
 
 def token(value: float, digits: int) -> str:
-    """How TF Serving writes a float (9 digits) or a double (17): the short form if it is read back as the same."""
+    """A float (9 digits) or double (17) in TF Serving's format: six digits if they parse to the same number."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     kind = np.float32 if digits == 9 else np.float64
@@ -59,7 +59,7 @@ def check_floats(server: wire.Server, signature: str, values: list[float], digit
     sent = ", ".join(json.dumps(value) for value in values).encode()
     tokens = echoed(server, signature, b"[" + sent + b"]", parse_float=str, parse_int=str, parse_constant=str)
     if server.pid is None and digits == 17:
-        # rapidjson's usual reading of a double may be 3 units in the last place off.
+        # rapidjson's default parser of doubles has an error of up to 3 units in the last place.
         np.testing.assert_allclose([float(t) for t in tokens], values, rtol=1e-15)
     else:
         assert tokens == [token(value, digits) for value in values]
@@ -81,8 +81,8 @@ def test_any_float64_comes_back(server: wire.Server, bits: list[int]) -> None:
 
 @FEW
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-def test_a_float_is_the_nearest_to_what_is_written(server: wire.Server, values: list[float]) -> None:
-    # Between two floats, written out in full: what comes back is the rounding to float32 that numpy makes.
+def test_a_decimal_is_rounded_to_the_nearest_float(server: wire.Server, values: list[float]) -> None:
+    # Decimals between two floats must be rounded to float32 as by NumPy.
     sent = [value * (1 + 2.0**-26) for value in values]
     with np.errstate(over="ignore"):
         nearest = np.array(sent, np.float32)
@@ -106,7 +106,7 @@ def test_any_integer_comes_back(server: wire.Server, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
-def test_no_integer_out_of_range_is_taken(server: wire.Server, dtype: str) -> None:
+def test_integers_out_of_range_are_rejected(server: wire.Server, dtype: str) -> None:
     low, high = INTEGERS[dtype]
 
     @FEW
@@ -133,7 +133,7 @@ def test_any_string_comes_back(server: wire.Server, texts: list[str], escaped: b
 
 @FEW
 @given(st.lists(TEXT, min_size=1, max_size=20))
-def test_base64_is_another_way_to_write_a_string(server: wire.Server, texts: list[str]) -> None:
+def test_base64_encodes_a_string(server: wire.Server, texts: list[str]) -> None:
     sent = [{"b64": base64.b64encode(text.encode()).decode()} for text in texts]
     assert echoed(server, "echo_string", encode(sent)) == texts
 
@@ -149,8 +149,8 @@ def test_any_bytes_come_back_as_base64(server: wire.Server, values: list[bytes])
 @FEW
 @given(st.binary(max_size=40))
 @example(b"\xff\xfe")
-def test_bytes_that_are_no_text_are_not_changed(server: wire.Server, value: bytes) -> None:
-    """Not even in an output that should be text: JSON's own characters are escaped, the others stand as they are."""
+def test_invalid_utf8_is_not_changed(server: wire.Server, value: bytes) -> None:
+    """Also in an output that should be text: only the characters that JSON requires are escaped."""
     sent = {"signature_name": "echo_string", "inputs": [{"b64": base64.b64encode(value).decode()}]}
     response = server.send("POST", f"{CONTRACT}:predict", encode(sent))
     assert response.status == 200
@@ -166,7 +166,7 @@ SHAPES = st.lists(st.integers(0, 4), min_size=0, max_size=4)
 @example([])
 @example([3, 0, 2])
 def test_any_shape_comes_back(server: wire.Server, shape: list[int]) -> None:
-    # A list of no elements has no inner dimensions to show.
+    # An empty list has no inner dimensions.
     if 0 in shape:
         shape = shape[: shape.index(0) + 1]
     value = np.arange(math.prod(shape)).reshape(shape).tolist()

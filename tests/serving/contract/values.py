@@ -16,7 +16,7 @@ INFINITY, NAN = float("inf"), float("nan")
 
 
 def _echo(dtype: str, id: str, value: Any, *, back: Any = None, source: str = _ADD) -> Case:
-    """`value`, JSON or bytes of JSON, comes back as itself or as `back`."""
+    """`value`, JSON or bytes of JSON, is returned as `back`, default: unchanged."""
     text = value if isinstance(value, bytes) else None
     answer = ok({"outputs": [value if back is None else back]})
     return _echo_answers(dtype, id, value if text is None else text, answer, source=source)

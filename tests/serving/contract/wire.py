@@ -1,4 +1,4 @@
-"""A client that sends exactly the bytes it is given: paths are not normalised and headers are not checked."""
+"""A client that sends the given bytes unchanged: paths are not normalized and headers are not checked."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Response:
-    """What came back.
+    """A response.
 
     Attributes:
       headers: names in lower case.
@@ -33,14 +33,14 @@ class Response:
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server under test answers."""
+    """Address of the server under test."""
 
     host: str
     port: int
-    pid: int | None = None  # None: not ours
+    pid: int | None = None  # None: an external server
 
     def connect(self) -> socket.socket:
-        """A new connection whose every wait is bounded."""
+        """A new connection with a timeout."""
         return socket.create_connection((self.host, self.port), timeout=TIMEOUT_SECONDS)
 
     def exchange(self, request: bytes) -> Response:
@@ -53,7 +53,7 @@ class Server:
             try:
                 connection.sendall(request)
             except (BrokenPipeError, ConnectionResetError):
-                pass  # a server may answer and close before it has read everything
+                pass  # a server may respond and close before it has read the complete request
             return read(connection, head=request.startswith(b"HEAD "))
 
     def send(
@@ -63,14 +63,14 @@ class Server:
         body: bytes = b"",
         headers: tuple[tuple[str, str], ...] = (),
     ) -> Response:
-        """One request with the headers that every client sends; `headers` come in addition."""
+        """Send a request with the headers that all clients send, and `headers` in addition."""
         return self.exchange(request(self, method, target, body, headers))
 
 
 def request(
     server: Server, method: str, target: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()
 ) -> bytes:
-    """The bytes of a request; a Content-Length is sent where there is a body or the method is known to have one."""
+    """The bytes of a request, with a Content-Length if it has a body or the method usually has one."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {server.host}:{server.port}"]
     names = {name.lower() for name, _ in headers}
     if (body or method in ("POST", "PUT", "PATCH")) and not names & {"content-length", "transfer-encoding"}:
@@ -80,7 +80,7 @@ def request(
 
 
 def read(connection: socket.socket, head: bool = False) -> Response:
-    """One response from the connection."""
+    """Read one response from the connection."""
     answer = http.client.HTTPResponse(connection, method="HEAD" if head else "POST")
     try:
         answer.begin()
