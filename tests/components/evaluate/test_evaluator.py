@@ -1,4 +1,4 @@
-"""TFX's Evaluator with our configuration, on models whose figures are known: who is blessed, and why not."""
+"""The Evaluator on models with known losses: which are blessed, and the reasons for those that are not."""
 
 import dataclasses
 import json
@@ -24,17 +24,17 @@ from tests import numeric
 
 pytestmark = pytest.mark.integration
 
-# Every text's first character is no target.
+# The first character of a text is not a target.
 EASY, HARD = "e" * 301, "h" * 101
 RECORDS = [("easy.txt", EASY), ("hard.txt", HARD), ("hard.txt", HARD)]
 REFERENCE = 2.0  # nats per character of the trigram model
-# Up to three nats per character, multiplied in float32 by a passage's characters; of their exponential it is as much
-# relative to itself as they are off.
+# Up to three nats per character, multiplied in float32 by the characters of a passage. The absolute error of the nats
+# is the relative error of their exponential.
 ROUNDED = 3 * numeric.relative(4)
 
 
 class Known(tf.Module):
-    """Pays `easy` nats for an "e" and `hard` nats for an "h"."""
+    """A model with a loss of `easy` nats for "e" and `hard` nats for "h"."""
 
     def __init__(self, easy: float, hard: float) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def artifact(kind: Any, folder: Path) -> Any:
 
 
 def model(folder: Path, nats: tuple[float, float] | None) -> Any:
-    """A Model artifact; without nats an empty one, as LastBlessed leaves it."""
+    """Return a Model artifact; without nats it is empty, like that of LastBlessed without a baseline."""
     made = artifact(standard_artifacts.Model, folder)
     if nats is not None:
         known = Known(*nats)
@@ -83,23 +83,23 @@ def example(document: str, text: str) -> bytes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
+class Evaluated:
     blessed: bool
     figures: Figures
 
 
-Judge = Callable[..., Judged]
+Evaluate = Callable[..., Evaluated]
 
 
 @pytest.fixture
-def judge(tmp_path: Path) -> Judge:
-    def judged(
+def evaluate(tmp_path: Path) -> Evaluate:
+    def run(
         candidate: tuple[float, float],
         baseline: tuple[float, float] | None = None,
         threshold: float | None = None,
         max_increase: float = 0.02,
         by_document: bool = True,
-    ) -> Judged:
+    ) -> Evaluated:
         examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
         examples.split_names = '["train", "eval"]'
         (tmp_path / "examples" / "Split-eval").mkdir()
@@ -127,17 +127,17 @@ def judge(tmp_path: Path) -> Judge:
                 "fairness_indicator_thresholds": "null",
             },
         )
-        return Judged(
+        return Evaluated(
             model_utils.is_model_blessed(outputs["blessing"][0]), read_figures(str(tmp_path / "evaluation"), export)
         )
 
-    return judged
+    return run
 
 
-def test_a_first_model_that_beats_the_yardstick_is_blessed_although_one_document_is_too_hard(judge: Judge) -> None:
-    judged = judge(candidate=(1.0, 3.0))
-    assert judged.blessed
-    figures = judged.figures
+def test_model_better_than_the_reference_model_is_blessed_despite_a_hard_document(evaluate: Evaluate) -> None:
+    result = evaluate(candidate=(1.0, 3.0))
+    assert result.blessed
+    figures = result.figures
     assert figures.perplexity == pytest.approx(math.exp(mean(1.0, 3.0)), rel=ROUNDED)
     assert figures.bits_per_character == pytest.approx(mean(1.0, 3.0) / math.log(2), rel=ROUNDED)
     assert figures.reference_perplexity == math.exp(REFERENCE)
@@ -151,43 +151,43 @@ def test_a_first_model_that_beats_the_yardstick_is_blessed_although_one_document
     assert figures.reasons == ()
 
 
-def test_a_first_model_no_better_than_the_yardstick_is_refused(judge: Judge) -> None:
-    judged = judge(candidate=(REFERENCE, REFERENCE))
-    assert not judged.blessed
-    assert judged.figures.reasons == (
+def test_model_no_better_than_the_reference_model_is_not_blessed(evaluate: Evaluate) -> None:
+    result = evaluate(candidate=(REFERENCE, REFERENCE))
+    assert not result.blessed
+    assert result.figures.reasons == (
         "perplexity is 1.000 times that of a character trigram model, it must be below 1",
     )
 
 
-def test_a_threshold_of_ones_own_replaces_the_yardstick(judge: Judge) -> None:
-    judged = judge(candidate=(2.5, 2.5), threshold=13.0, by_document=False)
-    assert judged.blessed
-    assert judged.figures.by_document == {}
+def test_configured_threshold_replaces_the_reference_model(evaluate: Evaluate) -> None:
+    result = evaluate(candidate=(2.5, 2.5), threshold=13.0, by_document=False)
+    assert result.blessed
+    assert result.figures.by_document == {}
 
 
-def test_a_model_above_a_threshold_of_ones_own_is_refused(judge: Judge) -> None:
-    judged = judge(candidate=(1.0, 1.0), threshold=2.5)
-    assert not judged.blessed
-    assert judged.figures.reasons == ("perplexity 2.718 is above the threshold 2.5",)
+def test_model_above_the_configured_threshold_is_not_blessed(evaluate: Evaluate) -> None:
+    result = evaluate(candidate=(1.0, 1.0), threshold=2.5)
+    assert not result.blessed
+    assert result.figures.reasons == ("perplexity 2.718 is above the threshold 2.5",)
 
 
 @pytest.mark.parametrize(("easy", "blessed"), [(0.731, True), (0.736, False)])
-def test_a_model_may_be_worse_than_the_last_one_by_the_tolerance_whichever_document_became_harder(
-    judge: Judge, easy: float, blessed: bool
+def test_model_may_be_worse_than_the_baseline_within_the_tolerance(
+    evaluate: Evaluate, easy: float, blessed: bool
 ) -> None:
-    judged = judge(candidate=(easy, 1.45), baseline=(1.2, 0.7))
+    result = evaluate(candidate=(easy, 1.45), baseline=(1.2, 0.7))
     assert mean(1.2, 0.7) == pytest.approx(1.0)
-    assert judged.blessed is blessed
-    figures = judged.figures
+    assert result.blessed is blessed
+    figures = result.figures
     assert figures.perplexity == pytest.approx(math.exp(mean(easy, 1.45)), rel=ROUNDED)
     assert figures.baseline_perplexity == pytest.approx(math.e, rel=ROUNDED)
     assert figures.by_document["hard.txt"] == pytest.approx(math.exp(1.45), rel=ROUNDED)
     rise = math.exp(mean(easy, 1.45)) - math.e
-    refusal = f"perplexity rose by {rise:.3f} over the last blessed model, more than 2.0% of its own"
+    refusal = f"perplexity rose by {rise:.3f} over the last blessed model, more than 2.0%"
     assert figures.reasons == (() if blessed else (refusal,))
 
 
-def test_thresholds_hold_for_the_whole_split_only_and_an_edit_of_the_code_is_another_configuration() -> None:
+def test_thresholds_apply_to_the_entire_split_and_code_changes_the_configuration() -> None:
     made = eval_config(None, 0.02, True, "digest")
     bounded = [metric for spec in made.metrics_specs for metric in spec.metrics if metric.per_slice_thresholds]
     assert [metric.class_name for metric in bounded] == ["Perplexity"]
