@@ -28,7 +28,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     )
     names = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in commands.COMMANDS.items():
-        # Only the command that is asked for is imported: the others would make it wait.
+        # Import only the command that is used, so that the program starts fast.
         wanted = bool(argv) and argv[0] == name
         description = commands.find(name).__doc__ if wanted else None
         subparser = names.add_parser(

@@ -60,7 +60,7 @@ class Server:
         start, slept, reported = time.monotonic(), 0.0, False
         while True:
             known, problem = self._fetch()
-            waited = max(slept, time.monotonic() - start)  # a response may take long
+            waited = max(slept, time.monotonic() - start)  # a response can take seconds
             missing = {version for version in versions if status.of(known, version).state != status.AVAILABLE}
             if not missing:
                 return

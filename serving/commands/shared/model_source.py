@@ -130,7 +130,7 @@ def _pushed(arguments: argparse.Namespace, config: Config, no_server: str) -> tu
     if not found:
         raise UserError(
             f"There is no model: {no_server}no version of {config.model_name} is in {base}. Train one "
-            f"({shell_command.of('local_runner.py')}), or give its place with --url, --root, --serving-dir or "
+            f"({shell_command.of('local_runner.py')}), or choose another place with --url, --root, --serving-dir or "
             f"--model. Received: {base}"
         )
     entry = None

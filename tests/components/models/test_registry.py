@@ -74,15 +74,15 @@ def test_entry_is_written_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert registry.entries(str(tmp_path)) == [ENTRY, entry(2)]
 
 
-def recorded(tmp_path: Path, *made: Entry, gone: tuple[str, ...] = ()) -> str:
-    """Record entries with their trained models and pushed copies, except those named in `gone`."""
-    for one in made:
-        places = {kind: tmp_path / f"{kind}-{one.version}" for kind in ("model", "served")}
-        for place in places.values():
-            place.mkdir()
-            if place.name not in gone:
-                (place / "saved_model.pb").write_text("graph")
-        registry.record(str(tmp_path / "registry"), dataclasses.replace(one, **{k: str(p) for k, p in places.items()}))
+def recorded(tmp_path: Path, *entries: Entry, deleted: tuple[str, ...] = ()) -> str:
+    """Record entries with their trained models and pushed copies, except those named in `deleted`."""
+    for one in entries:
+        paths = {kind: tmp_path / f"{kind}-{one.version}" for kind in ("model", "served")}
+        for path in paths.values():
+            path.mkdir()
+            if path.name not in deleted:
+                (path / "saved_model.pb").write_text("graph")
+        registry.record(str(tmp_path / "registry"), dataclasses.replace(one, **{k: str(p) for k, p in paths.items()}))
     return str(tmp_path / "registry")
 
 
@@ -103,13 +103,13 @@ def test_no_other_entry(tmp_path: Path) -> None:
 
 
 def test_model_is_found_as_trained_or_as_pushed(tmp_path: Path) -> None:
-    directory = recorded(tmp_path, entry(1), entry(2), entry(3), gone=("model-2", "model-3", "served-3"))
-    found = [made.found_at() for made in registry.entries(directory)]
+    directory = recorded(tmp_path, entry(1), entry(2), entry(3), deleted=("model-2", "model-3", "served-3"))
+    found = [one.found_at() for one in registry.entries(directory)]
     assert found == [str(tmp_path / "model-1"), str(tmp_path / "served-2"), None]
 
 
 def test_entry_whose_model_is_deleted_is_skipped(tmp_path: Path) -> None:
-    directory = recorded(tmp_path, entry(1), entry(2), gone=("model-2", "served-2"))
+    directory = recorded(tmp_path, entry(1), entry(2), deleted=("model-2", "served-2"))
     newest = registry.newest_other(directory)
     assert newest
     assert newest.version == 1

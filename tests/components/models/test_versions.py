@@ -138,11 +138,11 @@ def test_new_number_is_above_all_existing_ones(
     model = model_at(tmp_path_factory.mktemp("model") / "model")
     for number in taken:
         (base / str(number)).mkdir()  # even of incomplete versions
-    given = [versions.publish(model, str(base), at_least) for _ in range(count)]
-    assert given == sorted(set(given))
-    assert min(given) >= at_least
-    assert min(given) > max(taken, default=0)
-    assert versions.complete(str(base)) == given
+    published = [versions.publish(model, str(base), at_least) for _ in range(count)]
+    assert published == sorted(set(published))
+    assert min(published) >= at_least
+    assert min(published) > max(taken, default=0)
+    assert versions.complete(str(base)) == published
 
 
 @pytest.mark.integration
@@ -211,7 +211,7 @@ def test_failed_push_leaves_nothing_and_can_be_repeated(tmp_path: Path, monkeypa
 @pytest.mark.integration
 def test_remains_of_a_killed_push_are_removed(tmp_path: Path) -> None:
     model, base = model_at(tmp_path / "model"), tmp_path / "base"
-    model_at(base / ".incoming-7", "half")
+    model_at(base / ".incoming-7", "partial")
     assert versions.publish(model, str(base)) == 1
     assert [path.name for path in base.iterdir()] == ["1"]
 

@@ -70,7 +70,7 @@ def test_retry_sends_the_same_seed(script: Any, connect: Connect) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("reply", "kind", "words"),
+    ("reply", "kind", "message"),
     [
         ((503, {"error": "No room"}), ModelUnavailable, "No room"),
         ((404, {"error": "Servable not found for request: Latest(m)"}), ModelUnavailable, "Latest(m)"),
@@ -89,16 +89,16 @@ def test_retry_sends_the_same_seed(script: Any, connect: Connect) -> None:
     ],
 )
 def test_error_has_the_message_of_the_server(
-    script: Any, reply: tuple[Any, ...], kind: type[ClientError], words: str, connect: Connect
+    script: Any, reply: tuple[Any, ...], kind: type[ClientError], message: str, connect: Connect
 ) -> None:
     script.then(*reply)
     with pytest.raises(kind, match=r".*") as caught:
         connect(script.url, "m", retries=0).generate("A")
     assert type(caught.value) is kind
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     if isinstance(caught.value, ServerError):
         assert caught.value.status == reply[0]
-        assert words in caught.value.message
+        assert message in caught.value.message
     assert len(script.asked) == 1
 
 
@@ -162,10 +162,10 @@ def test_stream_resumes_without_a_gap_after_an_error(script: Any, connect: Conne
 
 @pytest.mark.integration
 def test_stream_joins_to_the_text_of_one_request(client: Client) -> None:
-    whole = client.generate("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
+    full = client.generate("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
     stream = client.stream("ROMEO:", num_chars=700, temperature=0.9, top_k=5, seed=11)
     chunks = list(stream)
-    assert "".join(chunks) == whole == stream.text
+    assert "".join(chunks) == full == stream.text
     assert [len(chunk) for chunk in chunks] == [16, 64, 256, 364]
     assert list(client.stream("ROMEO:", num_chars=3, seed=11, chunk_chars=1)) == list(
         client.generate("ROMEO:", num_chars=3, seed=11)
@@ -175,14 +175,14 @@ def test_stream_joins_to_the_text_of_one_request(client: Client) -> None:
 
 @pytest.mark.integration
 def test_steps_with_explicit_state_join_to_one_text(client: Client) -> None:
-    whole = client.generate("é:", num_chars=12, seed=3)
+    full = client.generate("é:", num_chars=12, seed=3)
     (row,) = client.generate_from_state(["é:"], seed=3)
     steps = [row.text]
     while len(steps) < 12:
         (row,) = client.generate_from_state([""], [row.state], seed=3)
         steps.append(row.text)
     assert all(len(step) == 1 for step in steps)
-    assert "".join(steps) == whole
+    assert "".join(steps) == full
 
 
 @pytest.mark.numeric
@@ -260,8 +260,8 @@ def test_limits_of_the_model_are_reported_by_the_server(client: Client) -> None:
 def test_version_or_label_that_is_not_served(served: Any, connect: Connect) -> None:
     with pytest.raises(ModelUnavailable, match="Servable not found"):
         connect(served.url, served.model, version=99).generate("A")
-    with pytest.raises(ModelUnavailable, match="nobody"):
-        connect(served.url, served.model, label="nobody").generate("A")
+    with pytest.raises(ModelUnavailable, match="missing"):
+        connect(served.url, served.model, label="missing").generate("A")
     with pytest.raises(ModelUnavailable):
         connect(served.url, "another").status()
 

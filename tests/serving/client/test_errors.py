@@ -9,7 +9,7 @@ from serving.client.errors import ClientError, ModelUnavailable, assertion_messa
 
 
 @pytest.mark.parametrize(
-    ("message", "words"),
+    ("message", "expected"),
     [
         (
             "Graph execution error:\n\nassertion failed: [top_k must be 0 (all characters) or more] [-1 2]\n [[{{node",
@@ -19,8 +19,8 @@ from serving.client.errors import ClientError, ModelUnavailable, assertion_messa
         ("two\n  lines", "two lines"),
     ],
 )
-def test_message_of_a_graph_assertion_is_extracted(message: str, words: str) -> None:
-    assert assertion_message(message) == words
+def test_message_of_a_graph_assertion_is_extracted(message: str, expected: str) -> None:
+    assert assertion_message(message) == expected
 
 
 def test_server_error_carries_status_and_message() -> None:

@@ -14,16 +14,16 @@ from serving.client.values import Continuation, Score
 
 def drive(steps: Steps[Any], *outcomes: Response | Failure) -> tuple[Any, list[Request | Pause]]:
     """Run the steps with these outcomes of their requests; return their result and everything that they yielded."""
-    asked: list[Request | Pause] = []
+    yielded: list[Request | Pause] = []
     left = list(outcomes)
     outcome: Response | Failure | None = None
     try:
         while True:
-            asked.append(steps.send(outcome))
-            outcome = left.pop(0) if isinstance(asked[-1], Request) else None
+            yielded.append(steps.send(outcome))
+            outcome = left.pop(0) if isinstance(yielded[-1], Request) else None
     except StopIteration as end:
         assert not left
-        return end.value, asked
+        return end.value, yielded
 
 
 def answer(body: Any, status: int = 200, **how: Any) -> Response:
@@ -47,13 +47,13 @@ def test_back_off_is_exponential_with_jitter() -> None:
 
 def test_retry_after_is_honored_up_to_a_limit() -> None:
     protocol = Protocol("http://x", "m", retries=2)
-    _, asked = drive(
+    _, yielded = drive(
         protocol.generate(["A"], OPTIONS),
         answer({}, 503, retry_after=3.0),
         answer({}, 429, retry_after=9_999.0),
         TEXT,
     )
-    assert [step.seconds for step in asked if isinstance(step, Pause)] == [3.0, 10.0]
+    assert [step.seconds for step in yielded if isinstance(step, Pause)] == [3.0, 10.0]
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_initial_state_has_the_size_in_the_metadata() -> None:
     )
     steps = Protocol("http://x", "m").generate_from_state(["A", ""], None, OPTIONS)
     row = {"text": "t", "state": [1, 2.5, 0.0]}
-    result, asked = drive(steps, described, answer({"predictions": [row, row]}))
+    result, yielded = drive(steps, described, answer({"predictions": [row, row]}))
     assert result == [Continuation("t", (1.0, 2.5, 0.0))] * 2  # type: ignore[arg-type]
     assert [text.seed for text, _ in result] == [1, 2]
-    sent = json.loads(asked[1].body)  # type: ignore[union-attr, arg-type]
+    sent = json.loads(yielded[1].body)  # type: ignore[union-attr, arg-type]
     assert [row["state"] for row in sent["instances"]] == [[0.0] * 3] * 2
 
 
@@ -115,9 +115,9 @@ def test_padding_of_scores_is_removed() -> None:
             {"nll_sum": 0, "num_chars": 0, "nll": [0.0, 0.0, 0.0]},
         ]
     }
-    result, asked = drive(Protocol("http://x", "m").score(["abc", ""]), answer(body))
+    result, yielded = drive(Protocol("http://x", "m").score(["abc", ""]), answer(body))
     assert result == [Score((1.0, 0.5), 1.5, 2), Score((), 0.0, 0)]
-    assert json.loads(asked[0].body)["instances"] == [{"text": "abc"}, {"text": ""}]  # type: ignore[union-attr, arg-type]
+    assert json.loads(yielded[0].body)["instances"] == [{"text": "abc"}, {"text": ""}]  # type: ignore[union-attr, arg-type]
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_malformed_score_is_an_error(row: Any) -> None:
 
 def test_status_is_parsed() -> None:
     full = {"version": "12", "state": "END", "status": {"error_code": "UNKNOWN", "error_message": "broken"}}
-    result, asked = drive(
+    result, yielded = drive(
         Protocol("http://x", "m").status(),
         answer({"model_version_status": [full, {"version": "3", "state": "AVAILABLE"}]}),
     )
     assert result == [VersionStatus(12, "END", "UNKNOWN", "broken"), VersionStatus(3, "AVAILABLE", "OK", "")]
-    assert asked == [Request("GET", "http://x/v1/models/m")]
+    assert yielded == [Request("GET", "http://x/v1/models/m")]
 
 
 @pytest.mark.parametrize("body", [{}, {"model_version_status": [{}]}, {"model_version_status": 3}])

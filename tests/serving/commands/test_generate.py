@@ -24,7 +24,7 @@ def generate(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
-def asked(generate: Command, served: Any) -> Command:
+def generate_served(generate: Command, served: Any) -> Command:
     return lambda *arguments: generate(*arguments, "--url", served.url, "--model", served.model)
 
 
@@ -38,8 +38,8 @@ def text(served: Any) -> Callable[..., str]:
 
 
 @pytest.mark.integration
-def test_only_the_text_is_on_standard_output(asked: Command, text: Callable[..., str]) -> None:
-    code, out, error = asked("ROMEO:", "--chars", "90", "--temperature", "0.5", "--top-k", "4", "--seed", "7")
+def test_only_the_text_is_on_standard_output(generate_served: Command, text: Callable[..., str]) -> None:
+    code, out, error = generate_served("ROMEO:", "--chars", "90", "--temperature", "0.5", "--top-k", "4", "--seed", "7")
     assert code == 0
     assert out == text("ROMEO:", num_chars=90, temperature=0.5, top_k=4, seed=7).removesuffix("\n") + "\n"
     assert "seed 7" in error
@@ -47,18 +47,18 @@ def test_only_the_text_is_on_standard_output(asked: Command, text: Callable[...,
 
 
 @pytest.mark.integration
-def test_streaming_prints_the_same_text(asked: Command) -> None:
+def test_streaming_prints_the_same_text(generate_served: Command) -> None:
     arguments = ["ROMEO:", "--chars", "200", "--seed", "7"]
-    assert asked(*arguments, "--stream")[:2] == asked(*arguments)[:2]
+    assert generate_served(*arguments, "--stream")[:2] == generate_served(*arguments)[:2]
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("stream", [[], ["--stream"]])
-def test_text_ends_before_the_stop_text(asked: Command, text: Callable[..., str], stream: list[str]) -> None:
-    whole = text("ROMEO:", num_chars=400, seed=7)
-    end = whole[150:153]
-    expected = whole.partition(end)[0].removesuffix("\n") + "\n"
-    assert asked("ROMEO:", "--chars", "400", "--seed", "7", "--stop", end, *stream)[1] == expected
+def test_text_ends_before_the_stop_text(generate_served: Command, text: Callable[..., str], stream: list[str]) -> None:
+    full = text("ROMEO:", num_chars=400, seed=7)
+    end = full[150:153]
+    expected = full.partition(end)[0].removesuffix("\n") + "\n"
+    assert generate_served("ROMEO:", "--chars", "400", "--seed", "7", "--stop", end, *stream)[1] == expected
 
 
 @pytest.mark.integration
@@ -89,17 +89,17 @@ def test_samples_are_one_request(script: Any, generate: Command) -> None:
 
 
 @pytest.mark.integration
-def test_json_is_one_object_per_line(asked: Command, text: Callable[..., str]) -> None:
-    out = asked("é", "--samples", "2", "--seed", "3", "--chars", "20", "--json")[1]
+def test_json_is_one_object_per_line(generate_served: Command, text: Callable[..., str]) -> None:
+    out = generate_served("é", "--samples", "2", "--seed", "3", "--chars", "20", "--json")[1]
     expected = [{"prompt": "é", "seed": seed, "text": text("é", num_chars=20, seed=seed)} for seed in (3, 4)]
     assert [json.loads(line) for line in out.splitlines()] == expected
 
 
 @pytest.mark.integration
-def test_random_seed_is_reported(asked: Command) -> None:
-    _, out, error = asked("A", "--chars", "30")
+def test_random_seed_is_reported(generate_served: Command) -> None:
+    _, out, error = generate_served("A", "--chars", "30")
     seed = error.partition("seed ")[2].split()[0]
-    assert asked("A", "--chars", "30", "--seed", seed)[1] == out
+    assert generate_served("A", "--chars", "30", "--seed", seed)[1] == out
 
 
 @pytest.mark.integration
@@ -117,7 +117,7 @@ def test_prompt_from_a_file_or_standard_input(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["A", "--chars", "-1"], "--chars=-1"),
         (["A", "--temperature", "nan"], "temperature=nan"),
@@ -132,18 +132,18 @@ def test_prompt_from_a_file_or_standard_input(
         (["A", "--set", "serving.nothing=1"], "serving.nothing"),
     ],
 )
-def test_invalid_option_is_one_paragraph(generate: Command, arguments: list[str], words: str) -> None:
+def test_invalid_option_is_one_paragraph(generate: Command, arguments: list[str], message: str) -> None:
     code, out, error = generate(*arguments)
     assert (code, out) == (2, "")
-    assert words in error
+    assert message in error
     assert error.startswith("error: ")
     assert "Received: " in error
     assert error.count("\n") == 1
 
 
 @pytest.mark.integration
-def test_rejection_by_the_server_is_one_paragraph(asked: Command) -> None:
-    code, out, error = asked("A", "--chars", "1001")
+def test_rejection_by_the_server_is_one_paragraph(generate_served: Command) -> None:
+    code, out, error = generate_served("A", "--chars", "1001")
     assert (code, out) == (2, "")
     assert error.splitlines()[-1] == (
         "error: The server rejects the request (400): num_chars must be from 0 to 1000. Received: 1001"

@@ -73,6 +73,6 @@ def test_servers_read_the_bucket_that_the_pipeline_pushes_to(root: Path) -> None
     assert model_config.parse(made["models.config"]) == [ServedModel("char_rnn", "gs://bucket/serving/char_rnn", All())]
     assert "gs://bucket/serving/models.config" in made["kubernetes/deployment.yaml"]
     assert "kubernetes/persistentvolumeclaim.yaml" not in made
-    # A volume may be mounted elsewhere by the pipeline: the servers have it where they always do.
+    # The pipeline may mount the volume elsewhere; the servers always mount it at `mount_path`.
     config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=/mnt/serving"])
     assert "/models/models.config" in manifests.contents(config)["kubernetes/deployment.yaml"]

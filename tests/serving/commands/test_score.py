@@ -16,7 +16,7 @@ from tests import numeric
 
 pytestmark = pytest.mark.integration
 
-TEXT = "ROMEO: the lord told another tale.\n" * 150  # 5,250 characters
+TEXT = "ROMEO: the lord read another tale.\n" * 150  # 5,250 characters
 
 SUMMED = numeric.relative(2_000)  # the nats of a passage, in whichever batch it is scored
 
@@ -80,16 +80,16 @@ def test_table_of_the_result(score: Command, file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [(b"", "fewer than two"), (b"a", "fewer than two"), (b"\xff\xff", "not UTF-8"), (b"a\0b", "binary")],
 )
 def test_text_that_cannot_be_scored_is_one_paragraph(
-    score: Command, tmp_path: Path, content: bytes, words: str
+    score: Command, tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "bad.txt").write_bytes(content)
     code, out, error = score(str(tmp_path / "bad.txt"))
     assert (code, out) == (2, "")
-    assert words in error
+    assert message in error
     assert error.count("\n") == 1
 
 

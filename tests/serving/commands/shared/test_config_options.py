@@ -1,4 +1,4 @@
-"""The options of every command mean what they mean for the local runner."""
+"""The options have the same effect as those of the local runner."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from pipeline.config import overrides
 from serving.commands.shared import config_options
 
 
-def test_the_options_mean_what_they_mean_for_the_local_runner() -> None:
+def test_options_have_the_same_effect_as_those_of_the_local_runner() -> None:
     arguments = ["--model", "poems", "--root", "r", "--serving-dir", "s", "--set", "serving.rest_port=9"]
     parser = argparse.ArgumentParser()
     config_options.add_arguments(parser)

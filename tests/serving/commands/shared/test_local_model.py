@@ -44,13 +44,13 @@ def test_values_equal_those_of_the_server(local: LocalModel, served: Any, tiny: 
 
 
 def test_steps_with_explicit_state_join_to_one_text(local: LocalModel) -> None:
-    whole = local.generate(["ROMEO:"], num_chars=10, seed=2)[0]
+    full = local.generate(["ROMEO:"], num_chars=10, seed=2)[0]
     (row,) = local.generate_from_state(["ROMEO:"], seed=2)
     text = str(row.text)
     while len(text) < 10:
         (row,) = local.generate_from_state([""], [row.state], seed=2)
         text += row.text
-    assert text == whole
+    assert text == full
 
 
 def test_empty_requests(local: LocalModel) -> None:
@@ -65,6 +65,6 @@ def test_limits_of_the_model_are_user_errors(local: LocalModel) -> None:
 
 
 def test_directory_without_a_model_is_a_user_error(tmp_path: Path) -> None:
-    (tmp_path / "saved_model.pb").write_bytes(b"half of it")
+    (tmp_path / "saved_model.pb").write_bytes(b"truncated")
     with pytest.raises(UserError, match=str(tmp_path)):
         LocalModel.load(str(tmp_path))

@@ -100,8 +100,8 @@ def test_withdrawn_version_is_not_loaded(
     assert chosen_directory(*where) == "2"
     assert chosen_directory(*where, "--label", "stable") == "1"
     assert chosen_directory(*where, "--version", "3") == "3"
-    for label, words in (("beta", "there are: lost, stable. Set one"), ("lost", "Received: version 9 in models")):
-        with pytest.raises(UserError, match=words):
+    for label, message in (("beta", "there are: lost, stable. Set one"), ("lost", "Received: version 9 in models")):
+        with pytest.raises(UserError, match=message):
             chosen_directory(*where, "--label", label)
     config.write_text(model_config.merged("", replace(entry, policy=Specific((9,)))))
     with pytest.raises(UserError, match="No version of char_rnn is served"):
@@ -115,7 +115,7 @@ def test_version_that_was_not_pushed(pushed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--label", "stable", "--root", "/nowhere"], "Received: /nowhere/serving/char_rnn"),
         (["--checkpoint", "--url", "http://x", "--version", "1"], "--url and --version"),
@@ -123,8 +123,8 @@ def test_version_that_was_not_pushed(pushed: str) -> None:
         (["--checkpoint", "/nowhere"], "no checkpoint"),
     ],
 )
-def test_no_model_is_a_user_error(arguments: list[str], words: str) -> None:
-    with pytest.raises(UserError, match=words), model_source.chosen(*parsed(*arguments)):
+def test_no_model_is_a_user_error(arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message), model_source.chosen(*parsed(*arguments)):
         pass
 
 
