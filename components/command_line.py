@@ -1,4 +1,4 @@
-"""Exit codes of the command lines, and what each of them prints about the exception that ended it."""
+"""Exit codes of the command lines, and the paragraph that each prints about the exception that ended it."""
 
 import contextlib
 import os

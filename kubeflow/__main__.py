@@ -162,7 +162,7 @@ def _backend(given: argparse.Namespace, config: Config) -> Backend:
 def write(path: str, text: str) -> None:
     """Write the compiled file, completely or not at all."""
     if Path(path).suffix not in (".yaml", ".yml"):
-        raise UserError(f"Kubeflow Pipelines takes a file whose name ends with .yaml. Received: --output {path}")
+        raise UserError(f"Kubeflow Pipelines accepts only a file that ends with .yaml. Received: --output {path}")
     try:
         with files.replacing(path) as file:
             file.write(text.encode())

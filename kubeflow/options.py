@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     deploy = command("deploy", "upload the version and schedule it; can be repeated", compiles=True)
     deploy.add_argument("--cron", help="six fields for kfp (seconds first, UTC), five for vertex; cluster.schedule")
     _add_parameters(deploy)
-    command("status", "print what is deployed and how the last runs ended", compiles=False)
+    command("status", "print the schedules and the last runs", compiles=False)
     command("pause", "pause the schedule", compiles=False)
     command("resume", "resume the schedule", compiles=False)
     delete = command("delete", "delete the schedule; runs and models remain", compiles=False)

@@ -1,7 +1,7 @@
 """Rehearse a compiled pipeline: run its tasks on this machine, by the rules of the backend.
 
 Every task is a separate process with the command of the compiled file, in a temporary directory. A rehearsal does not
-cover what only a cluster does: scheduling pods, pulling images and mounting volumes.
+cover the work of a cluster: scheduling pods, pulling images and mounting volumes.
 """
 
 import json
@@ -36,7 +36,7 @@ class Outcome:
 
     Attributes:
       seconds: wall time.
-      output: what the task printed.
+      output: text that the task printed.
       artifacts: output artifacts by name, as the backend passes them to the next task.
     """
 

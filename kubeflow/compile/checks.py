@@ -75,7 +75,7 @@ def _check_pods_on_vertex(config: Config) -> None:
         pod = getattr(config.cluster.pods, name)
         if pod.node_selector or pod.tolerations:
             raise UserError(
-                "Vertex AI chooses the machines itself and takes neither node selectors nor tolerations. Leave them "
+                "Vertex AI chooses the machines itself and has neither node selectors nor tolerations. Leave them "
                 f"out, or compile with --backend kfp. Received: cluster.pods.{name}"
             )
 

@@ -25,7 +25,7 @@ def pipeline_name(model_name: str) -> str:
     name = model_name.lower().replace("_", "-").rstrip("-")
     if re.fullmatch(r"[a-z0-9_]*[a-z0-9]", model_name):
         return name
-    # A model whose name is spelled differently may have the same letters.
+    # Different model names, such as a-b and a_b, may have the same `name`.
     return f"{name}-{hashlib.sha256(model_name.encode()).hexdigest()[:6]}"
 
 

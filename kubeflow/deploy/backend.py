@@ -1,4 +1,4 @@
-"""Commands on the runs and schedules of a pipeline. Each can be repeated, and then does what is still missing."""
+"""Runs and schedules of a pipeline. Every command is idempotent: repeat an interrupted one to complete it."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -70,7 +70,7 @@ class Backend(ABC):
                 self._report(f"previous schedule {self._label(schedule)} deleted")
 
     def pause(self, name: str, resume: bool = False) -> None:
-        """Pause or resume the schedule of a pipeline. Missed runs are not made up for."""
+        """Pause or resume the schedule of a pipeline. Missed runs are skipped."""
         schedules = self._schedules(name)
         if not schedules:
             raise UserError(
@@ -85,7 +85,7 @@ class Backend(ABC):
                 self._report(f"schedule {self._label(schedule)} {'resumed' if resume else 'paused'}")
 
     def delete(self, name: str, everything: bool = False) -> None:
-        """Delete the schedules, and with `everything` what was uploaded; runs and models remain."""
+        """Delete the schedules, and with `everything` the uploaded pipeline; runs and models remain."""
         schedules = self._schedules(name)
         for schedule in schedules:
             self._delete(schedule)
@@ -97,7 +97,7 @@ class Backend(ABC):
 
     @abstractmethod
     def status(self, name: str) -> None:
-        """Print what is scheduled and how the last runs ended."""
+        """Print the schedules and the last runs."""
 
     @abstractmethod
     def _start_run(self, package: Package) -> str:
@@ -105,7 +105,7 @@ class Backend(ABC):
 
     @abstractmethod
     def _prepare(self, package: Package, cron: str) -> Any:
-        """Upload what a schedule needs; return what `_create` needs."""
+        """Upload the pipeline if needed; return the argument for `_create`."""
 
     @abstractmethod
     def _schedules(self, name: str) -> list[Any]:

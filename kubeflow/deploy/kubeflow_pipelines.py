@@ -32,7 +32,7 @@ class KubeflowPipelines(Backend):
         self._namespace = client.get_user_namespace() or None
 
     def status(self, name: str) -> None:
-        """Print the versions, when the pipeline runs and how the last runs ended."""
+        """Print the number of versions, the schedules and the last runs."""
         pipeline = self._pipeline_id(name)
         if not pipeline:
             self._report(f"pipeline {name} does not exist")

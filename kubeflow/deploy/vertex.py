@@ -31,13 +31,10 @@ class Vertex(Backend):
                 f"The package google-cloud-aiplatform is needed for this: uv sync --extra vertex. Received: {error}"
             ) from error
         self._api = aiplatform
-        try:
-            aiplatform.init(project=project, location=region)
-        except Exception as error:
-            raise _explained(error) from error
+        _call(aiplatform.init, project=project, location=region)
 
     def status(self, name: str) -> None:
-        """Print what is scheduled and how the last runs ended."""
+        """Print the schedules and the last runs."""
         schedules = self._schedules(name)
         for schedule in schedules:
             self._report(f"schedule {schedule.cron!r}: {_state(schedule)}, {schedule.display_name}")
