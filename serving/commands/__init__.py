@@ -4,9 +4,8 @@ A module defines `add_arguments(parser)` and `run(arguments)`, which returns the
 import every other package of `serving`; commands do not import each other.
 """
 
-import argparse
 import importlib
-from typing import Protocol, cast
+from types import ModuleType
 
 # Name of the module and its line in `--help`.
 COMMANDS = {
@@ -21,18 +20,6 @@ COMMANDS = {
 }
 
 
-class Command(Protocol):
-    """Interface of a command's module."""
-
-    __doc__: str | None
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the command's options."""
-
-    def run(self, arguments: argparse.Namespace) -> int:
-        """Run the command and return the exit code."""
-
-
-def find(name: str) -> Command:
+def find(name: str) -> ModuleType:
     """Import the command of this name."""
-    return cast(Command, importlib.import_module(f"serving.commands.{name}"))
+    return importlib.import_module(f"serving.commands.{name}")

@@ -71,9 +71,8 @@ def apply(
       UserError: there is no version, the change is impossible, no server responds although one must, or the server
         cannot load a version that gets a label; the file is then as it was.
     """
-    return _Rollout(paths, change, settings, report, sleep).run(
-        Server(url.rstrip("/"), paths.name, settings, report, sleep), must_answer
-    )
+    server = Server(url.rstrip("/"), paths.name, settings, report, sleep)
+    return _Rollout(paths, change, server).run(must_answer)
 
 
 @dataclass(frozen=True)
@@ -96,15 +95,13 @@ class _Rollout:
 
     paths: ModelPaths
     change: Change
-    settings: ServingSettings
-    report: Callable[[str], None]
-    sleep: Callable[[float], None]
+    server: Server
     cleared: set[int] = field(default_factory=set)
     policy_before: Policy | None = None
 
-    def run(self, server: Server, must_answer: bool) -> ServedModel:
+    def run(self, must_answer: bool) -> ServedModel:
         self._plan(self._read())  # an impossible change fails before the server is asked
-        has_server = server.is_present(must_answer)
+        has_server = self.server.is_present(must_answer)
         try:
             while True:
                 plan = self._plan(self._read())
@@ -112,7 +109,7 @@ class _Rollout:
                     self._serve_withdrawn(plan)
                 moved = self.cleared | labels.moved(plan.before, plan.after)
                 if has_server:
-                    server.wait_for(moved)
+                    self.server.wait_for(moved)
                 self.cleared = moved
                 entry = self._write()
                 if entry is not None:
@@ -135,9 +132,12 @@ class _Rollout:
     def _serve_withdrawn(self, plan: _Plan) -> None:
         """Serve a withdrawn version without its label, until every server has read that."""
         self.policy_before = self.policy_before or plan.before.policy
-        model_config.update(self.paths.config_path, self.paths.name, lambda _: plan.next)
-        self.report("a withdrawn version has to be loaded first; waiting until the servers have read models.config")
-        self.sleep(2.0 * self.settings.config_poll_seconds + self.settings.poll_seconds)
+        self._update(lambda _: plan.next)
+        self.server.report(
+            "a withdrawn version has to be loaded first; waiting until servers have read models.config"
+        )
+        settings = self.server.settings
+        self.server.sleep(2.0 * settings.config_poll_seconds + settings.poll_seconds)
 
     def _write(self) -> ServedModel | None:
         """Write the new entry, made from the file's present content; None if another version has to be cleared."""
@@ -149,12 +149,13 @@ class _Rollout:
             done = labels.moved(plan.before, plan.after) <= self.cleared and plan.next == plan.after
             return plan.after if done else None
 
-        written = model_config.update(self.paths.config_path, self.paths.name, last_step)
+        written = self._update(last_step)
         return written if done else None
 
     def _withdraw_again(self) -> None:
         policy = self.policy_before
         if policy is not None:
-            model_config.update(
-                self.paths.config_path, self.paths.name, lambda entry: entry and replace(entry, policy=policy)
-            )
+            self._update(lambda entry: entry and replace(entry, policy=policy))
+
+    def _update(self, change: Callable[[ServedModel | None], ServedModel | None]) -> ServedModel | None:
+        return model_config.update(self.paths.config_path, self.paths.name, change)

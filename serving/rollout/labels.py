@@ -1,13 +1,12 @@
 """The effect of promote, rollback and prune on a model's entry: which versions are served, under which labels.
 
 Pure functions from the versions on disk and the present entry in `models.config` to the new entry. Versions are the
-numbers of the complete versions, in ascending order.
+numbers of the complete versions, at least one, in ascending order.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from components import shell_command
 from components.errors import UserError
 from serving.tf_serving.model_config import All, Policy, ServedModel, Specific
 
@@ -32,12 +31,11 @@ def default_version(model: ServedModel, versions: Sequence[int]) -> int | None:
 
 def first_entry(name: str, base_path: str, versions: Sequence[int]) -> ServedModel:
     """Make the first entry of a model: all versions are served, both labels are on the newest."""
-    return ServedModel(name, base_path, All(), dict.fromkeys(LABELS, _newest(versions)))
+    return ServedModel(name, base_path, All(), dict.fromkeys(LABELS, versions[-1]))
 
 
 def repaired(model: ServedModel, versions: Sequence[int]) -> ServedModel:
     """Remove deleted versions from an entry; their labels move to the newest served one below, else to the oldest."""
-    _newest(versions)
     policy = model.policy
     if isinstance(policy, Specific):
         left = tuple(allowed(policy, versions))
@@ -64,7 +62,7 @@ def promote(
       UserError: the version is missing or incomplete.
     """
     model = repaired(model, versions)
-    version = _newest(versions) if version is None else _existing(version, versions)
+    version = versions[-1] if version is None else _existing(version, versions)
     labels = {**model.labels, label: version}
     if label == STABLE:
         labels[CANARY] = max(version, labels.get(CANARY, version))
@@ -144,17 +142,7 @@ def step(before: ServedModel, after: ServedModel, versions: Sequence[int]) -> Se
     return replace(before, policy=Specific(tuple(sorted(served))))
 
 
-def _newest(versions: Sequence[int]) -> int:
-    if not versions:
-        raise UserError(
-            f"No model has been pushed yet. Train one with `{shell_command.of('local_runner.py')}`, or give its "
-            "directory with --model, --root or --serving-dir. Received: a serving directory without a complete version"
-        )
-    return versions[-1]
-
-
 def _existing(version: int, versions: Sequence[int]) -> int:
-    _newest(versions)
     if version not in versions:
         raise UserError(
             f"Version not found or incomplete. Give one of: {_listed(versions)}. Received: version {version}"

@@ -177,9 +177,3 @@ def test_every_step_moves_labels_only_to_versions_served_before(
         assert labels.moved(before, after) <= set(labels.allowed(step.policy, versions))
         assert set(labels.allowed(before.policy, versions)) <= set(labels.allowed(step.policy, versions))
         assert labels.step(step, after, versions) == after
-
-
-def test_no_versions_is_a_user_error() -> None:
-    for change in (labels.promote, labels.rollback, labels.repaired):
-        with pytest.raises(UserError, match="No model has been pushed"):
-            change(FIRST, [])
