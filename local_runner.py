@@ -29,6 +29,7 @@ from components import command_line, own_packages, shell_command
 from components.errors import UserError
 from pipeline import failure
 from pipeline.config import overrides
+from pipeline.config.places import Places
 from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parent
@@ -43,19 +44,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "options, 130 interrupted, 1 any other error. All values for --set: docs/configuration.md.",
     )
     add = parser.add_argument
-    add(
-        "--preset",
-        default="quick",
-        metavar="NAME",
-        help=f"one of: {', '.join(overrides.preset_names())}; default quick",
-    )
+    presets = ", ".join(overrides.preset_names())
+    add("--preset", default="quick", metavar="NAME", help=f"one of: {presets}; default quick")
     add("--corpus", metavar="NAME|PATH|DIR|GLOB|URL", help="text to train on; default shakespeare")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="override a value; repeatable")
-    add(
-        "--model",
-        metavar="NAME",
-        help="name, with its own registry and serving directory; default char_rnn",
-    )
+    add("--model", metavar="NAME", help="name, with its own registry and serving directory; default char_rnn")
     add("--root", metavar="DIR", help="directory for everything that a run writes; default output")
     add("--serving-dir", metavar="DIR", help="TF Serving reads DIR/<model>/<version>; default <root>/serving")
     add("--summary", metavar="FILE", help="write the result as JSON")
@@ -84,7 +77,6 @@ def _run(options: argparse.Namespace) -> int:
     # Set before TensorFlow starts: Transform uses it before the Trainer, and InfraCheck needs memory of the same GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     from pipeline import local
-    from pipeline.config.places import Places
 
     places = Places.of(config)
     with local.locked(places, lambda text: print(text, flush=True)):

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 def write(path: str | os.PathLike[str], content: str | bytes, mode: int | None = None) -> None:
-    """Replace a file's content; text is encoded as UTF-8.
+    """Replace a file's content; text is encoded as UTF-8. Example: tests/components/test_files.py.
 
     Args:
       path: a local path, or a URL that TensorFlow can write to.

@@ -15,6 +15,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 def of(program: str, *arguments: str) -> str:
     """Return the command line that starts a program of this project with the running Python.
 
+    Example: tests/components/test_shell_command.py.
+
     Args:
       program: a package, "serving" or "serving.playground", or a file in the root, "local_runner.py".
       arguments: unquoted arguments.

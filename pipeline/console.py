@@ -17,7 +17,11 @@ _NAME_WIDTH = 18
 
 
 class Screen:
-    """Prints to the terminal or file that was standard output when the program started."""
+    """Prints to the terminal or file that was standard output when the program started.
+
+    >>> Screen(sys.stdout).component_ended("Trainer", 83.26, "executed")
+    + Trainer              83.3 s  executed
+    """
 
     def __init__(self, output: TextIO) -> None:
         """Print to this stream."""
@@ -95,7 +99,10 @@ class _Running:
 
 
 class ProgressHandler(logging.Handler):
-    """Shows the trainer's progress records on a screen: INFO permanently, DEBUG in the live line."""
+    """Shows the trainer's progress records on a screen: INFO permanently, DEBUG in the live line.
+
+    Example: tests/pipeline/test_console.py.
+    """
 
     def __init__(self, screen: Screen) -> None:
         """Show the records on this screen."""

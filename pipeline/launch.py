@@ -1,19 +1,26 @@
 """Run the components of a pipeline one after the other in this process, and record how each of them ended."""
 
 import datetime
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from absl import logging as absl_logging
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.types import artifact_utils
 
 from pipeline import failure
+from pipeline.config.places import Places
+from pipeline.config.run import Config
+from pipeline.console import ProgressHandler, Screen
+from pipeline.create import Inputs, create_pipeline
 
 EXECUTED, CACHED, FAILED, INTERRUPTED = "executed", "cached", "failed", "interrupted"
 
@@ -33,8 +40,25 @@ class Outcome:
     outputs: dict[str, Any]
 
 
+def launch(config: Config, places: Places, inputs: Inputs, screen: Screen) -> dict[str, Outcome]:
+    """Run the pipeline with its progress on a screen, and return the outcome of each component by name."""
+    absl_logging.set_verbosity(absl_logging.INFO)  # into the log file, see pipeline.console.redirect_output
+    logger = logging.getLogger("char_rnn.progress")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.handlers = [ProgressHandler(screen)]
+    pipeline = create_pipeline(config, places, inputs)
+    pipeline.metadata_connection_config = sqlite_metadata_connection_config(places.metadata)
+    runner = WatchedRunner(screen.component, screen.component_ended)
+    runner.run(pipeline)
+    return runner.outcomes
+
+
 class WatchedRunner(tfx_runner.IrBasedRunner):
-    """TFX's LocalDagRunner with callbacks around each component and a record of their outcomes."""
+    """TFX's LocalDagRunner with callbacks around each component and a record of their outcomes.
+
+    Example: tests/pipeline/test_launch.py.
+    """
 
     def __init__(
         self, watch: Callable[[str], AbstractContextManager[None]], ended: Callable[[str, float, str], None]

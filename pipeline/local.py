@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +15,9 @@ from components.ingest import corpora, staging
 from pipeline import sources
 from pipeline.config.places import Places
 from pipeline.config.run import Config
-from pipeline.console import ProgressHandler, Screen
+from pipeline.console import Screen
 
 if TYPE_CHECKING:
-    from pipeline.create import Inputs
-    from pipeline.launch import Outcome
     from pipeline.report import Report
 
 
@@ -39,7 +36,7 @@ class StagedCorpus(NamedTuple):
 
 
 @contextmanager
-def locked(places: Places, say: Callable[[str], None]) -> Iterator[None]:
+def locked(places: Places, report: Callable[[str], None]) -> Iterator[None]:
     """Lock the root; wait while another run holds the lock. The kernel releases the lock of a killed run.
 
     Raises:
@@ -64,7 +61,7 @@ def locked(places: Places, say: Callable[[str], None]) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"Another run is using {places.root}; waiting until it has ended (Ctrl-C to give up) ...")
+            report(f"Another run is using {places.root}; waiting until it has ended (Ctrl-C to give up) ...")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -106,12 +103,13 @@ def run(config: Config, places: Places, screen: Screen, staged: StagedCorpus) ->
     from components.models import registry
     from pipeline import report
     from pipeline.create import Inputs, run_key
+    from pipeline.launch import launch
 
     key = run_key(config, staged.directory)
     newest = registry.newest_other(places.registry, run_key=key)
     newest_digest = newest.digest if newest else ""
     inputs = Inputs(staged.directory, staged.corpus.label, _stage_schema(places), key, newest_digest)
-    outcomes = _launch(config, places, screen, inputs)
+    outcomes = launch(config, places, inputs, screen)
     result = report.collect(config, places, staged.corpus.label, staged.facts, outcomes)
     return report.with_learning_curve(report.repair_serving(result, places, key), places, key)
 
@@ -121,32 +119,12 @@ def _load_frameworks(config: Config, screen: Screen) -> None:
     with screen.component("start"), startup.importing(screen.interrupted):
         screen.progress("loading TensorFlow and TFX", lasting=False)
         lean_imports.frameworks()
-        import pipeline.create
         import pipeline.launch
         import pipeline.report  # noqa: F401
         from trainer.hardware import split_cpu
 
         if config.training.logical_cpus > 1:
             split_cpu(config.training.logical_cpus)
-
-
-def _launch(config: Config, places: Places, screen: Screen, inputs: "Inputs") -> "dict[str, Outcome]":
-    from absl import logging as absl_logging
-    from tfx.orchestration.metadata import sqlite_metadata_connection_config
-
-    from pipeline.create import create_pipeline
-    from pipeline.launch import WatchedRunner
-
-    absl_logging.set_verbosity(absl_logging.INFO)  # into the log file, see pipeline.console.redirect_output
-    logger = logging.getLogger("char_rnn.progress")
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    logger.handlers = [ProgressHandler(screen)]
-    pipeline = create_pipeline(config, places, inputs)
-    pipeline.metadata_connection_config = sqlite_metadata_connection_config(places.metadata)
-    runner = WatchedRunner(screen.component, screen.component_ended)
-    runner.run(pipeline)
-    return runner.outcomes
 
 
 def _stage_schema(places: Places) -> str:

@@ -25,7 +25,7 @@ OK, NOT_GOOD_ENOUGH = 0, 3
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a finished run.
+    """The result of a finished run. Example: tests/pipeline/test_report.py.
 
     Attributes:
       blessed: whether the Evaluator blessed the model.

@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 class Code:
     """Code that determines the output of a component, together with its inputs and parameters.
 
+    >>> digest(Code(("transform",))) == digest(Code(("transform",), ("tensorflow",)))
+    False
+
     Attributes:
       files: Python files of this project, or folders with all files in and below them.
       libraries: names of distributions whose versions are in the digest.

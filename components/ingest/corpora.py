@@ -42,7 +42,11 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The documents sorted by name, the name of the corpus, and a warning for the user, if there is one."""
+    """The documents sorted by name, the name of the corpus, and a warning for the user, if there is one.
+
+    >>> [file.name for file in resolve("sample", None, DEFAULT_CACHE).files]
+    ['the_lamp_at_harrow_quay.txt']
+    """
 
     label: str
     files: tuple[SourceFile, ...]

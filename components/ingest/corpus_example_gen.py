@@ -20,7 +20,7 @@ from components.ingest.text import read_document
 
 
 class Executor(BaseExampleGenExecutor):
-    """Cleans each document and cuts it into passages.
+    """Cleans each document and cuts it into passages. Example: tests/components/ingest/test_corpus_example_gen.py.
 
     A record has `text`, `document` (its name), `position` (offset of the text's first character in the document) and
     `length` (characters of the text).

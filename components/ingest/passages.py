@@ -69,6 +69,9 @@ def cut(
     consecutive passages overlap by one character, and every target is predicted once. A split of one character is one
     passage without a target.
 
+    >>> [passage.text for passage in cut("a.txt", "abcdefgh", 3, 0.1)]
+    ['abc', 'cde', 'efgh']
+
     Args:
       document: the document's name.
       text: the clean document.

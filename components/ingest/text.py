@@ -74,11 +74,14 @@ def decode(data: bytes, name: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return the text without byte-order mark, CRLF line ends and Project Gutenberg license; idempotent.
+    r"""Return the text without byte-order mark, CRLF line ends and Project Gutenberg license; idempotent.
 
     A carriage return that does not end a line stays. A text with Project Gutenberg START markers is reduced to the
     parts between each of them and the next END marker (or the end of the text), without the publisher's credit, closing
     line and editor's notes, and ends with one line feed. No other text is changed.
+
+    >>> clean("\ufeffOne.\r\n")
+    'One.\n'
     """
     # A removal can create another match, so repeat it. Every pass that changes the text makes it shorter.
     while (cleaned := _clean_once(text)) != text:

@@ -28,6 +28,9 @@ def preset_names() -> list[str]:
 def load(preset: str, settings: Iterable[str] = (), explicit: Mapping[str, Any] | None = None) -> Config:
     """Build the configuration of one run.
 
+    >>> load("tutorial", ["training.epochs=3"]).training.epochs
+    3
+
     Args:
       preset: name of a file in `pipeline/presets/`, without its suffix. The file may name another preset in `extends`
         and then holds only what differs from that one.

@@ -1,5 +1,6 @@
 """Output on a terminal and elsewhere, and redirection of the frameworks' output to the log."""
 
+import doctest
 import io
 import logging
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import console
 from pipeline.console import ProgressHandler, Screen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,10 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
+
+
+def test_docstring_examples_run() -> None:
+    assert doctest.testmod(console).failed == 0
 
 
 def test_line_is_printed_without_markup_or_wrapping() -> None:

@@ -1,4 +1,4 @@
-"""How the end of a component is reported."""
+"""How the end of a component is reported; tests/test_caching.py and tests/test_e2e.py run whole pipelines."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace

@@ -4,6 +4,7 @@ tests/test_caching.py checks that the pipeline uses each digest, and which compo
 """
 
 import ast
+import doctest
 from importlib import metadata
 from pathlib import Path
 
@@ -130,6 +131,11 @@ def test_joint_digest_includes_every_part(tmp_path: Path) -> None:
 
 
 # The digests of this project
+
+
+def test_docstring_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROOT", PROJECT)
+    assert doctest.testmod(sources).failed == 0
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

@@ -1,5 +1,6 @@
 """A name, path, glob or URL becomes files on local disk; downloads are faked (see test_download.py for real ones)."""
 
+import doctest
 import hashlib
 import os
 import tempfile
@@ -59,6 +60,10 @@ def write(base: Path, *files: str) -> Path:
 
 
 # Local files
+
+
+def test_docstring_examples_run() -> None:
+    assert doctest.testmod(corpora).failed == 0
 
 
 def test_file(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import doctest
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components.errors import UserError
+from components.ingest import text
 from components.ingest.text import clean, decode, read_document
 
 START = "*** START OF THE PROJECT GUTENBERG EBOOK A TALE ***"
 END = "*** END OF THE PROJECT GUTENBERG EBOOK A TALE ***"
+
+
+def test_docstring_examples_run() -> None:
+    assert doctest.testmod(text).failed == 0
 
 
 @given(st.text(st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"])))

@@ -1,5 +1,6 @@
 """Defaults, presets, settings and options join into one configuration; every bad input is one clear `UserError`."""
 
+import doctest
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty directory of presets."""
     monkeypatch.setattr(overrides, "PRESETS", tmp_path)
     return tmp_path
+
+
+def test_docstring_examples_run() -> None:
+    assert doctest.testmod(overrides).failed == 0
 
 
 def test_quick_is_the_defaults() -> None:
