@@ -20,13 +20,11 @@ from components.models import registry, versions
 
 @dataclass(frozen=True)
 class Destination:
-    """Directories of one model.
+    """Directories of one model. Example: `test_another_model_gets_the_next_version_and_the_old_one_stays`.
 
     Attributes:
       serving: TF Serving's base path of the model, `<serving-dir>/<model>`.
       registry: directory of its registry.
-
-    Example: `tests/components/release/test_pusher.py::test_another_model_gets_the_next_version_and_the_old_one_stays`.
     """
 
     serving: str

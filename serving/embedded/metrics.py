@@ -24,7 +24,6 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        """Start from zero."""
         self._lock = threading.Lock()
         self._requests: dict[tuple[str, str], int] = defaultdict(int)
         self._times: dict[tuple[str, str], list[int]] = {}

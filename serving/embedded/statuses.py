@@ -35,7 +35,6 @@ class RequestError(Exception):
     """
 
     def __init__(self, code: str, message: str) -> None:
-        """Store code and message."""
         super().__init__(message)
         self.code = code
         self.message = message

@@ -22,32 +22,27 @@ _VERBS = {"POST": (":predict",), "GET": (None, "/metadata")}
 
 
 class UpstreamError(Exception):
-    """Raised when the model server gives no usable response.
+    """No usable response of the model server. Example: `test_a_server_that_does_not_respond_is_reported`.
 
     Attributes:
       status: HTTP status of the playground's response.
       message: what happened and what the user can do.
-
-    Example: `tests/serving/playground/test_relay.py::test_a_server_that_does_not_respond_is_reported`.
     """
 
     def __init__(self, status: int, message: str) -> None:
-        """Store status and message."""
         super().__init__(message)
         self.status, self.message = status, message
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """The model server.
+    """The model server. Example: `test_the_servers_errors_are_forwarded`.
 
     Attributes:
       url: without a trailing slash.
       model: name in its routes.
       timeout: seconds that one response may take.
       client: holds the connections; its timeouts are not used.
-
-    Example: `tests/serving/playground/test_relay.py::test_the_servers_errors_are_forwarded`.
     """
 
     url: str
@@ -91,13 +86,9 @@ class Upstream:
 
 
 class Relay:
-    """The endpoint of `/v1/...`.
-
-    Example: `tests/serving/playground/test_relay.py::test_the_routes_of_the_model_are_forwarded_byte_for_byte`.
-    """
+    """The endpoint of `/v1/...`. Example: `test_the_routes_of_the_model_are_forwarded_byte_for_byte`."""
 
     def __init__(self, upstream: Upstream) -> None:
-        """Forward to this server."""
         self._upstream = upstream
 
     async def endpoint(self, request: Request) -> Response:

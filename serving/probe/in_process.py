@@ -18,10 +18,7 @@ from serving.graph.signatures import EVAL_SIGNATURE, SERVING_SIGNATURES  # noqa:
 
 
 class InvalidExport(Exception):
-    """Raised when an exported model does not work; the message is the reason.
-
-    Example: `tests/serving/probe/test_in_process.py::test_a_missing_signature_is_rejected_by_name`.
-    """
+    """The reason why an exported model does not work. Example: `test_a_missing_signature_is_rejected_by_name`."""
 
 
 def check(directory: str) -> str:

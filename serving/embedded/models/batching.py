@@ -27,10 +27,7 @@ _BATCHED = {
 
 
 class Predictor:
-    """Answers requests to one version.
-
-    Example: `tests/serving/embedded/models/test_batching.py::test_other_signatures_run_in_the_graph`.
-    """
+    """Answers requests to one version. Example: `test_other_signatures_run_in_the_graph`."""
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ from serving.graph.generation_config import Limits
 _log = logging.getLogger(__name__)
 
 SIGNATURE = "generate_from_state"
+_CONTROLS = ("temperature", "top_k", "seed")
 _CHUNK_CHARS = 32  # generated per call; rows join and leave between calls, every few milliseconds
 _PROMPT_CHARS = 256  # of a prompt, read per call
 
@@ -39,9 +40,6 @@ class _Row:
     next_part: bytes | None
     state: NDArray[np.float32]
     chars_left: int
-    temperature: float
-    top_k: int
-    seed: int
     chunks: list[bytes] = field(default_factory=list)
 
 
@@ -61,10 +59,7 @@ class _Request:
 
 
 class Generator:
-    """Generates text for many requests in one thread.
-
-    Example: `tests/serving/embedded/models/test_generation.py::test_a_request_joins_a_running_batch`.
-    """
+    """Generates text for many requests in one thread. Example: `test_a_request_joins_a_running_batch`."""
 
     def __init__(self, run: Run, limits: Limits, max_rows: int, max_waiting: int) -> None:
         """Start the thread.
@@ -88,7 +83,7 @@ class Generator:
         state = inputs.get("state")
         return bool(
             prompt.ndim == 1
-            and all(inputs[name].shape == prompt.shape for name in ("num_chars", "temperature", "top_k", "seed"))
+            and all(inputs[name].shape == prompt.shape for name in ("num_chars", *_CONTROLS))
             and (state is None or state.shape == (prompt.size, self._limits.state_size) and np.isfinite(state).all())
             and (inputs["num_chars"] >= 0).all()
             and (inputs["num_chars"] <= self._limits.max_chars).all()
@@ -178,20 +173,9 @@ class Generator:
 
 
 def _row(request: _Request, index: int) -> _Row:
-    inputs = request.inputs
-    parts = _prompt_parts(inputs["prompt"][index])
-    return _Row(
-        request,
-        index,
-        parts,
-        next(parts),
-        next(parts, None),
-        request.states[index],
-        int(inputs["num_chars"][index]),
-        float(inputs["temperature"][index]),
-        int(inputs["top_k"][index]),
-        int(inputs["seed"][index]),
-    )
+    parts = _prompt_parts(request.inputs["prompt"][index])
+    chars = int(request.inputs["num_chars"][index])
+    return _Row(request, index, parts, next(parts), next(parts, None), request.states[index], chars)
 
 
 def _prompt_parts(prompt: bytes) -> Iterator[bytes]:
@@ -203,20 +187,13 @@ def _prompt_parts(prompt: bytes) -> Iterator[bytes]:
 
 
 def _batch(rows: list[_Row], counts: list[int]) -> Tensors:
-    return {
-        "prompt": _texts([row.prompt_part for row in rows]),
+    """Return the inputs of one call of `generate_from_state`."""
+    inputs = {name: np.array([row.request.inputs[name][row.index] for row in rows]) for name in _CONTROLS}
+    return inputs | {
+        "prompt": np.array([row.prompt_part for row in rows], object),  # (rows,)
         "state": np.stack([row.state for row in rows]),  # (rows, state_size)
         "num_chars": np.array(counts, np.int32),
-        "temperature": np.array([row.temperature for row in rows], np.float32),
-        "top_k": np.array([row.top_k for row in rows], np.int32),
-        "seed": np.array([row.seed for row in rows], np.int64),
     }
-
-
-def _texts(values: list[bytes]) -> NDArray[Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
 
 
 def _finish(row: _Row) -> None:

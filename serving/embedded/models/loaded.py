@@ -19,14 +19,12 @@ _MAX_WARMUP_RECORDS = 1000  # TF Serving rejects a model with more
 
 
 class LoadedModel:
-    """A SavedModel that is ready to answer requests.
+    """A SavedModel that is ready to answer requests. Example: `test_outputs_equal_those_of_the_saved_model`.
 
     Attributes:
       signatures: signatures by name.
       limits: limits of generation that the export states; None if it states none.
       warm_up_seconds: duration of the warm-up requests; None if there are none.
-
-    Example: `tests/serving/embedded/models/test_loaded.py::test_outputs_equal_those_of_the_saved_model`.
     """
 
     def __init__(self, directory: str) -> None:

@@ -49,11 +49,9 @@ class Version:
 
 
 class ServedVersions:
-    """The versions of one model of the configuration.
+    """The versions of one model. Example: `test_the_last_version_stays_while_the_newest_is_broken`.
 
     One thread calls `reconcile`; any thread may call the other methods.
-
-    Example: `tests/serving/embedded/models/test_served.py::test_the_last_version_stays_while_the_newest_is_broken`.
     """
 
     def __init__(self, config: ServedModel, load: Load) -> None:

@@ -14,10 +14,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection.
-
-    Example: `tests/serving/embedded/test_main.py::test_an_endless_head_is_cut_off`.
-    """
+    """One connection. Example: `test_an_endless_head_is_cut_off`."""
 
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0  # received so far of an incomplete head
@@ -68,10 +65,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with a hook on SIGTERM and SIGINT.
-
-    Example: `tests/serving/embedded/test_main.py::test_sigterm_during_startup`.
-    """
+    """uvicorn's server with a hook on SIGTERM and SIGINT. Example: `test_sigterm_during_startup`."""
 
     def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
         """Store the function that a signal calls before the requests in progress are finished."""
