@@ -133,9 +133,7 @@ class _Rollout:
         """Serve a withdrawn version without its label, until every server has read that."""
         self.policy_before = self.policy_before or plan.before.policy
         self._update(lambda _: plan.next)
-        self.server.report(
-            "a withdrawn version has to be loaded first; waiting until servers have read models.config"
-        )
+        self.server.report("a withdrawn version has to be loaded first; waiting until servers have read models.config")
         settings = self.server.settings
         self.server.sleep(2.0 * settings.config_poll_seconds + settings.poll_seconds)
 
