@@ -105,9 +105,7 @@ class Report:
             "corpus": self.corpus,
             "characters": self.facts.characters,
             "vocabulary_size": self.vocabulary_size,
-            "baseline_perplexity": None
-            if figures.baseline_perplexity is None
-            else _number(figures.baseline_perplexity),
+            "baseline_perplexity": _number(figures.baseline_perplexity),
             "reasons": list(self.reasons),
             "model": self.model,
             "learning_curve": self.learning_curve,
@@ -180,6 +178,6 @@ def _vocabulary_size(transform_graph: str) -> int:
         return sum(1 for _ in file)
 
 
-def _number(value: float) -> float | None:
+def _number(value: float | None) -> float | None:
     """Return None for infinity and NaN, which JSON cannot represent."""
-    return value if math.isfinite(value) else None
+    return value if value is not None and math.isfinite(value) else None

@@ -3,6 +3,7 @@
 import difflib
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,32 +99,31 @@ def _parse_setting(setting: str) -> tuple[str, Any]:
 
 def _annotation(key: str) -> Any:
     """Return the type of the value at a dotted key; raises `UserError` for an unknown key."""
-    section: type[BaseModel] = Config
-    parts = key.split(".")
-    for depth, part in enumerate(parts):
-        if part not in section.model_fields:
-            known = list(_keys(Config))
-            near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-            near += [name for name in known if name.endswith(f".{parts[-1]}") and name not in near]
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"Sections: {', '.join(Config.model_fields)}."
-            raise UserError(f"There is no configuration value with this name. {hint} Received: {key}")
-        annotation: Any = section.model_fields[part].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            section = annotation
-            if depth == len(parts) - 1:
-                inside = ", ".join(f"{key}.{name}" for name in section.model_fields)
-                raise UserError(f"{key} is a section. Set one of its values: {inside}. Received: {key}")
-        elif depth < len(parts) - 1:
-            raise UserError(f"{'.'.join(parts[: depth + 1])} is a single value without parts. Received: {key}")
-    return annotation
+    known = _annotations(Config)
+    if key in known:
+        return known[key]
+    if inside := [name.split(".") for name in known if name.startswith(f"{key}.")]:
+        depth = key.count(".") + 2
+        names = ", ".join(dict.fromkeys(".".join(parts[:depth]) for parts in inside))
+        raise UserError(f"{key} is a section. Set one of its values: {names}. Received: {key}")
+    if value := next((name for name in known if key.startswith(f"{name}.")), None):
+        raise UserError(f"{value} is a single value without parts. Received: {key}")
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    near += [name for name in known if name.endswith(f".{key.rpartition('.')[2]}") and name not in near]
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Sections: {', '.join(Config.model_fields)}."
+    raise UserError(f"There is no configuration value with this name. {hint} Received: {key}")
 
 
-def _keys(section: type[BaseModel], prefix: str = "") -> Iterable[str]:
+@cache
+def _annotations(section: type[BaseModel]) -> dict[str, Any]:
+    """Return the types of all values of a section by dotted key."""
+    found: dict[str, Any] = {}
     for name, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, f"{prefix}{name}.")
+            found |= {f"{name}.{key}": annotation for key, annotation in _annotations(field.annotation).items()}
         else:
-            yield prefix + name
+            found[name] = field.annotation
+    return found
 
 
 def _merge(values: dict[str, Any], layer: Mapping[str, Any], literal_none: bool = True) -> None:
