@@ -1,4 +1,4 @@
-"""Choose the distribution strategy and the precision from what the machine has."""
+"""Choose the distribution strategy and the precision for the machine."""
 
 import contextlib
 import json
@@ -13,14 +13,13 @@ FLOAT16_CAPABILITY = (7, 0)  # Volta: the first with tensor cores
 
 @dataclass(frozen=True)
 class Hardware:
-    """What training runs on.
+    """Strategy and precision of a training.
 
     Attributes:
-      precision: compute type of the matrix products; variables and the state between windows are float32. The stock
-        layer takes "bfloat16" as float32 (TensorFloat-32 where the GPU has it) and keeps its state in float16 under
-        "float16".
-      stock_layer: run the stock Keras layer (cuDNN), where there is one, not `trainer.engine.recurrent`.
-      description: one line for people.
+      precision: of the matrix products; variables and the state between windows are float32. The stock layer computes
+        "bfloat16" in float32 (TensorFloat-32 if the GPU has it) and has a float16 state under "float16".
+      stock_layer: use the stock Keras layer (cuDNN), if the cell has one, instead of `trainer.engine`.
+      description: one line for the log.
     """
 
     strategy: tf.distribute.Strategy
@@ -30,7 +29,7 @@ class Hardware:
 
 
 def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 1) -> Hardware:
-    """Pick strategy and precision.
+    """Choose strategy and precision.
 
     Several workers in `TF_CONFIG`: MultiWorkerMirroredStrategy. Several GPUs: MirroredStrategy. One GPU:
     OneDeviceStrategy. None: the default strategy.
@@ -38,11 +37,11 @@ def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 
     Args:
       strategy: "auto", "one_device" or "mirrored".
       precision: "auto", "float32", "bfloat16" or "float16".
-      logical_cpus: devices that the CPU is split into for "mirrored" on a machine without GPU.
+      logical_cpus: devices to split the CPU into, for "mirrored" on a machine without GPU.
     """
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        # In a process that has used TensorFlow before, TF_FORCE_GPU_ALLOW_GROWTH has to have said so.
+        # Fails in a process that already used TensorFlow, which then must have set TF_FORCE_GPU_ALLOW_GROWTH.
         with contextlib.suppress(RuntimeError):
             tf.config.experimental.set_memory_growth(gpu, True)
     chosen, name = _strategy(strategy, gpus, logical_cpus)
@@ -78,7 +77,7 @@ def _strategy(
 
 
 def split_cpu(count: int) -> None:
-    """Make `count` logical devices of the CPU; only before TensorFlow has used a device."""
+    """Split the CPU into `count` logical devices; call it before TensorFlow uses a device."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 
@@ -93,7 +92,7 @@ def _precision(gpus: list[tf.config.PhysicalDevice]) -> str:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 natively (AVX512-BF16 or AMX), as the Linux kernel tells."""
+    """Whether the processor multiplies bfloat16 natively (AVX512-BF16 or AMX), according to the Linux kernel."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = next((line for line in file if line.startswith("flags")), "").split()

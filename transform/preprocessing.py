@@ -9,11 +9,11 @@ VOCABULARY_NAME = "characters"
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, Any]:
-    """Turn passages into ids.
+    """Convert passages into ids.
 
-    Characters enter the vocabulary as zero-padded decimal code points ("000010" for a newline), because a text
-    vocabulary silently drops every token that holds a newline or carriage return itself. The most frequent
-    character has id 0; the id after the last one stands for every character that the train split does not have.
+    The vocabulary has zero-padded decimal code points ("000010" for a newline), because a text vocabulary silently
+    drops tokens that contain a newline or carriage return. The most frequent character has id 0; all characters that
+    the train split does not contain share the id after the last one.
 
     Args:
       inputs: `text`, `document`, `position` and `length`, each of shape (batch,).
@@ -24,11 +24,11 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     """
     code_points = tf.strings.unicode_decode(inputs["text"], "UTF-8")  # (batch, characters)
     tokens = tf.ragged.map_flat_values(tf.strings.as_string, code_points, width=6, fill="0")
-    # A passage begins with the last character of the one before: count it once. Without ragged arithmetic, whose graph
-    # takes longer to build than everything else here.
-    places = tf.ragged.range(tokens.row_lengths()).flat_values  # (characters of the batch,)
-    begins = tf.repeat(inputs["position"] == 0, tokens.row_lengths())  # (characters of the batch,)
-    counted = tf.boolean_mask(tokens.flat_values, (places > 0) | begins)
+    # A passage starts with the last character of the previous one: count it once. Without ragged arithmetic, whose
+    # graph takes longer to build than everything else here.
+    positions = tf.ragged.range(tokens.row_lengths()).flat_values  # (characters of the batch,)
+    starts_document = tf.repeat(inputs["position"] == 0, tokens.row_lengths())  # (characters of the batch,)
+    counted = tf.boolean_mask(tokens.flat_values, (positions > 0) | starts_document)
     vocabulary = tft.vocabulary(
         counted,
         top_k=custom_config["max_size"],

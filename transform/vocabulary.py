@@ -1,4 +1,4 @@
-"""The vocabulary as tf.Transform leaves it: one code point an id, in order of frequency."""
+"""The vocabulary that tf.Transform computes: one code point per id, in order of frequency."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,12 @@ UNICODE_SIZE = 0x110000  # code points that exist
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Characters with an id of their own; `out_of_vocabulary` is the one id for all others."""
+    """Characters with separate ids; all others share the id `out_of_vocabulary`.
+
+    >>> vocabulary = Vocabulary(tuple(map(ord, "ab")))
+    >>> vocabulary.encode("bad")
+    [1, 0, 2]
+    """
 
     code_points: tuple[int, ...]
 
@@ -18,7 +23,7 @@ class Vocabulary:
         """Read the zero-padded decimal code points that tf.Transform wrote, in order of their ids.
 
         Raises:
-          ValueError: there is none; tf.Transform then writes a placeholder.
+          ValueError: there is none, only tf.Transform's placeholder.
         """
         found = list(tokens)
         if not all(token.isdigit() for token in found):
@@ -27,7 +32,7 @@ class Vocabulary:
 
     @property
     def characters(self) -> tuple[str, ...]:
-        """Each id's character."""
+        """The character of each id."""
         return tuple(map(chr, self.code_points))
 
     @property
@@ -37,12 +42,12 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """Number of ids, the out-of-vocabulary one included: what a model's output layer is wide."""
+        """Number of ids, including the out-of-vocabulary one: width of a model's output layer."""
         return len(self.code_points) + 1
 
     @property
     def unknown_characters(self) -> int:
-        """How many code points share the out-of-vocabulary id."""
+        """Number of code points that share the out-of-vocabulary id."""
         return UNICODE_SIZE - len(self.code_points)
 
     @cached_property
@@ -50,9 +55,9 @@ class Vocabulary:
         return {code_point: i for i, code_point in enumerate(self.code_points)}
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text."""
+        """Return the ids of a text."""
         return [self._ids.get(ord(character), self.out_of_vocabulary) for character in text]
 
     def decode(self, ids: Iterable[int], unknown: str = "\ufffd") -> str:
-        """Text of ids; `unknown` stands for the out-of-vocabulary id."""
+        """Return the text of ids, with `unknown` for the out-of-vocabulary id."""
         return "".join(chr(self.code_points[i]) if i < len(self.code_points) else unknown for i in ids)

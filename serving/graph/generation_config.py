@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 
 PLACE = os.path.join("assets.extra", "generation.json")
-# Of exports that do not state one; also imported by the client and the embedded server, until they read `Limits`.
-LARGEST_TEMPERATURE = 100.0
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Limits:
       top_k: of `serving_default`.
       max_chars: upper bound of a request's `num_chars`.
       state_size: width of the state that `generate_from_state` takes.
-      max_temperature: upper bound of a request's temperature.
+      max_temperature: upper bound of a request's temperature; the default is that of exports that do not state one.
     """
 
     num_chars: int
@@ -28,7 +26,7 @@ class Limits:
     top_k: int
     max_chars: int
     state_size: int
-    max_temperature: float = LARGEST_TEMPERATURE
+    max_temperature: float = 100.0
 
 
 def write(directory: str, limits: Limits) -> None:

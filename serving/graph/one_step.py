@@ -1,6 +1,6 @@
-"""The OneStep model: the exported graph that turns prompts into text and text into figures.
+"""The OneStep model: the exported graph that generates text from prompts and scores texts.
 
-A plain `tf.Module`: whoever loads the SavedModel needs TensorFlow (or TF Serving) and nothing of this project.
+A plain `tf.Module`: the SavedModel needs TensorFlow or TF Serving, and nothing of this project.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from transform.vocabulary import Vocabulary
 
 __all__ = ["Defaults", "OneStep", "Weights"]
 
-_EXACT_IN_FLOAT32 = 2**24  # the state counts draws in a float32
-_BOOKKEEPING = 2  # state: after the recurrent values, the last character's id plus one, and the number of draws so far
+_EXACT_IN_FLOAT32 = 2**24  # the state counts samples in a float32
+_BOOKKEEPING = 2  # state: after the recurrent values, the last character's id plus one, and the number of samples
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Defaults:
 
 
 class OneStep(Network):
-    """The network and how it writes; all signatures share its variables."""
+    """The network and its generation of text; all signatures share its variables."""
 
     def __init__(self, weights: Weights, vocabulary: Vocabulary, defaults: Defaults) -> None:
         """Take trained weights."""
@@ -45,7 +45,7 @@ class OneStep(Network):
         self._characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
         self._newline = vocabulary.encode("\n")[0]
         if self._newline == vocabulary.out_of_vocabulary:
-            self._newline = 0  # no lines in this corpus: begin as after the most frequent character
+            self._newline = 0  # no lines in this corpus: start after the most frequent character
 
     @property
     def limits(self) -> Limits:
@@ -62,15 +62,15 @@ class OneStep(Network):
         top_k: tf.Tensor,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Read the prompts and write on.
+        """Continue the prompts.
 
         Args:
           prompt: string (batch,), UTF-8, may be empty.
-          state: float32 (batch, state_size) of a former call, or zeros for a fresh start. A fresh start with an empty
-            prompt begins as after a line's end.
+          state: float32 (batch, state_size) of a previous call, or zeros to start a text. With an empty prompt, a text
+            starts like a line.
           num_chars: int32 (batch,), at least 0.
           temperature: float32 (batch,), at least 0.
-          top_k: int32 (batch,), at least 0; 0 draws from all characters.
+          top_k: int32 (batch,), at least 0; 0 samples from all characters.
           seed: int64 (batch,).
 
         Returns:
@@ -78,18 +78,18 @@ class OneStep(Network):
         """
         checks = self._checks(state, num_chars, temperature, top_k)
         with tf.control_dependencies(checks):
-            # All of them, so that nothing is made of a refused value: its random numbers could take all memory.
+            # All of them: nothing must be computed from a rejected value, whose random numbers could take all memory.
             prompt, state, num_chars, temperature, top_k = map(
                 tf.identity, (prompt, state, num_chars, temperature, top_k)
             )
         ids, lengths = self.encode(prompt)  # (batch, time), (batch,)
-        hidden, last, draws = self._unpack(state)
+        hidden, last, sampled = self._unpack(state)
         last = tf.where((last == 0) & (lengths == 0), self._newline + 1, last)
         # The last character read is the next step's input: the recurrence has not seen it yet.
         hidden, last = self._read(ids, lengths, hidden, last)
-        written, hidden, last = self._write(hidden, last, draws, num_chars, temperature, top_k, seed)
-        draws = (draws + tf.cast(num_chars, tf.int64)) % _EXACT_IN_FLOAT32
-        return written, self._pack(hidden, last, draws)
+        text, hidden, last = self._write(hidden, last, sampled, num_chars, temperature, top_k, seed)
+        sampled = (sampled + tf.cast(num_chars, tf.int64)) % _EXACT_IN_FLOAT32
+        return text, self._pack(hidden, last, sampled)
 
     def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature `score`, see `serving.graph.scoring.score`."""
@@ -123,14 +123,14 @@ class OneStep(Network):
         last = tf.cast(tf.clip_by_value(state[:, -2], 0.0, largest), tf.int32)
         return hidden, last, tf.cast(state[:, -1], tf.int64)
 
-    def _pack(self, hidden: list[tf.Tensor], last: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        return tf.concat([*hidden, tf.cast(last, tf.float32)[:, None], tf.cast(draws, tf.float32)[:, None]], 1)
+    def _pack(self, hidden: list[tf.Tensor], last: tf.Tensor, sampled: tf.Tensor) -> tf.Tensor:
+        return tf.concat([*hidden, tf.cast(last, tf.float32)[:, None], tf.cast(sampled, tf.float32)[:, None]], 1)
 
     def _read(
         self, ids: tf.Tensor, lengths: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """Advance each row over `last` and its prompt but for the prompt's last character, which becomes `last`."""
-        # The inputs: what was last, and then the prompt. Rows without anything last skip their first step.
+        """Advance each row over `last` and its prompt except the prompt's last character, which becomes `last`."""
+        # Rows without a last character (id plus one is 0) skip their first step.
         inputs = tf.concat([last[:, None], ids + 1], 1)  # (batch, 1 + time), id plus one
         table = self.table.read_value()
 
@@ -147,32 +147,32 @@ class OneStep(Network):
         self,
         hidden: list[tf.Tensor],
         last: tf.Tensor,
-        draws: tf.Tensor,
+        sampled: tf.Tensor,
         num_chars: tf.Tensor,
         temperature: tf.Tensor,
         top_k: tf.Tensor,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
-        """Generate; a row that has all its characters waits unchanged for the others."""
+        """Generate; a row with all its characters stays unchanged until the others have theirs."""
         count = tf.reduce_max(tf.concat([num_chars, [1]], 0))  # at least one step: an empty TensorArray does not stack
         with tf.device("/CPU:0"):
-            random = sampling.uniforms(seed, draws, count)  # (count, batch)
+            random = sampling.uniforms(seed, sampled, count)  # (count, batch)
         any_top_k = tf.reduce_any(top_k > 0)
         known = len(self.vocabulary.code_points)
         table, kernel, bias = self.table.read_value(), self.projection.read_value(), self.projection_bias.read_value()
-        kernel, bias = kernel[:, :known], bias[:known]  # the out-of-vocabulary id is never written
+        kernel, bias = kernel[:, :known], bias[:known]  # the out-of-vocabulary id is never sampled
 
         def step(t: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor, written: Any) -> tuple[Any, ...]:
             after = self.step(tf.gather(table, last - 1), hidden)
             logits = self.product(self.output(after), kernel) + bias
-            drawn = tf.cond(
+            ids = tf.cond(
                 any_top_k,
-                lambda: sampling.draw_top_k(logits, temperature, top_k, random[t]),
-                lambda: sampling.draw(logits, temperature, random[t]),
+                lambda: sampling.sample_top_k(logits, temperature, top_k, random[t]),
+                lambda: sampling.sample(logits, temperature, random[t]),
             )
             moves = t < num_chars
             hidden = [tf.where(moves[:, None], new, old) for new, old in zip(after, hidden)]
-            return t + 1, hidden, tf.where(moves, drawn + 1, last), written.write(t, drawn)
+            return t + 1, hidden, tf.where(moves, ids + 1, last), written.write(t, ids)
 
         written = tf.TensorArray(tf.int32, count, element_shape=(None,))
         _, hidden, last, written = tf.while_loop(lambda t, *_: t < count, step, (0, hidden, last, written))

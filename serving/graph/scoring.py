@@ -1,4 +1,4 @@
-"""How well the model foresees texts: the figures behind the signatures `score` and `eval_nll`."""
+"""Log-likelihood of texts under the model: the signatures `score` and `eval_nll`."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from serving.graph.network import Network
 
 
 def score(network: Network, text: tf.Tensor) -> dict[str, tf.Tensor]:
-    """How well the model foresees each character but the first, from a fresh start.
+    """Compute the negative log-likelihood of each character but the first, from the zero state.
 
     Args:
       text: string (batch,).
 
     Returns:
       `nll` float32 (batch, time), nats, zeros after a text's end; `nll_sum` float32 (batch,) and `num_chars` int32
-      (batch,), characters predicted. An out-of-vocabulary character costs log(code points that share its id) more.
+      (batch,), the predicted characters. An out-of-vocabulary character costs log(code points that share its id) more.
     """
     ids, lengths = network.encode(text)
     nll = _nll(network, ids, lengths)
@@ -46,7 +46,7 @@ def eval_nll(network: Network, examples: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _nll(network: Network, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-    """Nats of each character but the first, (batch, time - 1), zero after a text's end."""
+    """Return nats of each character but the first, (batch, time - 1), zero after a text's end."""
     steps = tf.shape(ids)[1] - 1
     table = network.table.read_value()
 

@@ -1,4 +1,4 @@
-"""The SavedModel's signatures, and how it is saved."""
+"""The signatures of the SavedModel."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def _spec(name: str, dtype: tf.DType, *inner: int) -> tf.TensorSpec:
 
 
 def build(model: OneStep) -> dict[str, Any]:
-    """Signatures by name. Every input and output has a batch dimension, as TF Serving's REST port and batching need.
+    """Build the signatures by name. All inputs and outputs have a batch dimension, as TF Serving's REST API requires.
 
     - `serving_default(prompt)`: `generate` with the defaults and a new seed for every row and request.
     - `generate(prompt, num_chars, temperature, top_k, seed)`: the new text.
@@ -43,8 +43,8 @@ def build(model: OneStep) -> dict[str, Any]:
             tf.fill(rows, model.defaults.num_chars),
             tf.fill(rows, model.defaults.temperature),
             tf.fill(rows, model.defaults.top_k),
-            # Not `tf.random.uniform`: a global seed of the exporting process would stay in the graph, and with
-            # deterministic training that function refuses to work without one.
+            # Not `tf.random.uniform`: it would store the exporting process's global seed in the graph, and with
+            # deterministic training it raises an error without such a seed.
             tf.raw_ops.RandomUniformInt(shape=rows, minval=tf.constant(0, tf.int64), maxval=tf.int64.max),
         )
         return {"text": text}

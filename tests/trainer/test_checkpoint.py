@@ -1,4 +1,4 @@
-"""A run that is built anew and restored stands where the saved one stood."""
+"""A restored run has the state of the saved one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ TRAINING = TrainingConfig(learning_rate=0.1, final_fraction=0.1, warmup_steps=2)
 
 @dataclass
 class Run:
-    """All that is saved."""
+    """What a checkpoint saves."""
 
     model: LanguageModel
     optimizer: Any
@@ -78,7 +78,7 @@ def test_without_a_checkpoint_nothing_is_restored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_what_is_saved_is_restored_exactly(tmp_path: Path, precision: str) -> None:
+def test_saved_state_is_restored_exactly(tmp_path: Path, precision: str) -> None:
     saved = create(tmp_path, precision=precision)
     saved.train(2)
     saved.checkpoints.keep_as_best()
@@ -99,18 +99,18 @@ def test_what_is_saved_is_restored_exactly(tmp_path: Path, precision: str) -> No
     assert_equal(other.weights, saved.weights)
 
 
-def test_a_position_before_the_first_evaluation_is_restored(tmp_path: Path) -> None:
+def test_position_before_the_first_evaluation_is_restored(tmp_path: Path) -> None:
     create(tmp_path).checkpoints.save(Position(step=1, batch=1), carried())
     position, _ = create(tmp_path).checkpoints.restore() or (None, [])
     assert position == Position(step=1, batch=1, best_loss=float("inf"))
 
 
 @pytest.mark.parametrize("written", ["nothing", "data", "data and part of the index"])
-def test_a_half_written_newer_checkpoint_is_ignored(tmp_path: Path, written: str) -> None:
+def test_incomplete_newer_checkpoint_is_ignored(tmp_path: Path, written: str) -> None:
     saved = create(tmp_path)
     saved.checkpoints.save(POSITION, carried())
     whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    # The files of step 6, but not the one that names the newest.
+    # The files of step 6, except the one that names the newest checkpoint.
     elsewhere = tmp_path / "elsewhere"
     newer = create(elsewhere)
     newer.train(1)
@@ -127,7 +127,7 @@ def test_a_half_written_newer_checkpoint_is_ignored(tmp_path: Path, written: str
     assert_equal(state, carried())
     assert_equal(resumed.weights, saved.weights)
 
-    # The run arrives at step 6 again, and this time the checkpoint becomes whole.
+    # The run reaches step 6 again, and this time the checkpoint is completed.
     resumed.train(1)
     resumed.checkpoints.save(Position(step=6), carried(9))
     again = create(tmp_path, seed=2)
@@ -147,7 +147,7 @@ def test_only_the_newest_checkpoint_is_kept_across_runs(tmp_path: Path) -> None:
     assert {path.stem for path in tmp_path.glob("ckpt-*")} == {"ckpt-3"}
 
 
-def test_every_epoch_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_every_epoch_is_kept_if_configured(tmp_path: Path) -> None:
     run = create(tmp_path, keep_every_epoch=True)
     weights = []
     for epoch in (1, 2, 3):
@@ -169,7 +169,7 @@ def test_epochs_are_not_kept_by_default(tmp_path: Path) -> None:
     assert not (tmp_path / "epochs").exists()
 
 
-def test_the_best_weights_come_back(tmp_path: Path) -> None:
+def test_best_weights_are_restored(tmp_path: Path) -> None:
     run = create(tmp_path)
     run.train(1)
     best = run.weights
@@ -181,7 +181,7 @@ def test_the_best_weights_come_back(tmp_path: Path) -> None:
     assert_equal(run.weights, best)
 
 
-def test_other_workers_read_the_chiefs_files_and_write_their_own_elsewhere(
+def test_other_workers_restore_the_chiefs_checkpoint_and_write_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary, directory = tmp_path / "temporary", tmp_path / "checkpoints"

@@ -1,4 +1,4 @@
-"""What is exported scores texts as the trained model does, and is a whole SavedModel or none."""
+"""An export scores texts as the trained model does, and is complete or does not exist."""
 
 import math
 from pathlib import Path
@@ -63,14 +63,14 @@ def assert_scores(actual: dict[str, tf.Tensor], model: LanguageModel) -> None:
 @pytest.mark.numeric
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("stock_layer", [False, True])
-def test_the_export_scores_as_the_language_model(layers: int, stock_layer: bool) -> None:
+def test_export_scores_as_the_language_model(layers: int, stock_layer: bool) -> None:
     model = trained(layers, stock_layer=stock_layer)
     assert_scores(export.one_step(model, VOCABULARY, DEFAULTS).score(tf.constant(TEXTS)), model)
 
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_the_export_computes_in_float32_however_the_model_was_trained(precision: str) -> None:
+def test_export_computes_in_float32_for_every_training_precision(precision: str) -> None:
     exported = export.one_step(trained(precision=precision), VOCABULARY, DEFAULTS)
     assert {variable.dtype for variable in exported.variables if variable.dtype.is_floating} == {tf.float32}
     assert_scores(exported.score(tf.constant(TEXTS)), trained())
@@ -83,7 +83,7 @@ def saved(directory: Path) -> OneStep:
 
 
 @pytest.mark.numeric
-def test_what_is_saved_loads_and_scores_the_same_without_the_model(tmp_path: Path) -> None:
+def test_loaded_export_scores_the_same(tmp_path: Path) -> None:
     saved(tmp_path / "export")
     loaded = tf.saved_model.load(str(tmp_path / "export"))
     assert_scores(loaded.signatures["score"](text=tf.constant(TEXTS)), trained())
@@ -106,14 +106,14 @@ def test_cross_entropy_of_the_reference_model_is_next_to_the_export(tmp_path: Pa
     assert reference_model.read(str(tmp_path / "export")) == 2.5
 
 
-def test_the_defaults_of_the_configuration_are_served(tmp_path: Path) -> None:
+def test_configured_defaults_are_served(tmp_path: Path) -> None:
     saved(tmp_path / "export")
     loaded = tf.saved_model.load(str(tmp_path / "export"))
     texts = loaded.signatures["serving_default"](prompt=tf.constant(["a", "語x"]))["text"].numpy()
     assert [len(text.decode()) for text in texts] == [7, 7]
 
 
-def test_the_warm_up_requests_are_those_of_this_model(tmp_path: Path) -> None:
+def test_warm_up_requests_fit_the_model(tmp_path: Path) -> None:
     exported = saved(tmp_path / "export")
     replayed = warmup.read(str(tmp_path / "export"))
     loaded = tf.saved_model.load(str(tmp_path / "export"))
@@ -122,16 +122,16 @@ def test_the_warm_up_requests_are_those_of_this_model(tmp_path: Path) -> None:
     assert states == [(1, exported.state_size)]
 
 
-def test_what_an_interrupted_save_left_does_not_get_in(tmp_path: Path) -> None:
+def test_leftovers_of_an_interrupted_save_are_not_exported(tmp_path: Path) -> None:
     left = tmp_path / "export.partial"
     left.mkdir()
-    (left / "rest").write_text("of a save that was killed")
+    (left / "rest").write_text("of an interrupted save")
     saved(tmp_path / "export")
     assert not left.exists()
     assert not (tmp_path / "export" / "rest").exists()
 
 
-def test_the_directory_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_save_leaves_no_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -142,8 +142,8 @@ def test_the_directory_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.numeric
-def test_restored_checkpoint_loaded_export_and_stock_keras_layers_give_the_same_logits(tmp_path: Path) -> None:
-    """Log-probabilities of every id after a prefix, which are logits but for a constant."""
+def test_checkpoint_export_and_stock_keras_layers_give_the_same_logits(tmp_path: Path) -> None:
+    """Compares log-probabilities of every id after a prefix, which are logits up to a constant."""
     model = trained()
     kept = Checkpoints(str(tmp_path / "checkpoints"), model, keras.optimizers.SGD(), 1, True, False)
     kept.save(Position(), [np.zeros((1, model.units), np.float32)] * 2)

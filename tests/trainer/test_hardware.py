@@ -1,4 +1,4 @@
-"""What is chosen on which machine; machines that are not here are played by replacing what TensorFlow says of them."""
+"""Strategy and precision by machine; other machines are simulated by replacing what TensorFlow reports about them."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Gives a function that sets the compute capabilities of the GPUs, and records what is created for them."""
+    """Return a function that sets the compute capabilities of the GPUs and returns a record of calls."""
     calls = mock.Mock()
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", calls.memory_growth)
     for name in ("MirroredStrategy", "OneDeviceStrategy", "MultiWorkerMirroredStrategy"):
@@ -58,7 +58,7 @@ def cpu_flags(monkeypatch: pytest.MonkeyPatch, text: str | None) -> None:
     monkeypatch.setattr(hardware, "open", fake_open, raising=False)
 
 
-def test_without_a_gpu_the_fused_operation_runs_on_the_default_device(machine: Any) -> None:
+def test_without_a_gpu_the_engine_runs_on_the_default_device(machine: Any) -> None:
     calls = machine()
     chosen = hardware.choose(precision="float32")
     assert chosen.strategy.num_replicas_in_sync == 1
@@ -68,7 +68,7 @@ def test_without_a_gpu_the_fused_operation_runs_on_the_default_device(machine: A
     assert calls.mock_calls == []
 
 
-def test_one_gpu_gets_the_stock_layer_and_memory_growth(machine: Any) -> None:
+def test_one_gpu_has_the_stock_layer_and_memory_growth(machine: Any) -> None:
     calls = machine(AMPERE)
     chosen = hardware.choose()
     assert chosen.stock_layer
@@ -80,7 +80,9 @@ def test_one_gpu_gets_the_stock_layer_and_memory_growth(machine: Any) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "created"), [("auto", "MirroredStrategy"), ("one_device", "OneDeviceStrategy")])
-def test_several_gpus_are_used_together_unless_one_is_asked_for(machine: Any, wanted: str, created: str) -> None:
+def test_several_gpus_are_used_together_unless_one_device_is_configured(
+    machine: Any, wanted: str, created: str
+) -> None:
     calls = machine(AMPERE, AMPERE)
     chosen = hardware.choose(wanted)
     assert chosen.strategy is getattr(calls, created).return_value
@@ -103,7 +105,7 @@ def test_several_workers_train_together(
 
 
 @pytest.mark.parametrize("config", ["", "{}", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": {"chief": ["a:1"]}}'])
-def test_a_cluster_of_one_is_no_cluster(machine: Any, monkeypatch: pytest.MonkeyPatch, config: str) -> None:
+def test_cluster_of_one_worker_trains_alone(machine: Any, monkeypatch: pytest.MonkeyPatch, config: str) -> None:
     monkeypatch.setenv("TF_CONFIG", config)
     calls = machine()
     assert hardware.choose().description.startswith("one device on ")
@@ -124,7 +126,7 @@ def test_a_cluster_of_one_is_no_cluster(machine: Any, monkeypatch: pytest.Monkey
         ([PASCAL, AMPERE], "float32"),
     ],
 )
-def test_the_weakest_gpu_decides_the_precision(
+def test_weakest_gpu_decides_the_precision(
     machine: Any, capabilities: list[tuple[int, int] | None], precision: str
 ) -> None:
     machine(*capabilities)
@@ -142,7 +144,7 @@ def test_the_weakest_gpu_decides_the_precision(
         (None, "float32"),
     ],
 )
-def test_a_cpu_gets_bfloat16_only_where_it_multiplies_it(
+def test_cpu_uses_bfloat16_only_with_native_products(
     machine: Any, monkeypatch: pytest.MonkeyPatch, cpuinfo: str | None, precision: str
 ) -> None:
     machine()
@@ -150,14 +152,14 @@ def test_a_cpu_gets_bfloat16_only_where_it_multiplies_it(
     assert hardware.choose().precision == precision
 
 
-def test_logical_cpus_that_were_not_set_up_are_refused(machine: Any) -> None:
+def test_logical_cpus_that_were_not_set_up_are_an_error(machine: Any) -> None:
     machine()
     with pytest.raises(RuntimeError, match=r"split_cpu\(3\)"):
         hardware.choose("mirrored", logical_cpus=3)
 
 
-def test_a_split_cpu_makes_two_replicas() -> None:
-    # In a process of its own: devices can only be split before TensorFlow has used one.
+def test_split_cpu_has_two_replicas() -> None:
+    # In a separate process: devices can only be split before TensorFlow has used one.
     program = (
         "from trainer import hardware; hardware.split_cpu(2);"
         "chosen = hardware.choose('mirrored', 'float32', logical_cpus=2);"

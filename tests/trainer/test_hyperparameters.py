@@ -1,4 +1,4 @@
-"""What the Tuner may choose, and where its choice goes."""
+"""The Tuner's search space, and how its result is applied."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def parameters(**changes: Any) -> FitParameters:
 
 
 @pytest.mark.integration
-def test_the_first_trial_is_what_is_configured() -> None:
+def test_first_trial_is_the_configuration() -> None:
     chosen = hyperparameters.space(parameters(model__units=512, training__learning_rate=4e-3)).values
     assert chosen["model.units"] == 512
     assert chosen["training.learning_rate"] == pytest.approx(4e-3)
@@ -26,7 +26,7 @@ def test_the_first_trial_is_what_is_configured() -> None:
 
 
 @pytest.mark.integration
-def test_values_outside_of_the_space_begin_at_its_nearest_place() -> None:
+def test_configured_value_outside_of_the_space_starts_at_the_nearest_one() -> None:
     far = parameters(model__units=3_000, model__embedding=50, model__dropout=0.93, training__learning_rate=1.0)
     chosen = hyperparameters.space(far).values
     assert (chosen["model.units"], chosen["model.embedding"], chosen["model.dropout"]) == (1024, 64, 0.5)
@@ -34,7 +34,7 @@ def test_values_outside_of_the_space_begin_at_its_nearest_place() -> None:
 
 
 @pytest.mark.integration
-def test_what_has_no_effect_is_not_searched() -> None:
+def test_values_without_effect_are_not_searched() -> None:
     assert {"model.dropout", "training.weight_decay"} <= set(hyperparameters.space(parameters()).values)
     adam = hyperparameters.space(parameters(training__optimizer="adam")).values
     assert "training.weight_decay" not in adam
@@ -44,14 +44,14 @@ def test_what_has_no_effect_is_not_searched() -> None:
 
 
 @pytest.mark.integration
-def test_every_name_is_a_value_of_the_configuration() -> None:
+def test_every_name_is_in_the_configuration() -> None:
     config = parameters()
     for name in hyperparameters.space(config).values:
         section, key = name.split(".")
         assert hasattr(getattr(config, section), key)
 
 
-def test_found_values_take_their_places_and_nothing_else_changes() -> None:
+def test_only_found_values_are_replaced() -> None:
     config = parameters()
     found = {"values": {"model.units": 768, "training.learning_rate": 0.002, "tuner/epochs": 3, "unknown.key": 1}}
     changed = hyperparameters.apply_hyperparameters(config, found)
@@ -59,12 +59,12 @@ def test_found_values_take_their_places_and_nothing_else_changes() -> None:
     assert config == parameters()
 
 
-def test_without_a_tuner_the_configuration_stands() -> None:
+def test_without_a_tuner_the_configuration_is_unchanged() -> None:
     config = parameters()
     assert hyperparameters.apply_hyperparameters(config, None) is config
 
 
-def test_a_tied_model_keeps_embedding_and_units_equal() -> None:
+def test_tied_model_keeps_embedding_and_units_equal() -> None:
     changed = hyperparameters.apply_hyperparameters(
         parameters(model__tied=True), {"values": {"model.units": 256, "model.embedding": 16}}
     )

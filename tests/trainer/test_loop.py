@@ -1,7 +1,7 @@
-"""Tiny models, really trained: they learn, stop, resume exactly, and do the same on two devices as on one.
+"""Tiny models that really train: they learn, stop, resume exactly, and do on two devices what they do on one.
 
-Run as a program, this file prints what training on two logical devices gives: those must be made before TensorFlow
-starts.
+Run as a program, this file prints the results of training on two logical devices, which must be created before
+TensorFlow starts.
 """
 
 import contextlib
@@ -36,17 +36,17 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 VOCABULARY, LENGTH = 6, 5
-RISING = np.tile(np.arange(VOCABULARY, dtype=np.uint8), 40)  # each character tells the next one
+RISING = np.tile(np.arange(VOCABULARY, dtype=np.uint8), 40)  # each character determines the next one
 FALLING = RISING[::-1]
 NOISE = np.random.default_rng(5).integers(VOCABULARY, size=240).astype(np.uint8)
 
 
 class Killed(Exception):
-    """What a test raises in the middle of a run."""
+    """Raised by a test in the middle of a run."""
 
 
 class Recorder(Reporter):
-    """Keeps what it is told; kills the run at a step, before that step can be saved."""
+    """Records reports; kills the run at a step, before that step can be saved."""
 
     def __init__(self, kill_at: int = 0) -> None:
         super().__init__(total_steps=1000, log_every=1000, writer=None)
@@ -146,7 +146,7 @@ def assert_equal(some: list[np.ndarray], others: list[np.ndarray]) -> None:
 @pytest.mark.parametrize(
     ("data_order", "precision"), [("contiguous", "float32"), ("shuffled", "bfloat16"), ("contiguous", "float16")]
 )
-def test_training_learns_what_can_be_learnt(tmp_path: Path, data_order: str, precision: str) -> None:
+def test_loss_falls_on_predictable_text(tmp_path: Path, data_order: str, precision: str) -> None:
     settings = {"steps": 60, "eval_every": 60, "learning_rate": 0.05, "data_order": data_order, "precision": precision}
     trial = create(tmp_path, evaluation=RISING, **settings)
     position = trial.run()
@@ -157,7 +157,7 @@ def test_training_learns_what_can_be_learnt(tmp_path: Path, data_order: str, pre
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_what_runs_on_one_gpu_learns_on_one_device(tmp_path: Path, precision: str) -> None:
+def test_stock_layer_learns_on_one_device(tmp_path: Path, precision: str) -> None:
     settings = {"steps": 60, "eval_every": 60, "learning_rate": 0.05, "precision": precision}
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     trial = create(tmp_path, one, evaluation=RISING, stock_layer=True, **settings)
@@ -167,7 +167,7 @@ def test_what_runs_on_one_gpu_learns_on_one_device(tmp_path: Path, precision: st
 
 
 @pytest.mark.numeric
-def test_the_state_is_carried_from_window_to_window_and_forgotten_between_documents(tmp_path: Path) -> None:
+def test_state_is_carried_from_window_to_window_and_reset_between_documents(tmp_path: Path) -> None:
     documents = (33, 2, 205)
     trial = unchanging(tmp_path, documents=documents, batch_size=1, epochs=2)
     before = trial.weights
@@ -181,7 +181,7 @@ def test_the_state_is_carried_from_window_to_window_and_forgotten_between_docume
 
 
 @pytest.mark.numeric
-def test_independent_windows_begin_without_state(tmp_path: Path) -> None:
+def test_independent_windows_start_without_state(tmp_path: Path) -> None:
     trial = unchanging(tmp_path, data_order="shuffled", batch_size=8, epochs=1)
     trial.run()
     chunks = NOISE.reshape(-1, LENGTH + 1)
@@ -199,7 +199,7 @@ def test_evaluation_is_the_mean_over_all_targets_with_state_carried_and_nothing_
     numeric.close(trial.loop.evaluate(), expected)
 
 
-def test_shuffled_passes_differ_and_contiguous_ones_do_not(tmp_path: Path) -> None:
+def test_shuffled_epochs_differ_and_contiguous_ones_do_not(tmp_path: Path) -> None:
     for data_order, same in (("shuffled", False), ("contiguous", True)):
         trial = unchanging(tmp_path / data_order, data_order=data_order, epochs=2, eval_every=None)
         trial.run()
@@ -210,10 +210,10 @@ def test_shuffled_passes_differ_and_contiguous_ones_do_not(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("data_order", ["contiguous", "shuffled"])
-def test_a_run_that_is_killed_twice_ends_with_the_weights_of_one_that_is_not(
+def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_order: str
 ) -> None:
-    clock = count()  # a second each time that the loop looks: a checkpoint about every third step
+    clock = count()  # advances one second per call: a checkpoint about every third step
     monkeypatch.setattr("trainer.loop.time", SimpleNamespace(monotonic=lambda: next(clock)))
     changes: dict[str, Any] = {
         "data_order": data_order,
@@ -221,7 +221,7 @@ def test_a_run_that_is_killed_twice_ends_with_the_weights_of_one_that_is_not(
         "documents": (100, 80),
         "layers": 2,
         "dropout": 0.3,
-        "steps": 23,  # more than two passes
+        "steps": 23,  # more than two epochs
         "eval_every": 5,
         "checkpoint_seconds": 3,
         "restore_best": False,
@@ -242,7 +242,7 @@ def test_a_run_that_is_killed_twice_ends_with_the_weights_of_one_that_is_not(
         first.run()
     second = create(tmp_path / "killed", **changes)
     for variable in second.model.trainable_variables:
-        variable.assign(tf.zeros(variable.shape))  # nothing may come from how the model began
+        variable.assign(tf.zeros(variable.shape))  # nothing may depend on the initial weights
     with pytest.raises(Killed):
         second.run(power_cut)
     third = create(tmp_path / "killed", **changes)
@@ -252,13 +252,13 @@ def test_a_run_that_is_killed_twice_ends_with_the_weights_of_one_that_is_not(
     assert_equal(third.weights, through.weights)
     assert_equal([v.numpy() for v in third.optimizer.variables], [v.numpy() for v in through.optimizer.variables])
     assert_equal([v.numpy() for v in third.checkpoints.best], [v.numpy() for v in through.checkpoints.best])
-    # The later runs went on, they did not begin again; and not a step was left out.
+    # The later runs resumed: they neither started from the beginning nor skipped a step.
     assert 23 - 15 < len(third.recorder.losses) <= 23 - 15 + 4
     assert third.recorder.losses == through.recorder.losses[-len(third.recorder.losses) :]
     assert second.recorder.losses[-1] == through.recorder.losses[14]
 
 
-def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
+def test_finished_run_is_not_trained_further(tmp_path: Path) -> None:
     first = create(tmp_path)
     ended = first.run()
     again = create(tmp_path)
@@ -275,12 +275,12 @@ def test_every_evaluation_is_followed_by_a_checkpoint(tmp_path: Path) -> None:
 
 
 def overfitting(directory: Path, **changes: Any) -> Trial:
-    """A run whose eval loss soon gets worse and worse: what it learns is wrong there."""
+    """Create a run whose eval loss soon rises: the eval text is the reverse of the train text."""
     settings = {"steps": 40, "eval_every": 2, "schedule": "constant", "early_stopping": 3, **changes}
     return create(directory, evaluation=FALLING, **settings)
 
 
-def test_training_stops_when_the_eval_loss_gets_no_better(tmp_path: Path) -> None:
+def test_training_stops_when_the_eval_loss_stops_improving(tmp_path: Path) -> None:
     trial = overfitting(tmp_path)
     position = trial.run()
     assert position.finished
@@ -303,7 +303,7 @@ def test_only_evaluations_since_the_best_one_count_towards_the_stop(
 
 
 @pytest.mark.parametrize("restore_best", [True, False])
-def test_the_best_weights_are_in_the_model_afterwards_if_wanted(tmp_path: Path, restore_best: bool) -> None:
+def test_best_weights_are_in_the_model_afterwards_if_configured(tmp_path: Path, restore_best: bool) -> None:
     trial = overfitting(tmp_path, restore_best=restore_best)
     position = trial.run()
     last = trial.recorder.evaluations[-1][1]
@@ -321,13 +321,13 @@ def test_evaluations_are_reported_with_their_sample(tmp_path: Path) -> None:
         least = min(least, loss)
 
 
-def test_the_end_is_evaluated_wherever_it_falls(tmp_path: Path) -> None:
+def test_last_step_is_always_evaluated(tmp_path: Path) -> None:
     trial = create(tmp_path, steps=7, eval_every=4)
     trial.run()
     assert [step for step, *_ in trial.recorder.evaluations] == [4, 7]
 
 
-def test_a_run_of_epochs_keeps_each_of_them_if_wanted(tmp_path: Path) -> None:
+def test_every_epoch_is_kept_if_configured(tmp_path: Path) -> None:
     trial = create(tmp_path, steps=None, epochs=2, keep_every_epoch=True, data_order="shuffled")
     assert len(RISING) // (LENGTH + 1) // 4 == trial.loop.steps_per_epoch == 10
     position = trial.run()
@@ -335,12 +335,12 @@ def test_a_run_of_epochs_keeps_each_of_them_if_wanted(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "epochs").glob("*.index")} == {"ckpt-1.index", "ckpt-2.index"}
 
 
-def test_a_small_split_is_trained_on_in_fewer_rows(tmp_path: Path) -> None:
+def test_small_split_is_trained_on_in_fewer_rows(tmp_path: Path) -> None:
     assert create(tmp_path, train=RISING[:60]).loop.batch_size == 12 // windows.MIN_WINDOWS_IN_A_STREAM
     assert create(tmp_path, train=RISING[:12], data_order="shuffled").loop.batch_size == 2
 
 
-def test_divergence_is_told_with_the_settings_to_change(tmp_path: Path) -> None:
+def test_divergence_is_reported_with_the_settings_to_change(tmp_path: Path) -> None:
     trial = create(tmp_path, learning_rate=1e38, schedule="constant")
     with pytest.raises(UserError, match=r"diverged.*training\.learning_rate=1e\+38, training\.clip_norm=1\.0"):
         trial.run()

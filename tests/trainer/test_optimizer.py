@@ -56,11 +56,11 @@ def stepped(
     return made
 
 
-def test_a_constant_rate_is_the_peak() -> None:
+def test_constant_rate_is_the_peak() -> None:
     assert optimizer.learning_rate(training(learning_rate=0.003, warmup_steps=5), 100) == 0.003
 
 
-def test_the_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:
+def test_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:
     rate = schedule(110, learning_rate=0.5, warmup_steps=10)
     assert values(rate, 0, 1, 5, 9) == pytest.approx([0.0, 0.05, 0.25, 0.45], rel=RATE)
     quarter = 0.5 * (0.9 * (1 + math.cos(math.pi / 4)) / 2 + 0.1)
@@ -76,7 +76,7 @@ def test_warm_up_takes_at_most_half_of_a_short_run() -> None:
 
 
 @pytest.mark.parametrize("total_steps", [1, 2, 3])
-def test_the_shortest_runs_have_a_finite_rate(total_steps: int) -> None:
+def test_shortest_runs_have_a_finite_rate(total_steps: int) -> None:
     rates = values(schedule(total_steps, warmup_steps=50), *range(total_steps + 1))
     assert all(0.0 <= rate <= 1.0 for rate in rates)
     assert max(rates) == 1.0
@@ -123,7 +123,7 @@ def test_adam_decays_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw"])
-def test_the_settings_reach_the_optimizer(kind: str) -> None:
+def test_configured_values_reach_the_optimizer(kind: str) -> None:
     # Two steps, gradients 1 and then 0, as Keras defines Adam; its beta_1 is always 0.9.
     weight = keras.Variable(np.zeros(1))
     made = stepped([weight], [[1.0]], 1, "float32", optimizer=kind, beta_2=0.8, epsilon=0.5, learning_rate=0.2)
@@ -146,9 +146,9 @@ def test_only_float16_scales_the_loss_and_skips_a_step_that_overflows() -> None:
     np.testing.assert_allclose(weight.numpy(), [0.0, 2.0], atol=ADAM)
 
 
-def test_the_schedule_advances_with_the_steps() -> None:
+def test_schedule_advances_with_the_steps() -> None:
     weight = keras.Variable(np.zeros(1))
     made = stepped([weight], [[1.0]], 1, "float32", schedule="cosine", warmup_steps=5, weight_decay=0.0)
-    assert weight.numpy() == 0.0  # the warm-up begins at zero
+    assert weight.numpy() == 0.0  # the warm-up starts at zero
     made.apply([tf.constant([1.0])], [weight])
     assert weight.numpy() == pytest.approx(-0.2, rel=ADAM)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 
 class Clock:
-    """Stands for the module `time`: says what it is told, in seconds from its creation."""
+    """Replaces the module `time`: returns the set time, in seconds from its creation."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.start = time.monotonic()
@@ -41,7 +41,7 @@ def events(directory: Path) -> dict[str, list[tuple[int, Any]]]:
     return found
 
 
-def test_a_line_tells_step_loss_perplexity_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_has_step_loss_perplexity_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     reporter = Reporter(total_steps=1_012, log_every=20, writer=None)
     clock = Clock(monkeypatch)
     reporter.step(1, math.log(8), 999_999)  # its time holds the tracing, so its characters do not count either
@@ -53,7 +53,7 @@ def test_a_line_tells_step_loss_perplexity_speed_and_time_left(monkeypatch: pyte
     assert reporter.line(3) == expected
 
 
-def test_a_resumed_run_counts_its_own_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_of_a_resumed_run_counts_its_own_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
     reporter = Reporter(total_steps=1_000, log_every=20, writer=None)
     clock = Clock(monkeypatch)
     for step, now in ((901, 0.0), (902, 2.0)):
@@ -62,20 +62,20 @@ def test_a_resumed_run_counts_its_own_steps_only(monkeypatch: pytest.MonkeyPatch
     assert reporter.line(902).endswith("  50 characters/s  3:16 left")
 
 
-def test_the_first_line_has_no_speed_yet() -> None:
+def test_first_line_has_no_speed() -> None:
     reporter = Reporter(total_steps=10, log_every=20, writer=None)
     reporter.step(1, 0.0, 100)
     assert reporter.line(1) == "step 1/10  loss 0.000 nats  perplexity 1.00"
 
 
-def test_the_loss_of_a_line_is_smoothed() -> None:
+def test_loss_of_a_line_is_smoothed() -> None:
     reporter = Reporter(total_steps=10, log_every=20, writer=None)
     for step, loss in enumerate((3.0, 1.0, 1.0), 1):
         reporter.step(step, loss, 100)
     assert "loss 2.620 nats" in reporter.line(3)  # 0.9 * (0.9 * 3 + 0.1) + 0.1
 
 
-def test_passing_lines_come_twice_a_second_and_lasting_ones_twice_a_minute(
+def test_debug_lines_twice_a_second_and_info_lines_twice_a_minute(
     monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture
 ) -> None:
     reporter = Reporter(total_steps=100, log_every=20, writer=None)
@@ -90,12 +90,12 @@ def test_passing_lines_come_twice_a_second_and_lasting_ones_twice_a_minute(
     assert [now for now, seen in levels.items() if seen == [logging.INFO]] == [40.0, 71.0]
 
 
-def test_the_first_loss_is_told_at_once(lines: pytest.LogCaptureFixture) -> None:
+def test_first_loss_is_logged_immediately(lines: pytest.LogCaptureFixture) -> None:
     Reporter(total_steps=10, log_every=20, writer=None).step(1, 4.19, 100)
     assert "first loss 4.190 nats" in lines.messages
 
 
-def test_tensorboard_gets_scalars_now_and_then(tmp_path: Path) -> None:
+def test_scalars_are_written_every_log_every_steps(tmp_path: Path) -> None:
     writer = tf.summary.create_file_writer(str(tmp_path))
     reporter = Reporter(total_steps=10, log_every=4, writer=writer)
     for step in range(1, 10):
@@ -108,7 +108,7 @@ def test_tensorboard_gets_scalars_now_and_then(tmp_path: Path) -> None:
         assert [value for _, value in found[tag]] == pytest.approx([expected(1), expected(4), expected(8)])
 
 
-def test_evaluations_and_samples_are_shown_and_logged(tmp_path: Path, lines: pytest.LogCaptureFixture) -> None:
+def test_evaluations_and_samples_are_written_and_logged(tmp_path: Path, lines: pytest.LogCaptureFixture) -> None:
     reporter = Reporter(total_steps=4_000, log_every=4, writer=tf.summary.create_file_writer(str(tmp_path)))
     reporter.evaluation(2_000, math.log(5), best=True, sample="ROMEO:\nO, *no*!")
     reporter.evaluation(4_000, math.log(6), best=False, sample=None)
@@ -122,7 +122,7 @@ def test_evaluations_and_samples_are_shown_and_logged(tmp_path: Path, lines: pyt
     ]
 
 
-def test_a_worker_without_a_writer_reports_nothing_to_tensorboard(tmp_path: Path) -> None:
+def test_worker_without_a_writer_writes_nothing_for_tensorboard(tmp_path: Path) -> None:
     reporter = Reporter(total_steps=10, log_every=1, writer=None)
     with tf.summary.create_file_writer(str(tmp_path)).as_default(0):
         reporter.step(1, 1.0, 100)

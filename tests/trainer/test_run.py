@@ -1,4 +1,4 @@
-"""The parts of `run_fn` that decide what is trained again and who writes; the whole of it runs in tests/test_e2e.py."""
+"""The parts of `run_fn` that decide what is trained again and which worker writes; tests/test_e2e.py runs all of it."""
 
 import json
 from typing import Any
@@ -114,14 +114,14 @@ def test_unknown_or_mistyped_parameter_is_rejected() -> None:
         ({"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker", "index": 0}}, False),
     ],
 )
-def test_one_worker_writes(tf_config: dict[str, Any] | None, chief: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_chief_writes(tf_config: dict[str, Any] | None, chief: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if tf_config is not None:
         monkeypatch.setenv("TF_CONFIG", json.dumps(tf_config))
     assert run.is_chief() is chief
 
 
-def test_samples_are_text_of_the_vocabulary_and_repeat() -> None:
+def test_samples_are_text_of_the_vocabulary_and_reproducible() -> None:
     model = LanguageModel(VOCABULARY.size, embedding=3, units=4)
     sampler = fitting.sampler(model, VOCABULARY, 40, seed=5)
     text = sampler(10)

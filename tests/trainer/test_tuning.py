@@ -1,4 +1,4 @@
-"""A search over real short trainings: every trial counts once, and a search that was killed goes on."""
+"""A search over real short trainings: every trial counts once, and a killed search resumes."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ VOCABULARY = Vocabulary(tuple(map(ord, "\nabc")))
 
 
 class Killed(BaseException):
-    """Raised in the middle of a search; not an Exception, which KerasTuner would take for a failed trial."""
+    """Raised in the middle of a search; not an Exception, which KerasTuner would count as a failed trial."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,18 +50,18 @@ def search(directory: Path) -> tuning.Search:
     return tuning.Search(parameters(), hardware.choose("auto", "float32", 1), text(), str(directory))
 
 
-def test_the_best_trial_is_the_one_of_lowest_eval_loss(tmp_path: Path) -> None:
+def test_best_trial_has_the_lowest_eval_loss(tmp_path: Path) -> None:
     tuner = search(tmp_path)
     tuner.search()
     trials = list(tuner.oracle.trials.values())
     assert len(trials) == 3
-    assert trials[0].hyperparameters.values["model.units"] == 4  # what is configured
+    assert trials[0].hyperparameters.values["model.units"] == 4  # the configured value
     best = tuner.get_best_hyperparameters()[0]
     assert best.values == min(trials, key=lambda trial: trial.score).hyperparameters.values
     assert all(0.5 < trial.score < 3.0 for trial in trials)
 
 
-def test_a_killed_search_goes_on_and_repeats_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_search_resumes_and_repeats_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, tried = fitting.fit, list[str]()
 
     def fit(*arguments: Any, **more: Any) -> Any:
@@ -76,5 +76,5 @@ def test_a_killed_search_goes_on_and_repeats_no_finished_trial(tmp_path: Path, m
     again = search(tmp_path)
     again.search()
     assert len(again.oracle.trials) == 3
-    assert tried[1] == tried[2]  # the one that was under way, from its own checkpoints
+    assert tried[1] == tried[2]  # the interrupted trial, from its own checkpoints
     assert len(set(tried)) == 3

@@ -1,4 +1,4 @@
-"""A beginning is found only where the data differ, characters keep what was learned of them, and mismatchs say why."""
+"""Only models of other data are used, weights are matched by character, and a mismatch is reported with its reason."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
 
-FORMER, GROWN = Vocabulary(tuple(map(ord, "ea\nt"))), Vocabulary(tuple(map(ord, "taeé")))
+OLD, NEW = Vocabulary(tuple(map(ord, "ea\nt"))), Vocabulary(tuple(map(ord, "taeé")))
 DEFAULTS = Defaults(num_chars=7, temperature=0.5, top_k=3, max_chars=50)
 
 
@@ -33,7 +33,7 @@ def create(vocabulary: Vocabulary, seed: int, **sizes: Any) -> LanguageModel:
 
 def exported(model: LanguageModel, directory: Path, data: str = "old data", **values: Any) -> SourceModel:
     export.save(
-        export.one_step(model, FORMER, dataclasses.replace(DEFAULTS, **values)), str(directory), "char_rnn", 1.5, data
+        export.one_step(model, OLD, dataclasses.replace(DEFAULTS, **values)), str(directory), "char_rnn", 1.5, data
     )
     return SourceModel(str(directory), 1, "digest")
 
@@ -45,20 +45,18 @@ def entry(version: int, model: Path) -> Entry:
 
 
 @pytest.mark.parametrize("cell", list(KINDS))
-def test_characters_are_matched_by_code_point_and_the_rest_is_taken_over(cell: str, tmp_path: Path) -> None:
-    former, model, untouched = create(FORMER, 1, cell=cell), create(GROWN, 2, cell=cell), create(GROWN, 2, cell=cell)
-    assert warm_start.apply(model, GROWN, exported(former, tmp_path / "model")) is None
-    rows = {GROWN.encode(c)[0]: FORMER.encode(c)[0] for c in "tae"} | {
-        GROWN.out_of_vocabulary: FORMER.out_of_vocabulary
-    }
+def test_characters_are_matched_by_code_point_and_other_weights_are_copied(cell: str, tmp_path: Path) -> None:
+    source, model, untouched = create(OLD, 1, cell=cell), create(NEW, 2, cell=cell), create(NEW, 2, cell=cell)
+    assert warm_start.apply(model, NEW, exported(source, tmp_path / "model")) is None
+    rows = {NEW.encode(c)[0]: OLD.encode(c)[0] for c in "tae"} | {NEW.out_of_vocabulary: OLD.out_of_vocabulary}
     for new, old in rows.items():
-        np.testing.assert_array_equal(model.embedding.embeddings[new], former.embedding.embeddings[old])
-        np.testing.assert_array_equal(model.projection.kernel[:, new], former.projection.kernel[:, old])
-        assert model.projection.bias[new] == former.projection.bias[old]
-    unseen = GROWN.encode("é")[0]
+        np.testing.assert_array_equal(model.embedding.embeddings[new], source.embedding.embeddings[old])
+        np.testing.assert_array_equal(model.projection.kernel[:, new], source.projection.kernel[:, old])
+        assert model.projection.bias[new] == source.projection.bias[old]
+    unseen = NEW.encode("é")[0]
     np.testing.assert_array_equal(model.embedding.embeddings[unseen], untouched.embedding.embeddings[unseen])
     np.testing.assert_array_equal(model.projection.kernel[:, unseen], untouched.projection.kernel[:, unseen])
-    for layer, old_layer in zip(model.recurrent, former.recurrent, strict=True):
+    for layer, old_layer in zip(model.recurrent, source.recurrent, strict=True):
         for variable, old_variable in zip(layer.trainable_variables, old_layer.trainable_variables, strict=True):
             np.testing.assert_array_equal(variable, old_variable)
 
@@ -73,27 +71,27 @@ def test_characters_are_matched_by_code_point_and_the_rest_is_taken_over(cell: s
         ({"cell": "lstm"}, "has shape"),
     ],
 )
-def test_another_architecture_is_told_and_leaves_the_model_as_it_was(
+def test_other_architecture_is_a_mismatch_and_leaves_the_model_unchanged(
     sizes: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
-    model = create(GROWN, 2, **sizes)
+    model = create(NEW, 2, **sizes)
     before = [variable.numpy() for variable in model.trainable_variables]
-    assert words in (warm_start.apply(model, GROWN, exported(create(FORMER, 1), tmp_path / "model")) or "")
+    assert words in (warm_start.apply(model, NEW, exported(create(OLD, 1), tmp_path / "model")) or "")
     for variable, value in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("former_tied", [False, True])
-def test_a_tied_model_begins_from_a_tied_one_only(former_tied: bool, precision: str, tmp_path: Path) -> None:
-    former, model = create(FORMER, 1, embedding=4, tied=former_tied), create(GROWN, 2, embedding=4, tied=True)
+@pytest.mark.parametrize("source_tied", [False, True])
+def test_tied_model_starts_from_a_tied_one_only(source_tied: bool, precision: str, tmp_path: Path) -> None:
+    source, model = create(OLD, 1, embedding=4, tied=source_tied), create(NEW, 2, embedding=4, tied=True)
     before = [variable.numpy() for variable in model.weights_to_train]
-    mismatch = warm_start.apply(model, GROWN, exported(former, tmp_path / "model", precision=precision))
-    assert mismatch == (None if former_tied else "its output was not tied to its embedding")
-    if former_tied:
-        new, old = ([vocabulary.encode(c)[0] for c in "tae"] for vocabulary in (GROWN, FORMER))
-        pairs = [(tf.gather(m.embedding.embeddings, rows) for m, rows in ((model, new), (former, old)))]
-        pairs += [(m.recurrent[1].cell.recurrent_kernel for m in (model, former))]
+    mismatch = warm_start.apply(model, NEW, exported(source, tmp_path / "model", precision=precision))
+    assert mismatch == (None if source_tied else "its output was not tied to its embedding")
+    if source_tied:
+        new, old = ([vocabulary.encode(c)[0] for c in "tae"] for vocabulary in (NEW, OLD))
+        pairs = [(tf.gather(m.embedding.embeddings, rows) for m, rows in ((model, new), (source, old)))]
+        pairs += [(m.recurrent[1].cell.recurrent_kernel for m in (model, source))]
         for one, other in pairs:
             np.testing.assert_allclose(one, other, rtol=2**-8 if precision == "bfloat16" else 0)
     else:
@@ -101,11 +99,11 @@ def test_a_tied_model_begins_from_a_tied_one_only(former_tied: bool, precision: 
             np.testing.assert_array_equal(variable, value)
 
 
-def test_the_newest_model_of_other_data_is_the_beginning(tmp_path: Path) -> None:
-    for version, learned in enumerate(["first", "second", "third"], 1):
+def test_newest_model_of_other_data_is_the_source(tmp_path: Path) -> None:
+    for version, data in enumerate(["first", "second", "third"], 1):
         (tmp_path / f"{version}").mkdir()
         (tmp_path / f"{version}" / "saved_model.pb").touch()
-        warm_start.describe(str(tmp_path / f"{version}"), learned)
+        warm_start.describe(str(tmp_path / f"{version}"), data)
         registry.record(str(tmp_path / "registry"), entry(version, tmp_path / f"{version}"))
 
     def found(data: str) -> int:
@@ -116,7 +114,7 @@ def test_the_newest_model_of_other_data_is_the_beginning(tmp_path: Path) -> None
     assert warm_start.initial_model(str(tmp_path / "nowhere"), "first") is None
 
 
-def test_a_model_that_does_not_say_what_it_learned_from_is_no_beginning(tmp_path: Path) -> None:
+def test_model_without_a_data_digest_is_not_a_source(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()
     registry.record(str(tmp_path / "registry"), entry(1, tmp_path / "1"))

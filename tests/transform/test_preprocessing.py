@@ -1,4 +1,4 @@
-"""Real runs of tf.Transform: text through Beam to the files that the trainer reads, and back to text."""
+"""Real runs of tf.Transform: from text through Beam to the trainer's files, and back to text."""
 
 import functools
 from collections import Counter
@@ -98,7 +98,7 @@ def test_every_character_survives_the_round_trip(outcome: Outcome, document: str
     assert ids == outcome.vocabulary.encode(TRAIN[document])
 
 
-def test_the_vocabulary_holds_each_character_of_the_train_split_once(outcome: Outcome) -> None:
+def test_vocabulary_has_each_character_of_the_train_split_once(outcome: Outcome) -> None:
     characters = outcome.vocabulary.characters
     assert sorted(characters) == sorted(set("".join(TRAIN.values())))
 
@@ -110,21 +110,21 @@ def test_frequent_characters_have_low_ids(outcome: Outcome) -> None:
     assert by_id[0] > by_id[-1] == 1
 
 
-def test_unseen_characters_share_the_one_id_after_the_last(outcome: Outcome) -> None:
+def test_unseen_characters_share_the_last_id(outcome: Outcome) -> None:
     ids = outcome.passages["unseen"]["ids"].numpy().tolist()
     assert ids == outcome.vocabulary.encode(UNSEEN)
     assert outcome.vocabulary.decode(ids, unknown="?") == "one?two?\nthree?"
     assert max(ids) == len(outcome.vocabulary.code_points)
 
 
-def test_document_and_position_pass_unchanged(outcome: Outcome) -> None:
+def test_document_and_position_are_unchanged(outcome: Outcome) -> None:
     assert set(outcome.passages) == {*TRAIN, "unseen"}
     positions = {document: int(row["position"]) for document, row in outcome.passages.items()}
     assert positions == {**dict.fromkeys(TRAIN, 0), "unseen": POSITIONS["unseen"]}
     assert set(outcome.output.transformed_feature_spec()) == {"ids", "document", "position"}
 
 
-def test_the_saved_graph_gives_the_same_ids(outcome: Outcome) -> None:
+def test_saved_graph_gives_the_same_ids(outcome: Outcome) -> None:
     features = {
         "text": tf.constant([TRAIN["cjk"].encode(), UNSEEN.encode()]),
         "document": tf.constant([b"a", b"b"]),
@@ -148,7 +148,7 @@ SHARED = {"begun": "xxy", "continued": "yz"}
         (RARE, {"min_count": 2, "max_size": 2}, "\ne"),
     ],
 )
-def test_rare_characters_can_be_left_to_the_out_of_vocabulary_id(
+def test_rare_characters_can_share_the_out_of_vocabulary_id(
     tmp_path: Path, texts: dict[str, str], custom_config: dict[str, int], characters: str
 ) -> None:
     outcome = transform(tmp_path, texts, {}, **custom_config)

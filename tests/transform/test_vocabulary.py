@@ -1,7 +1,10 @@
+import doctest
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transform import vocabulary
 from transform.vocabulary import UNICODE_SIZE, Vocabulary
 
 CODE_POINTS = st.lists(st.integers(0, UNICODE_SIZE - 1), unique=True, max_size=30).map(tuple)
@@ -23,12 +26,12 @@ def test_all_other_characters_share_the_id_after_the_last() -> None:
 
 
 @pytest.mark.parametrize("placeholder", [b"b", b"a copy", b""])
-def test_what_tf_transform_writes_in_place_of_no_token_is_refused(placeholder: bytes) -> None:
+def test_placeholder_of_an_empty_vocabulary_is_an_error(placeholder: bytes) -> None:
     with pytest.raises(ValueError, match="The vocabulary is empty: .* vocabulary.min_count"):
         Vocabulary.from_tokens([placeholder])
 
 
-def test_an_empty_vocabulary_knows_nothing() -> None:
+def test_empty_vocabulary_has_the_out_of_vocabulary_id_only() -> None:
     vocabulary = Vocabulary(())
     assert vocabulary.encode("ab") == [0, 0]
     assert (vocabulary.size, vocabulary.unknown_characters) == (1, UNICODE_SIZE)
@@ -52,10 +55,16 @@ def test_decoding_restores_every_text_of_known_characters(code_points: tuple[int
 
 
 @given(CODE_POINTS, st.text())
-def test_encoding_gives_one_id_a_character(code_points: tuple[int, ...], text: str) -> None:
+def test_encoding_gives_one_id_per_character(code_points: tuple[int, ...], text: str) -> None:
     vocabulary = Vocabulary(code_points)
     ids = vocabulary.encode(text)
     assert len(ids) == len(text)
     for character, i in zip(text, ids):
         known = ord(character) in code_points
         assert (code_points[i] == ord(character)) if known else (i == vocabulary.out_of_vocabulary)
+
+
+def test_docstring_examples() -> None:
+    outcome = doctest.testmod(vocabulary)
+    assert outcome.attempted
+    assert not outcome.failed

@@ -1,4 +1,4 @@
-"""Read tf.Transform's examples back into whole documents of ids, in the order of the text."""
+"""Join tf.Transform's examples into documents of ids, in the order of the text."""
 
 import hashlib
 import tempfile
@@ -22,7 +22,7 @@ class Split:
     Attributes:
       documents: their names, sorted.
       lengths: characters of each document in this split, int64 (documents,).
-      ids: the documents one after the other, in the smallest unsigned type that holds an id, (characters,).
+      ids: the documents, concatenated, in the smallest sufficient unsigned type, (characters,).
     """
 
     documents: tuple[str, ...]
@@ -35,7 +35,7 @@ class Split:
         return int(np.maximum(self.lengths - 1, 0).sum())
 
     def digest(self, vocabulary: Vocabulary) -> str:
-        """SHA-256 of documents and vocabulary; the order of the records does not matter."""
+        """Return SHA-256 of documents and vocabulary; it does not depend on the order of the records."""
         whole = hashlib.sha256(repr((self.documents, vocabulary.code_points)).encode())
         whole.update(np.ascontiguousarray(self.lengths).tobytes())
         for at in range(0, len(self.ids), 1 << 24):
@@ -44,19 +44,19 @@ class Split:
 
 
 def load(files: Sequence[str], feature_spec: dict[str, Any], vocabulary_size: int, memory_limit_chars: int) -> Split:
-    """Put a split's passages back in order.
+    """Join a split's passages in order.
 
-    ExampleGen shuffles records, and passages overlap by one character; sorted by (document, position) they are the text
-    again. The records are read twice, once for the places and once for the ids, so that a split of more than
-    `memory_limit_chars` characters never is in memory: its ids lie in a temporary file that is mapped.
+    ExampleGen shuffles records, and passages overlap by one character; sorted by (document, position) they are the
+    text. The records are read twice, once for the positions and once for the ids, so that a split of more than
+    `memory_limit_chars` characters is never in memory: its ids are in a memory-mapped temporary file.
 
     Args:
       files: patterns of gzipped TFRecord files, as the TFX Trainer passes them.
       feature_spec: of the transformed examples; `ids`, `document`, `position`.
-      vocabulary_size: ids that exist.
+      vocabulary_size: number of ids.
 
     Raises:
-      ValueError: passages are missing or do not fit together.
+      ValueError: passages are missing or overlap.
     """
     spans: dict[bytes, list[tuple[int, int]]] = {}  # of the passages: first character, and one past the last
     for document, position, ids in _passages(files, feature_spec):
@@ -96,6 +96,6 @@ def _passages(files: Sequence[str], feature_spec: dict[str, Any]) -> Iterator[tu
 def _allocate(count: int, dtype: Any, memory_limit_chars: int) -> NDArray[Any]:
     if count <= memory_limit_chars:
         return np.zeros(count, dtype)
-    # Unlinked at once: the mapping keeps the space until the process ends, however it ends.
+    # Unlinked immediately: the mapping keeps the space until the process ends, even if it is killed.
     with tempfile.NamedTemporaryFile(prefix="char-rnn-ids-") as file:
         return np.memmap(file.name, dtype, "w+", shape=(count,))

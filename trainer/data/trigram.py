@@ -1,9 +1,9 @@
-"""The yardstick for `threshold = "auto"`: an interpolated character trigram model, fitted by counting.
+"""The reference model for `threshold = "auto"`: an interpolated character trigram model, fitted by counting.
 
 Jelinek-Mercer interpolation of trigram, bigram, unigram and uniform estimates (Jelinek and Mercer, "Interpolated
-estimation of Markov source parameters from sparse data", 1980) with the weights Witten and Bell give to each
-context: a context that was seen n times with t different successors trusts its own counts with n / (n + t). No
-parameter to tune, and a finite figure for any text.
+estimation of Markov source parameters from sparse data", 1980) with the weights of Witten and Bell: counts of a context
+that occurs n times with t different successors have the weight n / (n + t). There is no parameter to tune, and the
+result is finite for every text.
 """
 
 from collections.abc import Iterator
@@ -23,19 +23,19 @@ _BLOCK = 1 << 22  # characters
 def cross_entropy(
     train: Split, evaluation: Split, vocabulary_size: int, unknown: int, unknown_characters: int
 ) -> float:
-    """Nats per character of the evaluation split under a trigram model of the train split.
+    """Compute nats per character of the evaluation split under a trigram model of the train split.
 
     Targets are those of the language model: every character but each document's first. Contexts do not cross documents;
     a document's second character has one character of context. An out-of-vocabulary target costs
     log(unknown_characters) more, as for the language model.
 
     Args:
-      vocabulary_size: ids that exist, the out-of-vocabulary one included.
+      vocabulary_size: number of ids, including the out-of-vocabulary one.
       unknown: the out-of-vocabulary id.
       unknown_characters: code points that share it.
 
     Raises:
-      ValueError: the evaluation split has nothing to predict.
+      ValueError: the evaluation split has no character to predict.
     """
     if not evaluation.targets:
         raise ValueError("The evaluation split has no character to predict.")
@@ -55,16 +55,16 @@ def cross_entropy(
 
 
 def _n_grams(split: Split, v: int) -> Iterator[tuple[Codes, Codes, Codes]]:
-    """Codes of the n-grams that end in each target, for n = 1, 2, 3; -1 where a document begins too late for three.
+    """Yield codes of the n-grams that end in each target, for n = 1, 2, 3; -1 if the document has no third character.
 
-    In blocks, so that a split that is not in memory as ids does not get there as codes.
+    In blocks: codes of a memory-mapped split would not fit in memory.
     """
     ends = np.cumsum(split.lengths)
     for at in range(0, len(split.ids), _BLOCK):
-        place = np.arange(at, min(at + _BLOCK, len(split.ids)))
-        document = np.searchsorted(ends, place, side="right")
-        within = place - (ends - split.lengths)[document]  # place in the document
-        target, within = place[within >= 1], within[within >= 1]
+        index = np.arange(at, min(at + _BLOCK, len(split.ids)))
+        document = np.searchsorted(ends, index, side="right")
+        within = index - (ends - split.lengths)[document]  # position in the document
+        target, within = index[within >= 1], within[within >= 1]
         last, before, first = (split.ids[np.maximum(target - back, 0)].astype(np.int64) for back in (0, 1, 2))
         bigram = before * v + last
         yield last, bigram, np.where(within >= 2, first * v * v + bigram, -1)
@@ -72,13 +72,13 @@ def _n_grams(split: Split, v: int) -> Iterator[tuple[Codes, Codes, Codes]]:
 
 def _merge(counts: Counts, codes: Codes) -> Counts:
     """Add a block's codes to the counts; the codes stay sorted."""
-    fresh, times = np.unique(codes[codes >= 0], return_counts=True)
-    known, where = np.unique(np.concatenate([counts[0], fresh]), return_inverse=True)
+    added, times = np.unique(codes[codes >= 0], return_counts=True)
+    known, where = np.unique(np.concatenate([counts[0], added]), return_inverse=True)
     return known, np.bincount(where, weights=np.concatenate([counts[1], times]), minlength=len(known)).astype(np.int64)
 
 
 def _interpolate(counts: Counts, codes: NDArray[np.int64], lower: NDArray[Any], v: int) -> NDArray[Any]:
-    """(count(context, c) + t * lower) / (n + t) for each code, with n and t of its context."""
+    """Compute (count(context, c) + t * lower) / (n + t) for each code, with n and t of its context."""
     known, count = counts
     contexts, first = np.unique(known // v, return_index=True)
     n = np.add.reduceat(count, first) if len(known) else np.zeros(0)

@@ -1,4 +1,4 @@
-"""The model to compare with is copied; `registry.newest_other` chooses it (tests/components/test_registry.py)."""
+"""The baseline is copied; `registry.newest_other` chooses it, see tests/components/models/test_registry.py."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_without_a_registry_the_baseline_is_empty(tmp_path: Path) -> None:
     assert called(tmp_path).get_string_custom_property("copied_from") == ""
 
 
-def test_the_component_hands_on_a_copy(tmp_path: Path) -> None:
+def test_baseline_is_a_copy(tmp_path: Path) -> None:
     record(tmp_path, 1, "digest")
     model = model_at(tmp_path / "model-1", "blessed")
     baseline = called(tmp_path)
@@ -46,7 +46,7 @@ def test_the_component_hands_on_a_copy(tmp_path: Path) -> None:
     assert baseline.get_string_custom_property("copied_from") == model
 
 
-def test_the_component_leaves_the_baseline_empty_when_only_the_candidate_is_registered(tmp_path: Path) -> None:
+def test_baseline_is_empty_if_only_the_candidate_is_registered(tmp_path: Path) -> None:
     candidate = model_at(tmp_path / "model-1", "candidate")
     record(tmp_path, 1, versions.digest(candidate))
     baseline = called(tmp_path)

@@ -1,4 +1,4 @@
-"""Every figure is a ratio of sums over the whole slice, however its records were batched."""
+"""Every figure is a ratio of sums over the complete slice, for any batching of its records."""
 
 import math
 from typing import Any
@@ -31,17 +31,17 @@ record = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_each_formula_gives_its_figure(metric: Any) -> None:
+def test_formula_of_each_metric(metric: Any) -> None:
     assert metric.formula(SUMS) == pytest.approx(METRICS[metric][1], rel=1e-12)
 
 
-def test_two_perplexities_of_a_uniform_choice_are_the_number_of_choices() -> None:
+def test_perplexity_of_a_uniform_choice_is_the_number_of_choices() -> None:
     sums = {**SUMS, "nll_sum": 80 * math.log(65)}
     assert metrics.perplexity(sums) == pytest.approx(65)
     assert metrics.bits_per_character(sums) == pytest.approx(math.log2(65))
 
 
-def test_without_characters_no_figure_is_one_that_a_model_could_be_blessed_for() -> None:
+def test_without_characters_no_figure_lets_a_model_be_blessed() -> None:
     nothing = dict.fromkeys(metrics.OUTPUTS, 0.0)
     assert metrics.perplexity(nothing) == math.inf
     assert math.isnan(metrics.bits_per_character(nothing))
@@ -50,7 +50,7 @@ def test_without_characters_no_figure_is_one_that_a_model_could_be_blessed_for()
 
 
 @pytest.mark.parametrize("nats", [80 * 1e6, math.inf, math.nan])
-def test_a_model_that_is_lost_is_infinitely_perplexed(nats: float) -> None:
+def test_overflow_and_nan_give_infinite_perplexity(nats: float) -> None:
     assert metrics.perplexity({**SUMS, "nll_sum": nats}) == math.inf
 
 
@@ -76,7 +76,7 @@ def computed(metric: Any, batches: dict[str, list[dict[str, Any]]]) -> dict[metr
 
 @pytest.mark.parametrize("metric", METRICS)
 @given(records=st.lists(record, min_size=1, max_size=6))
-def test_a_figure_is_that_of_the_sums_over_all_records(metric: Any, records: list[dict[str, float]]) -> None:
+def test_figure_is_that_of_the_sums_over_all_records(metric: Any, records: list[dict[str, float]]) -> None:
     batches = [{name: np.array([value], np.float32) for name, value in one.items()} for one in records]
     sums = {name: sum(float(one[name][0]) for one in batches) for name in metrics.OUTPUTS}
     ((key, figure),) = computed(metric, {"": batches}).items()
@@ -85,7 +85,7 @@ def test_a_figure_is_that_of_the_sums_over_all_records(metric: Any, records: lis
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_candidate_and_baseline_get_a_figure_each(metric: Any) -> None:
+def test_candidate_and_baseline_have_separate_figures(metric: Any) -> None:
     candidate = {name: np.array([value], np.float32) for name, value in SUMS.items()}
     baseline = {**candidate, "nll_sum": np.array([100.0]), "num_unknown": np.array([0.0])}
     figures = computed(metric, {"candidate": [candidate], "baseline": [baseline]})
@@ -95,7 +95,7 @@ def test_candidate_and_baseline_get_a_figure_each(metric: Any) -> None:
     }
 
 
-def test_all_metrics_of_a_model_share_one_pass_over_the_records() -> None:
+def test_all_metrics_of_a_model_share_one_computation() -> None:
     combiners = {
         computation.combiner
         for metric in METRICS

@@ -1,4 +1,4 @@
-"""What `generate` writes, against NumPy on the same weights: greedy text, frequencies, neighbours, odd prompts.
+"""Texts of `generate` against NumPy on the same weights: greedy text, frequencies, other rows, odd prompts.
 
 The signatures are called in this process, as a server calls them; TF Serving itself is not touched.
 """
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 CHARACTERS = "\n aeé語x"
 UNITS, FEATURES, KNOWN = 8, 5, len(CHARACTERS)
-DRAWS = 10_000
+SAMPLES = 10_000
 # 0.1 % of the chi-squared distribution, by degrees of freedom.
 CRITICAL = {1: 10.83, 2: 13.82, 3: 16.27, 4: 18.47, 5: 20.52, 6: 22.46}
 
@@ -89,24 +89,24 @@ def test_near_temperature_0_and_with_top_1_the_text_is_greedy(functions: dict[st
 @pytest.mark.parametrize(
     ("temperature", "top_k"), [(1.0, 0), (2.5, 0), (0.5, 4), (2.0, 3), (0.7, 5), (1.0, 2), (1.3, 1000)]
 )
-def test_characters_are_as_frequent_as_the_softmax_says(
+def test_frequencies_of_characters_follow_the_softmax(
     functions: dict[str, Any], temperature: float, top_k: int
 ) -> None:
     logits = logits_after("xé ") / temperature
     kept = np.argsort(-logits)[: top_k or KNOWN]
     expected = np.zeros(KNOWN)
-    expected[kept] = np.exp(logits[kept]) / np.exp(logits[kept]).sum() * DRAWS
-    texts = generate(functions, ["xé "] * DRAWS, 1, temperature=temperature, top_k=top_k, seed=np.arange(DRAWS))
+    expected[kept] = np.exp(logits[kept]) / np.exp(logits[kept]).sum() * SAMPLES
+    texts = generate(functions, ["xé "] * SAMPLES, 1, temperature=temperature, top_k=top_k, seed=np.arange(SAMPLES))
     counts = np.array([texts.count(character) for character in CHARACTERS])
-    assert counts.sum() == DRAWS, "the out-of-vocabulary id is never drawn, although it is the most likely"
+    assert counts.sum() == SAMPLES, "the out-of-vocabulary id is never sampled, although it is the most likely"
     assert not counts[expected == 0].any()
-    drawn = expected > 0
-    assert expected[drawn].min() > 5  # or the statistic does not follow its distribution
-    assert np.sum((counts - expected)[drawn] ** 2 / expected[drawn]) < CRITICAL[int(drawn.sum()) - 1]
+    possible = expected > 0
+    assert expected[possible].min() > 5  # or the statistic does not follow its distribution
+    assert np.sum((counts - expected)[possible] ** 2 / expected[possible]) < CRITICAL[int(possible.sum()) - 1]
 
 
 @pytest.mark.numeric
-def test_a_rows_text_is_the_same_alone_and_among_fifteen_others(functions: dict[str, Any]) -> None:
+def test_row_has_the_same_text_alone_and_among_fifteen_others(functions: dict[str, Any]) -> None:
     random = np.random.default_rng(5)
     prompts = ["".join(random.choice(list(CHARACTERS + "☃"), random.integers(0, 30))) for _ in range(16)]
     each = {
@@ -125,7 +125,7 @@ def test_a_rows_text_is_the_same_alone_and_among_fifteen_others(functions: dict[
 
 
 @pytest.mark.parametrize("top_k", [KNOWN, KNOWN + 1, 10**6])
-def test_as_many_as_there_are_is_the_same_text_as_no_limit(functions: dict[str, Any], top_k: int) -> None:
+def test_top_k_of_the_vocabulary_size_gives_the_text_without_top_k(functions: dict[str, Any], top_k: int) -> None:
     free = generate(functions, ["x"] * 5, 60, seed=np.arange(5))
     assert generate(functions, ["x"] * 5, 60, top_k=top_k, seed=np.arange(5)) == free
     assert generate(functions, ["x"] * 5, 60, top_k=KNOWN - 1, seed=np.arange(5)) != free
@@ -134,7 +134,7 @@ def test_as_many_as_there_are_is_the_same_text_as_no_limit(functions: dict[str, 
 @pytest.mark.numeric
 @settings(max_examples=25)
 @given(cuts=st.lists(st.integers(1, 119), max_size=6), prompt=st.text(CHARACTERS + "☃", max_size=8))
-def test_chunks_of_any_size_are_one_text(functions: dict[str, Any], cuts: list[int], prompt: str) -> None:
+def test_chunks_of_any_size_give_one_text(functions: dict[str, Any], cuts: list[int], prompt: str) -> None:
     (whole,) = generate(functions, [prompt], 120, top_k=4)
     state, text = tf.zeros((1, UNITS + 2)), ""
     ends = [*sorted(set(cuts)), 120]
@@ -156,7 +156,7 @@ def test_chunks_of_any_size_are_one_text(functions: dict[str, Any], cuts: list[i
         (b"\xed\xbf\xbfe", "☃☃☃e"),
     ],
 )
-def test_a_surrogate_in_a_prompt_is_read_as_unknown_characters(
+def test_surrogate_in_a_prompt_is_read_as_unknown_characters(
     functions: dict[str, Any], escaped: bytes, unknown: str
 ) -> None:
     text, expected = generate(functions, [escaped, unknown], 50)
@@ -166,6 +166,6 @@ def test_a_surrogate_in_a_prompt_is_read_as_unknown_characters(
 
 
 @pytest.mark.numeric
-def test_a_prompt_of_ten_thousand_characters_counts_to_its_end(functions: dict[str, Any]) -> None:
+def test_prompt_of_ten_thousand_characters_is_read_to_its_end(functions: dict[str, Any]) -> None:
     prompt = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 10_000))
     refuse_unless_greedy(generate(functions, [prompt], 20, temperature=0.0)[0], prompt, 20)

@@ -82,7 +82,9 @@ def state_size(layers: int) -> int:
     return layers * UNITS + 2
 
 
-def go_on(layers: int, prompt: str, state: NDArray[np.float32], **settings: Any) -> tuple[str, NDArray[np.float32]]:
+def continue_from(
+    layers: int, prompt: str, state: NDArray[np.float32], **settings: Any
+) -> tuple[str, NDArray[np.float32]]:
     made = signature(layers, "generate_from_state")(
         prompt=tf.constant([prompt]), state=tf.constant(state), **controls(1, **settings)
     )
@@ -134,7 +136,7 @@ def test_scores_are_those_of_the_reference(layers: int, texts: list[str]) -> Non
 
 
 @pytest.mark.numeric
-def test_a_character_without_an_id_of_its_own_costs_the_choice_among_all_others() -> None:
+def test_out_of_vocabulary_character_costs_the_choice_among_all_others() -> None:
     weights = random_weights(1)
     certain = np.full_like(weights.projection_bias, -1e4)
     certain[-1] = 1e4  # surely something unknown
@@ -144,7 +146,7 @@ def test_a_character_without_an_id_of_its_own_costs_the_choice_among_all_others(
 
 
 @both
-def test_the_evaluators_sums_are_those_of_score(layers: int) -> None:
+def test_sums_for_the_evaluator_are_those_of_score(layers: int) -> None:
     texts = ["tea\nat Té", "", "e", "xet ate\U0001f600", "x"]
 
     def example(text: str) -> bytes:
@@ -180,14 +182,14 @@ def test_texts_are_those_of_the_reference(layers: int, prompt: str, temperature:
 
 @pytest.mark.numeric
 @both
-def test_temperature_0_and_top_1_write_the_most_likely_text_whatever_the_seed(layers: int) -> None:
+def test_temperature_0_and_top_1_give_the_most_likely_text_for_every_seed(layers: int) -> None:
     for settings_ in ({"temperature": 0.0}, {"top_k": 1}, {"temperature": 0.0, "top_k": 3}):
         for text in generate(layers, ["T"] * 3, num_chars=30, seed=[1, 2, 3], **settings_):
             assert len(text) == 30
             refuse_unless_written(text, layers, "T", temperature=1e-3, top_k=1, seed=0)
 
 
-def test_different_seeds_write_different_texts() -> None:
+def test_different_seeds_give_different_texts() -> None:
     texts = generate(1, ["T"] * 50, num_chars=20, seed=list(range(50)))
     assert len(set(texts)) == 50
 
@@ -208,7 +210,7 @@ def test_different_seeds_write_different_texts() -> None:
         max_size=5,
     )
 )
-def test_a_rows_text_is_the_same_alone_and_among_others(
+def test_row_has_the_same_text_alone_and_among_others(
     layers: int, rows: list[tuple[str, int, float, int, int]]
 ) -> None:
     prompts, counts, temperatures, top_ks, seeds = map(list, zip(*rows))
@@ -224,11 +226,11 @@ def test_a_rows_text_is_the_same_alone_and_among_others(
         refuse_unless_same(one, other, layers, prompt, *how)
 
 
-def test_an_empty_prompt_begins_as_after_the_end_of_a_line() -> None:
+def test_empty_prompt_starts_a_line() -> None:
     assert generate(1, [""], num_chars=40) == generate(1, ["\n"], num_chars=40)
 
 
-def test_without_lines_in_the_corpus_an_empty_prompt_begins_as_after_the_most_frequent_character() -> None:
+def test_without_lines_in_the_corpus_an_empty_prompt_follows_the_most_frequent_character() -> None:
     model = one_step(random_weights(1, 4), "eta")
     texts, _ = model.generate_from_state(
         tf.constant(["", "e"]), tf.zeros((2, state_size(1))), **controls(2, num_chars=40)
@@ -236,7 +238,7 @@ def test_without_lines_in_the_corpus_an_empty_prompt_begins_as_after_the_most_fr
     assert texts[0] == texts[1]
 
 
-def test_a_character_without_an_id_is_read_but_never_written() -> None:
+def test_out_of_vocabulary_character_is_read_but_never_generated() -> None:
     weights = random_weights(1)
     tempting = weights.projection_bias.copy()
     tempting[-1] = 1e4
@@ -251,7 +253,7 @@ def test_a_character_without_an_id_is_read_but_never_written() -> None:
         assert set(text.decode()) <= set(CHARACTERS)
 
 
-def test_bytes_that_are_no_text_are_read_as_an_unknown_character() -> None:
+def test_invalid_utf8_is_read_as_an_unknown_character() -> None:
     wrong, unknown = b"T\xff", b"Tx"
     made = signature(1, "generate")(prompt=tf.constant([wrong, unknown]), **controls(2))
     assert made["text"][0] == made["text"][1]
@@ -259,14 +261,14 @@ def test_bytes_that_are_no_text_are_read_as_an_unknown_character() -> None:
 
 @pytest.mark.numeric
 @both
-def test_a_prompt_of_ten_thousand_characters_is_read_to_its_end(layers: int) -> None:
+def test_prompt_of_ten_thousand_characters_is_read_to_its_end(layers: int) -> None:
     prompt = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 10_000))
     text = generate(layers, [prompt, "T"], num_chars=10, seed=3)[0]
     assert len(text) == 10
     refuse_unless_written(text, layers, prompt, temperature=1.0, top_k=0, seed=3)
 
 
-def test_no_characters_give_no_text_and_no_rows_give_no_rows() -> None:
+def test_zero_characters_give_no_text_and_zero_rows_give_no_rows() -> None:
     assert generate(1, ["T", ""], num_chars=0) == ["", ""]
     assert generate(1, ["T", ""], num_chars=[0, 3])[0] == ""
     nothing = signature(1, "generate")(prompt=tf.constant([], tf.string), **controls(0))
@@ -281,13 +283,13 @@ def test_no_characters_give_no_text_and_no_rows_give_no_rows() -> None:
 @both
 @settings(max_examples=25)
 @given(prompt=any_text, chunks=st.lists(st.integers(0, 9), min_size=1, max_size=4), top_k=st.integers(0, 3))
-def test_text_in_chunks_is_the_text_in_one(layers: int, prompt: str, chunks: list[int], top_k: int) -> None:
-    whole, _ = go_on(layers, prompt, fresh(layers), num_chars=sum(chunks), top_k=top_k)
+def test_text_in_chunks_equals_the_text_in_one(layers: int, prompt: str, chunks: list[int], top_k: int) -> None:
+    whole, _ = continue_from(layers, prompt, fresh(layers), num_chars=sum(chunks), top_k=top_k)
     how = (layers, prompt, 1.0, top_k, 7)
     refuse_unless_same(whole, generate(layers, [prompt], num_chars=sum(chunks), top_k=top_k)[0], *how)
     pieces, state, rest = "", fresh(layers), prompt
     for count in chunks:
-        piece, state = go_on(layers, rest, state, num_chars=count, top_k=top_k)
+        piece, state = continue_from(layers, rest, state, num_chars=count, top_k=top_k)
         pieces, rest = pieces + piece, ""
     refuse_unless_same(pieces, whole, *how)
     model = reference(layers)
@@ -298,18 +300,18 @@ def test_text_in_chunks_is_the_text_in_one(layers: int, prompt: str, chunks: lis
 
 @pytest.mark.numeric
 @both
-def test_a_prompt_in_pieces_is_the_prompt_in_one(layers: int) -> None:
-    _, state = go_on(layers, "tea ", fresh(layers), num_chars=0)
-    _, state = go_on(layers, "a", state, num_chars=0)
-    text, _ = go_on(layers, "t Té", state, num_chars=30)
+def test_prompt_in_pieces_equals_the_prompt_in_one(layers: int) -> None:
+    _, state = continue_from(layers, "tea ", fresh(layers), num_chars=0)
+    _, state = continue_from(layers, "a", state, num_chars=0)
+    text, _ = continue_from(layers, "t Té", state, num_chars=30)
     refuse_unless_same(text, generate(layers, ["tea at Té"], num_chars=30)[0], layers, "tea at Té", 1.0, 0, 7)
 
 
 @pytest.mark.numeric
 @both
-def test_a_prompt_after_a_text_goes_on_from_that_text(layers: int) -> None:
-    first, state = go_on(layers, "T", fresh(layers), num_chars=4, temperature=0.0)
-    second, _ = go_on(layers, "é!", state, num_chars=20, temperature=0.0)
+def test_prompt_after_a_text_continues_it(layers: int) -> None:
+    first, state = continue_from(layers, "T", fresh(layers), num_chars=4, temperature=0.0)
+    second, _ = continue_from(layers, "é!", state, num_chars=20, temperature=0.0)
     prompt = f"T{first}é!"
     whole = generate(layers, [prompt], num_chars=20, temperature=0.0)[0]
     refuse_unless_same(second, whole, layers, prompt, 0.0, 0, 7)
@@ -317,7 +319,7 @@ def test_a_prompt_after_a_text_goes_on_from_that_text(layers: int) -> None:
 
 @pytest.mark.numeric
 @both
-def test_a_row_goes_on_from_its_own_state_however_much_its_neighbours_wrote(layers: int) -> None:
+def test_row_continues_from_its_own_state_in_a_batch_of_different_lengths(layers: int) -> None:
     prompts, counts, seeds = ["T", "", "te a", "é"], [3, 11, 0, 7], [1, 2, 3, 4]
     states = tf.constant(np.repeat(fresh(layers), len(prompts), 0))
     made = signature(layers, "generate_from_state")(
@@ -325,21 +327,21 @@ def test_a_row_goes_on_from_its_own_state_however_much_its_neighbours_wrote(laye
     )
     for row, (prompt, count, seed) in enumerate(zip(prompts, counts, seeds, strict=True)):
         begun = made["text"].numpy()[row].decode()
-        rest, _ = go_on(layers, "", made["state"].numpy()[row : row + 1], num_chars=20, seed=seed)
+        rest, _ = continue_from(layers, "", made["state"].numpy()[row : row + 1], num_chars=20, seed=seed)
         whole = generate(layers, [prompt], num_chars=count + 20, seed=seed)[0]
         refuse_unless_same(begun + rest, whole, layers, prompt, 1.0, 0, seed)
 
 
-def test_a_state_counts_its_draws_and_starts_anew_before_float32_cannot_count_further() -> None:
-    _, state = go_on(1, "T", fresh(1), num_chars=11)
+def test_state_counts_its_samples_and_wraps_before_float32_loses_exactness() -> None:
+    _, state = continue_from(1, "T", fresh(1), num_chars=11)
     assert state[0, -1] == 11
     state[0, -1] = 2**24 - 3
-    _, state = go_on(1, "", state, num_chars=5)
+    _, state = continue_from(1, "", state, num_chars=5)
     assert state[0, -1] == 2
 
 
-def test_a_state_that_is_made_up_gives_some_text() -> None:
-    text, state = go_on(1, "", np.full((1, state_size(1)), 1e6, np.float32), num_chars=7)
+def test_arbitrary_state_gives_some_text() -> None:
+    text, state = continue_from(1, "", np.full((1, state_size(1)), 1e6, np.float32), num_chars=7)
     assert len(text) == 7
     assert np.isfinite(state).all()
 
@@ -359,24 +361,24 @@ def test_a_state_that_is_made_up_gives_some_text() -> None:
         ("top_k", -1),
     ],
 )
-def test_a_parameter_out_of_its_range_is_refused_by_name_even_in_one_row_of_many(name: str, value: float) -> None:
+def test_parameter_out_of_range_in_one_row_is_rejected_by_name(name: str, value: float) -> None:
     good = {"num_chars": 3, "temperature": 1.0, "top_k": 2}
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"{name} must be"):
         generate(1, ["T"] * 3, **{**good, name: [good[name], value, good[name]]})
 
 
 @pytest.mark.parametrize(("name", "value"), [("num_chars", 20_000), ("temperature", 100.0), ("top_k", 10**6)])
-def test_a_parameter_at_the_end_of_its_range_is_accepted(name: str, value: float) -> None:
+def test_parameter_at_the_end_of_its_range_is_accepted(name: str, value: float) -> None:
     settings_ = {"num_chars": 3, name: value}
     assert len(generate(1, ["T"], **settings_)[0]) == settings_["num_chars"]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_state_that_is_not_finite_is_refused_by_name(value: float) -> None:
+def test_state_that_is_not_finite_is_rejected_by_name(value: float) -> None:
     state = fresh(1)
     state[0, 2] = value
     with pytest.raises(tf.errors.InvalidArgumentError, match="state must be"):
-        go_on(1, "T", state, num_chars=3)
+        continue_from(1, "T", state, num_chars=3)
 
 
 @pytest.mark.parametrize("bound", [0.7, 150.0])

@@ -1,4 +1,4 @@
-"""Draws follow the softmax; random numbers follow the published generator, a row's own seed and its own place."""
+"""Samples follow the softmax; random numbers follow the published generator, from each row's seed and position."""
 
 import numpy as np
 import pytest
@@ -59,20 +59,20 @@ def test_random_numbers_are_those_of_splitmix64(seeds: list[int], count: int) ->
 
 
 @given(INT64, st.integers(0, 2**24), st.integers(1, 8), st.integers(1, 8))
-def test_a_sequence_continues_from_any_place(seed: int, position: int, first: int, second: int) -> None:
+def test_sequence_continues_from_any_position(seed: int, position: int, first: int, second: int) -> None:
     whole = uniforms([seed], [position], first + second)
     np.testing.assert_array_equal(uniforms([seed], [position], first), whole[:first])
     np.testing.assert_array_equal(uniforms([seed], [position + first], second), whole[first:])
 
 
 @given(st.lists(st.tuples(INT64, st.integers(0, 2**24)), min_size=1, max_size=5))
-def test_a_row_has_the_same_numbers_alone_and_among_others(rows: list[tuple[int, int]]) -> None:
+def test_row_has_the_same_numbers_alone_and_among_others(rows: list[tuple[int, int]]) -> None:
     together = uniforms([seed for seed, _ in rows], [position for _, position in rows], 6)
     for column, (seed, position) in zip(together.T, rows):
         np.testing.assert_array_equal(column, uniforms([seed], [position], 6)[:, 0])
 
 
-def test_random_numbers_are_uniform_and_those_of_neighbouring_seeds_are_unrelated() -> None:
+def test_random_numbers_are_uniform_and_independent_between_adjacent_seeds() -> None:
     columns = uniforms([5, 6], [0, 0], 20_000)
     assert columns.min() >= 0
     assert columns.max() < 1
@@ -83,7 +83,7 @@ def test_random_numbers_are_uniform_and_those_of_neighbouring_seeds_are_unrelate
         assert abs(np.corrcoef(columns[lag:, 0], columns[: len(columns) - lag, 1])[0, 1]) < 0.03
 
 
-# draw and draw_top_k
+# sample and sample_top_k
 
 
 def chi_squared(counts: NDArray[np.int64], expected: NDArray[np.float64]) -> float:
@@ -96,26 +96,26 @@ def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float
     return np.asarray(powers / powers.sum())
 
 
-def draw(
+def sample(
     logits: NDArray[np.float32], temperature: float, top_k: int | None, uniform: NDArray[np.float32]
 ) -> NDArray[np.int32]:
-    """One draw for every uniform number from the same logits; top_k None: the function without it."""
+    """Take one sample for each uniform number from the same logits; top_k None: the function without it."""
     rows = len(uniform)
     repeated, temperatures = tf.constant(np.tile(logits, (rows, 1))), tf.fill([rows], np.float32(temperature))
     if top_k is None:
-        return np.asarray(sampling.draw(repeated, temperatures, tf.constant(uniform)))
-    return np.asarray(sampling.draw_top_k(repeated, temperatures, tf.fill([rows], top_k), tf.constant(uniform)))
+        return np.asarray(sampling.sample(repeated, temperatures, tf.constant(uniform)))
+    return np.asarray(sampling.sample_top_k(repeated, temperatures, tf.fill([rows], top_k), tf.constant(uniform)))
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
 @pytest.mark.parametrize("top_k", [None, 0, 2, 4, 7, 100])
-def test_draws_are_as_frequent_as_the_softmax_says(temperature: float, top_k: int | None) -> None:
+def test_frequencies_of_samples_follow_the_softmax(temperature: float, top_k: int | None) -> None:
     count = 20_000
     kept = LOGITS.copy()
     if top_k:
         kept[np.argsort(-LOGITS)[top_k:]] = -np.inf
     expected = softmax(kept, temperature) * count
-    counts = np.bincount(draw(LOGITS, temperature, top_k, uniforms([17], [0], count)[:, 0]), minlength=len(LOGITS))
+    counts = np.bincount(sample(LOGITS, temperature, top_k, uniforms([17], [0], count)[:, 0]), minlength=len(LOGITS))
     assert counts[expected == 0].sum() == 0
     # Critical values of 0.1 % for as many degrees of freedom.
     critical = {1: 10.83, 3: 16.27, 6: 22.46}[int((expected > 0).sum()) - 1]
@@ -128,13 +128,13 @@ def test_draws_are_as_frequent_as_the_softmax_says(temperature: float, top_k: in
     st.floats(0, 1, exclude_max=True, width=32),
     st.floats(0.125, 100, width=32),
 )
-def test_top_1_and_temperature_0_draw_the_most_likely(logits: list[int], uniform: float, temperature: float) -> None:
+def test_top_1_and_temperature_0_give_the_most_likely(logits: list[int], uniform: float, temperature: float) -> None:
     values, random = np.array(logits, np.float32) / 4, np.array([uniform], np.float32)
     best = int(np.argmax(values))
-    assert draw(values, temperature, 1, random)[0] == best
-    assert draw(values, 0.0, None, random)[0] == best
-    assert draw(values, 0.0, 0, random)[0] == best
-    assert draw(values, 0.0, 3, random)[0] == best
+    assert sample(values, temperature, 1, random)[0] == best
+    assert sample(values, 0.0, None, random)[0] == best
+    assert sample(values, 0.0, 0, random)[0] == best
+    assert sample(values, 0.0, 3, random)[0] == best
 
 
 @settings(max_examples=50)
@@ -144,43 +144,43 @@ def test_top_1_and_temperature_0_draw_the_most_likely(logits: list[int], uniform
     st.floats(0, 100, width=32),
     st.integers(0, 10),
 )
-def test_whatever_the_logits_the_drawn_character_exists_and_is_possible(
+def test_sampled_character_exists_and_is_possible_for_any_logits(
     logits: list[float], uniform: float, temperature: float, top_k: int
 ) -> None:
     values = np.array(logits, np.float32)
-    for drawn in (
-        draw(values, temperature, None, np.array([uniform], np.float32))[0],
-        draw(values, temperature, top_k, np.array([uniform], np.float32))[0],
+    for sampled in (
+        sample(values, temperature, None, np.array([uniform], np.float32))[0],
+        sample(values, temperature, top_k, np.array([uniform], np.float32))[0],
     ):
-        assert 0 <= drawn < len(values)
+        assert 0 <= sampled < len(values)
         # No more than 104 (the range of float32's exponential) temperatures below the best.
-        assert values.max() - values[drawn] <= 104 * max(temperature, 1e-6) * 1.01
+        assert values.max() - values[sampled] <= 104 * max(temperature, 1e-6) * 1.01
 
 
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-24])
-def test_the_ends_of_the_unit_interval_draw_possible_characters(uniform: float) -> None:
+def test_ends_of_the_unit_interval_give_possible_characters(uniform: float) -> None:
     logits = np.array([-500.0, 1.0, 2.0, -500.0], np.float32)
     expected = 1 if uniform == 0 else 2
-    assert draw(logits, 1.0, None, np.array([uniform], np.float32))[0] == expected
+    assert sample(logits, 1.0, None, np.array([uniform], np.float32))[0] == expected
 
 
 @pytest.mark.parametrize("top_k", [7, 8, 1000])
-def test_as_many_as_there_are_draws_what_no_limit_draws(top_k: int) -> None:
+def test_top_k_of_the_vocabulary_size_samples_as_without_top_k(top_k: int) -> None:
     random = uniforms([3], [0], 2000)[:, 0]
-    free = draw(LOGITS, 1.0, None, random)
-    np.testing.assert_array_equal(draw(LOGITS, 1.0, top_k, random), free)
+    free = sample(LOGITS, 1.0, None, random)
+    np.testing.assert_array_equal(sample(LOGITS, 1.0, top_k, random), free)
     # Not for every limit: below it the order is by likelihood, so the same random number is another character.
-    assert (draw(LOGITS, 1.0, 6, random) != free).any()
+    assert (sample(LOGITS, 1.0, 6, random) != free).any()
 
 
-def test_rows_with_and_without_top_k_do_not_change_each_others_draws() -> None:
+def test_rows_with_and_without_top_k_do_not_change_each_other() -> None:
     random = np.random.default_rng(4)
     logits = tf.constant(random.standard_normal((200, 7)), tf.float32)
     temperature = tf.constant(random.uniform(0.5, 2, 200), tf.float32)
     uniform = tf.constant(random.random(200), tf.float32)
     top_k = tf.constant(random.integers(0, 4, 200), tf.int32)
-    together = sampling.draw_top_k(logits, temperature, top_k, uniform).numpy()
+    together = sampling.sample_top_k(logits, temperature, top_k, uniform).numpy()
     free = top_k.numpy() == 0
-    np.testing.assert_array_equal(together[free], sampling.draw(logits, temperature, uniform).numpy()[free])
-    all_of_them = sampling.draw_top_k(logits, temperature, tf.maximum(top_k, 1), uniform).numpy()
+    np.testing.assert_array_equal(together[free], sampling.sample(logits, temperature, uniform).numpy()[free])
+    all_of_them = sampling.sample_top_k(logits, temperature, tf.maximum(top_k, 1), uniform).numpy()
     np.testing.assert_array_equal(together[~free], all_of_them[~free])

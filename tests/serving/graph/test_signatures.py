@@ -1,4 +1,4 @@
-"""What a server finds in the SavedModel: names, shapes and types that REST can carry, and the same texts as before."""
+"""The signatures of the SavedModel: names, shapes and types for REST, and the same texts as before saving."""
 
 import subprocess
 from pathlib import Path
@@ -55,13 +55,13 @@ def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return model, directory
 
 
-def test_every_signature_is_there_and_no_other(saved: tuple[OneStep, str]) -> None:
+def test_signatures_are_complete_and_no_others(saved: tuple[OneStep, str]) -> None:
     loaded = tf.saved_model.load(saved[1]).signatures
     assert set(loaded) == {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
     assert set(signatures.SERVING_SIGNATURES) | {signatures.EVAL_SIGNATURE} == set(loaded)
 
 
-def test_inputs_and_outputs_are_those_promised(saved: tuple[OneStep, str]) -> None:
+def test_inputs_and_outputs_are_as_documented(saved: tuple[OneStep, str]) -> None:
     model, directory = saved
     prompt = {"prompt": (tf.string, ())}
     asked = {
@@ -89,7 +89,7 @@ def test_inputs_and_outputs_are_those_promised(saved: tuple[OneStep, str]) -> No
             assert not [key for key in actual if key.endswith("_bytes")]  # TF Serving takes them for base64
 
 
-def test_what_was_saved_and_loaded_gives_the_same(saved: tuple[OneStep, str]) -> None:
+def test_loaded_model_gives_the_same_results(saved: tuple[OneStep, str]) -> None:
     model, directory = saved
     before, after = signatures.build(model), tf.saved_model.load(directory).signatures
     state = tf.constant(np.tile(np.linspace(0, 1, model.state_size, dtype=np.float32), (3, 1)))
@@ -106,7 +106,7 @@ def test_what_was_saved_and_loaded_gives_the_same(saved: tuple[OneStep, str]) ->
             np.testing.assert_array_equal(actual[key], expected[key], err_msg=f"{name}: {key}")
 
 
-def test_fresh_generate_is_generate_from_a_state_of_zeros(saved: tuple[OneStep, str]) -> None:
+def test_generate_equals_generate_from_state_with_zeros(saved: tuple[OneStep, str]) -> None:
     model, directory = saved
     loaded, inputs = tf.saved_model.load(directory).signatures, {"prompt": tf.constant(PROMPTS), **controls(3)}
     stateful = loaded["generate_from_state"](state=tf.zeros((3, model.state_size)), **inputs)
@@ -116,14 +116,14 @@ def test_fresh_generate_is_generate_from_a_state_of_zeros(saved: tuple[OneStep, 
 # serving_default
 
 
-def test_the_default_writes_as_many_characters_as_configured_and_another_text_for_each_row_and_request() -> None:
+def test_default_generates_the_configured_length_and_a_new_text_per_row_and_request() -> None:
     function = signatures.build(tiny(1, num_chars=60, temperature=1.0))["serving_default"]
     texts = [text.decode() for _ in range(5) for text in function(prompt=tf.constant(["T"] * 4))["text"].numpy()]
     assert {len(text) for text in texts} == {60}
     assert len(set(texts)) == 20
 
 
-def test_the_default_draws_at_the_configured_temperature_and_among_the_configured_top_k() -> None:
+def test_default_uses_the_configured_temperature_and_top_k() -> None:
     prompt = tf.constant(["T"] * 3)
     greedy = signatures.build(tiny(1))["generate"](
         prompt=prompt, **{**controls(3), "num_chars": tf.fill([3], 40), "temperature": tf.zeros(3)}
@@ -151,7 +151,7 @@ signatures.save(model, sys.argv[1])
 """
 
 
-def test_a_reproducible_training_does_not_make_every_server_start_with_the_same_texts(tmp_path: Path) -> None:
+def test_servers_of_a_reproducible_training_start_with_different_texts(tmp_path: Path) -> None:
     directory = str(tmp_path / "model")
     subprocess.run([warm.python(), "-c", EXPORT, directory, str(ROOT)], check=True, capture_output=True)
     starts = [tf.saved_model.load(directory).signatures["serving_default"] for _ in range(3)]

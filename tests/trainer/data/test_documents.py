@@ -1,4 +1,4 @@
-"""Shuffled gzipped records, as Transform leaves them, become whole documents in the order of the text again."""
+"""Shuffled gzipped records, as Transform writes them, are joined into documents in the order of the text."""
 
 import random
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def texts(split: Split) -> dict[str, str]:
     st.integers(1, 20),
     st.randoms(use_true_random=False),
 )
-def test_shuffled_passages_are_whole_documents_again(
+def test_shuffled_passages_are_joined_into_documents(
     tmp_path: Path, documents: dict[str, str], passage_length: int, order: random.Random
 ) -> None:
     records = [record for name, text in documents.items() for record in passages(name, text, passage_length)]
@@ -84,7 +84,7 @@ def test_shuffled_passages_are_whole_documents_again(
 
 
 @pytest.mark.parametrize("name", ["train", "eval"])
-def test_a_split_begins_where_its_block_begins(tmp_path: Path, name: str) -> None:
+def test_split_starts_where_its_block_starts(tmp_path: Path, name: str) -> None:
     whole = "".join(random.Random(1).choices("abcdef", k=1000))
     records = passages("a.txt", whole, 64, split=name)
     random.Random(2).shuffle(records)
@@ -92,7 +92,7 @@ def test_a_split_begins_where_its_block_begins(tmp_path: Path, name: str) -> Non
     assert texts(load(tmp_path, records)) == {"a.txt": expected}
 
 
-def test_more_records_than_are_parsed_at_a_time(tmp_path: Path) -> None:
+def test_more_records_than_one_parse_batch(tmp_path: Path) -> None:
     whole = "".join(random.Random(3).choices("abcdef ", k=1000))
     records = passages("a.txt", whole, 2)
     random.Random(4).shuffle(records)
@@ -100,9 +100,7 @@ def test_more_records_than_are_parsed_at_a_time(tmp_path: Path) -> None:
     assert texts(load(tmp_path, records)) == {"a.txt": whole[:700]}
 
 
-def test_a_large_split_is_mapped_from_a_file_that_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_split_is_mapped_from_a_file_that_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
@@ -119,15 +117,13 @@ def test_a_large_split_is_mapped_from_a_file_that_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(("vocabulary_size", "dtype"), [(256, np.uint8), (257, np.uint16), (65_537, np.uint32)])
-def test_ids_are_kept_in_the_smallest_type_that_holds_them(
-    tmp_path: Path, vocabulary_size: int, dtype: type[np.generic]
-) -> None:
+def test_ids_have_the_smallest_sufficient_type(tmp_path: Path, vocabulary_size: int, dtype: type[np.generic]) -> None:
     split = load(tmp_path, [("a.txt", 0, [0, vocabulary_size - 1])], vocabulary_size)
     assert split.ids.dtype == dtype
     assert split.ids.tolist() == [0, vocabulary_size - 1]
 
 
-def test_a_split_may_be_empty_or_hold_nothing_to_predict(tmp_path: Path) -> None:
+def test_split_may_be_empty_or_without_targets(tmp_path: Path) -> None:
     empty = load(tmp_path, [])
     assert (empty.documents, empty.targets, len(empty.ids)) == ((), 0, 0)
     single = load(tmp_path, [("a.txt", 0, [3]), ("b.txt", 9, [4])])
@@ -147,7 +143,7 @@ WHOLE: list[Record] = [("a.txt", 0, [1, 2, 3, 4]), ("a.txt", 3, [4, 5, 6]), ("a.
         pytest.param([("a.txt", 0, [1, 2]), ("a.txt", 0, [1, 2]), ("a.txt", 2, [3, 4])], id="one came twice in a gap"),
     ],
 )
-def test_passages_that_do_not_fit_together_are_refused(tmp_path: Path, records: list[Record]) -> None:
+def test_gaps_and_repetitions_are_an_error(tmp_path: Path, records: list[Record]) -> None:
     assert load(tmp_path, WHOLE).targets == 7
     with pytest.raises(ValueError, match="without gaps"):
         load(tmp_path, records)
@@ -162,7 +158,7 @@ def split(**changes: object) -> Split:
     return Split(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def test_the_digest_does_not_depend_on_the_order_of_records(tmp_path: Path) -> None:
+def test_digest_does_not_depend_on_the_order_of_records(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     one, other = load(tmp_path, WHOLE), load(tmp_path / "other", WHOLE[::-1])
     assert one.digest(ALPHABET) == other.digest(ALPHABET)
@@ -178,7 +174,7 @@ def test_the_digest_does_not_depend_on_the_order_of_records(tmp_path: Path) -> N
     ],
     ids=str,
 )
-def test_the_digest_tells_every_difference(changes: dict[str, object]) -> None:
+def test_every_difference_changes_the_digest(changes: dict[str, object]) -> None:
     assert split(**changes).digest(ALPHABET) != split().digest(ALPHABET)
     assert split().digest(ALPHABET) == split().digest(Vocabulary(ALPHABET.code_points))
     assert split().digest(ALPHABET) != split().digest(Vocabulary(ALPHABET.code_points[::-1]))

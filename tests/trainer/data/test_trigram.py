@@ -1,4 +1,4 @@
-"""The yardstick against the same formula with plain dictionaries, one character at a time."""
+"""The trigram reference against the same formula with plain dictionaries, one character at a time."""
 
 import math
 from collections import Counter
@@ -32,7 +32,7 @@ def nats(train: list[list[int]], evaluation: list[list[int]], unknown_characters
 
 
 class Naive:
-    """Counts of every context's successors, for contexts of no, one and two characters."""
+    """Counts of each context's successors, for contexts of zero, one and two characters."""
 
     def __init__(self, documents: list[list[int]]) -> None:
         self.successors: dict[tuple[int, ...], Counter[int]] = {}
@@ -71,7 +71,7 @@ def test_agrees_with_plain_counting(train: list[list[int]], evaluation: list[lis
 
 @CHECK
 @given(DOCUMENTS, st.integers(0, V - 1), st.integers(0, V - 1))
-def test_the_probabilities_of_all_next_characters_sum_to_one(train: list[list[int]], before: int, last: int) -> None:
+def test_probabilities_of_all_next_characters_sum_to_one(train: list[list[int]], before: int, last: int) -> None:
     after_one = [math.exp(-nats(train, [[last, character]])) for character in range(V)]
     assert sum(after_one) == pytest.approx(1.0)
     second = nats(train, [[before, last]])
@@ -90,7 +90,7 @@ def test_worked_example() -> None:
     assert nats([[0, 1, 0, 1]], [[1, 0, 1]]) == pytest.approx((second - math.log(trigram)) / 2)
 
 
-def test_nothing_to_learn_from_leaves_the_uniform_distribution() -> None:
+def test_empty_train_split_gives_the_uniform_distribution() -> None:
     assert nats([[1]], [[0, 1, 2, 0]]) == pytest.approx(math.log(V))
 
 
@@ -100,7 +100,7 @@ def test_unseen_characters_cost_a_finite_number_of_nats() -> None:
     assert never > math.log(V) > twice
 
 
-def test_an_out_of_vocabulary_target_costs_the_log_of_those_that_share_its_id() -> None:
+def test_out_of_vocabulary_target_costs_the_log_of_the_characters_that_share_its_id() -> None:
     train, evaluation = [[0, 1, 2, 0, 1]], [[0, 3, 1, 3, 2, 0, 1]]  # two of six targets
     extra = nats(train, evaluation, UNICODE_SIZE) - nats(train, evaluation, 1)
     assert extra == pytest.approx(math.log(UNICODE_SIZE) * 2 / 6)
@@ -112,7 +112,7 @@ def test_contexts_do_not_cross_documents() -> None:
     assert apart != pytest.approx(nats([[0, 1, 2, 0, 1, 2]], [[0, 1, 2, 0]]))
 
 
-def test_ids_may_be_of_the_smallest_type_and_the_vocabulary_the_largest() -> None:
+def test_ids_of_the_smallest_type_with_the_largest_vocabulary() -> None:
     ids = np.array([65_535, 65_534, 65_535, 65_534], np.uint16)
     corpus = Split(("a",), np.array([4], np.int64), ids)
     unigram = (2 + 2 / 65_536) / (3 + 2)  # 65,534 after nothing
@@ -122,12 +122,12 @@ def test_ids_may_be_of_the_smallest_type_and_the_vocabulary_the_largest() -> Non
 
 
 @pytest.mark.parametrize("evaluation", [[], [[1]], [[1], [2]]])
-def test_an_evaluation_split_without_a_target_is_refused(evaluation: list[list[int]]) -> None:
+def test_evaluation_split_without_a_target_is_an_error(evaluation: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="no character to predict"):
         nats([[0, 1, 2]], evaluation)
 
 
-def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(8)
     lengths = np.array([1, 40, 2, 57])
     names = ("a", "b", "c", "d")

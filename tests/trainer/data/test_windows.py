@@ -1,4 +1,4 @@
-"""Windows and batches of ids that are their own place plus one, so that every promise can be read off the numbers."""
+"""Windows and batches of ids that equal their position plus one: the numbers show where each came from."""
 
 from collections.abc import Callable, Iterable
 from itertools import accumulate
@@ -88,9 +88,7 @@ def test_every_character_but_each_documents_first_is_a_target_exactly_once(
 
 @CHECK
 @given(LENGTHS, SIZES, STREAMS)
-def test_state_is_forgotten_at_stream_starts_and_document_starts_and_nowhere_else(
-    lengths: list[int], size: int, streams: int
-) -> None:
+def test_state_is_reset_at_stream_starts_and_document_starts_only(lengths: list[int], size: int, streams: int) -> None:
     memories: list[list[int]] = [[] for _ in range(streams)]
     for step, batch in enumerate(contiguous_batches(cut(contiguous, lengths, size), streams)):
         for row, memory in enumerate(memories):
@@ -108,7 +106,9 @@ def test_state_is_forgotten_at_stream_starts_and_document_starts_and_nowhere_els
 
 @CHECK
 @given(LENGTHS, SIZES, STREAMS)
-def test_all_batches_have_one_shape_and_zeros_where_nothing_counts(lengths: list[int], size: int, streams: int) -> None:
+def test_all_batches_have_one_shape_and_zeros_where_the_mask_is_zero(
+    lengths: list[int], size: int, streams: int
+) -> None:
     windows = cut(contiguous, lengths, size)
     batches = list(contiguous_batches(windows, streams))
     assert len(batches) == steps_per_epoch(windows, streams)
@@ -127,9 +127,7 @@ def test_all_batches_have_one_shape_and_zeros_where_nothing_counts(lengths: list
 @pytest.mark.integration
 @CHECK
 @given(LENGTHS, SIZES, STREAMS, st.data())
-def test_streams_go_on_identically_after_an_interruption(
-    lengths: list[int], size: int, streams: int, data: st.DataObject
-) -> None:
+def test_streams_resume_identically(lengths: list[int], size: int, streams: int, data: st.DataObject) -> None:
     windows = cut(contiguous, lengths, size)
     batches = list(contiguous_batches(windows, streams))
     done = data.draw(st.integers(0, len(batches)))
@@ -138,9 +136,7 @@ def test_streams_go_on_identically_after_an_interruption(
 
 @CHECK
 @given(st.integers(0, 500), st.integers(1, 64), st.integers(1, 8))
-def test_streams_are_fewer_for_a_small_split_and_split_evenly_over_replicas(
-    count: int, batch_size: int, replicas: int
-) -> None:
+def test_small_split_has_fewer_streams_in_equal_parts_per_replica(count: int, batch_size: int, replicas: int) -> None:
     streams = stream_count(cut(contiguous, [2] * count, size=1), batch_size, replicas)
     assert streams % replicas == 0
     assert replicas <= streams <= max(batch_size, replicas)
@@ -150,7 +146,7 @@ def test_streams_are_fewer_for_a_small_split_and_split_evenly_over_replicas(
     assert one_more_each > batch_size or count < one_more_each * MIN_WINDOWS_IN_A_STREAM
 
 
-def test_streams_of_a_large_split_are_the_batch_size() -> None:
+def test_large_split_has_as_many_streams_as_the_batch_size() -> None:
     windows = cut(contiguous, [10_001], size=100)
     assert stream_count(windows, 16) == 16
     assert stream_count(windows, 64) == 25
@@ -158,7 +154,7 @@ def test_streams_of_a_large_split_are_the_batch_size() -> None:
     assert stream_count(windows, 1, replicas=2) == 2
 
 
-def test_the_tutorials_windows_are_cut_101_apart() -> None:
+def test_windows_of_the_tutorial_are_101_apart() -> None:
     windows = cut(independent, [1000], size=100)
     assert windows.starts.tolist() == [0, 101, 202, 303, 404, 505, 606, 707, 808]  # 909 would need 101 characters more
     assert set(windows.lengths.tolist()) == {100}
@@ -168,7 +164,7 @@ def test_the_tutorials_windows_are_cut_101_apart() -> None:
 
 @CHECK
 @given(LENGTHS, SIZES)
-def test_independent_windows_are_each_documents_whole_chunks(lengths: list[int], size: int) -> None:
+def test_independent_windows_are_full_and_within_documents(lengths: list[int], size: int) -> None:
     chunks = []
     begin = 1
     for length in lengths:
@@ -185,7 +181,7 @@ def test_independent_windows_are_each_documents_whole_chunks(lengths: list[int],
 
 @CHECK
 @given(LENGTHS, SIZES, st.integers(1, 60), SEEDS)
-def test_shuffled_is_a_permutation_without_state(lengths: list[int], size: int, buffer: int, seed: int) -> None:
+def test_shuffled_epoch_is_a_permutation_without_state(lengths: list[int], size: int, buffer: int, seed: int) -> None:
     windows = cut(independent, lengths, size)
     if not len(windows):
         return
@@ -198,7 +194,7 @@ def test_shuffled_is_a_permutation_without_state(lengths: list[int], size: int, 
 @pytest.mark.integration
 @CHECK
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(1, 10), SEEDS, st.data())
-def test_shuffled_goes_on_identically_after_an_interruption(
+def test_shuffled_epoch_resumes_identically(
     count: int, buffer: int, batch_size: int, seed: int, data: st.DataObject
 ) -> None:
     windows = cut(independent, [3 * count], size=2)
@@ -209,14 +205,14 @@ def test_shuffled_goes_on_identically_after_an_interruption(
 
 @CHECK
 @given(st.integers(1, 60), st.integers(1, 70), SEEDS)
-def test_a_window_leaves_the_buffer_only_after_it_has_entered(count: int, buffer: int, seed: int) -> None:
+def test_window_leaves_the_buffer_only_after_it_has_entered(count: int, buffer: int, seed: int) -> None:
     windows = cut(independent, [3 * count], size=2)
     for place, name in enumerate(order(shuffled_batches(windows, 1, buffer, seed))):
         assert (name - 1) // 3 < place + buffer
 
 
 @pytest.mark.parametrize("buffer", [20, 1000])
-def test_the_seed_and_the_epoch_decide_the_order(buffer: int) -> None:
+def test_seed_and_epoch_decide_the_order(buffer: int) -> None:
     windows = cut(independent, [3 * 200], size=2)
     orders = [order(shuffled_batches(windows, 8, buffer, seed)) for seed in ([1, 0], [1, 1], [2, 0], [1, 0])]
     assert orders[0] == orders[3]
@@ -226,7 +222,7 @@ def test_the_seed_and_the_epoch_decide_the_order(buffer: int) -> None:
 
 @CHECK
 @given(st.integers(1, 60), st.integers(1, 10), SEEDS)
-def test_an_incomplete_last_batch_is_dropped_unless_it_is_all(count: int, batch_size: int, seed: int) -> None:
+def test_incomplete_last_batch_is_dropped_unless_it_is_the_only_one(count: int, batch_size: int, seed: int) -> None:
     windows = cut(independent, [3 * count], size=2)
     batches = list(shuffled_batches(windows, batch_size, 1000, seed))
     assert len(batches) == max(1, count // batch_size)
