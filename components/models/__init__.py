@@ -1,4 +1,4 @@
 """Models: the versions in a serving directory, and the registry of blessed models.
 
-Imports `components.files` and `components.errors` only.
+Imports `components.files` only.
 """

@@ -25,6 +25,8 @@ class ServerError(ClientError):
     Attributes:
       status: HTTP status code.
       message: the server's error message.
+
+    Example: `test_server_error_carries_status_and_message`.
     """
 
     def __init__(self, status: int, message: str, url: str) -> None:

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 
 class Generated(str):
-    """Generated text without its prompt; the same request with `seed` generates the same text."""
+    """Generated text without its prompt; the same request with `seed` generates the same text.
+
+    Example:
+      >>> text = Generated("abc", seed=7)
+      >>> text + "d", text.seed
+      ('abcd', 7)
+    """
 
     seed: int
 
@@ -24,7 +30,10 @@ class Generated(str):
 
 
 class Continuation(NamedTuple):
-    """One row of `generate_from_state`: the new text, and the opaque state after it, from which to continue."""
+    """One row of `generate_from_state`: the new text, and the opaque state after it, from which to continue.
+
+    Example: `test_steps_with_explicit_state_join_to_one_text`.
+    """
 
     text: Generated
     state: Sequence[float]
@@ -62,7 +71,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Metadata:
-    """The version that responds, and its signatures as TF Serving describes them, by name."""
+    """The version that responds, and its signatures as TF Serving describes them, by name.
+
+    Example: `test_status_and_metadata`.
+    """
 
     version: int
     signatures: Mapping[str, Any]

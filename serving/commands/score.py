@@ -26,7 +26,7 @@ _SPLITS = ("all", "train", "eval", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """Score of a text.
+    """Score of a text. Example: `test_table_of_the_result`.
 
     Attributes:
       text: name of the file.

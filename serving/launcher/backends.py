@@ -19,7 +19,7 @@ _DOCKER_SECONDS = 10.0  # for the daemon to respond
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to run a model server; `choose` makes one.
+    """A way to run a model server. Example: `test_binary_is_the_first_choice`.
 
     Attributes:
       kind: name of the server.

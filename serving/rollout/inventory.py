@@ -67,6 +67,8 @@ class ModelPaths:
 class Version:
     """One version on disk. The registry's values are None for a version that it does not know.
 
+    Example: `test_version_is_listed_with_labels_size_and_registry_values`.
+
     Attributes:
       number: name of its directory.
       complete: whether the directory holds a SavedModel.
