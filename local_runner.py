@@ -1,4 +1,4 @@
-"""Run the whole pipeline on this machine: corpus in, blessed model in a TF Serving directory out.
+"""Run the complete pipeline on this machine: from a corpus to a blessed model in a TF Serving directory.
 
 python local_runner.py                                   # tiny Shakespeare, some minutes on two CPU cores
 python local_runner.py --corpus my_texts/ --preset best

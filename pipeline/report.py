@@ -63,7 +63,7 @@ class Report:
         unknown = figures.out_of_vocabulary_rate
         rows = [
             ("corpus", f"{self.corpus}: {documents}, {facts.characters:,} characters"),
-            ("vocabulary", f"{self.vocabulary_size} characters; {unknown:.3%} of the eval text is out of it"),
+            ("vocabulary", f"{self.vocabulary_size} characters; {unknown:.3%} of the eval text is out of vocabulary"),
             ("eval characters", f"{figures.eval_chars:,}"),
             ("perplexity", f"{figures.perplexity:.3f} (state carried within each passage)"),
             ("bits per character", f"{figures.bits_per_character:.3f}"),

@@ -85,7 +85,7 @@ def test_exit_code_is_0_if_this_model_is_served_and_3_otherwise(values: dict[str
 def test_table_has_all_results() -> None:
     assert REPORT.rows() == [
         ("corpus", "shakespeare: 1 document, 1,115,394 characters"),
-        ("vocabulary", "65 characters; 0.012% of the eval text is out of it"),
+        ("vocabulary", "65 characters; 0.012% of the eval text is out of vocabulary"),
         ("eval characters", "111,539"),
         ("perplexity", "4.500 (state carried within each passage)"),
         ("bits per character", "2.170"),
