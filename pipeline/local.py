@@ -108,7 +108,7 @@ def run(config: Config, places: Places, screen: Screen, staged: StagedCorpus) ->
     key = run_key(config, staged.directory)
     newest = registry.newest_other(places.registry, run_key=key)
     newest_digest = newest.digest if newest else ""
-    inputs = Inputs(staged.directory, staged.corpus.label, _stage_schema(places), key, newest_digest)
+    inputs = Inputs(staged.directory, staged.corpus.label, stage_schema(places), key, newest_digest)
     outcomes = launch(config, places, inputs, screen)
     result = report.collect(config, places, staged.corpus.label, staged.facts, outcomes)
     return report.with_learning_curve(report.repair_serving(result, places, key), places, key)
@@ -127,7 +127,7 @@ def _load_frameworks(config: Config, screen: Screen) -> None:
             split_cpu(config.training.logical_cpus)
 
 
-def _stage_schema(places: Places) -> str:
+def stage_schema(places: Places) -> str:
     """Copy the curated schema to a path that changes with its content, because TFX's cache compares paths only."""
     source = sources.ROOT / "components" / "validate" / "schema" / "schema.pbtxt"
     content = source.read_bytes()

@@ -99,7 +99,7 @@ def run(config: Any, steps: int) -> dict[str, Any]:
 
 def prepare(config: Any, places: Places, corpus: corpora.Corpus, staged: str, taken: Any) -> dict[str, Any]:
     """Run the components before the Trainer; return the outcome of each."""
-    inputs = Inputs(staged, corpus.label, local._stage_schema(places), "benchmark", "")
+    inputs = Inputs(staged, corpus.label, local.stage_schema(places), "benchmark", "")
     pipeline = create_pipeline(config, places, inputs)
     pipeline.metadata_connection_config = sqlite_metadata_connection_config(places.metadata)
     runner = Preparation(taken, lambda *_: None)

@@ -142,7 +142,7 @@ def test_corpus_below_the_configured_minimum_is_an_error_and_not_staged(tmp_path
     assert not (tmp_path / "root").exists()
 
 
-# _stage_schema
+# stage_schema
 
 
 def test_path_of_the_staged_schema_changes_with_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_path_of_the_staged_schema_changes_with_its_content(tmp_path: Path, monk
     paths = []
     for content in ("first", "second", "first"):
         source.write_text(content)
-        paths.append(Path(local._stage_schema(places)))
+        paths.append(Path(local.stage_schema(places)))
         assert paths[-1].read_text() == content
         assert hashlib.sha256(content.encode()).hexdigest().startswith(paths[-1].parent.name)
     assert paths[0] == paths[2] != paths[1]
@@ -162,7 +162,7 @@ def test_path_of_the_staged_schema_changes_with_its_content(tmp_path: Path, monk
 
 def test_staged_schema_is_not_written_again(tmp_path: Path) -> None:
     places = dataclasses.replace(places_at(tmp_path), schema=str(tmp_path / "staged"))
-    path = Path(local._stage_schema(places))
+    path = Path(local.stage_schema(places))
     os.utime(path, (5, 5))
-    assert local._stage_schema(places) == str(path)
+    assert local.stage_schema(places) == str(path)
     assert path.stat().st_mtime == 5
