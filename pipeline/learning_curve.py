@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from components import files
+from components.evaluate.perplexity import from_nats
 
 Points = list[tuple[int, float]]  # step, nats per character
 TRAIN, EVALUATION = "train/loss_nats", "eval/loss_nats"
@@ -64,7 +65,7 @@ def plot(curves: Curves, path: str, title: str, threshold: float) -> None:
         axes.plot(*zip(*curves.evaluation), color="#c44e52", marker="o", markersize=4, label="eval")
         step, loss = min(curves.evaluation, key=lambda point: point[1])
         axes.annotate(
-            f"{loss:.3f} nats\nperplexity {math.exp(loss):.2f}",
+            f"{loss:.3f} nats\nperplexity {from_nats(loss):.2f}",
             (step, loss),
             xytext=(0, 12),
             textcoords="offset points",

@@ -1,1 +1,4 @@
-"""tf.Transform: the character vocabulary, and text to ids."""
+"""Text to ids: the preprocessing function of the TFX Transform component, and the character vocabulary.
+
+Imports nothing of the project.
+"""

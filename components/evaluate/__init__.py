@@ -1,4 +1,4 @@
-"""Evaluate: TFMA metrics, the Evaluator and the baseline it compares with.
+"""Evaluation: TFMA metrics, the Evaluator with its reference model, and the baseline to compare with.
 
 Imports `components.models` and `components.errors`.
 """

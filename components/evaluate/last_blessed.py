@@ -1,4 +1,4 @@
-"""LastBlessed: the model that the candidate has to compare with, from the registry.
+"""LastBlessed: the model to compare the candidate with, from the registry.
 
 TFX's Resolver would read it from ML Metadata, but it does not run on open-source Kubeflow Pipelines.
 """
@@ -16,10 +16,10 @@ def LastBlessed(  # type: ignore[no-untyped-def] # noqa: N802
     candidate: InputArtifact[Model],
     baseline: OutputArtifact[Model],
     registry_directory: Parameter[str],
-    newest: Parameter[str],  # noqa: ARG001 - only to run again when the registry has something new
+    newest: Parameter[str],  # noqa: ARG001 - runs the component again when it changes
     sources: Parameter[str],  # noqa: ARG001
 ):
-    """Copy the last blessed model into `baseline`; leave it empty when there is none."""
+    """Copy the last blessed model into `baseline`; leave it empty if there is none."""
     digest = versions.digest(path_utils.serving_model_path(candidate.uri))
     other = registry.newest_other(registry_directory, digest=digest)
     path = other and other.found_at()

@@ -1,6 +1,6 @@
 """TFMA metrics of a character-level language model, from the sums that the signature `eval_nll` returns.
 
-All are ratios of sums over the whole slice, never means of batch or record figures.
+All are ratios of sums over a complete slice, never means over batches or records.
 """
 
 import math
@@ -18,22 +18,22 @@ OUTPUTS = ("nll_sum", "num_chars", "num_unknown")
 
 
 def perplexity(sums: Sums) -> float:
-    """exp(sum of nats / characters): the geometric mean of 1 / probability of the right character."""
+    """Compute exp(sum of nats / characters): the geometric mean of 1 / probability of each target."""
     return from_nats(_per_char(sums, "nll_sum"))
 
 
 def bits_per_character(sums: Sums) -> float:
-    """Cross-entropy in bits: (sum of nats / characters) / ln 2."""
+    """Compute the cross-entropy in bits: (sum of nats / characters) / ln 2."""
     return _per_char(sums, "nll_sum") / math.log(2)
 
 
 def out_of_vocabulary_rate(sums: Sums) -> float:
-    """Part of the predicted characters that the vocabulary does not have."""
+    """Compute the fraction of predicted characters that the vocabulary does not contain."""
     return _per_char(sums, "num_unknown")
 
 
 def character_count(sums: Sums) -> float:
-    """Predicted characters: all but the first of each document."""
+    """Count the predicted characters: all but the first of each document."""
     return sums["num_chars"]
 
 

@@ -1,4 +1,4 @@
-"""Graph: everything that is exported in the OneStep SavedModel.
+"""The exported OneStep SavedModel: cells, network, sampling, signatures, limits; and the same model from a checkpoint.
 
-Imports `transform` only; `trainer` trains these cells.
+Imports `transform`, `components.errors`, and `components.shell_command`; `trainer` trains these cells.
 """

@@ -11,7 +11,7 @@ PLACE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 
 def requests(state_size: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """One request for every signature that serves, as (signature, inputs by name)."""
+    """Yield requests for every serving signature, as (signature, inputs by name)."""
     prompt = np.array([b"The "], object)
     controls: dict[str, np.ndarray] = {
         "num_chars": np.array([8], np.int32),
@@ -43,10 +43,10 @@ def write(directory: str, model_name: str, state_size: int) -> None:
 
 
 def read(directory: str) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """The requests of a SavedModel's warm-up file, as (signature, inputs by name).
+    """Read the requests of a SavedModel's warm-up file, as (signature, inputs by name).
 
     Raises:
-      ValueError: the file is missing or is not what TF Serving could replay.
+      ValueError: the file is missing, or TF Serving could not replay it.
     """
     path = os.path.join(directory, PLACE)
     try:

@@ -9,7 +9,6 @@ import pytest
 from pipeline.config.run import ExportConfig, ModelConfig, TrainingConfig
 from trainer import fitting, run
 from trainer.data.documents import Split
-from trainer.model import LanguageModel
 from trainer.parameters import TrainerParameters
 from trainer.warm_start import SourceModel
 from transform.vocabulary import Vocabulary
@@ -98,12 +97,6 @@ def test_data_are_in_the_key_and_directories_are_not() -> None:
     assert key(changed(checkpoints="elsewhere", registry="elsewhere")) == key()
 
 
-def test_unknown_or_mistyped_parameter_is_rejected() -> None:
-    for values in ({"model__unit": 4}, {"training__steps": "10"}, {"extra": 1}):
-        with pytest.raises(ValueError, match="validation error"):
-            changed(**values)
-
-
 @pytest.mark.parametrize(
     ("tf_config", "chief"),
     [
@@ -119,14 +112,3 @@ def test_only_the_chief_writes(tf_config: dict[str, Any] | None, chief: bool, mo
     if tf_config is not None:
         monkeypatch.setenv("TF_CONFIG", json.dumps(tf_config))
     assert run.is_chief() is chief
-
-
-def test_samples_are_text_of_the_vocabulary_and_reproducible() -> None:
-    model = LanguageModel(VOCABULARY.size, embedding=3, units=4)
-    sampler = fitting.sampler(model, VOCABULARY, 40, seed=5)
-    text = sampler(10)
-    assert len(text) == 40
-    assert set(text) <= set(VOCABULARY.characters)
-    assert sampler(10) == text
-    assert sampler(20) != text
-    assert fitting.sampler(model, VOCABULARY, 0, seed=5) is None

@@ -173,6 +173,7 @@ def _number(arguments: argparse.Namespace, entry: ServedModel, found: Mapping[in
 def _checkpoint(directory: str, config: Config) -> tuple[Model, str]:
     _silence_tensorflow()
     with startup.importing(), without_gc():
+        tensorflow_without_keras()
         from serving.commands.shared.local_model import LocalModel
         from serving.graph import checkpoint
         from serving.graph.one_step import Defaults
