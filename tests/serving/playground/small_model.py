@@ -13,7 +13,7 @@ from transform.vocabulary import Vocabulary
 
 CHARACTERS = " \netaoinshrdluTE.,é語😀"
 UNITS = 96
-DEFAULTS = Defaults(num_chars=120, temperature=0.9, top_k=0, max_chars=50_000)
+DEFAULTS = Defaults(num_chars=120, temperature=0.9, top_k=0, max_chars=50_000, max_temperature=50.0)
 
 
 def main(directory: str) -> None:

@@ -29,7 +29,7 @@ def error_text(page: Page) -> str:
         (
             "temperature",
             "700",
-            "Rejected by the model server: temperature must be from 0 to 100. Received: 700.",
+            "Rejected by the model server: temperature must be from 0 to 50. Received: 700.",
         ),
         (
             "top_k",

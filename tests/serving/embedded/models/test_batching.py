@@ -105,7 +105,8 @@ def test_other_signatures_run_in_the_graph(predictor: Predictor) -> None:
     ("changes", "expected"),
     [
         ({"num_chars": np.array([5_001], np.int32)}, "num_chars must be from 0 to 5000"),
-        ({"temperature": np.array([-1], np.float32)}, "temperature must be from 0 to 100"),
+        ({"temperature": np.array([-1], np.float32)}, "temperature must be from 0 to 20"),
+        ({"temperature": np.array([21], np.float32)}, "temperature must be from 0 to 20"),
         ({"top_k": np.array([-1], np.int32)}, "top_k must be 0"),
     ],
 )

@@ -41,6 +41,7 @@ def test_signatures_and_limits_are_the_exports(loaded: LoadedModel) -> None:
     assert set(loaded.signatures) == expected | initial
     assert loaded.limits is not None
     assert (loaded.limits.num_chars, loaded.limits.max_chars) == (40, 5_000)
+    assert loaded.limits.max_temperature == 20.0
     assert loaded.warm_up_seconds is not None
     assert loaded.warm_up_seconds > 0
     state = loaded.signature("generate_from_state").inputs["state"]
@@ -93,7 +94,7 @@ def test_the_graphs_error_has_no_stack_trace(loaded: LoadedModel) -> None:
         "top_k": np.array([0], np.int32),
         "seed": np.array([0], np.int64),
     }
-    with pytest.raises(RequestError, match="temperature must be from 0 to 100") as caught:
+    with pytest.raises(RequestError, match="temperature must be from 0 to 20") as caught:
         loaded.run("generate", inputs)
     assert "stack" not in caught.value.message
 
