@@ -44,6 +44,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("serving/client/errors.py", "serving.tf_serving.flags", "The client imports no framework"),
         ("serving/rollout/labels.py", "serving.launcher.process", "Packages of serving import downward"),
         ("serving/new_package/__init__.py", "components.errors", "Packages of serving import downward"),
+        ("serving/embedded/codec/values.py", "serving.embedded.models.served", "Packages of the embedded server"),
         ("serving/commands/prune.py", "serving.commands.up", "Commands do not import each other"),
         ("trainer/loop.py", "trainer.engine.steps", "Only trainer.engine itself imports its modules"),
         ("components/errors.py", "components.ingest.text", "Modules and packages of one folder have no import cycles"),

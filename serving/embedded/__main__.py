@@ -24,6 +24,7 @@ import resource
 import signal
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components import command_line
 from components.errors import UserError
@@ -31,6 +32,9 @@ from components.lean_imports import tensorflow_without_keras
 from pipeline.config.serving import BatchingSettings, ServingSettings
 from serving.tf_serving import model_config
 from serving.tf_serving.flags import METRICS_PATH
+
+if TYPE_CHECKING:
+    import uvicorn
 
 _MAX_JSON_DEPTH = 5_000  # TF Serving stops at about ten thousand levels, depending on the release
 _DEFAULTS = ServingSettings()
@@ -79,6 +83,20 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     batching = _batching(options.batching_parameters_file)
     metrics_path = _metrics_path(options.monitoring_config_file)
     model_config.parse(_read(options.model_config_file), options.model_config_file)
+    server = _server(options, batching, metrics_path)
+    host, port = listening.getsockname()[:2]
+    logging.info("REST API at %s port %d", host, port)
+    try:
+        asyncio.run(server.serve([listening]))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise _port_taken(host, port, error) from error
+    return command_line.OK
+
+
+def _server(options: argparse.Namespace, batching: BatchingSettings, metrics_path: str | None) -> "uvicorn.Server":
+    """Import TensorFlow and read the list of models."""
     sys.setrecursionlimit(_MAX_JSON_DEPTH)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow raises the errors that matter
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -117,15 +135,7 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=options.rest_api_timeout_in_ms // 1000 + 1,
     )
-    host, port = listening.getsockname()[:2]
-    logging.info("REST API at %s port %d", host, port)
-    try:
-        asyncio.run(uvicorn_protocol.Server(config, catalogue.stop_loading).serve([listening]))
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise _port_taken(host, port, error) from error
-    return 0
+    return uvicorn_protocol.Server(config, catalogue.stop_loading)
 
 
 def _allow_many_connections() -> None:
