@@ -51,6 +51,8 @@ class Checkpoints:
 
     `tf.train.CheckpointManager` writes the data first and then replaces the file that names the newest checkpoint: an
     incomplete one is never restored.
+
+    Example: `test_saved_state_is_restored_exactly`.
     """
 
     def __init__(

@@ -24,6 +24,8 @@ class Loop:
 
     The gradient is truncated to one window. With `data_order` "contiguous" the state is carried from window to window
     (truncated back-propagation through time) and reset where a document ends.
+
+    Example: `test_loss_falls_on_predictable_text`.
     """
 
     def __init__(

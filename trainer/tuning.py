@@ -26,7 +26,10 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
 
 
 class Search(keras_tuner.Tuner):
-    """Search by short trainings; the objective is eval loss in nats per character."""
+    """Search by short trainings; the objective is eval loss in nats per character.
+
+    Example: `test_best_trial_has_the_lowest_eval_loss`.
+    """
 
     def __init__(
         self, parameters: TunerParameters, machine: hardware.Hardware, text: fitting.Data, directory: str

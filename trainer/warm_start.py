@@ -69,28 +69,26 @@ def apply(model: LanguageModel, vocabulary: Vocabulary, source: SourceModel) -> 
 
     if not reader.has_tensor(_VALUE.format("embedding")):
         return "it was exported without its embedding"
-    rows = _rows(vocabulary, read("code_points").tolist())
-    if model.tied and not _tied(read("embedding"), read("projection").astype(np.float32)):
+    count = sum(name.startswith("recurrent_kernels/") for name in reader.get_variable_to_shape_map())
+    if count != len(model.recurrent):
+        return f"it has {count} layers and not {len(model.recurrent)}"
+    embedding, projection = read("embedding"), read("projection").astype(np.float32)
+    if model.tied and not _tied(embedding, projection):
         return "its output was not tied to its embedding"
-    layers = model.recurrent
-    pairs = [(layers[0].cell.kernel, read("first_kernel")), (layers[0].cell.bias, read("first_bias"))]
-    for i, layer in enumerate(layers):
-        if not reader.has_tensor(_VALUE.format(f"recurrent_kernels/{i}")):
-            return f"it has {i} layers and not {len(layers)}"
-        pairs.append((layer.cell.recurrent_kernel, read(f"recurrent_kernels/{i}")))
-    if reader.has_tensor(_VALUE.format(f"recurrent_kernels/{len(layers)}")):
-        return f"it has more than {len(layers)} layers"
-    for i, layer in enumerate(layers[1:]):
-        pairs.append((layer.cell.kernel, read(f"kernels/{i}")))
-        pairs.append((layer.cell.bias, read(f"biases/{i}")))
-    pairs.append((model.embedding.embeddings, _mixed(model.embedding.embeddings.numpy(), read("embedding"), rows)))
-    projection = _mixed(model.projection.kernel.numpy().T, read("projection").T, rows).T
-    pairs.append((model.projection.kernel, projection))
-    pairs.append((model.projection.bias, _mixed(model.projection.bias.numpy(), read("projection_bias"), rows)))
-    for variable, value in pairs:
+    rows = _rows(vocabulary, read("code_points").tolist())
+    kernels = [read("first_kernel"), *(read(f"kernels/{i}") for i in range(count - 1))]
+    biases = [read("first_bias"), *(read(f"biases/{i}") for i in range(count - 1))]
+    variables = model.trainable_variables
+    values = [
+        _mixed(variables[0].numpy(), embedding, rows),
+        *(part for i in range(count) for part in (kernels[i], read(f"recurrent_kernels/{i}"), biases[i])),
+        _mixed(variables[-2].numpy().T, projection.T, rows).T,
+        _mixed(variables[-1].numpy(), read("projection_bias"), rows),
+    ]
+    for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != value.shape:
             return f"its {variable.name} has shape {value.shape} and not {tuple(variable.shape)}"
-    for variable, value in pairs:
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value.astype(np.float32))
     return None
 

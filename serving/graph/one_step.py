@@ -35,7 +35,10 @@ class Defaults:
 
 
 class OneStep(Network):
-    """The network and its generation of text; all signatures share its variables."""
+    """The network and its generation of text; all signatures share its variables.
+
+    Example: `test_texts_are_those_of_the_reference`.
+    """
 
     def __init__(self, weights: Weights, vocabulary: Vocabulary, defaults: Defaults) -> None:
         """Take trained weights."""

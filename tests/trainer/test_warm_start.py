@@ -64,7 +64,7 @@ def test_characters_are_matched_by_code_point_and_other_weights_are_copied(cell:
 @pytest.mark.parametrize(
     ("sizes", "words"),
     [
-        ({"layers": 1}, "more than 1 layers"),
+        ({"layers": 1}, "has 2 layers and not 1"),
         ({"layers": 3}, "has 2 layers and not 3"),
         ({"units": 5}, "has shape"),
         ({"embedding": 2}, "has shape"),

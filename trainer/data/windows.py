@@ -61,6 +61,9 @@ def contiguous(ids: Array, document_lengths: NDArray[np.int64], size: int) -> Wi
     """Cut into adjacent windows that never cross the end of a document.
 
     Every character but each document's first is a target exactly once; a document's last window may be shorter.
+
+    >>> contiguous(np.arange(8), np.array([8]), size=3).lengths.tolist()
+    [3, 3, 1]
     """
     return _cut(ids, document_lengths, size, stride=size, keep_short=True)
 

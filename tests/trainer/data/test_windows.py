@@ -1,5 +1,6 @@
 """Windows and batches of ids that equal their position plus one: the numbers show where each came from."""
 
+import doctest
 from collections.abc import Callable, Iterable
 from itertools import accumulate
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.data import windows as windows_module
 from trainer.data.windows import (
     MIN_WINDOWS_IN_A_STREAM,
     Batch,
@@ -238,3 +240,9 @@ def test_steps_per_epoch(lengths: list[int], size: int, rows: int) -> None:
     steps, whole = steps_per_epoch(windows, rows), steps_per_epoch(windows, rows, drop_remainder=True)
     assert (steps - 1) * rows < len(windows) <= steps * rows or (steps, len(windows)) == (0, 0)
     assert whole == max(1, len(windows) // rows)
+
+
+def test_docstring_examples() -> None:
+    outcome = doctest.testmod(windows_module)
+    assert outcome.attempted
+    assert not outcome.failed
