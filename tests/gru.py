@@ -100,7 +100,7 @@ class Gru:
         return np.asarray(x.sum(1) + size * self._noise.signs(size.shape))
 
 
-def refuse_unless_written(
+def assert_generated(
     text: str, weights: Any, characters: str, prompt: str, temperature: float, top_k: int, seed: int
 ) -> None:
     """Fail unless a model generates the text after the prompt with some rounding of its arithmetic."""
@@ -120,11 +120,11 @@ def refuse_unless_written(
         last = written
 
 
-def refuse_unless_same(one: str, other: str, *how: Any) -> None:
+def assert_same_text(one: str, other: str, *how: Any) -> None:
     """Fail if two texts differ, unless rounding of the model's arithmetic explains both."""
     assert len(one) == len(other)
     for text in () if one == other else (one, other):
-        refuse_unless_written(text, *how)
+        assert_generated(text, *how)
 
 
 def uniforms(seed: int, count: int) -> list[float]:

@@ -55,20 +55,20 @@ def test_every_other_character_fails(temperature: float, top_k: int) -> None:
         (last,) = model.choices(model.read(last), uniform, temperature, top_k)
         text += last
     how = ("ab", temperature, top_k, 9)
-    gru.refuse_unless_written(text, weights(), CHARACTERS, *how)
+    gru.assert_generated(text, weights(), CHARACTERS, *how)
     for place in (0, 4, 8):
         for other in set(CHARACTERS) - {text[place]}:
             wrong = text[:place] + other + text[place + 1 :]
             with pytest.raises(AssertionError, match=f"character {place} after .*: '{other}' instead of"):
-                gru.refuse_unless_written(wrong, weights(), CHARACTERS, *how)
+                gru.assert_generated(wrong, weights(), CHARACTERS, *how)
             with pytest.raises(AssertionError, match=f"character {place} after"):
-                gru.refuse_unless_same(text, wrong, weights(), CHARACTERS, *how)
+                gru.assert_same_text(text, wrong, weights(), CHARACTERS, *how)
 
 
 def test_either_character_passes_where_rounding_decides() -> None:
     bias = np.array([0.1, 3.0, 3.0 * (1 + 2.0**-24), 0.2, 0.3, 9.0])  # two values that float32 hardly distinguishes
     tie = weights(projection=np.zeros((UNITS, 6)), projection_bias=bias)
     for text in ("bcb", "ccb"):
-        gru.refuse_unless_written(text, tie, CHARACTERS, "", 0.0, 0, 1)
+        gru.assert_generated(text, tie, CHARACTERS, "", 0.0, 0, 1)
     with pytest.raises(AssertionError, match="'d' instead of"):
-        gru.refuse_unless_written("bdb", tie, CHARACTERS, "", 0.0, 0, 1)
+        gru.assert_generated("bdb", tie, CHARACTERS, "", 0.0, 0, 1)

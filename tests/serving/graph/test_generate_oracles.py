@@ -72,9 +72,9 @@ def logits_after(text: str) -> NDArray[np.float64]:
     return np.asarray(logits[0, :KNOWN])
 
 
-def refuse_unless_greedy(text: str, prompt: str, count: int) -> None:
+def assert_greedy(text: str, prompt: str, count: int) -> None:
     assert len(text) == count
-    gru.refuse_unless_written(text, WEIGHTS, CHARACTERS, prompt, 0.0, 1, 0)
+    gru.assert_generated(text, WEIGHTS, CHARACTERS, prompt, 0.0, 1, 0)
 
 
 @pytest.mark.numeric
@@ -82,7 +82,7 @@ def refuse_unless_greedy(text: str, prompt: str, count: int) -> None:
 def test_near_temperature_0_and_with_top_1_the_text_is_greedy(functions: dict[str, Any], prompt: str) -> None:
     for others in ({"temperature": 0.0}, {"temperature": 1e-4}, {"top_k": 1}, {"top_k": 1, "temperature": 3.0}):
         for text in generate(functions, [prompt] * 3, 40, seed=[1, 2, 3], **others):
-            refuse_unless_greedy(text, prompt, 40)
+            assert_greedy(text, prompt, 40)
 
 
 @pytest.mark.numeric
@@ -121,7 +121,7 @@ def test_row_has_the_same_text_alone_and_among_fifteen_others(functions: dict[st
         (alone,) = generate(functions, [prompt], **how)
         assert len(alone) == how["num_chars"]
         others = [how[name].item() for name in ("temperature", "top_k", "seed")]
-        gru.refuse_unless_same(alone, together[row], WEIGHTS, CHARACTERS, prompt, *others)
+        gru.assert_same_text(alone, together[row], WEIGHTS, CHARACTERS, prompt, *others)
 
 
 @pytest.mark.parametrize("top_k", [KNOWN, KNOWN + 1, 10**6])
@@ -144,7 +144,7 @@ def test_chunks_of_any_size_give_one_text(functions: dict[str, Any], cuts: list[
         )
         text, state = text + made["text"].numpy()[0].decode(), made["state"]
     assert len(text) == 120
-    gru.refuse_unless_same(text, whole, WEIGHTS, CHARACTERS, prompt, 1.0, 4, 7)
+    gru.assert_same_text(text, whole, WEIGHTS, CHARACTERS, prompt, 1.0, 4, 7)
 
 
 @pytest.mark.numeric
@@ -162,10 +162,10 @@ def test_surrogate_in_a_prompt_is_read_as_unknown_characters(
     text, expected = generate(functions, [escaped, unknown], 50)
     assert text == expected
     assert set(text) <= set(CHARACTERS)
-    refuse_unless_greedy(generate(functions, [escaped], 30, temperature=0.0)[0], unknown, 30)
+    assert_greedy(generate(functions, [escaped], 30, temperature=0.0)[0], unknown, 30)
 
 
 @pytest.mark.numeric
 def test_prompt_of_ten_thousand_characters_is_read_to_its_end(functions: dict[str, Any]) -> None:
     prompt = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 10_000))
-    refuse_unless_greedy(generate(functions, [prompt], 20, temperature=0.0)[0], prompt, 20)
+    assert_greedy(generate(functions, [prompt], 20, temperature=0.0)[0], prompt, 20)

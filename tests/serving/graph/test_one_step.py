@@ -103,12 +103,12 @@ def reference(layers: int) -> Gru:
     return Gru(random_weights(layers), CHARACTERS)
 
 
-def refuse_unless_written(text: str, layers: int, prompt: str, temperature: float, top_k: int, seed: int) -> None:
-    gru.refuse_unless_written(text, random_weights(layers), CHARACTERS, prompt, temperature, top_k, seed)
+def assert_generated(text: str, layers: int, prompt: str, temperature: float, top_k: int, seed: int) -> None:
+    gru.assert_generated(text, random_weights(layers), CHARACTERS, prompt, temperature, top_k, seed)
 
 
-def refuse_unless_same(one: str, other: str, layers: int, *how: Any) -> None:
-    gru.refuse_unless_same(one, other, random_weights(layers), CHARACTERS, *how)
+def assert_same_text(one: str, other: str, layers: int, *how: Any) -> None:
+    gru.assert_same_text(one, other, random_weights(layers), CHARACTERS, *how)
 
 
 known_text = st.text(st.sampled_from(CHARACTERS), max_size=12)
@@ -177,7 +177,7 @@ def test_sums_for_the_evaluator_are_those_of_score(layers: int) -> None:
 def test_texts_are_those_of_the_reference(layers: int, prompt: str, temperature: float, top_k: int, seed: int) -> None:
     (text,) = generate(layers, [prompt], num_chars=12, temperature=temperature, top_k=top_k, seed=seed)
     assert len(text) == 12
-    refuse_unless_written(text, layers, prompt, temperature, top_k, seed)
+    assert_generated(text, layers, prompt, temperature, top_k, seed)
 
 
 @pytest.mark.numeric
@@ -186,7 +186,7 @@ def test_temperature_0_and_top_1_give_the_most_likely_text_for_every_seed(layers
     for settings_ in ({"temperature": 0.0}, {"top_k": 1}, {"temperature": 0.0, "top_k": 3}):
         for text in generate(layers, ["T"] * 3, num_chars=30, seed=[1, 2, 3], **settings_):
             assert len(text) == 30
-            refuse_unless_written(text, layers, "T", temperature=1e-3, top_k=1, seed=0)
+            assert_generated(text, layers, "T", temperature=1e-3, top_k=1, seed=0)
 
 
 def test_different_seeds_give_different_texts() -> None:
@@ -223,7 +223,7 @@ def test_row_has_the_same_text_alone_and_among_others(
     ]
     assert list(map(len, together)) == list(map(len, alone)) == counts
     for one, other, (prompt, _, *how) in zip(alone, together, rows, strict=True):
-        refuse_unless_same(one, other, layers, prompt, *how)
+        assert_same_text(one, other, layers, prompt, *how)
 
 
 def test_empty_prompt_starts_a_line() -> None:
@@ -265,7 +265,7 @@ def test_prompt_of_ten_thousand_characters_is_read_to_its_end(layers: int) -> No
     prompt = "".join(np.random.default_rng(0).choice(list(CHARACTERS), 10_000))
     text = generate(layers, [prompt, "T"], num_chars=10, seed=3)[0]
     assert len(text) == 10
-    refuse_unless_written(text, layers, prompt, temperature=1.0, top_k=0, seed=3)
+    assert_generated(text, layers, prompt, temperature=1.0, top_k=0, seed=3)
 
 
 def test_zero_characters_give_no_text_and_zero_rows_give_no_rows() -> None:
@@ -286,12 +286,12 @@ def test_zero_characters_give_no_text_and_zero_rows_give_no_rows() -> None:
 def test_text_in_chunks_equals_the_text_in_one(layers: int, prompt: str, chunks: list[int], top_k: int) -> None:
     whole, _ = continue_from(layers, prompt, fresh(layers), num_chars=sum(chunks), top_k=top_k)
     how = (layers, prompt, 1.0, top_k, 7)
-    refuse_unless_same(whole, generate(layers, [prompt], num_chars=sum(chunks), top_k=top_k)[0], *how)
+    assert_same_text(whole, generate(layers, [prompt], num_chars=sum(chunks), top_k=top_k)[0], *how)
     pieces, state, rest = "", fresh(layers), prompt
     for count in chunks:
         piece, state = continue_from(layers, rest, state, num_chars=count, top_k=top_k)
         pieces, rest = pieces + piece, ""
-    refuse_unless_same(pieces, whole, *how)
+    assert_same_text(pieces, whole, *how)
     model = reference(layers)
     for character in ((prompt or "\n") + pieces)[:-1]:  # the last one is read when the text continues
         model.read(character)
@@ -304,7 +304,7 @@ def test_prompt_in_pieces_equals_the_prompt_in_one(layers: int) -> None:
     _, state = continue_from(layers, "tea ", fresh(layers), num_chars=0)
     _, state = continue_from(layers, "a", state, num_chars=0)
     text, _ = continue_from(layers, "t Té", state, num_chars=30)
-    refuse_unless_same(text, generate(layers, ["tea at Té"], num_chars=30)[0], layers, "tea at Té", 1.0, 0, 7)
+    assert_same_text(text, generate(layers, ["tea at Té"], num_chars=30)[0], layers, "tea at Té", 1.0, 0, 7)
 
 
 @pytest.mark.numeric
@@ -314,7 +314,7 @@ def test_prompt_after_a_text_continues_it(layers: int) -> None:
     second, _ = continue_from(layers, "é!", state, num_chars=20, temperature=0.0)
     prompt = f"T{first}é!"
     whole = generate(layers, [prompt], num_chars=20, temperature=0.0)[0]
-    refuse_unless_same(second, whole, layers, prompt, 0.0, 0, 7)
+    assert_same_text(second, whole, layers, prompt, 0.0, 0, 7)
 
 
 @pytest.mark.numeric
@@ -329,7 +329,7 @@ def test_row_continues_from_its_own_state_in_a_batch_of_different_lengths(layers
         begun = made["text"].numpy()[row].decode()
         rest, _ = continue_from(layers, "", made["state"].numpy()[row : row + 1], num_chars=20, seed=seed)
         whole = generate(layers, [prompt], num_chars=count + 20, seed=seed)[0]
-        refuse_unless_same(begun + rest, whole, layers, prompt, 1.0, 0, seed)
+        assert_same_text(begun + rest, whole, layers, prompt, 1.0, 0, seed)
 
 
 def test_state_counts_its_samples_and_wraps_before_float32_loses_exactness() -> None:

@@ -9,7 +9,7 @@ from components.errors import UserError
 from serving.client.blocking import Client
 from serving.commands.shared.local_model import LocalModel
 from tests import numeric
-from tests.gru import Gru, refuse_unless_same, refuse_unless_written
+from tests.gru import Gru, assert_generated, assert_same_text
 
 pytestmark = pytest.mark.integration
 
@@ -27,11 +27,11 @@ def test_values_equal_those_of_the_server(local: LocalModel, served: Any, tiny: 
         pairs = zip(prompts, local.generate(prompts, **how), client.generate(prompts, **how), strict=True)
         for row, (prompt, mine, theirs) in enumerate(pairs):
             assert len(mine) == 300
-            refuse_unless_same(mine, theirs, *tiny, prompt, 0.7, 4, 21 + row)
-        refuse_unless_same("".join(local.stream("the", **how)), client.generate("the", **how), *tiny, "the", 0.7, 4, 21)
+            assert_same_text(mine, theirs, *tiny, prompt, 0.7, 4, 21 + row)
+        assert_same_text("".join(local.stream("the", **how)), client.generate("the", **how), *tiny, "the", 0.7, 4, 21)
         for model in (local, client):
             (row,) = model.generate_from_state(["é"], num_chars=3, seed=1)
-            refuse_unless_written(row.text, *tiny, "é", 0.8, 0, 1)
+            assert_generated(row.text, *tiny, "é", 0.8, 0, 1)
             exact = Gru(*tiny)
             for character in f"é{row.text}"[:-1]:
                 exact.read(character)

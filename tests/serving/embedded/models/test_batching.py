@@ -49,7 +49,7 @@ def check_same(inputs: dict[str, np.ndarray], some: np.ndarray, others: np.ndarr
     how = [inputs[name].tolist() for name in ("prompt", "temperature", "top_k", "seed")]
     for one, other, prompt, *rest in zip(some, others, *how, strict=True):
         prompt = prompt.decode(errors="replace")
-        gru.refuse_unless_same(one.decode(), other.decode(), *exported, prompt, *rest)
+        gru.assert_same_text(one.decode(), other.decode(), *exported, prompt, *rest)
 
 
 LONG = ["the oat " * 90, "a" * 257, b"\xff\xc3" * 300]
