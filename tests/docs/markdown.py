@@ -1,7 +1,7 @@
 """Code blocks and commands of the documentation.
 
-A block of commands is fenced as `bash`. A comment above it, `<!-- needs: cluster, docker -->`, names what keeps a test
-from running it; all other commands are run by `test_commands_run.py`. The output of a program is fenced as `text`.
+A block of commands is fenced as `bash`. A comment above it, `<!-- needs: cluster, docker -->`, lists what its commands
+need and a test does not have. `test_commands_run.py` runs all other commands. Output of a program is fenced as `text`.
 """
 
 import re
@@ -30,7 +30,7 @@ class Block:
     """A fenced block.
 
     Attributes:
-      needs: what keeps a test from running it.
+      needs: keys of `NEEDS`.
     """
 
     page: str

@@ -1,4 +1,4 @@
-"""Every command in the README and in docs/ is one that its program understands, and some test runs it."""
+"""Every command in the documentation parses, with the program's own parser, and a test runs the program."""
 
 import dataclasses
 import importlib
@@ -12,27 +12,27 @@ from pipeline.config import overrides
 from tests.docs import markdown
 from tests.docs.markdown import ROOT, Block, Command
 
-# The programs of this project, each with a test that runs what a test of the documents has no time or no server for.
+# The programs of this project. The test file runs the commands that need minutes or a server.
 PROGRAMS = {
     "local_runner.py": "tests/test_e2e.py",
     "serving": "tests/serving/test_main.py",
     "serving.playground": "tests/serving/playground/test_main.py",
     "kubeflow": "tests/kubeflow/test_main.py",  # against a small server of the KFP API
-    "kubeflow rehearse": "tests/kubeflow/test_rehearsal.py",
+    "kubeflow rehearse": "tests/kubeflow/test_rehearsal_kfp.py",
     "kubeflow tfjob": "tests/kubeflow/compile/test_tfjob.py",
     "scripts/check": "tests/test_scripts.py",
     "scripts/check_numerics": "tests/test_scripts.py",
 }
 BENCHMARK = re.compile(r"benchmarks/(\w+)\.py")
-EXAMPLES = ("KEY=VALUE", "serving.KEY=VALUE")  # of a setting, in capitals
+EXAMPLES = ("KEY=VALUE", "serving.KEY=VALUE")  # placeholders
 
 
 class Parsed(BaseException):
-    """Ends a program when it has read its command line."""
+    """Raised in place of running the program."""
 
 
 def parse(command: Command, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The options of a command of this project, as its own parser reads them."""
+    """Parse a command with the parser that its program builds."""
     import argparse
 
     original = argparse.ArgumentParser.parse_args
@@ -84,7 +84,7 @@ def test_commands_are_found() -> None:
     assert {"README.md", "docs/getting_started.md", "docs/serving.md", "docs/kubeflow.md"} <= pages
 
 
-def test_a_block_is_split_into_its_commands() -> None:
+def test_block_splits_into_commands() -> None:
     text = "a 'b c' \\\n  d && .tools/bin/uv run --group dev python x.py | e &\ncat <<'EOF'\nb: 1\nEOF\n# a comment\n"
     block = Block("page", "bash", text)
     assert [command.words for command in block.commands()] == [("a", "b c", "d"), ("python", "x.py"), ("e",), ("cat",)]
@@ -92,18 +92,18 @@ def test_a_block_is_split_into_its_commands() -> None:
 
 
 @pytest.mark.parametrize("block", markdown.blocks(), ids=lambda block: f"{block.page}: {block.text.splitlines()[0]}")
-def test_a_block_has_a_known_language_and_known_needs(block: Block) -> None:
+def test_block_has_a_known_language_and_known_needs(block: Block) -> None:
     assert block.language in markdown.LANGUAGES
     assert block.needs <= markdown.NEEDS.keys()
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_a_command_of_another_program_has_a_mark(command: Command) -> None:
+def test_command_of_another_program_is_marked(command: Command) -> None:
     assert is_ours(command) or command.needs or command.program == "curl"
 
 
 @pytest.mark.parametrize("command", OURS.values(), ids=OURS)
-def test_another_test_runs_the_program_of_a_command_with_a_mark(command: Command) -> None:
+def test_program_is_run_by_another_test(command: Command) -> None:
     specific = " ".join([command.program, *command.arguments[:1]])
     file = PROGRAMS.get(specific) or PROGRAMS.get(command.program)
     file = file or BENCHMARK.sub(r"tests/benchmarks/test_\1.py", command.program)
@@ -111,9 +111,7 @@ def test_another_test_runs_the_program_of_a_command_with_a_mark(command: Command
 
 
 @pytest.mark.parametrize("command", PACKAGES.values(), ids=PACKAGES)
-def test_the_program_understands_the_command(
-    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_parses(command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     mentioned = command in INLINE.values() and not any(word.startswith("--") for word in command.arguments)
     if mentioned or command.arguments[-1:] == ["--help"]:
         with pytest.raises(SystemExit, match="0"):
@@ -126,12 +124,12 @@ def test_the_program_understands_the_command(
 
 @pytest.mark.integration
 @pytest.mark.parametrize("command", BENCHMARKS.values(), ids=BENCHMARKS)
-def test_the_benchmark_understands_the_command(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmark_command_parses(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     parse(command, monkeypatch)
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
-def test_the_setting_exists(setting: str) -> None:
+def test_setting_exists(setting: str) -> None:
     overrides.load("quick", ["training.epochs=none", setting] if setting.startswith("training.steps") else [setting])
 
 

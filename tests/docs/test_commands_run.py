@@ -1,6 +1,6 @@
-"""The commands and Python examples of the README and of docs/, run as they stand: one page after the other, in order.
+"""The commands and Python examples of the documentation run without errors, in the order of each page.
 
-Only ports differ, and the model is a small one with random weights in four versions.
+The ports are free ones, and the model is small, with random weights, in four versions.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a root, as four runs of the pipeline leave it, and with the texts that commands name."""
+    """A directory with an output directory of four versions and with the texts that the commands read."""
     directory = tmp_path_factory.mktemp("documentation")
     versions = directory / "output" / "serving" / "char_rnn"
     write = [warm.python(), "-m", "tests.serving.playground.small_model", str(versions / "1")]
@@ -77,7 +77,7 @@ def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int
 
 
 def run(command: Command, directory: Path, port: int) -> None:
-    """Run one command in a directory; `port` stands for the default port of the server."""
+    """Run one command in a directory; `port` replaces the default port of the server."""
     if command.program == "curl":
         body, url = command.arguments[command.arguments.index("-d") + 1], command.arguments[-1]
         answer = httpx.post(url.replace("8501", str(port)), content=body, timeout=60.0)
@@ -93,7 +93,7 @@ def run(command: Command, directory: Path, port: int) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_run(page: str, root: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_commands_of_a_page_run(page: str, root: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
     directory, port = tmp_path, free_port()
     for block in markdown.blocks():
@@ -109,7 +109,7 @@ def test_the_commands_of_a_page_run(page: str, root: Path, tmp_path: Path, reque
 
 
 def run_python(block: Block, port: int) -> None:
-    """Run an example; it prints what the model writes."""
+    """Run an example, which prints text."""
     code = compile(block.text.replace("8501", str(port)), block.page, "exec")
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(code, {"__name__": "__main__"})

@@ -1,4 +1,4 @@
-"""docs/configuration.md is what scripts/config_reference.py makes of the config classes."""
+"""docs/configuration.md is the current output of scripts/config_reference.py."""
 
 from typing import Annotated, Literal
 
@@ -44,7 +44,7 @@ class Outer(Section):
 
 
 class Undocumented(Section):
-    """A section with a value that nothing explains."""
+    """A section with a value that has no comment."""
 
     # An explanation.
     explained: int = 1
@@ -81,7 +81,7 @@ def test_elements_of_a_list_are_described() -> None:
     assert "\n## Inner\n\nA part.\n\n| key |" in text
 
 
-def test_a_value_without_a_comment_is_an_error() -> None:
+def test_value_without_a_comment_is_an_error() -> None:
     assert config_reference.comment(Undocumented, "explained") == "An explanation."
     with pytest.raises(ValueError, match="no comment above the value .*Undocumented.unexplained"):
         config_reference.page(Undocumented)

@@ -15,7 +15,7 @@ def test_manifests_are_found() -> None:
 
 
 @pytest.mark.parametrize("text", MANIFESTS)
-def test_a_manifest_is_valid_and_uses_the_mounted_volumes(text: str) -> None:
+def test_manifest_is_valid_and_uses_the_mounted_volumes(text: str) -> None:
     manifest = yaml.safe_load(text)
     kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
     state, serving = Config().cluster.state_claim, Config().serving.volume_claim

@@ -23,7 +23,7 @@ TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 
 
 @pytest.mark.parametrize("page", TEXTS)
-def test_a_named_file_or_folder_exists(page: str) -> None:
+def test_named_file_or_folder_exists(page: str) -> None:
     names = re.findall(rf"`((?:{'|'.join(PACKAGES)})/[\w/]*(?:\.\w+)?)`", TEXTS[page])
     assert [name for name in names if not (ROOT / name).exists()] == []
 

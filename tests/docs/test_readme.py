@@ -1,4 +1,4 @@
-"""The README is one page whose links lead somewhere."""
+"""The README is short, and its links and those of the presets page are complete."""
 
 import re
 
@@ -8,17 +8,17 @@ from tests.docs.markdown import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_has_at_most_150_lines() -> None:
+def test_readme_has_at_most_150_lines() -> None:
     assert len(README.splitlines()) <= 150
 
 
-def test_links_of_the_readme_lead_to_files() -> None:
+def test_readme_links_lead_to_files() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)", README) if "://" not in link]
     assert len(links) > 10
     assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
-def test_the_readme_links_to_every_page() -> None:
+def test_readme_links_to_every_page() -> None:
     pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} - {"docs/index.md", "docs/glossary.md"}
     assert pages <= set(re.findall(r"\]\(([^)#]+)", README))
 

@@ -16,7 +16,7 @@ NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PR
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `mkdocs build --strict` writes."""
+    """The output of `mkdocs build --strict`."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(
@@ -37,7 +37,7 @@ def test_the_home_page_shows_the_pipeline_of_the_readme(site: Path) -> None:
     assert "CorpusExampleGen" in home
 
 
-def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
+def test_no_page_loads_from_another_host(site: Path) -> None:
     """Except mermaid, which the theme's own script adds to pages with a diagram."""
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")

@@ -43,6 +43,6 @@ def test_the_tables_are_found() -> None:
 
 
 @pytest.mark.parametrize("message", explained())
-def test_an_explained_message_is_in_the_sources(message: str) -> None:
+def test_explained_message_is_in_the_sources(message: str) -> None:
     start = message.removeprefix("error: ").removesuffix(" ...")
     assert any(start in text for text in texts())
