@@ -65,14 +65,14 @@ class Checkpoints:
           chief: whether this process's files are kept.
           keep_every_epoch: also keep the weights of each epoch.
         """
-        self._model = model
         # A list of variables: a checkpoint of the model itself would leave out layers that are in a list.
         self._weights = [variable.value for variable in model.weights_to_train]
         self.best = [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
         self._carried = [tf.Variable(part, trainable=False) for part in model.zero_state(batch)]
         self._position = tf.Variable("", trainable=False)
+        self._restore_from = directory
         # Every worker takes part in saving; only the chief's files are kept.
-        self._directory = directory if chief else tempfile.mkdtemp(prefix="char-rnn-worker-")
+        directory = directory if chief else tempfile.mkdtemp(prefix="char-rnn-worker-")
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(
                 weights=self._weights,
@@ -81,17 +81,13 @@ class Checkpoints:
                 carried=self._carried,
                 position=self._position,
             ),
-            self._directory,
+            directory,
             max_to_keep=1,
         )
-        self._restore_from = directory
-        self._epochs = (
-            tf.train.CheckpointManager(
-                tf.train.Checkpoint(weights=self._weights), os.path.join(self._directory, "epochs"), max_to_keep=None
-            )
-            if keep_every_epoch
-            else None
-        )
+        self._epochs = None
+        if keep_every_epoch:
+            weights = tf.train.Checkpoint(weights=self._weights)
+            self._epochs = tf.train.CheckpointManager(weights, os.path.join(directory, "epochs"), max_to_keep=None)
 
     def restore(self) -> tuple[Position, list[np.ndarray]] | None:
         """Load the newest checkpoint.

@@ -20,7 +20,7 @@ class Reporter:
     """Logs progress, and writes scalars and generated text for TensorBoard.
 
     Attributes:
-      total_steps: of the whole run.
+      total_steps: of the complete run.
       log_every: steps between scalars.
       writer: a TensorBoard summary writer; None on workers that do not report.
     """

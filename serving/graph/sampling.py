@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 _GAMMA = 0x9E3779B97F4A7C15
-_MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _GREEDY_TEMPERATURE = 1e-6  # below it the most likely character is always sampled
 
 
@@ -30,13 +30,13 @@ def uniforms(seed: tf.Tensor, position: tf.Tensor, count: tf.Tensor) -> tf.Tenso
 
 
 def _mix(z: tf.Tensor) -> tf.Tensor:
-    z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(30, tf.uint64))) * tf.constant(
-        _MIX[0], tf.uint64
-    )
-    z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(27, tf.uint64))) * tf.constant(
-        _MIX[1], tf.uint64
-    )
-    return tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(31, tf.uint64)))
+    for shift, factor in _MIX:
+        z = _xor_shifted(z, shift) * tf.constant(factor, tf.uint64)
+    return _xor_shifted(z, 31)
+
+
+def _xor_shifted(z: tf.Tensor, shift: int) -> tf.Tensor:
+    return tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(shift, tf.uint64)))
 
 
 def sample(logits: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

@@ -36,11 +36,11 @@ class Split:
 
     def digest(self, vocabulary: Vocabulary) -> str:
         """Return SHA-256 of documents and vocabulary; it does not depend on the order of the records."""
-        whole = hashlib.sha256(repr((self.documents, vocabulary.code_points)).encode())
-        whole.update(np.ascontiguousarray(self.lengths).tobytes())
+        sha = hashlib.sha256(repr((self.documents, vocabulary.code_points)).encode())
+        sha.update(np.ascontiguousarray(self.lengths).tobytes())
         for at in range(0, len(self.ids), 1 << 24):
-            whole.update(np.ascontiguousarray(self.ids[at : at + (1 << 24)]).tobytes())
-        return whole.hexdigest()
+            sha.update(np.ascontiguousarray(self.ids[at : at + (1 << 24)]).tobytes())
+        return sha.hexdigest()
 
 
 def load(files: Sequence[str], feature_spec: dict[str, Any], vocabulary_size: int, memory_limit_chars: int) -> Split:
@@ -74,11 +74,11 @@ def load(files: Sequence[str], feature_spec: dict[str, Any], vocabulary_size: in
     first = {name: spans[name][0][0] for name in documents}
     lengths = np.array([spans[name][-1][1] - first[name] for name in documents], np.int64)
     begins = dict(zip(documents, np.concatenate([[0], np.cumsum(lengths)[:-1]]))) if documents else {}
-    whole = _allocate(int(lengths.sum()), np.min_scalar_type(vocabulary_size - 1), memory_limit_chars)
+    joined = _allocate(int(lengths.sum()), np.min_scalar_type(vocabulary_size - 1), memory_limit_chars)
     for document, position, ids in _passages(files, feature_spec):
         at = begins[document] + position - first[document]
-        whole[at : at + len(ids)] = ids
-    return Split(tuple(name.decode() for name in documents), lengths, whole)
+        joined[at : at + len(ids)] = ids
+    return Split(tuple(name.decode() for name in documents), lengths, joined)
 
 
 def _passages(files: Sequence[str], feature_spec: dict[str, Any]) -> Iterator[tuple[bytes, int, NDArray[np.int64]]]:
