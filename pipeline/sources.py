@@ -54,7 +54,7 @@ TRAINER = Code(
         "trainer/loop.py",
         "trainer/model.py",
         "trainer/optimizer.py",
-        "trainer/parameters.py",
+        "pipeline/config/parameters.py",
         "trainer/run.py",
         "trainer/warm_start.py",
         "trainer/data/windows.py",

@@ -124,7 +124,7 @@ def test_deleted_results_are_repaired_without_training(runs: dict[str, Run]) -> 
     repaired = runs["repaired"]
     assert repaired.code == 0, repaired.output
     assert repaired.how()["Trainer"] == "executed"
-    assert "its export is used again" in repaired.output
+    assert "Reusing the finished export" in repaired.output
     assert repaired.summary["perplexity"] == runs["first"].summary["perplexity"]
     assert repaired.versions == ["2"], "the number of a deleted version is not reused"
 

@@ -13,12 +13,12 @@ import tensorflow_transform as tft
 
 from components.errors import UserError
 from components.evaluate import perplexity
+from pipeline.config.parameters import FitParameters
 from trainer import checkpoint, hardware, optimizer, warm_start
 from trainer.checkpoint import Checkpoints, Position
 from trainer.data import documents, windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
-from trainer.parameters import FitParameters
 from trainer.progress import LOGGER, Reporter
 from transform.preprocessing import VOCABULARY_NAME
 from transform.vocabulary import Vocabulary

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from trainer.parameters import FitParameters
+from pipeline.config.parameters import FitParameters
 
 # Ranges around good values for some megabytes of text; every trial trains for `tuner.steps` steps.
 UNITS = (256, 1024, 128)  # lowest, highest, step

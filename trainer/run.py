@@ -7,10 +7,10 @@ from typing import Any
 import tensorflow as tf
 from tfx.utils import io_utils
 
+from pipeline.config.parameters import TrainerParameters
 from serving.graph.one_step import Defaults
 from trainer import export, fitting, hardware, hyperparameters, warm_start
 from trainer.data import trigram
-from trainer.parameters import TrainerParameters
 from trainer.progress import LOGGER
 
 # Values of the section `training` that do not change its result: reporting, memory and how often it is saved.
@@ -24,7 +24,8 @@ def run_fn(fn_args: Any) -> None:
     sources. An interrupted run resumes from there, and a finished export is reused.
 
     Args:
-      fn_args: TFX's `FnArgs`; `custom_config` as in `trainer.parameters.TrainerParameters`. Hyperparameters of a Tuner
+      fn_args: TFX's `FnArgs`; `custom_config` as in `pipeline.config.parameters.TrainerParameters`. Hyperparameters of
+      a Tuner
         replace the configured ones.
     """
     parameters = TrainerParameters.model_validate(fn_args.custom_config)

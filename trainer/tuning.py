@@ -10,8 +10,8 @@ from typing import Any
 import keras_tuner
 from tfx.components.tuner.component import TunerFnResult
 
+from pipeline.config.parameters import TunerParameters
 from trainer import fitting, hardware, hyperparameters
-from trainer.parameters import TunerParameters
 from trainer.progress import LOGGER
 
 
@@ -69,7 +69,7 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     """Create the search.
 
     Args:
-      fn_args: TFX's `FnArgs`; `custom_config` as in `trainer.parameters.TunerParameters`.
+      fn_args: TFX's `FnArgs`; `custom_config` as in `pipeline.config.parameters.TunerParameters`.
     """
     parameters = TunerParameters.model_validate(fn_args.custom_config)
     training = parameters.training

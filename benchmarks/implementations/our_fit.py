@@ -14,11 +14,11 @@ from benchmarks import corpus
 from benchmarks.implementations import contexts
 from benchmarks.implementations.ours import set_threads
 from benchmarks.implementations.protocol import Answer, Stopwatch, progress, serve
+from pipeline.config.parameters import FitParameters
 from trainer import fitting, hardware
 from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
-from trainer.parameters import FitParameters
 
 _ROWS = 64  # windows per batch
 _LENGTH = 500  # characters per window with carried state

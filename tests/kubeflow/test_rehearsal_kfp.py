@@ -39,7 +39,7 @@ def test_unchanged_corpus_is_ingested_again_but_nothing_is_trained_or_pushed(wor
     unchanged = workspace.runs["unchanged"]
     assert unchanged.outcomes.keys() == TASKS
     assert "corpus sample: 1 documents" in unchanged.outcomes["CorpusExampleGen"].output
-    assert "its export is used again" in unchanged.outcomes["Trainer"].output
+    assert "Reusing the finished export" in unchanged.outcomes["Trainer"].output
     assert "best eval loss" not in unchanged.outcomes["Trainer"].output
     assert unchanged.metadata("Pusher", "pushed_model")["pushed"] == 0
     assert unchanged.versions == ["1", "2"]

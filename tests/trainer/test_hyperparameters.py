@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.config.parameters import FitParameters
 from pipeline.config.run import Config
 from trainer import hyperparameters
-from trainer.parameters import FitParameters
 
 
 def parameters(**changes: Any) -> FitParameters:

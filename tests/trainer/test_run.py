@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.config.parameters import TrainerParameters
 from pipeline.config.run import ExportConfig, ModelConfig, TrainingConfig
 from trainer import fitting, run
 from trainer.data.documents import Split
-from trainer.parameters import TrainerParameters
 from trainer.warm_start import SourceModel
 from transform.vocabulary import Vocabulary
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.config.overrides import load
+from pipeline.config.parameters import TunerParameters
 from trainer import fitting, hardware, tuning
 from trainer.data.documents import Split
-from trainer.parameters import TunerParameters
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from pipeline.config.parameters import TrainerParameters, TunerParameters
 from pipeline.config.run import Config
-from trainer.parameters import TrainerParameters, TunerParameters
 
 DIRECTORIES = {"checkpoints": "c", "registry": "r", "sources": "s"}
 
