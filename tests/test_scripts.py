@@ -18,6 +18,7 @@ STEPS = {
     "format": "ruff format --check .",
     "types": "mypy",
     "imports": "lint-imports --no-logo --no-cache",
+    "words": "python scripts/check_words",
     "unit": "pytest -q -m unit",
 }
 

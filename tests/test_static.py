@@ -1,4 +1,4 @@
-"""Lint, format, types, and module sizes; CI runs the test command of the README."""
+"""Lint, format, types, words, and module sizes; CI runs the test command of the README."""
 
 import subprocess
 import sys
@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.mark.integration
 @pytest.mark.parametrize(
     "command",
-    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
-    ids=["lint", "format", "types"],
+    [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."], ["-m", "mypy"], ["scripts/check_words"]],
+    ids=["lint", "format", "types", "words"],
 )
 def test_sources_are_clean(command: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
