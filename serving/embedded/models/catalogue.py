@@ -112,7 +112,7 @@ class Catalogue:
             )
         configs = model_config.read(self._config_file)
         if self._models and not configs:
-            # The file is incomplete; to serve no model, an operator stops the server.
+            # Probably a file that is still being written: an operator who wants to serve no model stops the server.
             raise UserError(f"The file lists no model. To serve none, stop the server. Received: {self._config_file}")
         models: dict[str, ServedVersions] = {}
         replacements: dict[str, ServedVersions] = {}
