@@ -1,5 +1,5 @@
 """The pipeline: its configuration and presets, `create_pipeline`, the local run and its report.
 
-Imports every package but `kubeflow`. All packages may import `pipeline.config`; only runners and `kubeflow` import the
-rest of it.
+Imports `components`, `trainer`, and `transform`. All packages may import `pipeline.config`; only `kubeflow` and
+`local_runner.py` import the rest.
 """

@@ -1,7 +1,7 @@
 """Commands: one module for each subcommand of `python -m serving`, imported by name when it is used.
 
 A module defines `add_arguments(parser)` and `run(arguments)`, which returns the exit code or raises `UserError`. It may
-import every other package of `serving`; commands do not import each other.
+import `pipeline.config`, `components`, and the other packages of `serving`; commands do not import each other.
 """
 
 import importlib
