@@ -14,7 +14,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. Example: `test_an_endless_head_is_cut_off`."""
+    """One connection. Example: `test_endless_headers_close_the_connection`."""
 
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0  # received so far of an incomplete head

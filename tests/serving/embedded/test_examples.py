@@ -10,7 +10,7 @@ MODULES = ("codec.signature", "metrics", "models.served", "rest.app", "rest.rout
 
 @pytest.mark.integration
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_give_what_they_show(name: str) -> None:
+def test_docstring_examples_run(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"serving.embedded.{name}"))
     assert result.attempted > 0
     assert result.failed == 0

@@ -185,7 +185,7 @@ def test_sigterm_during_startup(served: Served) -> None:
 # Clients that misbehave
 
 
-def test_an_endless_head_is_cut_off(served: Served, raw: socket.socket) -> None:
+def test_endless_headers_close_the_connection(served: Served, raw: socket.socket) -> None:
     sent = 0
     try:
         raw.sendall(b"GET /v1/models/m HTTP/1.1\r\n")

@@ -63,7 +63,7 @@ def test_a_partly_copied_version_is_loaded_when_it_is_complete(served: Served, e
     served.wait_for(last + 1)
 
 
-def test_the_newest_directory_deleted_falls_back(served: Served, export_dir: Path) -> None:
+def test_deleting_the_newest_version_falls_back(served: Served, export_dir: Path) -> None:
     version = publish(str(export_dir), str(served.base))
     served.wait_for(version)
     shutil.rmtree(served.base / str(version))
@@ -73,7 +73,7 @@ def test_the_newest_directory_deleted_falls_back(served: Served, export_dir: Pat
         assert served.generate(client, CHARS).status_code == 200
 
 
-def test_labels_are_followed(served: Served, export_dir: Path) -> None:
+def test_label_changes_apply(served: Served, export_dir: Path) -> None:
     first, second = (publish(str(export_dir), str(served.base)) for _ in range(2))
     for stable, other in ((first, second), (second, first)):
         labels = {"stable": stable, f"canary-{other}": other}

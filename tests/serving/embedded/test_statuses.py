@@ -1,4 +1,4 @@
-"""Codes, HTTP statuses and texts of refusals."""
+"""Codes, HTTP statuses and texts of errors."""
 
 import json
 
@@ -35,14 +35,14 @@ def test_each_code_has_tf_servings_http_status(code: str, http: int) -> None:
 
 
 def test_a_prefixed_message_contains_the_code() -> None:
-    error = RequestError("UNIMPLEMENTED", "no halves").prefixed("Element 3: ")
-    assert (error.code, error.message) == ("INVALID_ARGUMENT", "Element 3: UNIMPLEMENTED: no halves")
+    error = RequestError("UNIMPLEMENTED", "no float16").prefixed("Element 3: ")
+    assert (error.code, error.message) == ("INVALID_ARGUMENT", "Element 3: UNIMPLEMENTED: no float16")
 
 
 @pytest.mark.parametrize("message", ['a "quoted" word', "line\nbreak", "é 😀", "", "\x00\x1f"])
-def test_a_body_is_json_that_gives_the_message_back(message: str) -> None:
+def test_the_body_is_json_with_the_message(message: str) -> None:
     assert json.loads(statuses.body(message)) == {"error": message}
 
 
-def test_bytes_that_are_no_utf8_are_given_back_as_they_came() -> None:
+def test_invalid_utf8_in_a_message_is_written_unchanged() -> None:
     assert b"\xff" in statuses.body(b"name \xff".decode("utf-8", "surrogateescape"))

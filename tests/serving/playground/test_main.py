@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
         ("--host=no.such.host.invalid", "cannot listen on this address"),
     ],
 )
-def test_a_mistake_is_one_paragraph(flag: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_reported_in_one_paragraph(flag: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([flag]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -38,7 +38,7 @@ def test_a_mistake_is_one_paragraph(flag: str, message: str, capsys: pytest.Capt
 
 
 @pytest.mark.integration
-def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert program.main([f"--port={taken.getsockname()[1]}"]) == 2
     assert "set another one with --port" in capsys.readouterr().err

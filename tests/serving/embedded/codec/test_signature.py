@@ -9,7 +9,7 @@ from serving.embedded.codec.signature import NUMPY
 pytestmark = pytest.mark.integration
 
 
-def test_the_names_are_tensorflows() -> None:
+def test_names_match_tensorflow() -> None:
     for name, dtype in NUMPY.items():
         enum = tf.as_dtype({"float": "float32", "double": "float64"}.get(name, name))
         assert enum.as_numpy_dtype is dtype or np.dtype(dtype) == np.dtype(enum.as_numpy_dtype)

@@ -35,7 +35,7 @@ def prompts(*values: bytes) -> dict[str, np.ndarray]:
     return {"prompt": np.array(values, object)}
 
 
-def test_signatures_and_limits_are_the_exports(loaded: LoadedModel) -> None:
+def test_signatures_and_limits_match_the_export(loaded: LoadedModel) -> None:
     initial = {"__saved_model_init_op"}  # among the signatures of the file, and in TF Serving's responses
     expected = {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
     assert set(loaded.signatures) == expected | initial
@@ -50,7 +50,7 @@ def test_signatures_and_limits_are_the_exports(loaded: LoadedModel) -> None:
         loaded.signature("x")
 
 
-def test_metadata_is_written_as_tf_serving_writes_it(loaded: LoadedModel) -> None:
+def test_metadata_has_tf_servings_form(loaded: LoadedModel) -> None:
     described = loaded.metadata["serving_default"]
     assert described["method_name"] == "tensorflow/serving/predict"
     assert described["inputs"]["prompt"] | {"name": ""} == {
