@@ -1,4 +1,4 @@
-"""A model in this process, with the operations of `serving.client.Client`: no server is needed."""
+"""A model in this process, with operations of `serving.client.Client`: no server is needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ import tensorflow as tf
 from components.errors import UserError
 from serving.client.errors import assertion_message
 from serving.client.options import GenerateArguments, GenerateOptions
-from serving.client.values import Continuation, Generated, Score
+from serving.client.values import Generated, Score
 from serving.graph import signatures
 from serving.graph.one_step import OneStep
 
@@ -61,22 +61,6 @@ class LocalModel:
         """Generate text in chunks, as `Client.stream` does; small chunks cost nothing in this process."""
         return (chunk for (chunk,) in self._chunks([prompt], GenerateOptions(**options), chunk_chars))
 
-    def generate_from_state(
-        self,
-        prompts: Sequence[str],
-        states: Sequence[Sequence[float]] | None = None,
-        **options: "Unpack[GenerateArguments]",
-    ) -> list[Continuation]:
-        """Continue from states that a previous call returned, as `Client.generate_from_state` does."""
-        options.setdefault("num_chars", 1)
-        chosen = GenerateOptions(**options)
-        before = self._initial_state(len(prompts)) if states is None else tf.constant(states, tf.float32)
-        texts, after = self._continue(prompts, before, chosen)
-        return [
-            Continuation(Generated(text, seed), state.tolist())
-            for text, seed, state in zip(texts, chosen.seeds(len(prompts)), after.numpy())
-        ]
-
     def score(self, texts: Sequence[str]) -> list[Score]:
         """Score each text, as `Client.score` does."""
         outputs = self._signatures["score"](text=tf.constant([text.encode() for text in texts], tf.string))
@@ -85,14 +69,11 @@ class LocalModel:
 
     def _chunks(self, prompts: Sequence[str], options: GenerateOptions, size: int) -> Iterator[list[str]]:
         """Yield the new text of each row, up to `size` characters at a time."""
-        state = self._initial_state(len(prompts))
+        state = tf.zeros((len(prompts), self._state_size))
         for done in range(0, options.num_chars, size):
             part = replace(options, num_chars=min(size, options.num_chars - done))
             texts, state = self._continue(prompts if not done else [""] * len(prompts), state, part)
             yield texts
-
-    def _initial_state(self, rows: int) -> tf.Tensor:
-        return tf.zeros((rows, self._state_size))
 
     def _continue(
         self, prompts: Sequence[str], state: tf.Tensor, options: GenerateOptions

@@ -29,28 +29,18 @@ def test_values_equal_those_of_the_server(local: LocalModel, served: Any, tiny: 
             assert len(mine) == 300
             assert_same_text(mine, theirs, *tiny, prompt, 0.7, 4, 21 + row)
         assert_same_text("".join(local.stream("the", **how)), client.generate("the", **how), *tiny, "the", 0.7, 4, 21)
+        (row,) = client.generate_from_state(["é"], num_chars=3, seed=1)
+        assert_generated(row.text, *tiny, "é", 0.8, 0, 1)
+        exact = Gru(*tiny)
+        for character in f"é{row.text}"[:-1]:
+            exact.read(character)
+        numeric.close(row.state[:-2], exact.hidden[0][:, 0])
+        assert list(row.state[-2:]) == [tiny[1].index(row.text[-1]) + 1, 3], "last character and number of samples"
         for model in (local, client):
-            (row,) = model.generate_from_state(["é"], num_chars=3, seed=1)
-            assert_generated(row.text, *tiny, "é", 0.8, 0, 1)
-            exact = Gru(*tiny)
-            for character in f"é{row.text}"[:-1]:
-                exact.read(character)
-            numeric.close(row.state[:-2], exact.hidden[0][:, 0])
-            assert list(row.state[-2:]) == [tiny[1].index(row.text[-1]) + 1, 3], "last character and number of samples"
             text, single = model.score(["ROMEO: the\n", "x"])
             numeric.close(text.nll, Gru(*tiny).nll("ROMEO: the\n"))
             assert (text.num_chars, single.num_chars, list(single.nll)) == (10, 0, [])
     assert [text.seed for text in local.generate(["a", "b"], **how)] == [21, 22]
-
-
-def test_steps_with_explicit_state_join_to_one_text(local: LocalModel) -> None:
-    full = local.generate(["ROMEO:"], num_chars=10, seed=2)[0]
-    (row,) = local.generate_from_state(["ROMEO:"], seed=2)
-    text = str(row.text)
-    while len(text) < 10:
-        (row,) = local.generate_from_state([""], [row.state], seed=2)
-        text += row.text
-    assert text == full
 
 
 def test_empty_requests(local: LocalModel) -> None:
@@ -60,8 +50,8 @@ def test_empty_requests(local: LocalModel) -> None:
 
 
 def test_limits_of_the_model_are_user_errors(local: LocalModel) -> None:
-    with pytest.raises(UserError, match="num_chars must be from 0 to 1000. Received: 1001"):
-        local.generate_from_state(["A"], num_chars=1_001)
+    with pytest.raises(UserError, match="temperature must be .*. Received: 101"):
+        local.generate(["A"], temperature=101)
 
 
 def test_directory_without_a_model_is_a_user_error(tmp_path: Path) -> None:
