@@ -1,7 +1,7 @@
 """The client of a served model for asynchronous programs: `serving.client.blocking` with `await`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
@@ -12,13 +12,13 @@ from serving.client.options import GenerateArguments, GenerateOptions
 from serving.client.protocol import Failure, Pause, Request, Response, Result, Steps
 from serving.client.status import VersionStatus
 from serving.client.stream import LARGEST_CHUNK, Progress
-from serving.client.values import Continuation, Generated, Metadata, Score, as_texts
+from serving.client.values import Continuation, Generated, Metadata, Score
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class AsyncClient:
+class AsyncClient(transport.BaseClient[httpx.AsyncClient]):
     """Asynchronous client of one model, for one event loop; values, errors and retries are those of `Client`.
 
     Example, run by `test_example_of_the_asynchronous_client`:
@@ -28,20 +28,7 @@ class AsyncClient:
       ...         print(chunk, end="", flush=True)
     """
 
-    def __init__(
-        self,
-        url: str = transport.DEFAULT_URL,
-        model: str = "char_rnn",
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        timeout: float = transport.TIMEOUT,
-        retries: int = transport.RETRIES,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        """Choose server and model, as in `Client`; sends nothing yet."""
-        self.protocol = transport.protocol(url, model, version, label, retries)
-        self._http = httpx.AsyncClient(**transport.options(self.protocol, timeout, headers))
+    _http_class = httpx.AsyncClient
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -66,9 +53,7 @@ class AsyncClient:
         self, prompts: str | Sequence[str], **options: "Unpack[GenerateArguments]"
     ) -> Generated | list[Generated]:
         """Generate text after one prompt or several, as `Client.generate` does."""
-        rows = as_texts(prompts, "prompt")
-        texts = await self._run(self.protocol.generate(rows, GenerateOptions(**options)))
-        return texts[0] if isinstance(prompts, str) else texts
+        return await self._run(self.protocol.generate(prompts, GenerateOptions(**options)))
 
     async def generate_from_state(
         self,
@@ -77,16 +62,14 @@ class AsyncClient:
         **options: "Unpack[GenerateArguments]",
     ) -> list[Continuation]:
         """Continue from states that a previous call returned, as `Client.generate_from_state` does."""
-        rows = as_texts(prompts, "prompt")
         options.setdefault("num_chars", 1)
-        return await self._run(self.protocol.generate_from_state(rows, states, GenerateOptions(**options)))
+        return await self._run(self.protocol.generate_from_state(prompts, states, GenerateOptions(**options)))
 
     def stream(
         self, prompt: str, *, chunk_chars: int = LARGEST_CHUNK, **options: "Unpack[GenerateArguments]"
     ) -> "AsyncTextStream":
         """Generate the text of `generate` in chunks of at most `chunk_chars`; the first ones are smaller."""
-        (row,) = as_texts([prompt], "prompt")
-        return AsyncTextStream(self, Progress(self.protocol, row, GenerateOptions(**options), chunk_chars))
+        return AsyncTextStream(self, prompt, GenerateOptions(**options), chunk_chars)
 
     @overload
     async def score(self, texts: str) -> Score: ...  # type: ignore[overload-overlap]
@@ -95,8 +78,7 @@ class AsyncClient:
 
     async def score(self, texts: str | Sequence[str]) -> Score | list[Score]:
         """Compute the log-likelihood of one text or several, each from the initial state; a list for several."""
-        scores = await self._run(self.protocol.score(as_texts(texts, "text")))
-        return scores[0] if isinstance(texts, str) else scores
+        return await self._run(self.protocol.score(texts))
 
     async def status(self) -> list[VersionStatus]:
         """List the versions that the server knows, newest first."""
@@ -125,20 +107,15 @@ class AsyncClient:
             return transport.failure(error)
 
 
-class AsyncTextStream(AsyncIterator[str]):
+class AsyncTextStream(Progress, AsyncIterator[str]):
     """Iterator over the chunks of one text. After an error, iterating again continues without a gap."""
 
-    def __init__(self, client: AsyncClient, progress: Progress) -> None:
-        self._client, self._progress = client, progress
-        self.seed = progress.seed
-
-    @property
-    def text(self) -> str:
-        """The text received so far."""
-        return self._progress.text
+    def __init__(self, client: AsyncClient, prompt: str, options: GenerateOptions, chunk_chars: int) -> None:
+        super().__init__(client.protocol, prompt, options, chunk_chars)
+        self._client = client
 
     async def __anext__(self) -> str:
-        chunk = await self._client._run(self._progress.chunk())
+        chunk = await self._client._run(self.chunk())
         if chunk is None:
             raise StopAsyncIteration
         return chunk

@@ -1,7 +1,7 @@
 """The blocking client of a served model, over TF Serving's REST port."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
@@ -12,13 +12,13 @@ from serving.client.options import GenerateArguments, GenerateOptions
 from serving.client.protocol import Failure, Pause, Request, Response, Result, Steps
 from serving.client.status import VersionStatus
 from serving.client.stream import LARGEST_CHUNK, Progress
-from serving.client.values import Continuation, Generated, Metadata, Score, as_texts
+from serving.client.values import Continuation, Generated, Metadata, Score
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class Client:
+class Client(transport.BaseClient[httpx.Client]):
     """Blocking client of one model; works with any TF Serving, needs no TensorFlow, may be shared by threads.
 
     After 429, 502, 503 and a lost connection a request is sent again, with exponential back-off. The retry generates
@@ -37,33 +37,7 @@ class Client:
       ValueError: from every operation, for arguments that no server would accept.
     """
 
-    def __init__(
-        self,
-        url: str = transport.DEFAULT_URL,
-        model: str = "char_rnn",
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        timeout: float = transport.TIMEOUT,
-        retries: int = transport.RETRIES,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        """Choose server and model; sends nothing yet.
-
-        Args:
-          url: the server, including any path that a proxy puts before `/v1`.
-          model: name in requests.
-          version: this version instead of the newest.
-          label: the version with this label, for example `stable`.
-          timeout: seconds to wait for the next byte of a response.
-          retries: how often a request is repeated.
-          headers: further HTTP headers, for example for a proxy that requires authorization.
-
-        Raises:
-          ValueError: the address or another value is invalid.
-        """
-        self.protocol = transport.protocol(url, model, version, label, retries)
-        self._http = httpx.Client(**transport.options(self.protocol, timeout, headers))
+    _http_class = httpx.Client
 
     def __enter__(self) -> "Client":
         return self
@@ -96,9 +70,7 @@ class Client:
         Returns:
           The new text without its prompt, a list for several prompts. `text.seed` generates the same text again.
         """
-        rows = as_texts(prompts, "prompt")
-        texts = self._run(self.protocol.generate(rows, GenerateOptions(**options)))
-        return texts[0] if isinstance(prompts, str) else texts
+        return self._run(self.protocol.generate(prompts, GenerateOptions(**options)))
 
     def generate_from_state(
         self,
@@ -111,16 +83,14 @@ class Client:
         `num_chars` is 1 by default. With the same seed, and an empty prompt in each call after the first, the texts
         join to that of one `generate`.
         """
-        rows = as_texts(prompts, "prompt")
         options.setdefault("num_chars", 1)
-        return self._run(self.protocol.generate_from_state(rows, states, GenerateOptions(**options)))
+        return self._run(self.protocol.generate_from_state(prompts, states, GenerateOptions(**options)))
 
     def stream(
         self, prompt: str, *, chunk_chars: int = LARGEST_CHUNK, **options: "Unpack[GenerateArguments]"
     ) -> "TextStream":
         """Generate the text of `generate` in chunks of at most `chunk_chars`; the first ones are smaller."""
-        (row,) = as_texts([prompt], "prompt")
-        return TextStream(self, Progress(self.protocol, row, GenerateOptions(**options), chunk_chars))
+        return TextStream(self, prompt, GenerateOptions(**options), chunk_chars)
 
     @overload
     def score(self, texts: str) -> Score: ...  # type: ignore[overload-overlap]
@@ -129,8 +99,7 @@ class Client:
 
     def score(self, texts: str | Sequence[str]) -> Score | list[Score]:
         """Compute the log-likelihood of one text or several, each from the initial state; a list for several."""
-        scores = self._run(self.protocol.score(as_texts(texts, "text")))
-        return scores[0] if isinstance(texts, str) else scores
+        return self._run(self.protocol.score(texts))
 
     def status(self) -> list[VersionStatus]:
         """List the versions that the server knows, newest first."""
@@ -159,20 +128,15 @@ class Client:
             return transport.failure(error)
 
 
-class TextStream(Iterator[str]):
+class TextStream(Progress, Iterator[str]):
     """Iterator over the chunks of one text. After an error, iterating again continues without a gap."""
 
-    def __init__(self, client: Client, progress: Progress) -> None:
-        self._client, self._progress = client, progress
-        self.seed = progress.seed
-
-    @property
-    def text(self) -> str:
-        """The text received so far."""
-        return self._progress.text
+    def __init__(self, client: Client, prompt: str, options: GenerateOptions, chunk_chars: int) -> None:
+        super().__init__(client.protocol, prompt, options, chunk_chars)
+        self._client = client
 
     def __next__(self) -> str:
-        chunk = self._client._run(self._progress.chunk())
+        chunk = self._client._run(self.chunk())
         if chunk is None:
             raise StopIteration
         return chunk

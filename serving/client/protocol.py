@@ -19,7 +19,7 @@ from serving.client import status
 from serving.client.errors import BadAnswer, ModelUnavailable, NotReachable, ServerError, TimedOut
 from serving.client.options import GenerateOptions
 from serving.client.status import VersionStatus
-from serving.client.values import Continuation, Generated, Metadata, Score
+from serving.client.values import Continuation, Generated, Metadata, Score, as_texts
 
 _RETRY_STATUS = (429, 502, 503)  # overloaded, loading or restarting; not 504, which would take as long again
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds
@@ -87,11 +87,12 @@ class Protocol:
             return f"{url}/versions/{version}"
         return url if self.label is None else f"{url}/labels/{quote(self.label, safe='')}"
 
-    def generate(self, prompts: Sequence[str], options: GenerateOptions) -> Steps[list[Generated]]:
-        """Generate text after each prompt."""
-        rows = options.rows(prompts)
+    def generate(self, prompts: str | Sequence[str], options: GenerateOptions) -> Steps[Generated | list[Generated]]:
+        """Generate text after one prompt, or a list of texts after several."""
+        rows = options.rows(as_texts(prompts, "prompt"))
         predictions = yield from self._predict("generate", rows)
-        return [Generated(_text(value), row["seed"]) for value, row in zip(predictions, rows)]
+        texts = [Generated(_text(value), row["seed"]) for value, row in zip(predictions, rows)]
+        return texts[0] if isinstance(prompts, str) else texts
 
     def generate_from_state(
         self,
@@ -101,12 +102,12 @@ class Protocol:
         version: int | None = None,
     ) -> Steps[list[Continuation]]:
         """Generate text and state for each prompt. States None: start from the initial state, after asking its size."""
-        rows = options.rows(prompts)
+        rows = options.rows(as_texts(prompts, "prompt"))
         if states is None:
             metadata = yield from self.metadata(version)
-            states = [initial_state(metadata)] * len(prompts)
-        if len(states) != len(prompts):
-            raise ValueError(f"There must be one state for each of the {len(prompts)} prompts. Received: {len(states)}")
+            states = [initial_state(metadata)] * len(rows)
+        if len(states) != len(rows):
+            raise ValueError(f"There must be one state for each of the {len(rows)} prompts. Received: {len(states)}")
         instances = [{**row, "state": list(state)} for row, state in zip(rows, states)]
         predictions = yield from self._predict("generate_from_state", instances, version)
         return [
@@ -114,9 +115,9 @@ class Protocol:
             for value, row in zip(predictions, rows)
         ]
 
-    def score(self, texts: Sequence[str]) -> Steps[list[Score]]:
-        """Score each text."""
-        predictions = yield from self._predict("score", [{"text": text} for text in texts])
+    def score(self, texts: str | Sequence[str]) -> Steps[Score | list[Score]]:
+        """Score one text, or make a list of the scores of several."""
+        predictions = yield from self._predict("score", [{"text": text} for text in as_texts(texts, "text")])
         scores = []
         for value in predictions:
             count, total = _field(value, "num_chars"), _field(value, "nll_sum")
@@ -125,7 +126,7 @@ class Protocol:
                 raise _unexpected("an integer num_chars", count)
             # Rows are padded with zeros to the longest.
             scores.append(Score(_numbers(_field(value, "nll"))[:count], total, count))
-        return scores
+        return scores[0] if isinstance(texts, str) else scores
 
     def status(self) -> Steps[list[VersionStatus]]:
         """List the versions that the server knows, newest first."""

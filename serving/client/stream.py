@@ -6,7 +6,7 @@ from dataclasses import replace
 from serving.client.errors import ServerError
 from serving.client.options import GenerateOptions
 from serving.client.protocol import Protocol, Steps, initial_state
-from serving.client.values import as_integer
+from serving.client.values import as_integer, as_texts
 
 FIRST_CHUNK = 16  # characters: a short wait for the first ones
 GROWTH = 4  # ratio of the sizes of two consecutive chunks
@@ -26,7 +26,8 @@ class Progress:
             raise ValueError(f"chunk_chars must be at least 1. Received: chunk_chars={chunk_chars}")
         (self.seed,) = options.seeds(1)
         self._protocol, self._options = protocol, options
-        self._prompt, self._unread = prompt, prompt
+        (self._prompt,) = as_texts([prompt], "prompt")
+        self._unread = self._prompt
         self._largest = chunk_chars
         self._size = min(FIRST_CHUNK, chunk_chars)
         self._version: int | None = None

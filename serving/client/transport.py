@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 
@@ -15,6 +15,41 @@ RETRIES = 5  # about three seconds in all, enough for a server to restart
 _CONNECT_SECONDS = 5.0
 _NO_NAMES = ("", ".", "..")  # HTTP clients and proxies remove the last two from a path
 _LONGEST_TIMEOUT = 1_000_000.0  # seconds; much longer ones overflow the system's nanoseconds
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
+
+
+class BaseClient(Generic[Http]):
+    """The constructor of both clients. Example: `test_example_of_the_client`."""
+
+    _http_class: type[Http]
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        model: str = "char_rnn",
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float = TIMEOUT,
+        retries: int = RETRIES,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Choose server and model; sends nothing yet.
+
+        Args:
+          url: the server, including any path that a proxy puts before `/v1`.
+          model: name in requests.
+          version: this version instead of the newest.
+          label: the version with this label, for example `stable`.
+          timeout: seconds to wait for the next byte of a response.
+          retries: how often a request is repeated.
+          headers: further HTTP headers, for example for a proxy that requires authorization.
+
+        Raises:
+          ValueError: the address or another value is invalid.
+        """
+        self.protocol = protocol(url, model, version, label, retries)
+        self._http: Http = self._http_class(**options(self.protocol, timeout, headers))
 
 
 def protocol(url: str, model: str, version: int | None, label: str | None, retries: int) -> Protocol:
