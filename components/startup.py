@@ -30,7 +30,7 @@ def begin(program: str, *packages: str, also: Sequence[signal.Signals] = ()) -> 
       packages: packages to check now. Other missing ones are reported when their import fails.
       also: further signals that end the program like Ctrl-C.
     """
-    _handled[:] = [number for number in (signal.SIGINT, *also) if signal.getsignal(number) != signal.SIG_IGN]
+    _handled[:] = not_ignored(signal.SIGINT, *also)
     for number in _handled:
         signal.signal(number, _exit_handler(_report))
     if sys.version_info < _PYTHON:
@@ -54,19 +54,29 @@ def hand_over() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-@contextlib.contextmanager
-def importing(report: Callable[[], None] | None = None) -> Iterator[None]:
+def importing(report: Callable[[], None] | None = None) -> contextlib.AbstractContextManager[None]:
     """Exit at once on Ctrl-C while frameworks are imported: their C++ can ignore a KeyboardInterrupt or wrap it.
 
     Args:
       report: called before the exit; by default it prints "interrupted" on standard error.
     """
-    before = {number: signal.signal(number, _exit_handler(report or _report)) for number in _handled}
+    return handling(_handled, _exit_handler(report or _report))
+
+
+def not_ignored(*signals: signal.Signals) -> list[signal.Signals]:
+    """Return those of the signals that this process does not ignore; `nohup`, for example, ignores SIGHUP."""
+    return [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
+
+
+@contextlib.contextmanager
+def handling(signals: Sequence[signal.Signals], handler: Callable[..., None]) -> Iterator[None]:
+    """Handle the signals inside the block; the previous handlers are set again after it."""
+    before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def _exit_handler(report: Callable[[], None]) -> Callable[..., None]:

@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from components import startup
 from components.errors import UserError
 from serving.client import status
 
@@ -163,20 +164,9 @@ def check_ports(host: str, ports: dict[str, int]) -> None:
             ) from error
 
 
-@contextlib.contextmanager
-def interrupts() -> Iterator[None]:
+def interrupts() -> contextlib.AbstractContextManager[None]:
     """Make SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, unless they are ignored, as under `nohup`."""
-    handled = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, _interrupt) for number in handled}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    return startup.handling(startup.not_ignored(signal.SIGTERM, signal.SIGHUP), signal.default_int_handler)
 
 
 def _python_path() -> str:
