@@ -9,10 +9,10 @@ overlap by one. Each passage is read from the initial state, and the state is ca
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import sys
+from typing import Any
 
 from components.errors import UserError
 from components.ingest import passages
@@ -22,51 +22,6 @@ from serving.commands.shared import config_options, input_text, model_source
 
 _ROWS = 16  # passages in one request
 _SPLITS = ("all", "train", "eval", "test")
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """Score of a text. Example: `test_table_of_the_result`.
-
-    Attributes:
-      text: name of the file.
-      split: the part that was measured.
-      model: which model, and where it runs.
-      characters: of the text that was measured.
-      predicted: characters that were predicted: all but the first.
-      nats: their summed negative log-likelihood.
-      passages: number of passages that the text was cut into.
-      passage_length: most characters predicted in a passage.
-    """
-
-    text: str
-    split: str
-    model: str
-    characters: int
-    predicted: int
-    nats: float
-    nats_per_character: float
-    perplexity: float
-    bits_per_character: float
-    passages: int
-    passage_length: int
-
-    def table(self) -> str:
-        """Format the result for reading."""
-        part = "" if self.split == "all" else f", {self.split} split"
-        rows = [
-            ("text", f"{self.text}{part}: {self.characters:,} characters, {self.predicted:,} predicted"),
-            ("nats", f"{self.nats:,.1f} ({self.nats_per_character:.4f} per character)"),
-            ("perplexity", f"{self.perplexity:.3f}"),
-            ("bits per character", f"{self.bits_per_character:.3f}"),
-            (
-                "measured",
-                f"in {self.passages:,} passage{'s' if self.passages > 1 else ''} of up to {self.passage_length:,} "
-                "characters overlapping by one, each from the initial state, as the pipeline evaluates",
-            ),
-            ("model", self.model),
-        ]
-        return "".join(f"{name:<20}{value}\n" for name, value in rows)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,21 +58,37 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     total = Score((), math.fsum(score.nll_sum for score in scores), sum(score.num_chars for score in scores))
-    result = Result(
-        text="standard input" if arguments.file == "-" else arguments.file,
-        split=arguments.split,
-        model=where,
-        characters=total.num_chars + 1,
-        predicted=total.num_chars,
-        nats=total.nll_sum,
-        nats_per_character=total.nll_sum / total.num_chars,
-        perplexity=total.perplexity,
-        bits_per_character=total.bits_per_character,
-        passages=len(pieces),
-        passage_length=config.corpus.passage_length,
-    )
-    sys.stdout.write(json.dumps(dataclasses.asdict(result)) + "\n" if arguments.json else result.table())
+    result = {
+        "text": "standard input" if arguments.file == "-" else arguments.file,
+        "split": arguments.split,
+        "model": where,
+        "characters": total.num_chars + 1,
+        "predicted": total.num_chars,  # all characters but the first
+        "nats": total.nll_sum,
+        "nats_per_character": total.nll_sum / total.num_chars,
+        "perplexity": total.perplexity,
+        "bits_per_character": total.bits_per_character,
+        "passages": len(pieces),
+        "passage_length": config.corpus.passage_length,  # most characters predicted in a passage
+    }
+    sys.stdout.write(json.dumps(result) + "\n" if arguments.json else _table(result))
     return 0
+
+
+def _table(result: dict[str, Any]) -> str:
+    """Format the result for reading."""
+    part = "" if result["split"] == "all" else f", {result['split']} split"
+    plural = "s" if result["passages"] > 1 else ""
+    rows = {
+        "text": "{text}{part}: {characters:,} characters, {predicted:,} predicted",
+        "nats": "{nats:,.1f} ({nats_per_character:.4f} per character)",
+        "perplexity": "{perplexity:.3f}",
+        "bits per character": "{bits_per_character:.3f}",
+        "measured": "in {passages:,} passage{plural} of up to {passage_length:,} characters overlapping by one, each "
+        "from the initial state, as the pipeline evaluates",
+        "model": "{model}",
+    }
+    return "".join(f"{name:<20}{row.format(**result, part=part, plural=plural)}\n" for name, row in rows.items())
 
 
 def _cut(text: str, split: str, config: Config) -> list[passages.Passage]:
