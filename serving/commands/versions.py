@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _UNKNOWN = "-"
+_NUMBERS = ("version", "perplexity", "bits", "size")  # right-aligned columns
 _FILE_WIDTH = 160  # characters, if the output is not a terminal
 
 
@@ -68,24 +69,14 @@ def _table(found: list[Version]) -> "Table":
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title, justify in (
-        ("version", "right"),
-        ("labels", "left"),
-        ("state", "left"),
-        ("perplexity", "right"),
-        ("bits", "right"),
-        ("size", "right"),
-        ("pushed", "left"),
-        ("corpus", "left"),
-    ):
-        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for title in ("version", "labels", "state", "perplexity", "bits", "size", "pushed", "corpus"):
+        table.add_column(title, justify="right" if title in _NUMBERS else "left", no_wrap=True)
     for version in found:
         table.add_row(
             str(version.number),
             " ".join(version.labels) or _UNKNOWN,
             _state(version),
-            _UNKNOWN if version.perplexity is None else f"{version.perplexity:.3f}",
-            _UNKNOWN if version.bits_per_character is None else f"{version.bits_per_character:.3f}",
+            *(_UNKNOWN if x is None else f"{x:.3f}" for x in (version.perplexity, version.bits_per_character)),
             f"{version.bytes / 1e6:.1f} MB",
             (version.pushed_at or _UNKNOWN)[:16].replace("T", " "),
             Text(os.path.basename(version.corpus or _UNKNOWN)),
