@@ -3,6 +3,7 @@
 Imports `components.errors` and nothing else of the project. `Client` and `AsyncClient` load httpx when they are used.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from serving.client.errors import ClientError
@@ -12,15 +13,10 @@ if TYPE_CHECKING:
     from serving.client.blocking import Client
 
 __all__ = ["AsyncClient", "Client", "ClientError"]
+_MODULES = {"AsyncClient": "serving.client.asynchronous", "Client": "serving.client.blocking"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Client":
-        from serving.client.blocking import Client
-
-        return Client
-    if name == "AsyncClient":
-        from serving.client.asynchronous import AsyncClient
-
-        return AsyncClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -73,13 +73,5 @@ class GenerateOptions:
 
     def rows(self, prompts: Sequence[str]) -> list[dict[str, Any]]:
         """Return the instances of a request, one for each prompt."""
-        return [
-            {
-                "prompt": prompt,
-                "num_chars": int(self.num_chars),
-                "temperature": float(self.temperature),
-                "top_k": int(self.top_k),
-                "seed": seed,
-            }
-            for prompt, seed in zip(prompts, self.seeds(len(prompts)))
-        ]
+        same = {"num_chars": int(self.num_chars), "temperature": float(self.temperature), "top_k": int(self.top_k)}
+        return [{"prompt": prompt, **same, "seed": seed} for prompt, seed in zip(prompts, self.seeds(len(prompts)))]
