@@ -6,7 +6,6 @@ else the embedded server.
 
 import argparse
 import contextlib
-import importlib.util
 import os
 import shlex
 import sys
@@ -27,19 +26,13 @@ from serving.rollout import apply, inventory, labels
 from serving.rollout.inventory import ModelPaths
 from serving.tf_serving import model_config
 
-_PLAYGROUND = "serving.playground"
 _CHECK_SECONDS = 0.2  # between checks of the processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `up`."""
     add = parser.add_argument
-    add(
-        "--server",
-        choices=("auto", *backends.KINDS),
-        default="auto",
-        help="default: the first that is available",
-    )
+    add("--server", choices=("auto", *backends.KINDS), default="auto", help="default: the first that is available")
     add("--host", metavar="ADDRESS", help="to listen on; default 127.0.0.1; 0.0.0.0: all addresses")
     add("--port", type=int, metavar="PORT", help="of the REST API; default 8501")
     add("--no-playground", action="store_true", help="do not start the playground, the web page")
@@ -72,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     ports = {"serving.rest_port": config.serving.rest_port}
     if backend.kind != "embedded":
         ports["serving.grpc_port"] = config.serving.grpc_port
-    with_page = not arguments.no_playground and importlib.util.find_spec(_PLAYGROUND) is not None
+    with_page = not arguments.no_playground
     if with_page:
         ports["serving.playground_port"] = config.serving.playground_port
     process.check_ports(config.serving.host, ports)
@@ -160,7 +153,7 @@ def _await_available(
 def _page(config: Config, paths: ModelPaths, names: list[str], console: Console) -> Page:
     settings = config.serving
     command = [
-        *(sys.executable, "-m", _PLAYGROUND, f"--port={settings.playground_port}", f"--model={paths.name}"),
+        *(sys.executable, "-m", "serving.playground", f"--port={settings.playground_port}", f"--model={paths.name}"),
         *(f"--server-url={status.base_url(settings.host, settings.rest_port)}", f"--registry={paths.registry}"),
         *(f"--host={settings.host}", *(f"--allowed-host={name}" for name in names)),
     ]
