@@ -38,19 +38,18 @@ class Backend:
     note: str = ""
 
 
-def choose(wanted: str, settings: ServingSettings, directory: str, fixed: str | None = None) -> Backend:
+def choose(wanted: str, settings: ServingSettings, directory: str, fixed: str) -> Backend:
     """Choose the server to run.
 
     Args:
       wanted: one of `KINDS`, or `auto` for the first of them that is available.
       settings: how to serve.
       directory: the serving directory, an absolute path.
-      fixed: directory of the other files that flags name; None: the same.
+      fixed: directory of the other files that flags name.
 
     Raises:
       UserError: the wanted one is not available.
     """
-    fixed = directory if fixed is None else fixed
     if wanted == "embedded":
         return _embedded(settings, directory, fixed, "requested")
     binary = shutil.which(BINARY)

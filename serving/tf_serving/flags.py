@@ -14,19 +14,16 @@ MONITORING_FILE = "monitoring.config"
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
-def flags(
-    settings: ServingSettings, directory: str, fixed: str | None = None, *, checks_rows: bool = False
-) -> list[str]:
+def flags(settings: ServingSettings, directory: str, fixed: str, *, checks_rows: bool = False) -> list[str]:
     """Return the arguments of a model server.
 
     Args:
       settings: how to serve.
       directory: of `models.config`, as the server sees it.
-      fixed: directory of the other files; None: the same.
+      fixed: directory of the other files.
       checks_rows: whether the server validates every row before batching, as the embedded one does. Others let an
         invalid row fail the requests that it is batched with, so they batch only in mode `on`.
     """
-    fixed = directory if fixed is None else fixed
     arguments = [
         f"--port={settings.grpc_port}",
         f"--rest_api_port={settings.rest_port}",

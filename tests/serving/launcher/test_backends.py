@@ -24,10 +24,10 @@ def calls(path: Path) -> list[list[str]]:
 def test_binary_is_the_first_choice(program: Program) -> None:
     docker = program("docker")
     program("tensorflow_model_server")
-    chosen = backends.choose("auto", SETTINGS, "/serving")
+    chosen = backends.choose("auto", SETTINGS, "/serving", "/serving")
     assert chosen.kind == "tensorflow_model_server"
     assert chosen.why.endswith("bin/tensorflow_model_server")
-    assert list(chosen.command[1:]) == flags(SETTINGS, "/serving")
+    assert list(chosen.command[1:]) == flags(SETTINGS, "/serving", "/serving")
     assert "all addresses" in chosen.note
     assert calls(docker) == []
 
@@ -35,12 +35,12 @@ def test_binary_is_the_first_choice(program: Program) -> None:
 @pytest.mark.integration
 def test_docker_is_the_second_choice(program: Program) -> None:
     docker = program("docker")
-    chosen = backends.choose("auto", SETTINGS, "/serving")
+    chosen = backends.choose("auto", SETTINGS, "/serving", "/serving")
     assert chosen.kind == "docker"
     assert [call[0] for call in calls(docker)] == ["info", "image"]
     command = list(chosen.command)
     after_image = command.index("tensorflow/serving:2.20.0") + 1
-    assert command[after_image:] == flags(SETTINGS, "/serving")
+    assert command[after_image:] == flags(SETTINGS, "/serving", "/serving")
     options = command[:after_image]
     assert "--mount=type=bind,source=/serving,target=/serving,readonly" in options
     assert {"--publish=127.0.0.1:1234:1234", "--publish=127.0.0.1:1235:1235"} <= set(options)
@@ -61,14 +61,14 @@ def test_embedded_server_is_the_last_choice(
     if state:
         program("docker")
     monkeypatch.setenv("FAKE_DOCKER", state)
-    chosen = backends.choose("auto", SETTINGS, "/serving")
+    chosen = backends.choose("auto", SETTINGS, "/serving", "/serving")
     assert chosen.kind == "embedded"
     assert reason in chosen.why
     assert chosen.command[:3] == (sys.executable, "-m", "serving.embedded")
     assert "--host=127.0.0.1" in chosen.command
-    assert set(flags(SETTINGS, "/serving", checks_rows=True)) <= set(chosen.command)
+    assert set(flags(SETTINGS, "/serving", "/serving", checks_rows=True)) <= set(chosen.command)
     with pytest.raises(UserError, match=f"{reason}.*Received: --server docker"):
-        backends.choose("docker", SETTINGS, "/serving")
+        backends.choose("docker", SETTINGS, "/serving", "/serving")
 
 
 @pytest.mark.integration
@@ -76,21 +76,21 @@ def test_hanging_docker_daemon_is_skipped(program: Program, monkeypatch: pytest.
     program("docker")
     monkeypatch.setenv("FAKE_DOCKER", "hangs")
     monkeypatch.setattr(backends, "_DOCKER_SECONDS", 0.2)
-    assert "did not respond within" in backends.choose("auto", SETTINGS, "/serving").why
+    assert "did not respond within" in backends.choose("auto", SETTINGS, "/serving", "/serving").why
 
 
 def test_explicit_server_that_is_missing_is_a_user_error(program: Program) -> None:
     program("docker")
     with pytest.raises(UserError, match="Received: --server tensorflow_model_server"):
-        backends.choose("tensorflow_model_server", SETTINGS, "/serving")
-    assert backends.choose("embedded", SETTINGS, "/serving").why == "requested"
+        backends.choose("tensorflow_model_server", SETTINGS, "/serving", "/serving")
+    assert backends.choose("embedded", SETTINGS, "/serving", "/serving").why == "requested"
 
 
 def test_tf_serving_batches_only_if_configured(program: Program) -> None:
     program("tensorflow_model_server")
     on = SETTINGS.model_copy(update={"batching": BatchingSettings(mode="on")})
-    assert "--enable_batching=true" in backends.choose("auto", on, "/serving").command
-    assert "--enable_batching=true" not in backends.choose("auto", SETTINGS, "/serving").command
+    assert "--enable_batching=true" in backends.choose("auto", on, "/serving", "/serving").command
+    assert "--enable_batching=true" not in backends.choose("auto", SETTINGS, "/serving", "/serving").command
 
 
 @pytest.mark.integration

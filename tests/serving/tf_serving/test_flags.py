@@ -57,7 +57,7 @@ def test_flags_have_the_settings() -> None:
     settings = ServingSettings(
         rest_port=1234, grpc_port=1235, poll_seconds=7, config_poll_seconds=8, request_timeout_seconds=9
     )
-    assert flags.flags(settings, "/models") == [
+    assert flags.flags(settings, "/models", "/models") == [
         "--port=1235",
         "--rest_api_port=1234",
         "--rest_api_timeout_in_ms=9000",
@@ -71,7 +71,9 @@ def test_flags_have_the_settings() -> None:
 
 def test_batching_file_is_named_only_with_batching() -> None:
     """TF Serving does not start with the file and without the flag."""
-    extra = set(flags.flags(ServingSettings(), "/m", checks_rows=True)) - set(flags.flags(ServingSettings(), "/m"))
+    extra = set(flags.flags(ServingSettings(), "/m", "/m", checks_rows=True)) - set(
+        flags.flags(ServingSettings(), "/m", "/m")
+    )
     assert extra == {"--enable_batching=true", "--batching_parameters_file=/m/batching.config"}
 
 
@@ -88,7 +90,7 @@ def test_batching_file_is_named_only_with_batching() -> None:
 )
 def test_server_batches_unchecked_rows_only_if_configured(mode: str, checks_rows: bool, batched: bool) -> None:
     settings = ServingSettings.model_validate({"batching": {"mode": mode}})
-    assert ("--enable_batching=true" in flags.flags(settings, "/m", checks_rows=checks_rows)) is batched
+    assert ("--enable_batching=true" in flags.flags(settings, "/m", "/m", checks_rows=checks_rows)) is batched
 
 
 def test_only_changed_files_are_written(tmp_path: Path) -> None:
