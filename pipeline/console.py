@@ -27,7 +27,7 @@ class Screen:
         """Print to this stream."""
         self.console = Console(file=output, highlight=False, soft_wrap=True)
         self._live: Live | None = None
-        self._running: _Running | None = None
+        self._detail = ""
 
     def print(self, text: str, style: str = "") -> None:
         """Print a line, above the live line if there is one."""
@@ -36,21 +36,27 @@ class Screen:
     @contextmanager
     def component(self, name: str) -> Iterator[None]:
         """Show a live line with the elapsed time while a component runs."""
-        self._running = _Running(name)
+        start = time.monotonic()
+        self._detail = ""
+
+        def line() -> Text:
+            text = f"> {name:<{_NAME_WIDTH}}{time.monotonic() - start:7.1f} s  {self._detail}"
+            return Text(text, style="cyan", overflow="ellipsis", no_wrap=True)
+
         # Otherwise Rich redirects the output of the frameworks, which belongs in the log, to the screen.
         self._live = Live(
-            self._running,
             console=self.console,
             refresh_per_second=4,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
+            get_renderable=line,
         )
         with self._live:
             try:
                 yield
             finally:
-                self._running = self._live = None
+                self._live = None
 
     def component_ended(self, name: str, seconds: float, outcome: str) -> None:
         """Print the permanent line of a finished component."""
@@ -65,8 +71,7 @@ class Screen:
         """Show a detail of the running component; with `lasting` it is also printed permanently."""
         if lasting:
             self.console.print(Text(f"    {text}", style="dim"))
-        if self._running:
-            self._running.detail = text
+        self._detail = text
 
     def interrupted(self) -> None:
         """Report that the user interrupted the run, and restore the terminal."""
@@ -82,20 +87,6 @@ class Screen:
         for name, value in rows:
             table.add_row(name, Text(value))
         self.console.print(table, soft_wrap=False)
-
-
-class _Running:
-    def __init__(self, name: str) -> None:
-        self.name, self.detail, self._start = name, "", time.monotonic()
-
-    def __rich__(self) -> Text:
-        seconds = time.monotonic() - self._start
-        return Text(
-            f"> {self.name:<{_NAME_WIDTH}}{seconds:7.1f} s  {self.detail}",
-            style="cyan",
-            overflow="ellipsis",
-            no_wrap=True,
-        )
 
 
 class ProgressHandler(logging.Handler):
