@@ -14,7 +14,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
-from tfx.types import artifact_utils
+from tfx.orchestration.portable.mlmd import execution_lib
 
 from pipeline import failure
 from pipeline.config.places import Places
@@ -121,12 +121,5 @@ class _Launcher(launcher.Launcher):
 
 def _outputs(connection: Any, execution_id: int) -> dict[str, Any]:
     with metadata.Metadata(connection) as handle:
-        events = handle.store.get_events_by_execution_ids([execution_id])
-        produced = [event for event in events if event.type == event.OUTPUT]
-        artifacts = {a.id: a for a in handle.store.get_artifacts_by_id([event.artifact_id for event in produced])}
-        types = {t.id: t for t in handle.store.get_artifact_types_by_id([a.type_id for a in artifacts.values()])}
-    outputs: dict[str, Any] = {}
-    for event in produced:
-        artifact = artifacts[event.artifact_id]
-        outputs[event.path.steps[0].key] = artifact_utils.deserialize_artifact(types[artifact.type_id], artifact)
-    return outputs
+        outputs = execution_lib.get_output_artifacts(handle, execution_id)
+    return {name: artifacts[0] for name, artifacts in outputs.items()}
