@@ -12,9 +12,9 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.evaluate import reference
+from components.evaluate.metrics import FORMULAS, FromSums
 from components.models import versions
 
-METRICS = ("Perplexity", "BitsPerCharacter", "OutOfVocabularyRate", "CharacterCount")
 # Stands for threshold "auto" until the executor has read the reference model's figure. No perplexity is below 1: if it
 # were not replaced, no model would be blessed.
 _AUTO = 0.0
@@ -50,12 +50,10 @@ def eval_config(threshold: float | None, max_increase: float, by_document: bool,
       by_document: also compute the metrics of each document.
       sources: digest of the code of the metrics.
     """
-    metrics = [
-        tfma.MetricConfig(
-            class_name=name, module="components.evaluate.metrics", config=json.dumps({"sources": sources})
-        )
-        for name in METRICS
-    ]
+    place = {"class_name": FromSums.__name__, "module": FromSums.__module__}
+    metrics = {
+        name: tfma.MetricConfig(**place, config=json.dumps({"name": name, "sources": sources})) for name in FORMULAS
+    }
     bound = tfma.MetricThreshold(
         value_threshold={"upper_bound": {"value": _AUTO if threshold is None else threshold}},
         change_threshold=tfma.GenericChangeThreshold(
@@ -63,7 +61,7 @@ def eval_config(threshold: float | None, max_increase: float, by_document: bool,
         ),
     )
     # A plain `threshold` would apply to every slice: one hard document would keep the model from being blessed.
-    metrics[METRICS.index("Perplexity")].per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=bound)
+    metrics["perplexity"].per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=bound)
     slices = [tfma.SlicingSpec()]
     if by_document:
         slices.append(tfma.SlicingSpec(feature_keys=["document"]))
@@ -74,7 +72,7 @@ def eval_config(threshold: float | None, max_increase: float, by_document: bool,
             tfma.ModelSpec(name="baseline", is_baseline=True, **kind),
         ],
         slicing_specs=slices,
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+        metrics_specs=[tfma.MetricsSpec(metrics=metrics.values())],
     )
 
 

@@ -4,7 +4,7 @@ All are ratios of sums over a complete slice, never means over batches or record
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -41,45 +41,43 @@ def _per_char(sums: Sums, output: str) -> float:
     return sums[output] / sums["num_chars"] if sums["num_chars"] else math.nan
 
 
-class _FromSums(metric_types.Metric):
-    """A metric that is a function of the sums; all metrics share one computation per model.
+FORMULAS = {
+    formula.__name__: formula for formula in (perplexity, bits_per_character, out_of_vocabulary_rate, character_count)
+}
 
-    Attributes:
-      formula: the function, whose name is the metric's default name.
+
+class FromSums(metric_types.Metric):
+    """A metric that is one of the formulas above; all metrics share one computation per model.
+
+    Example: tests/components/evaluate/test_metrics.py.
     """
 
-    formula: Callable[[Sums], float]
+    def __init__(self, name: str, sources: str = "") -> None:  # noqa: ARG002
+        """Take the formula of this name.
 
-    def __init__(self, name: str | None = None, sources: str = "") -> None:  # noqa: ARG002
-        # `sources` is a digest of the code: as a part of the EvalConfig it is in the Evaluator's cache key.
-        formula = type(self).formula
+        Args:
+          sources: digest of the code: as a part of the EvalConfig it is in the Evaluator's cache key.
+        """
+        formula = FORMULAS[name]
 
         def computations(name: str, model_names: list[str] | None = None) -> list[Any]:
             made: list[Any] = []
             for model in model_names or [""]:
                 key = metric_types.MetricKey(name=name, model_name=model)
                 sums = metric_types.MetricKey(name="_sums", model_name=model)
-                made.append(
-                    metric_types.MetricComputation(
-                        keys=[sums],
-                        preprocessors=[
-                            metric_types.StandardMetricInputsPreprocessor(
-                                include_filter={"predictions": {}}, include_default_inputs=False
-                            )
-                        ],
-                        combiner=_SumOutputs(model, sums),
-                    )
+                inputs = metric_types.StandardMetricInputsPreprocessor(
+                    include_filter={"predictions": {}}, include_default_inputs=False
                 )
+                combiner = _SumOutputs(model, sums)
+                made.append(metric_types.MetricComputation(keys=[sums], preprocessors=[inputs], combiner=combiner))
 
-                def result(
-                    metrics: dict[Any, Any], key: Any = key, sums: Any = sums
-                ) -> dict[metric_types.MetricKey, float]:
+                def result(metrics: dict[Any, Any], key: Any = key, sums: Any = sums) -> dict[Any, float]:
                     return {key: formula(dict(zip(OUTPUTS, metrics[sums])))}
 
                 made.append(metric_types.DerivedMetricComputation(keys=[key], result=result))
             return made
 
-        super().__init__(computations, name=name or formula.__name__)
+        super().__init__(computations, name=name)
 
 
 class _SumOutputs(beam.CombineFn):
@@ -108,31 +106,3 @@ class _SumOutputs(beam.CombineFn):
 
     def extract_output(self, accumulator: Any) -> dict[Any, Any]:
         return {self._key: accumulator}
-
-
-class Perplexity(_FromSums):
-    """See `perplexity`."""
-
-    formula = staticmethod(perplexity)
-
-
-class BitsPerCharacter(_FromSums):
-    """See `bits_per_character`."""
-
-    formula = staticmethod(bits_per_character)
-
-
-class OutOfVocabularyRate(_FromSums):
-    """See `out_of_vocabulary_rate`."""
-
-    formula = staticmethod(out_of_vocabulary_rate)
-
-
-class CharacterCount(_FromSums):
-    """See `character_count`."""
-
-    formula = staticmethod(character_count)
-
-
-for _metric in (Perplexity, BitsPerCharacter, OutOfVocabularyRate, CharacterCount):
-    metric_types.register_metric(_metric)

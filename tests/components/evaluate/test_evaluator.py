@@ -190,7 +190,7 @@ def test_model_may_be_worse_than_the_baseline_within_the_tolerance(
 def test_thresholds_apply_to_the_entire_split_and_code_changes_the_configuration() -> None:
     made = eval_config(None, 0.02, True, "digest")
     bounded = [metric for spec in made.metrics_specs for metric in spec.metrics if metric.per_slice_thresholds]
-    assert [metric.class_name for metric in bounded] == ["Perplexity"]
+    assert [json.loads(metric.config)["name"] for metric in bounded] == ["perplexity"]
     for spec in made.metrics_specs:
         for metric in spec.metrics:
             assert not metric.HasField("threshold")

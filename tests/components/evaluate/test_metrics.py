@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorflow_model_analysis.metrics import metric_types
+from tensorflow_model_analysis.metrics import metric_specs, metric_types
 
-from components.evaluate import metrics
+from components.evaluate import evaluator, metrics
 
 pytestmark = pytest.mark.integration
 
 SUMS = {"nll_sum": 120.0, "num_chars": 80.0, "num_unknown": 4.0}
 METRICS = {
-    metrics.Perplexity: ("perplexity", math.exp(1.5)),
-    metrics.BitsPerCharacter: ("bits_per_character", 1.5 / math.log(2)),
-    metrics.OutOfVocabularyRate: ("out_of_vocabulary_rate", 0.05),
-    metrics.CharacterCount: ("character_count", 80.0),
+    "perplexity": math.exp(1.5),
+    "bits_per_character": 1.5 / math.log(2),
+    "out_of_vocabulary_rate": 0.05,
+    "character_count": 80.0,
 }
 
 record = st.fixed_dictionaries(
@@ -30,9 +30,9 @@ record = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_formula_of_each_metric(metric: Any) -> None:
-    assert metric.formula(SUMS) == pytest.approx(METRICS[metric][1], rel=1e-12)
+@pytest.mark.parametrize("name", METRICS)
+def test_formula_of_each_metric(name: str) -> None:
+    assert metrics.FORMULAS[name](SUMS) == pytest.approx(METRICS[name], rel=1e-12)
 
 
 def test_perplexity_of_a_uniform_choice_is_the_number_of_choices() -> None:
@@ -54,12 +54,12 @@ def test_overflow_and_nan_give_infinite_perplexity(nats: float) -> None:
     assert metrics.perplexity({**SUMS, "nll_sum": nats}) == math.inf
 
 
-def computed(metric: Any, batches: dict[str, list[dict[str, Any]]]) -> dict[metric_types.MetricKey, float]:
+def computed(name: str, batches: dict[str, list[dict[str, Any]]]) -> dict[metric_types.MetricKey, float]:
     """Run a metric's computations as TFMA does, for records of each model in two accumulators."""
     models = list(batches)
     results: dict[Any, Any] = {}
     derived = []
-    for computation in metric().computations(model_names=models):
+    for computation in metrics.FromSums(name).computations(model_names=models):
         if isinstance(computation, metric_types.DerivedMetricComputation):
             derived.append(computation)
             continue
@@ -74,39 +74,39 @@ def computed(metric: Any, batches: dict[str, list[dict[str, Any]]]) -> dict[metr
     return {key: value for one in derived for key, value in one.result(results).items()}
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("name", METRICS)
 @given(records=st.lists(record, min_size=1, max_size=6))
-def test_figure_is_that_of_the_sums_over_all_records(metric: Any, records: list[dict[str, float]]) -> None:
-    batches = [{name: np.array([value], np.float32) for name, value in one.items()} for one in records]
-    sums = {name: sum(float(one[name][0]) for one in batches) for name in metrics.OUTPUTS}
-    ((key, figure),) = computed(metric, {"": batches}).items()
-    assert key.name == METRICS[metric][0]
-    assert figure == pytest.approx(metric.formula(sums), rel=1e-9, nan_ok=True)
+def test_figure_is_that_of_the_sums_over_all_records(name: str, records: list[dict[str, float]]) -> None:
+    batches = [{output: np.array([value], np.float32) for output, value in one.items()} for one in records]
+    sums = {output: sum(float(one[output][0]) for one in batches) for output in metrics.OUTPUTS}
+    ((key, figure),) = computed(name, {"": batches}).items()
+    assert key.name == name
+    assert figure == pytest.approx(metrics.FORMULAS[name](sums), rel=1e-9, nan_ok=True)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_candidate_and_baseline_have_separate_figures(metric: Any) -> None:
-    candidate = {name: np.array([value], np.float32) for name, value in SUMS.items()}
+@pytest.mark.parametrize("name", METRICS)
+def test_candidate_and_baseline_have_separate_figures(name: str) -> None:
+    candidate = {output: np.array([value], np.float32) for output, value in SUMS.items()}
     baseline = {**candidate, "nll_sum": np.array([100.0]), "num_unknown": np.array([0.0])}
-    figures = computed(metric, {"candidate": [candidate], "baseline": [baseline]})
+    figures = computed(name, {"candidate": [candidate], "baseline": [baseline]})
     assert {key.model_name: value for key, value in figures.items()} == {
-        "candidate": pytest.approx(metric.formula(SUMS)),
-        "baseline": pytest.approx(metric.formula({**SUMS, "nll_sum": 100.0, "num_unknown": 0.0})),
+        "candidate": pytest.approx(metrics.FORMULAS[name](SUMS)),
+        "baseline": pytest.approx(metrics.FORMULAS[name]({**SUMS, "nll_sum": 100.0, "num_unknown": 0.0})),
     }
 
 
 def test_all_metrics_of_a_model_share_one_computation() -> None:
     combiners = {
         computation.combiner
-        for metric in METRICS
-        for computation in metric().computations(model_names=["candidate", "baseline"])
+        for name in METRICS
+        for computation in metrics.FromSums(name).computations(model_names=["candidate", "baseline"])
         if isinstance(computation, metric_types.MetricComputation)
     }
     assert len(combiners) == 2
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_tfma_finds_a_metric_by_its_class_name_and_passes_the_digest_of_the_code(metric: Any) -> None:
-    assert metric_types.registered_metrics()[metric.__name__] is metric
-    made = metric_types.registered_metrics()[metric.__name__](sources="digest")
-    assert made.name == METRICS[metric][0]
+def test_tfma_makes_each_metric_from_the_configuration_of_the_evaluator() -> None:
+    config = evaluator.eval_config(None, 0.0, by_document=False, sources="digest")
+    made = [metric_specs.metric_instance(metric) for metric in config.metrics_specs[0].metrics]
+    assert all(isinstance(metric, metrics.FromSums) for metric in made)
+    assert [metric.name for metric in made] == [*METRICS]

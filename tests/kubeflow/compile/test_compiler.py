@@ -226,7 +226,7 @@ def test_run_has_the_parameters_corpus_and_training_only(kfp: list[Any]) -> None
     ):
         given = spec.tasks(kfp[0])[task]["inputs"]["parameters"][parameter]
         assert given == {"componentInputParameter": source}
-    assert "Perplexity" in constant(kfp[0], "Evaluator", "eval_config")
+    assert "perplexity" in constant(kfp[0], "Evaluator", "eval_config")
 
 
 def constant(document: dict[str, Any], task: str, parameter: str) -> str:
