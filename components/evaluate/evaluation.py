@@ -42,35 +42,28 @@ def read_figures(evaluation: str, export: str) -> Figures:
     candidate, baseline = _metrics(evaluation, "candidate"), _metrics(evaluation, "baseline")
     if not candidate:
         candidate, baseline = _metrics(evaluation, ""), {}
-    overall = candidate[()]
-    by_document = {str(key[0][1]): values["perplexity"] for key, values in candidate.items() if key}
+    overall = candidate.pop(None)
     return Figures(
         perplexity=overall["perplexity"],
         bits_per_character=overall["bits_per_character"],
         reference_perplexity=perplexity.from_nats(reference_nats),
         eval_chars=round(overall["character_count"]),
         out_of_vocabulary_rate=overall["out_of_vocabulary_rate"],
-        baseline_perplexity=baseline[()]["perplexity"] if baseline else None,
-        by_document=by_document,
+        baseline_perplexity=baseline[None]["perplexity"] if baseline else None,
+        by_document={document: figures["perplexity"] for document, figures in candidate.items()},
         reasons=tuple(_reasons(evaluation, reference_nats)),
     )
 
 
 def _metrics(evaluation: str, model: str) -> dict[Any, dict[str, float]]:
-    """Return one model's figures by slice; the empty slice is the complete split."""
+    """Return one model's figures by document; None stands for the complete split."""
     result: dict[Any, dict[str, float]] = {}
     for record in tfma.load_metrics(evaluation):
-        slice_key = tuple((key.column, _value(key)) for key in record.slice_key.single_slice_keys)
+        document = next((key.bytes_value.decode() for key in record.slice_key.single_slice_keys), None)
         for item in record.metric_keys_and_values:
             if item.key.model_name == model and not item.key.is_diff and item.value.HasField("double_value"):
-                result.setdefault(slice_key, {})[item.key.name] = item.value.double_value.value
+                result.setdefault(document, {})[item.key.name] = item.value.double_value.value
     return result
-
-
-def _value(key: Any) -> Any:
-    kind = key.WhichOneof("kind")
-    value = getattr(key, kind)
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _reasons(evaluation: str, reference_nats: float) -> list[str]:
