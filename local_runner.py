@@ -78,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     from pipeline import local
 
-    places = Places.of(config)
+    places = Places(config)
     with local.locked(places, lambda text: print(text, flush=True)):
         staged = local.ingest(config, places)
         corpus, facts = staged.corpus, staged.facts

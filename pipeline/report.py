@@ -14,7 +14,7 @@ from components import files
 from components.evaluate.evaluation import Figures, read_figures
 from components.ingest.staging import CorpusFacts
 from components.models import versions
-from components.release.pusher import Destination, push
+from components.release.pusher import push
 from pipeline import learning_curve
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -150,11 +150,7 @@ def repair_serving(report: Report, places: Places, run_key: str) -> Report:
     """Push and register a good model whose version is missing, for example because the Pusher came from the cache."""
     if not (report.blessed and report.servable):
         return report
-    figures = report.figures
-    destination = Destination(places.serving, places.registry)
-    version, new = push(
-        report.model, destination, run_key, report.corpus, figures.perplexity, figures.bits_per_character
-    )
+    version, new = push(report.model, report.figures, places.serving, places.registry, run_key, report.corpus)
     return dataclasses.replace(report, pushed_version=str(version), pushed_now=report.pushed_now or new)
 
 

@@ -58,7 +58,7 @@ def run(config: Any, steps: int) -> dict[str, Any]:
         yield
         costs[stage] = watch.read()
 
-    places = Places.of(config)
+    places = Places(config)
     with local.locked(places, lambda _: None):
         with taken("stage"):
             corpus, facts, staged = local.ingest(config, places)

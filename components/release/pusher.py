@@ -6,7 +6,6 @@ TFX's own Pusher copies into the version's directory, where TF Serving may load 
 import datetime
 import logging
 import os
-from dataclasses import dataclass
 
 from tfx.components.util import model_utils
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -14,49 +13,43 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import path_utils
 
-from components.evaluate.evaluation import read_figures
+from components.evaluate.evaluation import Figures, read_figures
 from components.models import registry, versions
 
 
-@dataclass(frozen=True)
-class Destination:
-    """Directories of one model. Example: `test_another_model_gets_the_next_version_and_the_old_one_stays`.
-
-    Attributes:
-      serving: TF Serving's base path of the model, `<serving-dir>/<model>`.
-      registry: directory of its registry.
-    """
-
-    serving: str
-    registry: str
-
-
 def push(
-    model: str, destination: Destination, run_key: str, corpus: str, perplexity: float, bits_per_character: float
+    model: str, figures: Figures, serving: str, registry_directory: str, run_key: str, corpus: str
 ) -> tuple[int, bool]:
     """Push and register a blessed model, unless it is the newest served version already.
 
     A lock on the serving directory serializes pushes of all roots. Inconsistencies are repaired: a registered model
     whose version was deleted is pushed again, and a served version without an entry is registered.
 
+    Args:
+      model: the SavedModel.
+      figures: of its evaluation.
+      serving: TF Serving's base path of the model, `<serving-dir>/<model>`.
+      registry_directory: directory of its registry.
+      run_key: as in its registry entry.
+      corpus: the name that the user gave the corpus.
+
     Returns:
       The version that holds the model, and whether this call pushed it.
     """
     digest = versions.digest(model)
-    with versions.locked(destination.serving):
-        entries = registry.entries(destination.registry)
-        version = _served_version(digest, destination.serving)
+    with versions.locked(serving):
+        entries = registry.entries(registry_directory)
+        version = _served_version(digest, serving)
         is_new = version is None
         if version is None:
             next_version = max((entry.version for entry in entries), default=0) + 1
-            version = versions.publish(model, destination.serving, at_least=next_version)
+            version = versions.publish(model, serving, at_least=next_version)
         if not any(entry.version == version and entry.digest == digest for entry in entries):
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            served = os.path.join(destination.serving, str(version))
-            registry.record(
-                destination.registry,
-                registry.Entry(version, digest, run_key, model, served, perplexity, bits_per_character, corpus, now),
-            )
+            served = os.path.join(serving, str(version))
+            quality = (figures.perplexity, figures.bits_per_character)
+            entry = registry.Entry(version, digest, run_key, model, served, *quality, corpus, now)
+            registry.record(registry_directory, entry)
     return version, is_new
 
 
@@ -88,8 +81,7 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
         return
     path = path_utils.serving_model_path(model.uri)
     figures = read_figures(evaluation.uri, path)
-    destination = Destination(serving, registry_directory)
-    version, new = push(path, destination, run_key, corpus, figures.perplexity, figures.bits_per_character)
+    version, new = push(path, figures, serving, registry_directory, run_key, corpus)
     logging.info("Version %s of %s, pushed now: %s", version, serving, new)
     pushed_model.set_int_custom_property("pushed", int(new))
     pushed_model.set_string_custom_property("pushed_destination", os.path.join(serving, str(version)))

@@ -13,7 +13,7 @@ _NEED_SERVING = ("LastBlessed", "Pusher")
 
 def places(config: Config) -> Places:
     """Return the paths of a run on the cluster."""
-    return Places.of(config.model_copy(update={"root": config.cluster.root, "serving_dir": serving_dir(config)}))
+    return Places(config.model_copy(update={"root": config.cluster.root, "serving_dir": serving_dir(config)}))
 
 
 def serving_dir(config: Config) -> str:

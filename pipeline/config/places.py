@@ -1,16 +1,14 @@
 """Paths of the files of a run: one root with the same layout for every runner."""
 
 import os
-from dataclasses import dataclass
 
 from pipeline.config.run import Config
 
 
-@dataclass(frozen=True)
 class Places:
     """Paths of one model lineage below a root, which may be a bucket.
 
-    >>> Places.of(Config(root="gs://bucket", model_name="poems")).serving
+    >>> Places(Config(root="gs://bucket", model_name="poems")).serving
     'gs://bucket/serving/poems'
 
     Attributes:
@@ -27,34 +25,21 @@ class Places:
       lock: file whose lock keeps a second run out.
     """
 
-    root: str
-    pipeline: str
-    metadata: str
-    corpus: str
-    schema: str
-    checkpoints: str
-    registry: str
-    serving: str
-    logs: str
-    reports: str
-    lock: str
+    def __init__(self, config: Config) -> None:
+        """Derive the paths from a configuration; local ones become absolute."""
+        self.root = _absolute(config.root)
+        self.pipeline = os.path.join(self.root, "pipeline")
+        self.metadata = os.path.join(self.root, "metadata.db")
+        self.corpus = os.path.join(self.root, "corpus")
+        self.schema = os.path.join(self.root, "schema")
+        self.checkpoints = os.path.join(self.root, "checkpoints")
+        self.registry = os.path.join(self.root, "registry", config.model_name)
+        serving = config.serving_dir or os.path.join(self.root, "serving")
+        self.serving = os.path.join(_absolute(serving), config.model_name)
+        self.logs = os.path.join(self.root, "logs")
+        self.reports = os.path.join(self.root, "reports")
+        self.lock = os.path.join(self.root, ".lock")
 
-    @classmethod
-    def of(cls, config: Config) -> "Places":
-        """Return the paths of a configuration; local ones become absolute."""
-        root = config.root if "://" in config.root else os.path.abspath(os.path.expanduser(config.root))
-        serving = config.serving_dir or os.path.join(root, "serving")
-        serving = serving if "://" in serving else os.path.abspath(os.path.expanduser(serving))
-        return cls(
-            root=root,
-            pipeline=os.path.join(root, "pipeline"),
-            metadata=os.path.join(root, "metadata.db"),
-            corpus=os.path.join(root, "corpus"),
-            schema=os.path.join(root, "schema"),
-            checkpoints=os.path.join(root, "checkpoints"),
-            registry=os.path.join(root, "registry", config.model_name),
-            serving=os.path.join(serving, config.model_name),
-            logs=os.path.join(root, "logs"),
-            reports=os.path.join(root, "reports"),
-            lock=os.path.join(root, ".lock"),
-        )
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))

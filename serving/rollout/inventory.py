@@ -44,7 +44,7 @@ class ModelPaths:
         Raises:
           UserError: the serving directory is in a bucket.
         """
-        places = Places.of(config)
+        places = Places(config)
         if "://" in places.serving:
             raise UserError(
                 "Labels and versions can be managed in a local directory only. Mount the bucket, and give the mounted "

@@ -1,6 +1,5 @@
 """The root is locked, and inputs are checked and staged before long work."""
 
-import dataclasses
 import hashlib
 import os
 import threading
@@ -16,7 +15,7 @@ from pipeline.config.run import Config, CorpusConfig
 
 
 def places_at(root: Path) -> Places:
-    return Places.of(Config(root=str(root)))
+    return Places(Config(root=str(root)))
 
 
 # locked
@@ -91,7 +90,7 @@ def test_root_that_cannot_be_created_is_a_user_error(tmp_path: Path) -> None:
 
 def test_serving_directory_that_cannot_be_created_is_an_error_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    places = Places.of(Config(root=str(tmp_path / "root"), serving_dir=str(tmp_path / "file" / "below")))
+    places = Places(Config(root=str(tmp_path / "root"), serving_dir=str(tmp_path / "file" / "below")))
     with (
         pytest.raises(UserError, match=f"The serving directory cannot be written: .*{tmp_path}/file/below"),
         local.locked(places, pytest.fail),
@@ -111,7 +110,7 @@ def test_read_only_serving_directory_is_an_error_before_training(
 
 def test_serving_directory_in_a_bucket_is_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with local.locked(Places.of(Config(root=str(tmp_path), serving_dir="gs://bucket/models")), pytest.fail):
+    with local.locked(Places(Config(root=str(tmp_path), serving_dir="gs://bucket/models")), pytest.fail):
         assert not list(tmp_path.glob("gs*"))
 
 
@@ -123,7 +122,7 @@ def test_corpus_is_found_checked_and_staged(tmp_path: Path) -> None:
     (tmp_path / "texts" / "one.txt").write_text("abcd" * 500)
     (tmp_path / "texts" / "two.txt").write_text("efgh" * 500)
     config = Config(root=str(tmp_path / "root"), corpus=CorpusConfig(source=str(tmp_path / "texts")))
-    corpus, facts, staged = local.ingest(config, Places.of(config))
+    corpus, facts, staged = local.ingest(config, Places(config))
     assert corpus.label == str(tmp_path / "texts")
     assert (facts.documents, facts.characters, facts.distinct) == (2, 4000, 8)
     assert Path(staged).parent == tmp_path / "root" / "corpus"
@@ -138,7 +137,7 @@ def test_corpus_below_the_configured_minimum_is_an_error_and_not_staged(tmp_path
     settings = CorpusConfig(source=str(tmp_path / "short.txt"), min_chars=2001)
     config = Config(root=str(tmp_path / "root"), corpus=settings)
     with pytest.raises(UserError, match="too short"):
-        local.ingest(config, Places.of(config))
+        local.ingest(config, Places(config))
     assert not (tmp_path / "root").exists()
 
 
@@ -149,7 +148,7 @@ def test_path_of_the_staged_schema_changes_with_its_content(tmp_path: Path, monk
     source = tmp_path / "project" / "components" / "validate" / "schema" / "schema.pbtxt"
     source.parent.mkdir(parents=True)
     monkeypatch.setattr(sources, "ROOT", tmp_path / "project")
-    places = dataclasses.replace(places_at(tmp_path), schema=str(tmp_path / "staged"))
+    places = places_at(tmp_path)
     paths = []
     for content in ("first", "second", "first"):
         source.write_text(content)
@@ -157,11 +156,11 @@ def test_path_of_the_staged_schema_changes_with_its_content(tmp_path: Path, monk
         assert paths[-1].read_text() == content
         assert hashlib.sha256(content.encode()).hexdigest().startswith(paths[-1].parent.name)
     assert paths[0] == paths[2] != paths[1]
-    assert sorted(path.name for path in (tmp_path / "staged").rglob("*") if path.is_file()) == ["schema.pbtxt"] * 2
+    assert sorted(path.name for path in Path(places.schema).rglob("*") if path.is_file()) == ["schema.pbtxt"] * 2
 
 
 def test_staged_schema_is_not_written_again(tmp_path: Path) -> None:
-    places = dataclasses.replace(places_at(tmp_path), schema=str(tmp_path / "staged"))
+    places = places_at(tmp_path)
     path = Path(local.stage_schema(places))
     os.utime(path, (5, 5))
     assert local.stage_schema(places) == str(path)

@@ -225,7 +225,7 @@ def outcomes(
 def collected(tmp_path: Path, config: Config, made: dict[str, Outcome], monkeypatch: pytest.MonkeyPatch) -> Report:
     read = dataclasses.replace(FIGURES, reasons=("too hard",))
     monkeypatch.setattr(report, "read_figures", lambda *uris: {str(tmp_path / "evaluation"): read}[uris[0]])
-    return report.collect(config, Places.of(config), "mine", REPORT.facts, made)
+    return report.collect(config, Places(config), "mine", REPORT.facts, made)
 
 
 def test_report_is_read_from_the_artifacts_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +257,7 @@ def test_cached_push_does_not_count_as_pushed_now(tmp_path: Path, monkeypatch: p
 
 
 def test_good_model_is_served_and_registered_even_if_the_pusher_was_cached(tmp_path: Path) -> None:
-    places = Places.of(Config(root=str(tmp_path / "root")))
+    places = Places(Config(root=str(tmp_path / "root")))
     before = changed(pushed_version=None, pushed_now=False, model=model_at(tmp_path / "model"), serving=places.serving)
     first = report.repair_serving(before, places, "key")
     assert (first.pushed_version, first.pushed_now, first.exit_code) == ("1", True, 0)
@@ -270,7 +270,7 @@ def test_good_model_is_served_and_registered_even_if_the_pusher_was_cached(tmp_p
 
 
 def test_model_that_the_pusher_pushed_counts_as_pushed_now(tmp_path: Path) -> None:
-    places = Places.of(Config(root=str(tmp_path / "root")))
+    places = Places(Config(root=str(tmp_path / "root")))
     before = changed(model=model_at(tmp_path / "model"), pushed_now=False)
     report.repair_serving(before, places, "key")
     after = report.repair_serving(dataclasses.replace(before, pushed_now=True), places, "key")
@@ -279,7 +279,7 @@ def test_model_that_the_pusher_pushed_counts_as_pushed_now(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("rejected", [{"blessed": False}, {"servable": False}])
 def test_rejected_model_is_neither_served_nor_registered(tmp_path: Path, rejected: dict[str, Any]) -> None:
-    places = Places.of(Config(root=str(tmp_path / "root")))
+    places = Places(Config(root=str(tmp_path / "root")))
     before = changed(pushed_version=None, model=model_at(tmp_path / "model"), **rejected)
     assert report.repair_serving(before, places, "key") == before
     assert not (tmp_path / "root").exists()

@@ -91,7 +91,7 @@ def _choose(arguments: argparse.Namespace, config: Config, stack: contextlib.Exi
                 "A checkpoint has no server, label or version. Leave out one of them. "
                 f"Received: --checkpoint with {' and '.join(given)}"
             )
-        return _checkpoint(arguments.checkpoint or Places.of(config).checkpoints, config)
+        return _checkpoint(arguments.checkpoint or Places(config).checkpoints, config)
     url = arguments.url or base_url(config.serving.host, config.serving.rest_port)
     # An explicit directory takes precedence over a running server.
     here = arguments.url is None and (arguments.root is not None or arguments.serving_dir is not None)
@@ -123,7 +123,7 @@ def _serves(url: str, arguments: argparse.Namespace, config: Config) -> bool:
 
 def _pushed(arguments: argparse.Namespace, config: Config, no_server: str) -> tuple[Model, str]:
     """Load the version that a server of this directory would use, by `models.config` if there is one."""
-    base = Places.of(config).serving
+    base = Places(config).serving
     _silence_tensorflow()  # which reads buckets
     with startup.importing():
         found = {number: path for number, path in versions.directories(base).items() if versions.is_complete(path)}

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from tfx.types import standard_artifacts
@@ -17,9 +17,16 @@ from tfx.types.artifact import Artifact
 from components.evaluate.evaluation import Figures
 from components.models import registry, versions
 from components.release import pusher
-from components.release.pusher import Destination, Pusher, push
+from components.release.pusher import Pusher, push
 
 pytestmark = pytest.mark.integration
+
+FIGURES = Figures(4.5, 2.17, 9.0, 500, 0.0, None)
+
+
+class Destination(NamedTuple):
+    serving: str
+    registry: str
 
 
 def model_at(path: Path, content: str) -> str:
@@ -39,7 +46,7 @@ def model(tmp_path: Path) -> str:
 
 
 def pushed(model: str, to: Destination, run_key: str = "run") -> tuple[int, bool]:
-    return push(model, to, run_key, "shakespeare", 4.5, 2.17)
+    return push(model, FIGURES, to.serving, to.registry, run_key, "shakespeare")
 
 
 def test_a_first_model_becomes_version_one_and_is_registered_with_its_figures(model: str, to: Destination) -> None:

@@ -1,6 +1,5 @@
 """All paths are below the root, except a separate serving directory; URLs of buckets are kept."""
 
-import dataclasses
 import doctest
 from pathlib import Path
 
@@ -17,7 +16,7 @@ def test_example_runs() -> None:
 
 def test_only_a_separate_serving_directory_is_outside_the_root(tmp_path: Path) -> None:
     config = Config(root=str(tmp_path / "root"), serving_dir=str(tmp_path / "served"), model_name="mine")
-    places = dataclasses.asdict(Places.of(config))
+    places = vars(Places(config))
     assert places.pop("root") == str(tmp_path / "root")
     assert places.pop("serving") == str(tmp_path / "served" / "mine")
     assert {Path(place).relative_to(tmp_path / "root").as_posix() for place in places.values()} == {
@@ -34,23 +33,23 @@ def test_only_a_separate_serving_directory_is_outside_the_root(tmp_path: Path) -
 
 
 def test_serving_directory_is_below_the_root_by_default(tmp_path: Path) -> None:
-    assert Places.of(Config(root=str(tmp_path))).serving == str(tmp_path / "serving" / "char_rnn")
+    assert Places(Config(root=str(tmp_path))).serving == str(tmp_path / "serving" / "char_rnn")
 
 
 def test_models_of_one_root_have_separate_registries_and_serving_directories(tmp_path: Path) -> None:
-    one, two = (dataclasses.asdict(Places.of(Config(root=str(tmp_path), model_name=name))) for name in ("one", "two"))
+    one, two = (vars(Places(Config(root=str(tmp_path), model_name=name))) for name in ("one", "two"))
     assert {name for name in one if one[name] != two[name]} == {"registry", "serving"}
 
 
 def test_local_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    places = Places.of(Config(root="out", serving_dir="~/served"))
+    places = Places(Config(root="out", serving_dir="~/served"))
     assert places.metadata == str(tmp_path / "out" / "metadata.db")
     assert places.serving == str(tmp_path / "home" / "served" / "char_rnn")
 
 
 def test_bucket_url_is_kept() -> None:
-    places = Places.of(Config(root="gs://bucket/runs", serving_dir="s3://models"))
+    places = Places(Config(root="gs://bucket/runs", serving_dir="s3://models"))
     assert places.checkpoints == "gs://bucket/runs/checkpoints"
     assert places.serving == "s3://models/char_rnn"
