@@ -25,7 +25,10 @@ import components
 import pipeline
 from components import command_line, files, own_packages
 from components.errors import UserError
+from kubeflow import options
+from kubeflow.deploy import cron
 from kubeflow.deploy.backend import Backend, Package
+from kubeflow.task import run_parameters
 from pipeline.config import overrides
 from pipeline.config.run import Config
 
@@ -34,8 +37,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    from kubeflow import options
-
     given = options.parser().parse_args(argv)
     # Google's libraries warn about versions to come; users cannot act on that.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
@@ -73,7 +74,6 @@ def _compile(given: argparse.Namespace, config: Config) -> None:
 
 def _rehearse(given: argparse.Namespace, config: Config) -> None:
     from kubeflow import rehearsal
-    from kubeflow.task import run_parameters
 
     workspace = Path(given.workspace).absolute()
     parameters = run_parameters.parse(given.parameters, config.training)
@@ -97,9 +97,6 @@ def _tfjob(given: argparse.Namespace, config: Config) -> None:
 
 
 def _submit_or_deploy(given: argparse.Namespace, config: Config) -> None:
-    from kubeflow.deploy import cron
-    from kubeflow.task import run_parameters
-
     # Check the options before the slow imports of the compiler.
     schedule = cron.check(config.cluster.schedule, given.backend) if given.command == "deploy" else ""
     parameters = run_parameters.parse(given.parameters, config.training)

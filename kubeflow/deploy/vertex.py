@@ -122,12 +122,9 @@ def _call(call: Any, **arguments: Any) -> Any:
         return call(**arguments)
     except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
         # OSError: raised by the requests library; ValueError: an impossible region, name or bucket.
-        raise _explained(error) from error
-
-
-def _explained(error: Exception) -> UserError:
-    return UserError(
-        "Vertex AI refused the request or cannot be reached. Log in with `gcloud auth application-default login` or "
-        "GOOGLE_APPLICATION_CREDENTIALS, enable aiplatform.googleapis.com in the project, and give --project and "
-        f"--region. Received: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
-    )
+        first = str(error).splitlines()[0][:300] if str(error) else ""
+        raise UserError(
+            "Vertex AI refused the request or cannot be reached. Log in with `gcloud auth application-default login` "
+            "or GOOGLE_APPLICATION_CREDENTIALS, enable aiplatform.googleapis.com in the project, and give --project "
+            f"and --region. Received: {type(error).__name__}: {first}"
+        ) from error
