@@ -63,7 +63,5 @@ def record(directory: str, entry: Entry) -> None:
 
 def newest_other(directory: str, *, digest: str | None = None, run_key: str | None = None) -> Entry | None:
     """The newest entry whose model still exists and has neither this digest nor this run key."""
-    for entry in reversed(entries(directory)):
-        if entry.digest != digest and entry.run_key != run_key and entry.found_at():
-            return entry
-    return None
+    others = (entry for entry in reversed(entries(directory)) if entry.digest != digest and entry.run_key != run_key)
+    return next(filter(Entry.found_at, others), None)

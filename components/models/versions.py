@@ -130,8 +130,6 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
     """Copy a SavedModel below `base` as a new version; hold `locked(base)` if other processes may push.
 
     Args:
-      model: the SavedModel.
-      base: directory of the versions.
       at_least: lowest number allowed, so that numbers of deleted versions are not reused.
 
     Returns:

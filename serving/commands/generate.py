@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from components.command_line import print_error
 from components.errors import UserError
 from serving.client import stop
 from serving.client.options import GenerateOptions
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(str(error).replace("num_chars", "--chars")) from None
     with model_source.chosen(arguments, config) as (model, where):
-        _note(f"{where}; seed {seeds[0]}")
+        print_error(f"{where}; seed {seeds[0]}")
         start = time.monotonic()
         count = 0
         for row, (prompt, seed, chunks) in enumerate(zip(prompts, seeds, _texts(model, prompts, options, arguments))):
@@ -82,9 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
                 count += len(text)
             else:
                 if len(prompts) > 1:
-                    _note(f"--- {row + 1} of {len(prompts)}, seed {seed}")
+                    print_error(f"--- {row + 1} of {len(prompts)}, seed {seed}")
                 count += _print(prompt, chunks, arguments.echo, arguments.stream)
-        _note(f"{count:,} characters in {time.monotonic() - start:.2f} s")
+        print_error(f"{count:,} characters in {time.monotonic() - start:.2f} s")
     return 0
 
 
@@ -141,7 +142,3 @@ def _print(prompt: str, chunks: Iterator[str], echo: bool, flush: bool) -> int:
 def _unescape(text: str) -> str:
     """Replace the escapes that a shell passes on unchanged."""
     return re.sub(r"\\([ntr\\])", lambda match: _ESCAPES[match[1]], text)
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

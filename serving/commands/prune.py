@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     model_config.update(paths.config_path, paths.name, change, lambda: errors.extend(_delete(paths, to_delete)))
     left = versions.complete(paths.base)
     deleted = [version for version in to_delete if version not in left]
-    print(f"deleted: {_join(deleted) or 'nothing'}; left: {_join(left)}", flush=True)
+    print(f"deleted: {labels.listed(deleted) or 'nothing'}; left: {labels.listed(left)}", flush=True)
     if errors:
         raise UserError(
             "Not all files could be deleted. No server reads those of a deleted version, but they use space. Fix their "
@@ -61,7 +61,3 @@ def _delete(paths: ModelPaths, to_delete: Iterable[int]) -> list[OSError]:
         except OSError as error:
             errors.append(error)
     return errors
-
-
-def _join(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers))

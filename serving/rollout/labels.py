@@ -4,7 +4,7 @@ Pure functions from the versions on disk and the present entry in `models.config
 numbers of the complete versions, at least one, in ascending order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from components.errors import UserError
@@ -90,7 +90,7 @@ def rollback(model: ServedModel, versions: Sequence[int], to: int | None = None)
         if not below:
             raise UserError(
                 f"There is no version to roll back to: {stable} is `{STABLE}` and the oldest complete one. Train a "
-                f"new model, or give the version to keep with --to. Received: complete versions {_listed(versions)}"
+                f"new model, or give the version to keep with --to. Received: complete versions {listed(versions)}"
             )
         to = below[-1]
     elif _existing(to, versions) > stable:
@@ -145,10 +145,11 @@ def step(before: ServedModel, after: ServedModel, versions: Sequence[int]) -> Se
 def _existing(version: int, versions: Sequence[int]) -> int:
     if version not in versions:
         raise UserError(
-            f"Version not found or incomplete. Give one of: {_listed(versions)}. Received: version {version}"
+            f"Version not found or incomplete. Give one of: {listed(versions)}. Received: version {version}"
         )
     return version
 
 
-def _listed(versions: Sequence[int]) -> str:
+def listed(versions: Iterable[int]) -> str:
+    """Join version numbers with commas for a message."""
     return ", ".join(map(str, versions))

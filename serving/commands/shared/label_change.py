@@ -40,4 +40,4 @@ def summary(entry: ServedModel, paths: ModelPaths) -> str:
     served = labels.allowed(entry.policy, found)
     withdrawn = [version for version in found if version not in served]
     text = f"{entry.name}: {labeled}; requests without a label use {labels.default_version(entry, found)}"
-    return text + (f"; not served: {', '.join(map(str, withdrawn))}" if withdrawn else "")
+    return text + (f"; not served: {labels.listed(withdrawn)}" if withdrawn else "")

@@ -140,9 +140,7 @@ def _pushed(arguments: argparse.Namespace, config: Config, no_server: str) -> tu
     number = _number(arguments, entry, found)
     if number not in found:
         which = f"--version {number}" if arguments.version is not None else f"version {number} in models.config"
-        raise UserError(
-            f"There is no such version in {base}; there are: {', '.join(map(str, found))}. Received: {which}"
-        )
+        raise UserError(f"There is no such version in {base}; there are: {labels.listed(found)}. Received: {which}")
     with startup.importing():
         tensorflow_without_keras()
         from serving.commands.shared.local_model import LocalModel
@@ -165,7 +163,7 @@ def _number(arguments: argparse.Namespace, entry: ServedModel, found: Mapping[in
         raise UserError(
             f"No version of {entry.name} is served: models.config lists none of those that exist. Serve one "
             f"({shell_command.of('serving', 'promote')}), or use --version. Received: {entry.policy}; there are: "
-            f"{', '.join(map(str, found))}"
+            f"{labels.listed(found)}"
         )
     return default
 
