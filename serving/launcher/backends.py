@@ -43,7 +43,6 @@ def choose(wanted: str, settings: ServingSettings, directory: str, fixed: str) -
 
     Args:
       wanted: one of `KINDS`, or `auto` for the first of them that is available.
-      settings: how to serve.
       directory: the serving directory, an absolute path.
       fixed: directory of the other files that flags name.
 

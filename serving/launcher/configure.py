@@ -66,9 +66,7 @@ def label_loaded(paths: ModelPaths, states: dict[int, status.VersionStatus], not
     """Move the labels of a new entry from versions that failed to load to the newest that loaded.
 
     Args:
-      paths: of the model.
       states: status of its versions, one of them available.
-      note: prints the change.
     """
     loaded = max(number for number, one in states.items() if one.state == status.AVAILABLE)
 

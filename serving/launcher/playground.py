@@ -18,12 +18,6 @@ class Page:
     def __init__(self, command: Sequence[str], url: str, log: str, report: Callable[[str], None]) -> None:
         """Start it.
 
-        Args:
-          command: program and arguments.
-          url: its address.
-          log: file to which its output is appended.
-          report: prints a message.
-
         Raises:
           UserError: the program or the log file cannot be opened.
         """

@@ -38,7 +38,6 @@ class Process:
         """Start it.
 
         Args:
-          command: program and arguments.
           log: file to which its output is appended.
           stop: command that stops it; empty: SIGTERM.
           kill: command that kills it; empty: SIGKILL.
@@ -103,12 +102,8 @@ def await_available(
     """Wait until the server has loaded a version of the model.
 
     Args:
-      process: the server.
-      url: its base URL.
-      model: name in requests.
       version: to wait for; another one suffices if the server is not loading this one.
       seconds: longest wait.
-      report: prints the progress.
 
     Returns:
       The status of each version.

@@ -13,8 +13,6 @@ def compose(settings: ServingSettings, model: str, directory: str) -> dict[str, 
     """Make the Compose file.
 
     Args:
-      settings: how to serve.
-      model: name in requests.
       directory: the serving directory, an absolute path. The container mounts it under the same path, so that
         `models.config` is right inside and outside.
     """

@@ -15,8 +15,6 @@ def manifests(settings: ServingSettings, model: str, bucket: str | None = None) 
     """Make all objects, by file name.
 
     Args:
-      settings: how to serve.
-      model: name in requests.
       bucket: the serving directory, if it is in a bucket, gs://...; None: it is the volume.
     """
     name = object_name(model)

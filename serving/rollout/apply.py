@@ -54,14 +54,11 @@ def apply(
     """Change the entry; labels move only to versions that the server at `url`, if there is one, has loaded.
 
     Args:
-      paths: of the model.
       change: makes the new entry. It is called again before the entry is written, because other processes may have
         changed the file, or pushed, meanwhile. If it then moves a label to another version, that one has to be loaded
         as well.
       settings: how often servers poll the file, and how long a version may load.
       url: base URL of a server.
-      report: prints a message about the progress.
-      sleep: waits some seconds.
       must_answer: change nothing without a server that knows the model.
 
     Returns:

@@ -120,7 +120,6 @@ def listed(
     """List all versions on disk, oldest first.
 
     Args:
-      paths: of the model.
       model: its entry in `models.config`; None if there is none yet, in which case every version is served.
       states: their status as a server reports it, None without a server.
     """

@@ -19,8 +19,6 @@ class Server:
       url: base URL.
       model: name in requests.
       settings: `start_seconds` limits the wait.
-      report: prints a message.
-      sleep: waits some seconds.
     """
 
     url: str

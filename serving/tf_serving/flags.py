@@ -18,7 +18,6 @@ def flags(settings: ServingSettings, directory: str, fixed: str, *, checks_rows:
     """Return the arguments of a model server.
 
     Args:
-      settings: how to serve.
       directory: of `models.config`, as the server sees it.
       fixed: directory of the other files.
       checks_rows: whether the server validates every row before batching, as the embedded one does. Others let an
