@@ -12,8 +12,9 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     """Convert passages into ids.
 
     The vocabulary has zero-padded decimal code points ("000010" for a newline), because a text vocabulary silently
-    drops tokens that contain a newline or carriage return. The most frequent character has id 0; all characters that
-    the train split does not contain share the id after the last one.
+    drops tokens that contain a newline or carriage return. The most frequent character has id 0; all characters
+    outside the vocabulary share the id after the last one: those that the train split does not contain, and those that
+    `max_size` or `min_count` cuts off.
 
     Args:
       inputs: `text`, `document`, `position` and `length`, each of shape (batch,).

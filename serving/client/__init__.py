@@ -1,6 +1,6 @@
 """Client: everything that speaks TF Serving's REST protocol, without TensorFlow.
 
-Imports `components.errors` and nothing else of the project. `Client` and `AsyncClient` load httpx when they are used.
+May import `components.errors` and nothing else of the project. `Client` and `AsyncClient` load httpx on first use.
 """
 
 import importlib

@@ -1,5 +1,7 @@
 """Recurrent layers over a window of text, each one operation with its own gradient, for CPUs.
 
+The cells themselves are in `serving/graph/cells.py`; "Add a cell" in `CONTRIBUTING.md` lists what a new one needs.
+
 It is faster than a differentiated loop: the input projection is one matrix product before the loop, the kernel
 gradients are matrix products after it, and the products may run in bfloat16 while the states, the gates and the sums
 stay float32. `README.md` in this folder has the equations, the shapes and a slow reference implementation.
