@@ -32,6 +32,8 @@ from pipeline.config.run import Config  # noqa: E402
 # name. An image, even "none", keeps TFX from building a package of its sources for remote workers: that takes
 # seconds for every component and leaves files in the temporary directory.
 LOCAL_BEAM = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none")
+# Values of the section `corpus` that decide how documents become records.
+_CUTTING = {"passage_length", "eval_fraction", "test_fraction"}
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,28 @@ class Inputs:
 
 def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
     """Build the TFX pipeline of a configuration."""
-    examples = _ingest(config, inputs)
+    # Reads and cleans the corpus and cuts it into passages; each split is a contiguous block of every document.
+    examples = corpus_example_gen.create(
+        inputs.corpus, **config.corpus.model_dump(include=_CUTTING), sources=sources.digest(sources.INGEST)
+    )
     statistics, schema, validator, gate = _validate(examples, inputs)
     transform = _transform(config, examples, schema, gate)
     *tuner, trainer = _train(config, places, transform)
-    baseline, evaluator, infra = _evaluate(config, places, inputs, examples, schema, trainer)
-    pusher = _release(places, inputs, trainer, evaluator, infra)
+    baseline, evaluator = _evaluate(config, places, inputs, examples, schema, trainer)
+    # Checks that a server can load and use the export.
+    infra = InfraCheck(model=trainer.outputs["model"], sources=sources.digest(sources.INFRA))
+    # Copies a model that passed evaluation and infra check to where TF Serving reads it.
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        serving=places.serving,
+        registry_directory=places.registry,
+        run_key=inputs.run_key,
+        corpus=inputs.corpus_label,
+        sources=sources.digest(sources.PUSHER),
+    )
     components = [examples, statistics, schema, validator, gate, transform]
     components += [*tuner, trainer, baseline, evaluator, infra, pusher]
     return Pipeline(
@@ -76,17 +94,6 @@ def _beam_args(config: Config) -> list[str]:
     """Return the arguments of every Beam pipeline: the local runner, unless the configuration names another."""
     given = list(config.beam_args)
     return given if any(argument.startswith("--runner") for argument in given) else [*LOCAL_BEAM, *given]
-
-
-def _ingest(config: Config, inputs: Inputs) -> BaseComponent:
-    """Read and clean the corpus and cut it into passages; each split is a contiguous block of every document."""
-    return corpus_example_gen.create(
-        inputs.corpus,
-        config.corpus.passage_length,
-        config.corpus.eval_fraction,
-        config.corpus.test_fraction,
-        sources.digest(sources.INGEST),
-    )
 
 
 def _validate(examples: BaseComponent, inputs: Inputs) -> tuple[BaseComponent, ...]:
@@ -183,26 +190,7 @@ def _evaluate(
             sources.digest(sources.EVALUATOR),
         ),
     ).with_id("Evaluator")
-    # Checks that a server can load and use the export.
-    infra = InfraCheck(model=trainer.outputs["model"], sources=sources.digest(sources.INFRA))
-    return baseline, evaluator, infra
-
-
-def _release(
-    places: Places, inputs: Inputs, trainer: BaseComponent, evaluator: BaseComponent, infra: BaseComponent
-) -> BaseComponent:
-    """Copy a model that passed evaluation and infra check to where TF Serving reads it."""
-    return Pusher(
-        model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
-        infra_blessing=infra.outputs["blessing"],
-        evaluation=evaluator.outputs["evaluation"],
-        serving=places.serving,
-        registry_directory=places.registry,
-        run_key=inputs.run_key,
-        corpus=inputs.corpus_label,
-        sources=sources.digest(sources.PUSHER),
-    )
+    return baseline, evaluator
 
 
 def run_key(config: Config, corpus: str) -> str:
@@ -215,7 +203,7 @@ def run_key(config: Config, corpus: str) -> str:
         include={
             "model_name": True,
             "seed": True,
-            "corpus": {"passage_length", "eval_fraction", "test_fraction"},
+            "corpus": _CUTTING,
             "vocabulary": True,
             "model": True,
             "training": True,
