@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
+from pipeline.config.serving import PositiveInt
 
 # Kubernetes' syntax of a label: prefix/name=value. Prefix and value are optional, each has at most 63 characters.
 _WORD = "[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
 Label = Annotated[str, Field(pattern=f"^({_DOMAIN}/)?{_WORD}=({_WORD})?$")]
 Claim = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-PositiveInt = Annotated[int, Field(ge=1)]
 # Kubernetes counts in millicores, and a pod needs at least some megabytes.
 Cores = Annotated[float, Field(ge=0.001, le=1_000.0)]
 Gigabytes = Annotated[float, Field(ge=0.01, le=100_000.0)]

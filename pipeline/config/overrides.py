@@ -42,6 +42,9 @@ def load(preset: str, settings: Iterable[str] = (), explicit: Mapping[str, Any] 
     Raises:
       UserError: an unknown preset or key, or a bad value; the message has key, value and what was expected.
     """
+    names = preset_names()
+    if preset not in names:
+        raise UserError(f"Unknown preset. Give one of: {', '.join(names)}. Received: --preset {preset}")
     values: dict[str, Any] = {}
     for layer in (*_preset_layers(preset), dict(map(_parse_setting, settings))):
         _merge(values, layer)
@@ -49,30 +52,25 @@ def load(preset: str, settings: Iterable[str] = (), explicit: Mapping[str, Any] 
     return _build(values)
 
 
-def _preset_layers(name: str) -> list[dict[str, Any]]:
+def _preset_layers(name: str, extended: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """Return the values of a preset and of those that it extends, the most basic one first."""
-    names = preset_names()
-    if name not in names:
-        raise UserError(f"Unknown preset. Give one of: {', '.join(names)}. Received: --preset {name}")
-    layers: list[dict[str, Any]] = []
-    extended = [name]
-    while True:
-        path = PRESETS / f"{extended[-1]}.toml"
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-            base = table.pop("extends", None)
-            layers.insert(0, dict(_flatten(table)))
-            for key in layers[0]:
-                _annotation(key)
-        except (tomllib.TOMLDecodeError, UserError) as error:
-            raise UserError(f"{path}: {error}") from None
-        if base is None:
-            return layers
-        others = [other for other in names if other not in extended]
-        if base not in others:
-            cycle = f" That is a cycle: {' extends '.join([*extended, base])}." if base in extended else ""
-            raise UserError(f"{path}: extends should be one of: {', '.join(others)}.{cycle} Received: extends={base!r}")
-        extended.append(base)
+    path = PRESETS / f"{name}.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        base = table.pop("extends", None)
+        layer = dict(_flatten(table))
+        for key in layer:
+            _annotation(key)
+    except (tomllib.TOMLDecodeError, UserError) as error:
+        raise UserError(f"{path}: {error}") from None
+    if base is None:
+        return [layer]
+    extended = (*extended, name)
+    others = [other for other in preset_names() if other not in extended]
+    if base not in others:
+        cycle = f" That is a cycle: {' extends '.join([*extended, base])}." if base in extended else ""
+        raise UserError(f"{path}: extends should be one of: {', '.join(others)}.{cycle} Received: extends={base!r}")
+    return [*_preset_layers(base, extended), layer]
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -88,8 +86,7 @@ def _parse_setting(setting: str) -> tuple[str, Any]:
     key = key.strip()
     if not equals or not key:
         raise UserError(f"A setting is written key=value, for example training.steps=500. Received: --set {setting}")
-    annotation = _annotation(key)
-    if annotation in (str, str | None):
+    if _annotation(key) in (str, str | None):
         return key, raw
     try:
         return key, tomllib.loads(f"value = {raw}")["value"]
@@ -128,7 +125,6 @@ def _annotations(section: type[BaseModel]) -> dict[str, Any]:
 
 def _merge(values: dict[str, Any], layer: Mapping[str, Any], literal_none: bool = True) -> None:
     for key, value in layer.items():
-        _annotation(key)
         if isinstance(value, str) and value.lower() in _NONE and literal_none:
             values[key] = None
         elif value is not None:

@@ -6,16 +6,13 @@ The defaults are the preset `quick`. A file in `pipeline/presets/` holds only wh
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
 from pipeline.config.cluster import ClusterSettings
 from pipeline.config.section import Section
-from pipeline.config.serving import ServingSettings
+from pipeline.config.serving import PositiveInt, ServingSettings
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0.0)]
 
 
 class CorpusConfig(Section):
@@ -99,13 +96,13 @@ class TrainingConfig(Section):
     # Steps of linear warm-up; cosine only.
     warmup_steps: NonNegativeInt = 50
     # Weight decay of the matrices; biases have none. adamw only.
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    weight_decay: NonNegativeFloat = 0.01
     # Decay rate of the optimizer's second moment.
     beta_2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.99
     # Added to the square root of the second moment.
     epsilon: PositiveFloat = 1e-8
     # Gradients with a larger global norm are scaled down to it. 0: no clipping.
-    clip_norm: Annotated[float, Field(ge=0.0)] = 1.0
+    clip_norm: NonNegativeFloat = 1.0
     # Steps between evaluations. None: once an epoch.
     eval_every: PositiveInt | None = 250
     # Evaluations without a better loss after which training stops. 0: never.
@@ -149,7 +146,7 @@ class EvaluationConfig(Section):
     # Highest perplexity of a blessed model. auto: the perplexity of a character trigram model.
     threshold: Literal["auto"] | PositiveFloat = "auto"
     # Highest relative increase of perplexity over the last blessed model.
-    max_increase: Annotated[float, Field(ge=0.0)] = 0.02
+    max_increase: NonNegativeFloat = 0.02
     # Also report the perplexity of each document.
     by_document: bool = True
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from pipeline.config.section import Section
 
@@ -21,7 +21,7 @@ class BatchingSettings(Section):
     # Batches that may wait; further requests are refused.
     max_waiting: PositiveInt = 100
     # Microseconds that a batch waits for more rows.
-    timeout_microseconds: Annotated[int, Field(ge=0)] = 0
+    timeout_microseconds: NonNegativeInt = 0
     # Batches that run at the same time. None: one for each core.
     threads: PositiveInt | None = None
 
@@ -38,7 +38,7 @@ class ResourceSettings(Section):
     # Most servers that the autoscaler starts.
     max_replicas: PositiveInt = 4
     # NVIDIA GPUs of each server. `serving.image` must then be an image for GPUs.
-    gpus: Annotated[int, Field(ge=0)] = 0
+    gpus: NonNegativeInt = 0
     # Average CPU use, in percent of the request, above which the autoscaler adds a server.
     target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = 70
 
