@@ -6,10 +6,11 @@ docs/startup.md lists the costs of the imports.
 import contextlib
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
+from typing import Any
 
 # TFX's InfraValidator, which this project does not use, imports the clients of Kubernetes and Docker for them.
 _SERVER_RUNNERS = tuple(
@@ -40,7 +41,7 @@ def lazy(*modules: str) -> Iterator[None]:
 
     This helps with modules that are imported as a module (`from package import module`). Unknown names are ignored.
     """
-    with _installed(_LazyFinder(*modules)):
+    with _installed(_Finder(LazyLoader, *modules)):
         yield
 
 
@@ -79,27 +80,23 @@ def tensorflow_without_keras() -> None:
     # Not `hidden`: TensorFlow also looks up the path of Keras, and keeps it for `import tensorflow.keras`.
     if "tensorflow" in sys.modules:
         return
-    with without_gc(), _installed(_FailingFinder("keras", "tf_keras")):
+    with without_gc(), _installed(_Finder(_FailingLoader, "keras", "tf_keras")):
         import tensorflow  # noqa: F401
 
 
 class _Finder:
-    """Finds modules as usual and changes how they are loaded."""
+    """Finds modules as usual; those with these names get another loader, made from the usual one."""
 
-    def __init__(self, *names: str) -> None:
-        self._names = names
+    def __init__(self, loader: Callable[[Any], Any], *names: str) -> None:
+        self._loader, self._names = loader, names
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path, target) if name in self._names else None
         if spec is not None and spec.loader is not None:
-            self.change(spec)
+            spec.loader = self._loader(spec.loader)
         return spec
-
-    def change(self, spec: ModuleSpec) -> None:
-        """Change the loader."""
-        raise NotImplementedError
 
 
 @contextlib.contextmanager
@@ -111,15 +108,9 @@ def _installed(finder: _Finder) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-class _LazyFinder(_Finder):
-    def change(self, spec: ModuleSpec) -> None:
-        assert spec.loader is not None
-        spec.loader = LazyLoader(spec.loader)
-
-
-class _FailingFinder(_Finder):
-    def change(self, spec: ModuleSpec) -> None:
-        spec.loader = self  # type: ignore[assignment]
+class _FailingLoader:
+    def __init__(self, usual: Any) -> None:
+        """Ignore the usual loader."""
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Use Python's default."""
