@@ -40,12 +40,10 @@ def fetch(url: str, expected: str | None, cache: Path) -> Path:
         return target
     for pause in RETRY_PAUSES:
         try:
-            _download(url, expected, target)
-            return target
+            return _download(url, expected, target)
         except _TryAgain:
             time.sleep(pause)
-    _download(url, expected, target)
-    return target
+    return _download(url, expected, target)
 
 
 def name(url: str) -> str:
@@ -70,15 +68,15 @@ def mismatch(where: str, expected: str, actual: str) -> UserError:
 
 
 def _is_good(cached: Path, expected: str | None) -> bool:
-    if not os.path.isfile(cached):
-        return False
+    if expected is None:
+        return os.path.isfile(cached)
     try:
-        return expected is None or hashlib.sha256(cached.read_bytes()).hexdigest() == expected
+        return hashlib.sha256(cached.read_bytes()).hexdigest() == expected
     except OSError:
         return False
 
 
-def _download(url: str, expected: str | None, target: Path) -> None:
+def _download(url: str, expected: str | None, target: Path) -> Path:
     import requests  # a slow import, and most runs need no download
 
     digest = hashlib.sha256()
@@ -97,6 +95,7 @@ def _download(url: str, expected: str | None, target: Path) -> None:
             if expected not in (None, digest.hexdigest()):
                 target.unlink(missing_ok=True)
                 raise mismatch(url, str(expected), digest.hexdigest())
+        return target
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _failed(url, error, Unreachable) from error
     except requests.RequestException as error:

@@ -172,13 +172,11 @@ def _digest(files: Iterable[SourceFile]) -> str:
 def _is_complete(target: Path, corpus: Corpus) -> bool:
     try:
         with os.scandir(target) as entries:
-            found = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
+            statuses = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
         return False
-    expected = {_staged_name(file.name): file.path.stat().st_size for file in corpus.files}
-    return {name: (status.st_size, status.st_mtime_ns) for name, status in found.items()} == {
-        name: (size, 0) for name, size in expected.items()
-    }
+    found = {name: (status.st_size, status.st_mtime_ns) for name, status in statuses.items()}
+    return found == {_staged_name(file.name): (file.path.stat().st_size, 0) for file in corpus.files}
 
 
 def _copy(corpus: Corpus, directory: Path, digest: str) -> None:

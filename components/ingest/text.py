@@ -57,8 +57,7 @@ def decode(data: bytes, name: str) -> str:
             f"The document {name!r} is {encoding} according to its byte-order mark, and only UTF-8 is supported. "
             f"Convert it with {_conversion(encoding, name)}. Received: {data[:4]!r} at byte offset 0"
         )
-    binary = data.find(b"\x00")
-    if binary >= 0:
+    if (binary := data.find(b"\x00")) >= 0:
         raise UserError(
             f"The document {name!r} looks binary: it contains a NUL character. Use plain text in UTF-8 "
             f"(extract the text of a PDF, EPUB or word processor file first). Received: 0x00 at byte offset {binary}"
@@ -109,11 +108,9 @@ def _clean_once(text: str) -> str:
 
 def _work(section: str) -> str:
     """Return the work itself from the text after one START marker."""
-    end = _END.search(section)
-    if end:
+    if end := _END.search(section):
         section = _CLOSING.sub("", section[: end.start()])
-    credit = _CREDIT.match(section)
-    if credit:
+    if credit := _CREDIT.match(section):
         section = section[credit.end() :]
     return _EDITOR_NOTE.sub("", section).strip("\n")
 
