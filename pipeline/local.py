@@ -129,8 +129,7 @@ def _load_frameworks(config: Config, screen: Screen) -> None:
 
 def stage_schema(places: Places) -> str:
     """Copy the curated schema to a path that changes with its content, because TFX's cache compares paths only."""
-    source = sources.ROOT / "components" / "validate" / "schema" / "schema.pbtxt"
-    content = source.read_bytes()
+    content = (sources.ROOT / "components" / "validate" / "schema" / "schema.pbtxt").read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:16]
     target = Path(places.schema) / digest / "schema.pbtxt"
     if not target.exists():

@@ -68,10 +68,8 @@ class Report:
             ("perplexity", f"{figures.perplexity:.3f} (state carried within each passage)"),
             ("bits per character", f"{figures.bits_per_character:.3f}"),
         ]
-        if self.threshold is None:
-            rows.append(("threshold", f"{figures.reference_perplexity:.3f} (character trigram model)"))
-        else:
-            rows.append(("threshold", f"{self.threshold:g}"))
+        trigram = f"{figures.reference_perplexity:.3f} (character trigram model)"
+        rows.append(("threshold", trigram if self.threshold is None else f"{self.threshold:g}"))
         baseline = figures.baseline_perplexity
         rows.append(("baseline", "none yet" if baseline is None else f"{baseline:.3f} (last blessed model)"))
         rows.append(("blessed", "yes" if self.blessed else "no"))
@@ -110,8 +108,7 @@ class Report:
             "model": self.model,
             "learning_curve": self.learning_curve,
             "components": {
-                name: {"seconds": round(outcome.seconds, 2), "how": outcome.how}
-                for name, outcome in self.outcomes.items()
+                name: {"seconds": round(one.seconds, 2), "how": one.how} for name, one in self.outcomes.items()
             },
         }
         files.write(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -123,9 +120,7 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
     model = path_utils.serving_model_path(outcomes["Trainer"].outputs["model"].uri)
     figures = read_figures(evaluator["evaluation"].uri, model)
     servable = model_utils.is_infra_validated(infra)
-    reasons = list(figures.reasons)
-    if not servable:
-        reasons.append(f"infra check: {infra.get_string_custom_property('reason')}")
+    not_servable = () if servable else (f"infra check: {infra.get_string_custom_property('reason')}",)
     pushed = outcomes["Pusher"].outputs["pushed_model"]
     executed = outcomes["Pusher"].how == "executed"
     threshold = config.evaluation.threshold
@@ -141,7 +136,7 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
         pushed_now=executed and bool(pushed.get_int_custom_property("pushed")),
         serving=places.serving,
         model=model,
-        reasons=tuple(reasons),
+        reasons=figures.reasons + not_servable,
         outcomes=outcomes,
     )
 
