@@ -4,6 +4,7 @@ Training writes it; the Evaluator makes it the threshold "auto".
 """
 
 import json
+import math
 import os
 
 from components.evaluate import perplexity
@@ -30,7 +31,7 @@ def read(export: str) -> float:
     """Read the nats per character from a SavedModel, which may be in a bucket.
 
     Raises:
-      ValueError: the file is missing or malformed.
+      ValueError: the file is missing or malformed, or its figure is not finite: it would bless any model.
     """
     from tensorflow.io import gfile
 
@@ -38,7 +39,14 @@ def read(export: str) -> float:
     if not gfile.exists(path):
         raise ValueError(f"The export does not state the cross-entropy of its reference model. Received: {path}")
     with gfile.GFile(path) as file:
-        return float(json.loads(file.read())["trigram_nats"])
+        content = file.read()
+    try:
+        nats = float(json.loads(content)["trigram_nats"])
+    except (LookupError, TypeError, ValueError):
+        nats = math.nan
+    if not math.isfinite(nats):
+        raise ValueError(f"{path} should hold a finite trigram_nats. Received: {content[:100]!r}")
+    return nats
 
 
 def upper_bound(nats: float) -> float:
