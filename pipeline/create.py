@@ -24,7 +24,7 @@ from components.ingest import corpus_example_gen  # noqa: E402
 from components.release.infra_check import InfraCheck  # noqa: E402
 from components.release.pusher import Pusher  # noqa: E402
 from components.validate.anomaly_gate import AnomalyGate  # noqa: E402
-from pipeline import sources  # noqa: E402
+from pipeline import cache_keys  # noqa: E402
 from pipeline.config.places import Places  # noqa: E402
 from pipeline.config.run import Config  # noqa: E402
 
@@ -59,14 +59,14 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
     """Build the TFX pipeline of a configuration."""
     # Reads and cleans the corpus and cuts it into passages; each split is a contiguous block of every document.
     examples = corpus_example_gen.create(
-        inputs.corpus, **config.corpus.model_dump(include=_CUTTING), sources=sources.digest(sources.INGEST)
+        inputs.corpus, **config.corpus.model_dump(include=_CUTTING), sources=cache_keys.digest(cache_keys.INGEST)
     )
     statistics, schema, validator, gate = _validate(examples, inputs)
     transform = _transform(config, examples, schema, gate)
     *tuner, trainer = _train(config, places, transform)
     baseline, evaluator = _evaluate(config, places, inputs, examples, schema, trainer)
     # Checks that a server can load and use the export.
-    infra = InfraCheck(model=trainer.outputs["model"], sources=sources.digest(sources.INFRA))
+    infra = InfraCheck(model=trainer.outputs["model"], sources=cache_keys.digest(cache_keys.INFRA))
     # Copies a model that passed evaluation and infra check to where TF Serving reads it.
     pusher = Pusher(
         model=trainer.outputs["model"],
@@ -77,7 +77,7 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
         registry_directory=places.registry,
         run_key=inputs.run_key,
         corpus=inputs.corpus_label,
-        sources=sources.digest(sources.PUSHER),
+        sources=cache_keys.digest(cache_keys.PUSHER),
     )
     components = [examples, statistics, schema, validator, gate, transform]
     components += [*tuner, trainer, baseline, evaluator, infra, pusher]
@@ -104,7 +104,7 @@ def _validate(examples: BaseComponent, inputs: Inputs) -> tuple[BaseComponent, .
     # Compares the statistics with the schema; only reports.
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     # Stops the run on an anomaly.
-    gate = AnomalyGate(anomalies=validator.outputs["anomalies"], sources=sources.digest(sources.GATE))
+    gate = AnomalyGate(anomalies=validator.outputs["anomalies"], sources=cache_keys.digest(cache_keys.GATE))
     return statistics, schema, validator, gate
 
 
@@ -117,7 +117,7 @@ def _transform(config: Config, examples: BaseComponent, schema: BaseComponent, g
         splits_config=transform_pb2.SplitsConfig(
             analyze=["train"], transform=["train", "eval"] + (["test"] if config.corpus.test_fraction else [])
         ),
-        custom_config={**config.vocabulary.model_dump(), "sources": sources.digest(sources.TRANSFORM)},
+        custom_config={**config.vocabulary.model_dump(), "sources": cache_keys.digest(cache_keys.TRANSFORM)},
         # StatisticsGen has measured these records already, and no component reads statistics of ids.
         disable_statistics=True,
         disable_analyzer_cache=True,
@@ -134,7 +134,7 @@ def _train(config: Config, places: Places, transform: BaseComponent) -> list[Bas
         "seed": config.seed,
         "checkpoints": places.checkpoints,
         "registry": places.registry,
-        "sources": sources.digest(sources.TRAINER),
+        "sources": cache_keys.digest(cache_keys.TRAINER),
     }
     splits = {
         "examples": transform.outputs["transformed_examples"],
@@ -144,12 +144,12 @@ def _train(config: Config, places: Places, transform: BaseComponent) -> list[Bas
     }
     tuner = []
     if config.tuner.enabled:
-        search = {"tuner": config.tuner.model_dump(), "tuner_sources": sources.digest(sources.TUNER)}
+        search = {"tuner": config.tuner.model_dump(), "tuner_sources": cache_keys.digest(cache_keys.TUNER)}
         tuner = [Tuner(tuner_fn="trainer.tuning.tuner_fn", custom_config=training | search, **splits)]
     export = {
         "export": config.export.model_dump(),
         "model_name": config.model_name,
-        "export_sources": sources.digest(sources.EXPORT),
+        "export_sources": cache_keys.digest(cache_keys.EXPORT),
     }
     trainer = Trainer(
         run_fn="trainer.run.run_fn",
@@ -173,7 +173,7 @@ def _evaluate(
         candidate=trainer.outputs["model"],
         registry_directory=places.registry,
         newest=inputs.newest_other,
-        sources=sources.digest(sources.BASELINE),
+        sources=cache_keys.digest(cache_keys.BASELINE),
     )
     # Measures perplexity on the eval split and blesses the model if it is good enough.
     threshold = config.evaluation.threshold
@@ -187,7 +187,7 @@ def _evaluate(
             None if threshold == "auto" else float(threshold),
             config.evaluation.max_increase,
             config.evaluation.by_document,
-            sources.digest(sources.EVALUATOR),
+            cache_keys.digest(cache_keys.EVALUATOR),
         ),
     ).with_id("Evaluator")
     return baseline, evaluator
@@ -211,5 +211,5 @@ def run_key(config: Config, corpus: str) -> str:
             "export": True,
         }
     )
-    code = sources.digest(sources.INGEST, sources.TRANSFORM, sources.TRAINER, sources.EXPORT)
+    code = cache_keys.digest(cache_keys.INGEST, cache_keys.TRANSFORM, cache_keys.TRAINER, cache_keys.EXPORT)
     return hashlib.sha256(f"{settings}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]

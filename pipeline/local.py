@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from components import files, lean_imports, startup
 from components.errors import UserError
 from components.ingest import corpora, staging
-from pipeline import sources
+from pipeline import cache_keys
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from pipeline.console import Screen
@@ -129,7 +129,7 @@ def _load_frameworks(config: Config, screen: Screen) -> None:
 
 def stage_schema(places: Places) -> str:
     """Copy the curated schema to a path that changes with its content, because TFX's cache compares paths only."""
-    content = (sources.ROOT / "components" / "validate" / "schema" / "schema.pbtxt").read_bytes()
+    content = (cache_keys.ROOT / "components" / "validate" / "schema" / "schema.pbtxt").read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:16]
     target = Path(places.schema) / digest / "schema.pbtxt"
     if not target.exists():

@@ -2,7 +2,7 @@
 
 The test copies the project and runs its `local_runner.py`, so that it can edit code. The runs follow one another, and
 edits stay. A run may combine edits whose effects can be distinguished: `test_edits_of_a_run_do_not_hide_each_other`.
-An upgrade is simulated with other metadata of the same library. tests/pipeline/test_sources.py tests which libraries
+An upgrade is simulated with other metadata of the same library. tests/pipeline/test_cache_keys.py tests which libraries
 count for which component; here the digests are found among the parameters that TFX compares.
 """
 
@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import sources
-from pipeline.sources import Code
+from pipeline import cache_keys
+from pipeline.cache_keys import Code
 from tests import warm
 
 pytestmark = pytest.mark.e2e
@@ -240,15 +240,15 @@ def test_schema_that_accepts_the_same_records_does_not_train_again(runs: Runs) -
 @pytest.mark.parametrize(
     ("component", "code"),
     [
-        ("CorpusExampleGen", sources.INGEST),
-        ("AnomalyGate", sources.GATE),
-        ("Transform", sources.TRANSFORM),
-        ("Trainer", sources.TRAINER),
-        ("Trainer", sources.EXPORT),
-        ("LastBlessed", sources.BASELINE),
-        ("Evaluator", sources.EVALUATOR),
-        ("InfraCheck", sources.INFRA),
-        ("Pusher", sources.PUSHER),
+        ("CorpusExampleGen", cache_keys.INGEST),
+        ("AnomalyGate", cache_keys.GATE),
+        ("Transform", cache_keys.TRANSFORM),
+        ("Trainer", cache_keys.TRAINER),
+        ("Trainer", cache_keys.EXPORT),
+        ("LastBlessed", cache_keys.BASELINE),
+        ("Evaluator", cache_keys.EVALUATOR),
+        ("InfraCheck", cache_keys.INFRA),
+        ("Pusher", cache_keys.PUSHER),
     ],
 )
 def test_digest_is_one_of_the_parameters_that_tfx_compares(
@@ -261,4 +261,4 @@ def test_digest_is_one_of_the_parameters_that_tfx_compares(
         WHERE execution_id = (SELECT MIN(execution_id) FROM Node) AND string_value IS NOT NULL"""
     with sqlite3.connect(directory / "root" / "metadata.db") as store:
         parameters = [row[0] for row in store.execute(query, [f"char_rnn.{component}"])]
-    assert any(sources.digest(code) in parameter for parameter in parameters), parameters
+    assert any(cache_keys.digest(code) in parameter for parameter in parameters), parameters

@@ -9,7 +9,7 @@ import pytest
 
 from components.errors import UserError
 from components.ingest.staging import document_name
-from pipeline import local, sources
+from pipeline import cache_keys, local
 from pipeline.config.places import Places
 from pipeline.config.run import Config, CorpusConfig
 
@@ -147,7 +147,7 @@ def test_corpus_below_the_configured_minimum_is_an_error_and_not_staged(tmp_path
 def test_path_of_the_staged_schema_changes_with_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "project" / "components" / "validate" / "schema" / "schema.pbtxt"
     source.parent.mkdir(parents=True)
-    monkeypatch.setattr(sources, "ROOT", tmp_path / "project")
+    monkeypatch.setattr(cache_keys, "ROOT", tmp_path / "project")
     places = places_at(tmp_path)
     paths = []
     for content in ("first", "second", "first"):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import sources
-from pipeline.sources import Code
+from pipeline import cache_keys
+from pipeline.cache_keys import Code
 
 CODE = '''"""Module."""
 import os
@@ -30,20 +30,20 @@ class Reader:
         """
         return sorted(os.listdir(path))[:LIMIT]
 '''
-PROJECT = Path(sources.__file__).parent.parent
+PROJECT = Path(cache_keys.__file__).parent.parent
 PACKAGES = ("components", "pipeline", "serving", "trainer", "transform")
-ALL = {name: value for name, value in vars(sources).items() if name.isupper() and isinstance(value, Code)}
+ALL = {name: value for name, value in vars(cache_keys).items() if name.isupper() and isinstance(value, Code)}
 
 
 @pytest.fixture(autouse=True)
 def _own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.setattr(cache_keys, "ROOT", tmp_path)
 
 
 def digest(root: Path, code: str, name: str = "code.py") -> str:
     (root / name).write_text(code, encoding="utf-8")
-    sources._without_docstrings.cache_clear()
-    return sources.digest(Code((name,)))
+    cache_keys._without_docstrings.cache_clear()
+    return cache_keys.digest(Code((name,)))
 
 
 @pytest.mark.parametrize(
@@ -90,52 +90,52 @@ def test_function_with_only_a_docstring_equals_an_empty_function(tmp_path: Path)
 
 def test_digest_of_a_folder_includes_names_and_code_of_all_python_files(tmp_path: Path) -> None:
     (tmp_path / "package" / "inner").mkdir(parents=True)
-    seen = {sources.digest(Code(("package",)))}
+    seen = {cache_keys.digest(Code(("package",)))}
     for name in ("package/one.py", "package/two.py", "package/inner/three.py"):
         digest(tmp_path, CODE, name)
-        seen.add(sources.digest(Code(("package",))))
+        seen.add(cache_keys.digest(Code(("package",))))
     (tmp_path / "package" / "two.py").rename(tmp_path / "package" / "renamed.py")
-    seen.add(sources.digest(Code(("package",))))
+    seen.add(cache_keys.digest(Code(("package",))))
     assert len(seen) == 5
     (tmp_path / "package" / "notes.txt").write_text("no code")
-    assert sources.digest(Code(("package",))) in seen
+    assert cache_keys.digest(Code(("package",))) in seen
 
 
 def test_digest_does_not_depend_on_the_location_of_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = digest(tmp_path, CODE)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    monkeypatch.setattr(sources, "ROOT", elsewhere)
+    monkeypatch.setattr(cache_keys, "ROOT", elsewhere)
     assert digest(elsewhere, CODE) == here
 
 
 def test_version_of_a_library_changes_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"one": "1.0", "two": "2.0"}
-    monkeypatch.setattr(sources, "version", installed.__getitem__)
+    monkeypatch.setattr(cache_keys, "version", installed.__getitem__)
     digest(tmp_path, CODE)
     code, neither = Code(("code.py",), ("one",)), Code(("code.py",))
-    before, without = sources.digest(code), sources.digest(neither)
+    before, without = cache_keys.digest(code), cache_keys.digest(neither)
     assert before != without
     installed["two"] = "2.0.1"
-    assert sources.digest(code) == before
+    assert cache_keys.digest(code) == before
     installed["one"] = "1.0.1"
-    assert sources.digest(code) != before
-    assert sources.digest(neither) == without
+    assert cache_keys.digest(code) != before
+    assert cache_keys.digest(neither) == without
 
 
 def test_joint_digest_includes_every_part(tmp_path: Path) -> None:
     digest(tmp_path, CODE, "a.py")
     digest(tmp_path, CODE, "b.py")
     parts = Code(("a.py",)), Code(("b.py",))
-    assert len({sources.digest(*parts), *map(sources.digest, parts), sources.digest()}) == 4
+    assert len({cache_keys.digest(*parts), *map(cache_keys.digest, parts), cache_keys.digest()}) == 4
 
 
 # The digests of this project
 
 
 def test_docstring_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "ROOT", PROJECT)
-    assert doctest.testmod(sources).failed == 0
+    monkeypatch.setattr(cache_keys, "ROOT", PROJECT)
+    assert doctest.testmod(cache_keys).failed == 0
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
@@ -159,10 +159,10 @@ def test_every_listed_path_and_library_exists(name: str) -> None:
 def test_upgrade_changes_the_digests_of_the_components_that_use_the_library(
     library: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "ROOT", PROJECT)
-    before = {name: sources.digest(code) for name, code in ALL.items()}
-    monkeypatch.setattr(sources, "version", lambda name: "99" if name == library else metadata.version(name))
-    assert {name for name, code in ALL.items() if sources.digest(code) != before[name]} == expected
+    monkeypatch.setattr(cache_keys, "ROOT", PROJECT)
+    before = {name: cache_keys.digest(code) for name, code in ALL.items()}
+    monkeypatch.setattr(cache_keys, "version", lambda name: "99" if name == library else metadata.version(name))
+    assert {name for name, code in ALL.items() if cache_keys.digest(code) != before[name]} == expected
 
 
 @pytest.mark.parametrize(
