@@ -25,6 +25,8 @@ if [ ! -x "$tree/usr/bin/chromium" ]; then # not by debootstrap, which does not 
 fi
 
 mkdir -p "$tree/src/project" "$tree/src/corpora"
+# Files that an earlier run copied and that are gone since then must not be tested again.
+find "$tree/src/project" -mindepth 1 -maxdepth 1 ! -name .venv ! -name .tools -exec rm -rf {} +
 tar -C "$root" --exclude=./.git --exclude=./.venv --exclude=./.tools --exclude=./output -cf - . | tar -C "$tree/src/project" -xf -
 if [ -n "${CORPORA:-}" ]; then
   tar -C "$CORPORA" -cf - . | tar -C "$tree/src/corpora" -xf -

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
     [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."], ["-m", "mypy"], ["scripts/check_words"]],
     ids=["lint", "format", "types", "words"],
 )
-def test_cache_keys_are_clean(command: list[str]) -> None:
+def test_sources_are_clean(command: list[str]) -> None:
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
