@@ -18,7 +18,7 @@ def lint_imports(root: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_cache_keys_follow_the_import_rules() -> None:
+def test_sources_follow_the_import_rules() -> None:
     code, output = lint_imports(ROOT)
     assert code == 0, output
 
