@@ -97,15 +97,14 @@ def _tfjob(given: argparse.Namespace, config: Config) -> None:
 
 
 def _submit_or_deploy(given: argparse.Namespace, config: Config) -> None:
-    # Check the options before the slow imports of the compiler.
+    # Check the options, the extra's packages, and the connection before the slow imports of the compiler.
     schedule = cron.check(config.cluster.schedule, given.backend) if given.command == "deploy" else ""
     parameters = run_parameters.parse(given.parameters, config.training)
-    cluster = config.cluster
+    backend, cluster = _backend(given, config), config.cluster
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "pipeline.yaml")
         write(file, _compiled(config, given.backend))
         package = Package(_name(config), file, parameters, cluster.pipeline_root, cluster.service_account)
-        backend = _backend(given, config)
         if given.command == "deploy":
             backend.deploy(package, schedule)
         else:
