@@ -52,7 +52,7 @@ class Checkpoints:
     `tf.train.CheckpointManager` writes the data first and then replaces the file that names the newest checkpoint: an
     incomplete one is never restored.
 
-    Example: `test_saved_state_is_restored_exactly`.
+    Example: `test_saved_state_is_restored_exactly` in tests/trainer/test_checkpoint.py.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class Loop:
     The gradient is truncated to one window. With `data_order` "contiguous" the state is carried from window to window
     (truncated back-propagation through time) and reset where a document ends.
 
-    Example: `test_loss_falls_on_predictable_text`.
+    Example: `test_loss_falls_on_predictable_text` in tests/trainer/test_loop.py.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
 class Search(keras_tuner.Tuner):
     """Search by short trainings; the objective is eval loss in nats per character.
 
-    Example: `test_best_trial_has_the_lowest_eval_loss`.
+    Example: `test_best_trial_has_the_lowest_eval_loss` in tests/trainer/test_tuning.py.
     """
 
     def __init__(

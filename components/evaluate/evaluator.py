@@ -23,7 +23,8 @@ _AUTO = 0.0
 class Executor(executor.Executor):
     """TFX's executor, which reads threshold "auto" from the candidate and ignores an empty baseline artifact.
 
-    Example: `test_model_no_better_than_the_reference_model_is_not_blessed`.
+    Example in tests/components/evaluate/test_evaluator.py:
+    `test_model_no_better_than_the_reference_model_is_not_blessed`.
     """
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:  # noqa: N802 - TFX's name

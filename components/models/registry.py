@@ -13,7 +13,9 @@ from components.models import versions
 
 @dataclass(frozen=True)
 class Entry:
-    """A model that was blessed and pushed. Example: `test_entry_is_read_as_recorded`.
+    """A model that was blessed and pushed.
+
+    Example: `test_entry_is_read_as_recorded` in tests/components/models/test_registry.py.
 
     Attributes:
       version: its number in the serving directory.

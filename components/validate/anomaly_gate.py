@@ -26,7 +26,10 @@ def describe(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
 
 
 @component
-def AnomalyGate(anomalies: InputArtifact[ExampleAnomalies], sources: Parameter[str]):  # type: ignore[no-untyped-def] # noqa: N802, ARG001
+def AnomalyGate(  # type: ignore[no-untyped-def] # noqa: N802
+    anomalies: InputArtifact[ExampleAnomalies],
+    sources: Parameter[str],  # noqa: ARG001 - an edit of the code runs it again
+):
     """Raise `UserError` with a sentence for every anomaly; Transform waits for this component."""
     found: list[str] = []
     for split in artifact_utils.decode_split_names(anomalies.split_names):

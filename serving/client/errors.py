@@ -26,7 +26,7 @@ class ServerError(ClientError):
       status: HTTP status code.
       message: the server's error message.
 
-    Example: `test_server_error_carries_status_and_message`.
+    Example: `test_server_error_carries_status_and_message` in tests/serving/client/test_errors.py.
     """
 
     def __init__(self, status: int, message: str, url: str) -> None:

@@ -66,7 +66,7 @@ Steps: TypeAlias = Generator[Request | Pause, Response | Failure | None, Result]
 
 @dataclass(frozen=True)
 class Protocol:
-    """Operations on one model of one server. Example: `test_status_is_parsed`.
+    """Operations on one model of one server. Example: `test_status_is_parsed` in tests/serving/client/test_protocol.py.
 
     Attributes:
       base: the server's URL, without a slash at its end.

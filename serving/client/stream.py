@@ -18,7 +18,7 @@ class Progress:
     """Position in a stream. After an error, the chunk is requested again from the state before it.
 
     All chunks come from one version. If the server unloads that version, its replacement reads the text so far and
-    continues. Example: `test_chunks_start_small_and_grow`.
+    continues. Example: `test_chunks_start_small_and_grow` in tests/serving/client/test_stream.py.
     """
 
     def __init__(self, protocol: Protocol, prompt: str, options: GenerateOptions, chunk_chars: int) -> None:

@@ -19,7 +19,10 @@ Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 
 class BaseClient(Generic[Http]):
-    """The constructor of both clients. Example: `test_example_of_the_client`."""
+    """The constructor of both clients.
+
+    Example: `test_example_of_the_client` in tests/serving/client/test_blocking.py.
+    """
 
     _http_class: type[Http]
 

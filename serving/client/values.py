@@ -32,7 +32,7 @@ class Generated(str):
 class Continuation(NamedTuple):
     """One row of `generate_from_state`: the new text, and the opaque state after it, from which to continue.
 
-    Example: `test_steps_with_explicit_state_join_to_one_text`.
+    Example: `test_steps_with_explicit_state_join_to_one_text` in tests/serving/client/test_blocking.py.
     """
 
     text: Generated
@@ -73,7 +73,7 @@ class Score:
 class Metadata:
     """The version that responds, and its signatures as TF Serving describes them, by name.
 
-    Example: `test_status_and_metadata`.
+    Example: `test_status_and_metadata` in tests/serving/client/test_blocking.py.
     """
 
     version: int

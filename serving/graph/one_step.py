@@ -37,7 +37,7 @@ class Defaults:
 class OneStep(Network):
     """The network and its generation of text; all signatures share its variables.
 
-    Example: `test_texts_are_those_of_the_reference`.
+    Example: `test_texts_are_those_of_the_reference` in tests/serving/graph/test_one_step.py.
     """
 
     def __init__(self, weights: Weights, vocabulary: Vocabulary, defaults: Defaults) -> None:

@@ -19,7 +19,9 @@ _DOCKER_SECONDS = 10.0  # for the daemon to respond
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to run a model server. Example: `test_binary_is_the_first_choice`.
+    """A way to run a model server.
+
+    Example: `test_binary_is_the_first_choice` in tests/serving/launcher/test_backends.py.
 
     Attributes:
       kind: name of the server.

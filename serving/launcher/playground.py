@@ -13,7 +13,10 @@ _RESPONSE_SECONDS = 2.0
 
 
 class Page:
-    """The playground's process, which is restarted if it ends. Example: `test_page_is_restarted`."""
+    """The playground's process, which is restarted if it ends.
+
+    Example: `test_page_is_restarted` in tests/serving/launcher/test_playground.py.
+    """
 
     def __init__(self, command: Sequence[str], url: str, log: str, report: Callable[[str], None]) -> None:
         """Start it.

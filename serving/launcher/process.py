@@ -25,7 +25,10 @@ class ServerFailed(Exception):
 
 
 class Process:
-    """A running server. Example: `test_waits_until_the_model_is_available`."""
+    """A running server.
+
+    Example: `test_waits_until_the_model_is_available` in tests/serving/launcher/test_process.py.
+    """
 
     def __init__(
         self,

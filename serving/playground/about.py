@@ -25,7 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 class About:
-    """Answers `/about`. Example: `test_versions_labels_figures_and_limits`."""
+    """Answers `/about`.
+
+    Example: `test_versions_labels_figures_and_limits` in tests/serving/playground/test_about.py.
+    """
 
     def __init__(self, upstream: Upstream, registry: str | None) -> None:
         """Describe the model of this server; `registry` is a directory, or None for no facts and limits."""

@@ -26,7 +26,10 @@ _SAME_ORIGIN = (None, "same-origin", "none")  # of Sec-Fetch-Site; "none" is a t
 
 
 class Guard:
-    """ASGI middleware that wraps the application. Example: `test_responses_and_rejections_carry_the_headers`."""
+    """ASGI middleware that wraps the application.
+
+    Example: `test_responses_and_rejections_carry_the_headers` in tests/serving/playground/test_guard.py.
+    """
 
     def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
         """Wrap an application; `names` are accepted host names in addition to IP addresses and localhost."""

@@ -22,7 +22,9 @@ _VERBS = {"POST": (":predict",), "GET": (None, "/metadata")}
 
 
 class UpstreamError(Exception):
-    """No usable response of the model server. Example: `test_a_server_that_does_not_respond_is_reported`.
+    """No usable response of the model server.
+
+    Example: `test_a_server_that_does_not_respond_is_reported` in tests/serving/playground/test_relay.py.
 
     Attributes:
       status: HTTP status of the playground's response.
@@ -36,7 +38,7 @@ class UpstreamError(Exception):
 
 @dataclass(frozen=True)
 class Upstream:
-    """The model server. Example: `test_the_servers_errors_are_forwarded`.
+    """The model server. Example: `test_the_servers_errors_are_forwarded` in tests/serving/playground/test_relay.py.
 
     Attributes:
       url: without a trailing slash.
@@ -86,7 +88,10 @@ class Upstream:
 
 
 class Relay:
-    """The endpoint of `/v1/...`. Example: `test_the_routes_of_the_model_are_forwarded_byte_for_byte`."""
+    """The endpoint of `/v1/...`.
+
+    Example: `test_the_routes_of_the_model_are_forwarded_byte_for_byte` in tests/serving/playground/test_relay.py.
+    """
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream

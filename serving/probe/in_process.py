@@ -18,7 +18,10 @@ from serving.graph.signatures import EVAL_SIGNATURE, SERVING_SIGNATURES  # noqa:
 
 
 class InvalidExport(Exception):
-    """The reason why an exported model does not work. Example: `test_a_missing_signature_is_rejected_by_name`."""
+    """The reason why an exported model does not work.
+
+    Example: `test_a_missing_signature_is_rejected_by_name` in tests/serving/probe/test_in_process.py.
+    """
 
 
 def check(directory: str) -> str:

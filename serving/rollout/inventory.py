@@ -67,7 +67,7 @@ class ModelPaths:
 class Version:
     """One version on disk. The registry's values are None for a version that it does not know.
 
-    Example: `test_version_is_listed_with_labels_size_and_registry_values`.
+    Example: `test_version_is_listed_with_labels_size_and_registry_values` in tests/serving/rollout/test_inventory.py.
 
     Attributes:
       number: name of its directory.

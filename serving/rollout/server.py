@@ -13,7 +13,9 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Server:
-    """A model server at a known address. Example: `test_withdrawn_version_is_loaded_before_its_label_moves`.
+    """A model server at a known address.
+
+    Example: `test_withdrawn_version_is_loaded_before_its_label_moves` in tests/serving/rollout/test_apply.py.
 
     Attributes:
       url: base URL.

@@ -33,7 +33,7 @@ def backward_step(
 
     Args:
       cell: a key of `serving.graph.cells.KINDS`.
-      d_states: gradients by the states after the step, (batch, units) each.
+      d_states: gradients of the states after the step, (batch, units) each.
       activations: `serving.graph.cells.Step.activations` of the step.
       previous: the output before the step (batch, units).
       bias: the argument of the step.
@@ -83,7 +83,7 @@ def _layer_norm_lstm(d_states: Tensors, activations: Tensors, _: tf.Tensor, bias
 
 
 def _lstm_gate_grads(d_h: tf.Tensor, d_c: tf.Tensor, activations: Tensors) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Return gradients by the four gates before their activation functions, and by the previous cell state.
+    """Return gradients of the four gates before their activation functions, and of the previous cell state.
 
     Args:
       d_h: by the output.
@@ -99,17 +99,17 @@ def _lstm_gate_grads(d_h: tf.Tensor, d_c: tf.Tensor, activations: Tensors) -> tu
 
 
 def _sigmoid_grad(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
-    """Return `d_y * y * (1 - y)`, the gradient by the argument of a sigmoid with result y, in one operation."""
+    """Return `d_y * y * (1 - y)`, the gradient of the argument of a sigmoid with result y, in one operation."""
     return tf.raw_ops.SigmoidGrad(y=y, dy=d_y)
 
 
 def _tanh_grad(y: tf.Tensor, d_y: tf.Tensor) -> tf.Tensor:
-    """Return `d_y * (1 - y * y)`, the gradient by the argument of a tanh with result y, in one operation."""
+    """Return `d_y * (1 - y * y)`, the gradient of the argument of a tanh with result y, in one operation."""
     return tf.raw_ops.TanhGrad(y=y, dy=d_y)
 
 
 def _norm_grad(d_y: tf.Tensor, y: tf.Tensor, inverse_std: tf.Tensor, axis: int) -> tf.Tensor:
-    """Return the gradient by the argument of `serving.graph.cells.normalize`, whose results are y and inverse_std."""
+    """Return the gradient of the argument of `serving.graph.cells.normalize`, whose results are y and inverse_std."""
     mean = tf.reduce_mean(d_y, axis, keepdims=True)
     projected = tf.reduce_mean(d_y * y, axis, keepdims=True)
     return inverse_std * (d_y - mean - y * projected)

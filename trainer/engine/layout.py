@@ -68,11 +68,11 @@ class Layout:
         return tf.reshape(x, (steps, -1, x.shape[1]))
 
     def kernel_gradient(self, x: tf.Tensor, pieces: list[tf.Tensor]) -> tf.Tensor:
-        """Compute the gradient by a kernel that multiplied the inputs of all steps.
+        """Compute the gradient of a kernel that multiplied the inputs of all steps.
 
         Args:
           x: inputs (time * batch, n) in this layout.
-          pieces: gradients by the products, side by side: (time * batch, part of m) each, in this layout.
+          pieces: gradients of the products, side by side: (time * batch, part of m) each, in this layout.
 
         Returns:
           float32 (n, m).

@@ -35,7 +35,7 @@ def run(
     dropouts: Sequence[Dropout | None] | None = None,
     recurrent_masks: Sequence[tf.Tensor | None] | None = None,
 ) -> tuple[tf.Tensor, States]:
-    """Run the embedding and all recurrent layers over a window; differentiable by state, weights and embedding.
+    """Run the embedding and all recurrent layers over a window; differentiable in state, weights and embedding.
 
     Args:
       cell: a key of `serving.graph.cells.KINDS`.
@@ -159,7 +159,7 @@ def with_gradient(
     """Call a function that defines its own gradient: `tf.custom_gradient` for structures of tensors.
 
     Args:
-      function: returns its result and a function from the gradients by the result to those by the arguments. Gradients
+      function: returns its result and a function from the gradients of the result to those of the arguments. Gradients
         have the structure (see `tf.nest`) of what they are gradients by.
       arguments: a structure of tensors, with None where there is no tensor.
     """

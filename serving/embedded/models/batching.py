@@ -27,7 +27,10 @@ _BATCHED = {
 
 
 class Predictor:
-    """Answers requests to one version. Example: `test_other_signatures_run_in_the_graph`."""
+    """Answers requests to one version.
+
+    Example: `test_other_signatures_run_in_the_graph` in tests/serving/embedded/models/test_batching.py.
+    """
 
     def __init__(
         self,

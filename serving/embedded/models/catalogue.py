@@ -23,7 +23,11 @@ _MAX_POLL_SECONDS = 0.25  # listing a local directory is cheap, and a new versio
 
 
 class Catalogue:
-    """Models by name. Example: `test_models_are_loaded_at_the_start_and_new_versions_follow`."""
+    """Models by name.
+
+    Example in tests/serving/embedded/models/test_catalogue.py:
+    `test_models_are_loaded_at_the_start_and_new_versions_follow`.
+    """
 
     def __init__(
         self,

@@ -59,7 +59,10 @@ class _Request:
 
 
 class Generator:
-    """Generates text for many requests in one thread. Example: `test_a_request_joins_a_running_batch`."""
+    """Generates text for many requests in one thread.
+
+    Example: `test_a_request_joins_a_running_batch` in tests/serving/embedded/models/test_generation.py.
+    """
 
     def __init__(self, run: Run, limits: Limits, max_rows: int, max_waiting: int) -> None:
         """Start the thread.

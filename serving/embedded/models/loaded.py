@@ -19,7 +19,9 @@ _MAX_WARMUP_RECORDS = 1000  # TF Serving rejects a model with more
 
 
 class LoadedModel:
-    """A SavedModel that is ready to answer requests. Example: `test_outputs_equal_those_of_the_saved_model`.
+    """A SavedModel that is ready to answer requests.
+
+    Example: `test_outputs_equal_those_of_the_saved_model` in tests/serving/embedded/models/test_loaded.py.
 
     Attributes:
       signatures: signatures by name.

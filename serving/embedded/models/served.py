@@ -49,7 +49,9 @@ class Version:
 
 
 class ServedVersions:
-    """The versions of one model. Example: `test_the_last_version_stays_while_the_newest_is_broken`.
+    """The versions of one model.
+
+    Example: `test_the_last_version_stays_while_the_newest_is_broken` in tests/serving/embedded/models/test_served.py.
 
     One thread calls `reconcile`; any thread may call the other methods.
     """

@@ -67,7 +67,7 @@ class ServerLimits:
 
 
 class Server:
-    """The ASGI application of one catalogue. Example: `test_the_routes`."""
+    """The ASGI application of one catalogue. Example: `test_the_routes` in tests/serving/embedded/rest/test_app.py."""
 
     def __init__(self, catalogue: Catalogue, metrics: Metrics, limits: ServerLimits) -> None:
         """Serve the models of a catalogue and count the requests in `metrics`."""

@@ -13,7 +13,10 @@ _MAX_ARRIVING = 16  # bodies of the largest size that may arrive at the same tim
 
 
 class BodyReader:
-    """Reads the bodies of all requests of one server. Example: `test_a_body_larger_than_the_limit_is_rejected`."""
+    """Reads the bodies of all requests of one server.
+
+    Example: `test_a_body_larger_than_the_limit_is_rejected` in tests/serving/embedded/rest/test_body.py.
+    """
 
     def __init__(self, max_bytes: int, timeout_seconds: float) -> None:
         """Store the limits of one body; `max_bytes` applies before and after decompression."""

@@ -14,7 +14,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. Example: `test_endless_headers_close_the_connection`."""
+    """One connection. Example: `test_endless_headers_close_the_connection` in tests/serving/embedded/test_main.py."""
 
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0  # received so far of an incomplete head
@@ -65,7 +65,10 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with a hook on SIGTERM and SIGINT. Example: `test_sigterm_during_startup`."""
+    """uvicorn's server with a hook on SIGTERM and SIGINT.
+
+    Example: `test_sigterm_during_startup` in tests/serving/embedded/test_main.py.
+    """
 
     def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
         """Store the function that a signal calls before the requests in progress are finished."""
