@@ -40,16 +40,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, beam_args: list[str]) -> int:
     from kubeflow.task import invocation, run_parameters
+    from trainer import cluster
 
     given = json.loads(options.json_serialized_invocation_args)
     if options.backend == "kfp":
         invocation.adapt(given, json.loads(options.json_serialized_inputs_spec_args))
-    if os.environ.get("TF_CONFIG"):
-        from trainer import run  # late: it imports TensorFlow
-
-        if not run.is_chief():
-            # Only the chief exports a model, but TFX requires an export from every worker.
-            invocation.divert_outputs(given, tempfile.mkdtemp(prefix="worker-"))
+    if not cluster.from_environment().is_chief:
+        # Only the chief exports a model, but TFX requires an export from every worker.
+        invocation.divert_outputs(given, tempfile.mkdtemp(prefix="worker-"))
     invocation.make_outputs(given)
     run_parameters.apply(given.get("inputs", {}).get("parameterValues", {}))
     options.json_serialized_invocation_args = json.dumps(given)

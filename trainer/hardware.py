@@ -1,7 +1,6 @@
 """Choose the distribution strategy and the precision for the machine."""
 
 import contextlib
-import json
 import os
 from dataclasses import dataclass
 
@@ -28,23 +27,24 @@ class Hardware:
     description: str
 
 
-def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 1) -> Hardware:
+def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 1, processes: int = 1) -> Hardware:
     """Choose strategy and precision.
 
-    Several workers in `TF_CONFIG`: MultiWorkerMirroredStrategy. Several GPUs: MirroredStrategy. One GPU:
-    OneDeviceStrategy. None: the default strategy.
+    Several processes: MultiWorkerMirroredStrategy. Several GPUs: MirroredStrategy. One GPU: OneDeviceStrategy. None:
+    the default strategy.
 
     Args:
       strategy: "auto", "one_device" or "mirrored".
       precision: "auto", "float32", "bfloat16" or "float16".
       logical_cpus: devices to split the CPU into, for "mirrored" on a machine without GPU.
+      processes: that train together, see `trainer.cluster`; this one then waits for the others.
     """
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         # Fails in a process that already used TensorFlow, which then must have set TF_FORCE_GPU_ALLOW_GROWTH.
         with contextlib.suppress(RuntimeError):
             tf.config.experimental.set_memory_growth(gpu, True)
-    chosen, name = _strategy(strategy, gpus, logical_cpus)
+    chosen, name = _strategy(strategy, gpus, logical_cpus, processes)
     precision = _precision(gpus) if precision == "auto" else precision
     if gpus:
         devices = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
@@ -54,12 +54,10 @@ def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 
 
 
 def _strategy(
-    wanted: str, gpus: list[tf.config.PhysicalDevice], logical_cpus: int
+    wanted: str, gpus: list[tf.config.PhysicalDevice], logical_cpus: int, processes: int
 ) -> tuple[tf.distribute.Strategy, str]:
-    workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-    count = sum(len(workers.get(role, ())) for role in ("chief", "worker"))
-    if count > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy(), f"MultiWorkerMirroredStrategy, {count} workers"
+    if processes > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy(), f"MultiWorkerMirroredStrategy, {processes} processes"
     if wanted == "mirrored" and not gpus and logical_cpus > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         if len(tf.config.list_logical_devices("CPU")) != logical_cpus:

@@ -1,6 +1,5 @@
 """`run_fn`, which the TFX Trainer calls."""
 
-import json
 import os
 from typing import Any
 
@@ -9,7 +8,7 @@ from tfx.utils import io_utils
 
 from pipeline.config.parameters import TrainerParameters
 from serving.graph.one_step import Defaults
-from trainer import export, fitting, hardware, hyperparameters, warm_start
+from trainer import cluster, export, fitting, hardware, hyperparameters, warm_start
 from trainer.data import trigram
 from trainer.progress import LOGGER
 
@@ -32,12 +31,13 @@ def run_fn(fn_args: Any) -> None:
     parameters = hyperparameters.apply_hyperparameters(parameters, fn_args.hyperparameters)
     training = parameters.training
     # First: a strategy over several workers, and a GPU's memory, must be set up before TensorFlow computes anything.
-    machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
+    together = cluster.from_environment()
+    machine = hardware.choose(training.strategy, training.precision, training.logical_cpus, together.processes)
     text = fitting.load(fn_args, training.memory_limit_chars)
     source = warm_start.initial_model(parameters.registry, text.data_digest) if training.warm_start else None
     directory = os.path.join(parameters.checkpoints, _key(parameters, text.data_digest, source))
     finished = os.path.join(directory, f"export-{_export_key(parameters)}")
-    chief = is_chief()
+    chief = together.is_chief
     if tf.io.gfile.exists(finished):
         LOGGER.info("Reusing the finished export for this data, configuration and code")
     else:
@@ -66,12 +66,3 @@ def _key(parameters: TrainerParameters, data_digest: str, source: warm_start.Sou
 
 def _export_key(parameters: TrainerParameters) -> str:
     return fitting.digest(parameters.model_dump(include={"export_sources", "model_name", "export"}))
-
-
-def is_chief() -> bool:
-    """Whether this process writes the results: always, except for workers other than the first."""
-    task = json.loads(os.environ.get("TF_CONFIG") or "{}")
-    kind, index = task.get("task", {}).get("type"), int(task.get("task", {}).get("index", 0))
-    if kind in (None, "chief"):
-        return True
-    return kind == "worker" and index == 0 and not task.get("cluster", {}).get("chief")

@@ -114,7 +114,7 @@ def test_two_workers_write_one_export_and_have_identical_weights(workspace: Work
     losses = [re.findall(r"eval loss ([\d.]+) nats", output) for output in outputs]
     assert losses[0]
     assert losses[0] == losses[1]
-    assert "MultiWorkerMirroredStrategy, 2 workers" in outputs[0]
+    assert "MultiWorkerMirroredStrategy, 2 processes" in outputs[0]
     # One export, where the pipeline's Trainer looks for it. The other worker has an identical checkpoint.
     (export,) = (tmp_path / "state" / "checkpoints").glob("*/export-*")
     assert (export / "saved_model.pb").is_file()

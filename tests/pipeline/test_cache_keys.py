@@ -184,6 +184,7 @@ def test_upgrade_changes_the_digests_of_the_components_that_use_the_library(
             "trainer/run.py",
             ("TRAINER", "EXPORT"),
             {
+                "trainer/cluster.py",  # decides which processes compute, not what
                 "trainer/progress.py",  # only shows the progress of training
                 "components/models/registry.py",  # finds the initial model, whose digest is in the key of the training
                 "components/models/versions.py",  # the same

@@ -1,7 +1,6 @@
 """Strategy and precision by machine; other machines are simulated by replacing what TensorFlow reports about them."""
 
 import io
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -19,11 +18,6 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 AMPERE, VOLTA, PASCAL = (8, 0), (7, 0), (6, 1)
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TF_CONFIG", raising=False)
 
 
 @pytest.fixture
@@ -90,26 +84,11 @@ def test_several_gpus_are_used_together_unless_one_device_is_configured(
     assert len(calls.memory_growth.mock_calls) == 2
 
 
-@pytest.mark.parametrize(
-    ("cluster", "workers"),
-    [({"worker": ["a:1", "b:1"]}, 2), ({"chief": ["a:1"], "worker": ["b:1", "c:1"], "evaluator": ["d:1"]}, 3)],
-)
-def test_several_workers_train_together(
-    machine: Any, monkeypatch: pytest.MonkeyPatch, cluster: dict[str, list[str]], workers: int
-) -> None:
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}}))
+def test_several_processes_train_together(machine: Any) -> None:
     calls = machine()
-    chosen = hardware.choose()
+    chosen = hardware.choose(processes=3)
     assert chosen.strategy is calls.MultiWorkerMirroredStrategy.return_value
-    assert chosen.description.startswith(f"MultiWorkerMirroredStrategy, {workers} workers on ")
-
-
-@pytest.mark.parametrize("config", ["", "{}", '{"cluster": {"worker": ["a:1"]}}', '{"cluster": {"chief": ["a:1"]}}'])
-def test_cluster_of_one_worker_trains_alone(machine: Any, monkeypatch: pytest.MonkeyPatch, config: str) -> None:
-    monkeypatch.setenv("TF_CONFIG", config)
-    calls = machine()
-    assert hardware.choose().description.startswith("one device on ")
-    assert calls.mock_calls == []
+    assert chosen.description.startswith("MultiWorkerMirroredStrategy, 3 processes on ")
 
 
 @pytest.mark.parametrize(

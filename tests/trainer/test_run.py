@@ -95,20 +95,3 @@ def test_data_are_in_the_key_and_directories_are_not() -> None:
     assert key(train="abcabb") != key()
     assert key(evaluation="abb") != key()
     assert key(changed(checkpoints="elsewhere", registry="elsewhere")) == key()
-
-
-@pytest.mark.parametrize(
-    ("tf_config", "chief"),
-    [
-        (None, True),
-        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}, True),
-        ({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}, False),
-        ({"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 0}}, True),
-        ({"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker", "index": 0}}, False),
-    ],
-)
-def test_only_the_chief_writes(tf_config: dict[str, Any] | None, chief: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    if tf_config is not None:
-        monkeypatch.setenv("TF_CONFIG", json.dumps(tf_config))
-    assert run.is_chief() is chief

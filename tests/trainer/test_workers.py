@@ -146,7 +146,7 @@ def test_two_workers_learn_what_one_process_learns(transformed: Path, tmp_path: 
         for process in started:
             process.kill()
     assert [process.returncode for process in started] == [0, 0], "\n".join(outputs)
-    assert "MultiWorkerMirroredStrategy, 2 workers" in outputs[0]
+    assert "MultiWorkerMirroredStrategy, 2 processes" in outputs[0]
 
     alone = _start(_arguments(transformed, tmp_path / "alone", tmp_path / "own"), None)
     output = alone.communicate(timeout=300)[0]
