@@ -1,10 +1,16 @@
-"""Atomic writes: a reader sees the old content of a file or the new one, never a part of either."""
+"""Atomic writes and locks: a reader sees the old content of a file or the new one, writers take turns."""
 
 import contextlib
+import errno
+import fcntl
+import logging
 import os
 import stat
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import IO, BinaryIO
+
+# Errors of file systems that cannot lock, such as NFS without its lock service, or cannot sync a directory.
+_NOT_SUPPORTED = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def write(path: str | os.PathLike[str], content: str | bytes, mode: int | None = None) -> None:
@@ -16,7 +22,8 @@ def write(path: str | os.PathLike[str], content: str | bytes, mode: int | None =
       mode: permissions of a new local file, whatever the umask; None: as the umask allows.
 
     Raises:
-      OSError: the local file could not be written; it is as it was before.
+      OSError: the local file could not be written; it is as it was before, unless only its directory could not be
+        synced.
     """
     data = content.encode() if isinstance(content, str) else content
     if "://" in os.fspath(path):
@@ -30,7 +37,8 @@ def write(path: str | os.PathLike[str], content: str | bytes, mode: int | None =
 def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[BinaryIO]:
     """Open a hidden file next to a local one; rename it to that one after the block, delete it if the block fails.
 
-    The new file keeps the permissions of an existing one, and its owner where that is allowed.
+    The new file keeps the permissions of an existing one, and its owner where that is allowed. Content and rename are
+    synced to the disk: after a power loss the file is complete.
 
     Args:
       path: of the file to replace; its directory must exist.
@@ -44,9 +52,47 @@ def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator
             _set_access(file.fileno(), path, mode)
             os.fsync(file.fileno())
         os.replace(partial, path)
+        _sync_directory(os.path.dirname(partial) or os.curdir)
     finally:
         with contextlib.suppress(OSError):
             os.unlink(partial)
+
+
+def lock(handle: int | IO, name: str, waiting: Callable[[], None] = lambda: None) -> None:
+    """Lock an open file or directory, and wait while another process holds the lock.
+
+    The lock ends when the file is closed, and with the process. Some network file systems cannot lock, which is logged.
+
+    Args:
+      handle: the file, or its descriptor.
+      name: of what the lock protects, for the log.
+      waiting: called if the lock is held.
+    """
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+        logging.warning("%s cannot be locked (%s): only one process may change it at a time", name, error.strerror)
+
+
+def _sync_directory(directory: str) -> None:
+    """Make a rename in it durable, where the file system can and a directory may be opened."""
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # write and search permission suffice for the rename
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+    finally:
+        os.close(handle)
 
 
 def _write_remote(path: str, data: bytes) -> None:

@@ -84,6 +84,7 @@ EVALUATOR = Code(
         "components/evaluate/metrics.py",
         "components/evaluate/evaluator.py",
         *_REFERENCE,
+        "components/files.py",
         "components/models/versions.py",
     ),
     ("tensorflow", "tensorflow-model-analysis"),

@@ -1,7 +1,6 @@
 """Run the pipeline on this machine: lock the root, stage the inputs, launch, push a missing version, report."""
 
 import errno
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -58,11 +57,8 @@ def locked(places: Places, report: Callable[[str], None]) -> Iterator[None]:
         ) from error
     with handle:
         _check_serving(places.serving)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(f"Another run is using {places.root}; waiting until it has ended (Ctrl-C to give up) ...")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        waiting = f"Another run is using {places.root}; waiting until it has ended (Ctrl-C to give up) ..."
+        files.lock(handle, places.root, lambda: report(waiting))
         yield
 
 

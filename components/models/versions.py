@@ -6,20 +6,17 @@ written under another name and then renamed.
 """
 
 import contextlib
-import errno
-import fcntl
 import hashlib
-import logging
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from components import files
+
 LARGEST = 2**63 - 1  # TF Serving's versions are 64-bit
 SAVED_MODEL = "saved_model.pb"
 _INCOMING, _WITHDRAWN = ".incoming-", ".withdrawn-"
-# Errors of file systems whose directories cannot be locked, such as NFS.
-_CANNOT_LOCK = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def is_version_number(name: str) -> bool:
@@ -101,12 +98,7 @@ def locked(base: str) -> Iterator[None]:
         return
     handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _CANNOT_LOCK:
-                raise
-            logging.warning("%s cannot be locked (%s): do not push to it from another run", base, error.strerror)
+        files.lock(handle, base)
         yield
     finally:
         os.close(handle)

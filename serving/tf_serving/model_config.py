@@ -5,7 +5,6 @@ TensorFlow.
 """
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -161,7 +160,7 @@ def _locked(path: str) -> Iterator[None]:
     """Hold the lock file beside the file; the kernel releases the lock of a killed process."""
     target = Path(path)
     with target.with_name(f".{target.name}.lock").open("a", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        files.lock(handle, path)
         yield
 
 

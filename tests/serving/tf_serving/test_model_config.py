@@ -1,6 +1,8 @@
 """models.config is read and written in TF Serving's own format, atomically; other fields stay as they are."""
 
 import doctest
+import errno
+import fcntl
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -124,6 +126,19 @@ def test_full_disk_keeps_the_old_content(tmp_path: Path, monkeypatch: pytest.Mon
         model_config.update(str(path), "char_rnn", lambda _: MODEL)
     assert path.read_text() == FOREIGN
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".models.config.lock", "models.config"]
+
+
+def test_file_system_without_locks_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    path = str(tmp_path / "models.config")
+    model_config.update(path, "char_rnn", lambda _: MODEL)
+    assert model_config.read(path) == [MODEL]
+    assert f"{path} cannot be locked" in caplog.text
 
 
 def test_error_of_afterwards_is_raised_unchanged(tmp_path: Path) -> None:
