@@ -1,6 +1,7 @@
 """Result of a run: metrics, blessing and pushed version, as a table, as JSON and as an exit code."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -150,11 +151,13 @@ def repair_serving(report: Report, places: Places, run_key: str) -> Report:
 
 
 def with_learning_curve(report: Report, places: Places, run_key: str) -> Report:
-    """Plot the training, unless the plot exists or there are no event files."""
-    path = os.path.join(places.reports, f"{run_key}.png")
+    """Plot the training, unless the same plot exists or there are no event files."""
+    scalars = report.outcomes["Trainer"].outputs["model_run"].uri
     threshold = report.figures.reference_perplexity if report.threshold is None else report.threshold
+    shown = hashlib.sha256(repr((scalars, report.corpus, threshold)).encode()).hexdigest()[:8]
+    path = os.path.join(places.reports, f"{run_key}-{shown}.png")
     if not os.path.exists(path):
-        curves = learning_curve.read(report.outcomes["Trainer"].outputs["model_run"].uri)
+        curves = learning_curve.read(scalars)
         if curves is None:
             return report
         learning_curve.plot(curves, path, report.corpus, threshold)

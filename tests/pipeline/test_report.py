@@ -13,7 +13,7 @@ from tfx.types.artifact import Artifact
 from components.evaluate.evaluation import Figures
 from components.ingest.staging import CorpusFacts
 from components.models import registry, versions
-from pipeline import report
+from pipeline import learning_curve, report
 from pipeline.config.places import Places
 from pipeline.config.run import Config, EvaluationConfig
 from pipeline.launch import Outcome
@@ -283,3 +283,30 @@ def test_rejected_model_is_neither_served_nor_registered(tmp_path: Path, rejecte
     before = changed(pushed_version=None, model=model_at(tmp_path / "model"), **rejected)
     assert report.repair_serving(before, places, "key") == before
     assert not (tmp_path / "root").exists()
+
+
+# with_learning_curve
+
+
+def trained(directory: str) -> dict[str, Outcome]:
+    run = standard_artifacts.ModelRun()
+    run.uri = directory
+    return {"Trainer": Outcome(1.0, "cached", {"model_run": run})}
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [({}, 1), ({"threshold": 5.0}, 2), ({"corpus": "another name"}, 2), ({"outcomes": trained("/run/2")}, 2)],
+)
+def test_learning_curve_is_plotted_again_if_what_it_shows_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], count: int
+) -> None:
+    plotted = list[str]()
+    monkeypatch.setattr(learning_curve, "read", lambda _: learning_curve.Curves([], []))
+    monkeypatch.setattr(learning_curve, "plot", lambda _, path, *__: (Path(path).touch(), plotted.append(path)))
+    places = Places(Config(root=str(tmp_path)))
+    (tmp_path / "reports").mkdir()
+    first = changed(outcomes=trained("/run/1"))
+    shown = [report.with_learning_curve(made, places, "key") for made in (first, dataclasses.replace(first, **change))]
+    assert [made.learning_curve for made in shown] == [plotted[0], plotted[-1]]
+    assert len(plotted) == count
