@@ -63,7 +63,7 @@ TRAINER = Code(
     ),
     ("tensorflow", "keras"),
 )
-TUNER = Code(("trainer/tuning.py",), ("keras-tuner",))
+TUNER = Code(("trainer/tuning.py",), ("keras-tuner", "scikit-learn"))
 _REFERENCE = ("components/evaluate/perplexity.py", "components/evaluate/reference.py")
 EXPORT = Code(
     (

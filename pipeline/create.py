@@ -211,5 +211,7 @@ def run_key(config: Config, corpus: str) -> str:
             "export": True,
         }
     )
-    code = cache_keys.digest(cache_keys.INGEST, cache_keys.TRANSFORM, cache_keys.TRAINER, cache_keys.EXPORT)
+    codes = [cache_keys.INGEST, cache_keys.TRANSFORM, cache_keys.TRAINER, cache_keys.EXPORT]
+    codes += [cache_keys.TUNER] if config.tuner.enabled else []
+    code = cache_keys.digest(*codes)
     return hashlib.sha256(f"{settings}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]

@@ -28,8 +28,9 @@ def space(parameters: FitParameters) -> Any:
     found = keras_tuner.HyperParameters()
     low, high, step = UNITS
     found.Int("model.units", low, high, step, default=_nearest(model.units, low, high, step))
-    embedding = min(EMBEDDING, key=lambda size: abs(size - model.embedding))
-    found.Choice("model.embedding", list(EMBEDDING), default=embedding)
+    if not model.tied:  # a tied embedding has the size of the units
+        embedding = min(EMBEDDING, key=lambda size: abs(size - model.embedding))
+        found.Choice("model.embedding", list(EMBEDDING), default=embedding)
     # Where the output has its own dropout rate, search that one: the general rate then applies to the input only.
     name, rate = "dropout", model.dropout
     if model.output_dropout is not None:

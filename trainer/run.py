@@ -12,9 +12,6 @@ from trainer import cluster, export, fitting, hardware, hyperparameters, warm_st
 from trainer.data import trigram
 from trainer.progress import LOGGER
 
-# Values of the section `training` that do not change its result: reporting, memory and how often it is saved.
-_NOT_IN_CACHE_KEY = {"log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars"}
-
 
 def run_fn(fn_args: Any) -> None:
     """Train the language model and export it as a OneStep SavedModel.
@@ -57,11 +54,8 @@ def run_fn(fn_args: Any) -> None:
 
 
 def _key(parameters: TrainerParameters, data_digest: str, source: warm_start.SourceModel | None) -> str:
-    decides = parameters.model_dump(
-        include={"sources": True, "seed": True, "model": True, "training": True},
-        exclude={"training": _NOT_IN_CACHE_KEY},
-    )
-    return fitting.digest({**decides, "data": data_digest, "source_model": source.digest if source else None})
+    source_digest = source.digest if source else None
+    return fitting.digest({**parameters.decisive(), "data": data_digest, "source_model": source_digest})
 
 
 def _export_key(parameters: TrainerParameters) -> str:

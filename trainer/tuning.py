@@ -54,12 +54,9 @@ class Search(keras_tuner.Tuner):
           Its lowest eval loss, nats per character.
         """
         values = trial.hyperparameters.values
-        tuner = self._parameters.tuner
-        parameters = hyperparameters.apply_hyperparameters(self._parameters, {"values": values})
-        short = {"steps": tuner.steps, "epochs": None, "sample_chars": 0, "keep_every_epoch": False}
-        parameters = parameters.model_copy(update={"training": parameters.training.model_copy(update=short)})
+        parameters = hyperparameters.apply_hyperparameters(_for_trials(self._parameters), {"values": values})
         described = ", ".join(f"{name}={value:.4g}" for name, value in values.items())
-        LOGGER.info("trial %s of %s: %s", trial.trial_id, tuner.trials, described)
+        LOGGER.info("trial %s of %s: %s", trial.trial_id, self._parameters.tuner.trials, described)
         directory = os.path.join(self._directory, "checkpoints", trial.trial_id)
         _, position = fitting.fit(parameters, self._machine, self._text, directory, chief=True)
         return float(position.best_loss)
@@ -75,7 +72,16 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     training = parameters.training
     machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
     text = fitting.load(fn_args, training.memory_limit_chars)
-    decides = parameters.model_dump(include={"sources", "seed", "model", "training", "tuner"})
-    key = fitting.digest({**decides, "data": text.data_digest})
-    directory = os.path.join(parameters.checkpoints, f"tuner-{key}")
+    directory = os.path.join(parameters.checkpoints, f"tuner-{_key(parameters, text.data_digest)}")
     return TunerFnResult(tuner=Search(parameters, machine, text, directory), fit_kwargs={})
+
+
+def _for_trials(parameters: TunerParameters) -> TunerParameters:
+    """Return the parameters with the short training of a trial."""
+    short = {"steps": parameters.tuner.steps, "epochs": None, "sample_chars": 0, "keep_every_epoch": False}
+    return parameters.model_copy(update={"training": parameters.training.model_copy(update=short)})
+
+
+def _key(parameters: TunerParameters, data_digest: str) -> str:
+    searched = {"tuner_sources": parameters.tuner_sources, "trials": parameters.tuner.trials}
+    return fitting.digest({**_for_trials(parameters).decisive(), **searched, "data": data_digest})

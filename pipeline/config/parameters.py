@@ -1,7 +1,12 @@
 """What the pipeline passes to `run_fn` and `tuner_fn` as `custom_config`, validated into typed sections."""
 
+from typing import Any
+
 from pipeline.config.run import ExportConfig, ModelConfig, TrainingConfig, TunerConfig
 from pipeline.config.section import Section
+
+# Values of the section `training` that do not change its result: reporting, memory and how often it is saved.
+_DECIDE_NOTHING = {"log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars"}
 
 
 class FitParameters(Section):
@@ -17,6 +22,13 @@ class _ComponentParameters(FitParameters):
     registry: str  # directory of blessed models, for a warm start
     sources: str  # digest of the code that trains
 
+    def decisive(self) -> dict[str, Any]:
+        """Return what decides the trained weights, besides the data: configuration and code."""
+        return self.model_dump(
+            include={"sources": True, "seed": True, "model": True, "training": True},
+            exclude={"training": _DECIDE_NOTHING},
+        )
+
 
 class TrainerParameters(_ComponentParameters):
     """`custom_config` of the Trainer."""
@@ -30,4 +42,4 @@ class TunerParameters(_ComponentParameters):
     """`custom_config` of the Tuner."""
 
     tuner: TunerConfig
-    tuner_sources: str  # digest of the code that searches; TFX's cache needs it
+    tuner_sources: str  # digest of the code that searches

@@ -32,6 +32,17 @@ class Reader:
 '''
 PROJECT = Path(cache_keys.__file__).parent.parent
 PACKAGES = ("components", "pipeline", "serving", "trainer", "transform")
+# Files that a training imports but that do not determine its output, and why.
+HARMLESS_TO_TRAINING = {
+    "trainer/progress.py",  # only shows the progress of training
+    "components/models/registry.py",  # finds the initial model, whose digest is in the key of the training
+    "components/models/versions.py",  # the same
+    "components/files.py",  # decides how a file is written, not its content
+    "pipeline/config/run.py",  # its values are the component's parameters
+    "pipeline/config/cluster.py",  # the same
+    "pipeline/config/section.py",  # the same
+    "pipeline/config/serving.py",  # the same
+}
 ALL = {name: value for name, value in vars(cache_keys).items() if name.isupper() and isinstance(value, Code)}
 
 
@@ -152,6 +163,8 @@ def test_every_listed_path_and_library_exists(name: str) -> None:
         ("tensorflow-transform", {"TRANSFORM"}),
         ("tensorflow", {"TRANSFORM", "TRAINER", "EXPORT", "EVALUATOR", "INFRA"}),
         ("keras", {"TRAINER"}),
+        ("keras-tuner", {"TUNER"}),
+        ("scikit-learn", {"TUNER"}),  # KerasTuner's Bayesian search
         ("tensorflow-model-analysis", {"EVALUATOR"}),
         ("rich", set()),
     ],
@@ -183,16 +196,21 @@ def test_upgrade_changes_the_digests_of_the_components_that_use_the_library(
         (
             "trainer/run.py",
             ("TRAINER", "EXPORT"),
-            {
-                "trainer/cluster.py",  # decides which processes compute, not what
-                "trainer/progress.py",  # only shows the progress of training
-                "components/models/registry.py",  # finds the initial model, whose digest is in the key of the training
-                "components/models/versions.py",  # the same
-                "components/files.py",  # decides how a file is written, not its content
-                "pipeline/config/run.py",  # its values are the component's parameters
-                "pipeline/config/cluster.py",  # the same
-                "pipeline/config/section.py",  # the same
-                "pipeline/config/serving.py",  # the same
+            HARMLESS_TO_TRAINING | {"trainer/cluster.py"},  # decides which processes compute, not what
+        ),
+        (
+            "trainer/tuning.py",
+            ("TRAINER", "TUNER"),
+            HARMLESS_TO_TRAINING
+            | {
+                "components/evaluate/perplexity.py",  # only shows the loss in another unit
+                "serving/graph/checkpoint.py",  # generates from the checkpoint of a trial
+                "serving/graph/generation_config.py",  # the same
+                "serving/graph/network.py",  # the same
+                "serving/graph/one_step.py",  # the same
+                "serving/graph/sampling.py",  # the same
+                "serving/graph/scoring.py",  # the same
+                "serving/graph/weights.py",  # the same
             },
         ),
         ("components/evaluate/last_blessed.py", ("BASELINE",), set()),

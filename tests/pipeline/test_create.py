@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import create
+from pipeline import cache_keys, create
 from pipeline.config import overrides
 from pipeline.config.run import Config
 from pipeline.create import LOCAL_BEAM, run_key
@@ -46,6 +46,13 @@ def test_value_that_determines_the_model_changes_the_key(setting: str) -> None:
 @pytest.mark.parametrize("setting", NOT_IN_KEY)
 def test_other_value_does_not_change_the_key(setting: str) -> None:
     assert key(setting) == key()
+
+
+def test_edited_search_changes_the_key_of_a_run_that_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, searched = key(), key("tuner.enabled=true")
+    monkeypatch.setattr(cache_keys, "TUNER", cache_keys.GATE)
+    assert key("tuner.enabled=true") != searched
+    assert key() == before
 
 
 def test_text_changes_the_key_and_its_directory_does_not() -> None:

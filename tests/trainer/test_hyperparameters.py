@@ -44,6 +44,39 @@ def test_values_without_effect_are_not_searched() -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model__tied": True},
+        {"model__input_dropout": 0.1, "model__output_dropout": 0.1, "training__optimizer": "adam"},
+    ],
+    ids=str,
+)
+def test_every_searched_value_changes_the_model_or_the_optimizer(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hyperparameters, "UNITS", (4, 8, 4))
+    config = parameters(model__units=4, model__embedding=4, **changes)
+    for searched in hyperparameters.space(config).space:
+        other = next(filter(lambda value: value != searched.default, map(searched.random_sample, range(100))))
+        found = [{"values": {searched.name: value}} for value in (searched.default, other)]
+        one, another = (_effect(hyperparameters.apply_hyperparameters(config, values)) for values in found)
+        assert one != another, searched.name
+
+
+def _effect(config: FitParameters) -> str:
+    """What training uses of the model's and the optimizer's values."""
+    from trainer import optimizer
+    from trainer.model import LanguageModel
+
+    model = LanguageModel(5, **config.model.model_dump(), seed=0)
+    shapes = [tuple(weight.shape) for weight in model.weights_to_train]
+    made = optimizer.create(config.training, total_steps=10, replicas=1, precision="float32")
+    return repr((shapes, model.dropouts, made.get_config()))
+
+
+@pytest.mark.integration
 def test_every_name_is_in_the_configuration() -> None:
     config = parameters()
     for name in hyperparameters.space(config).values:

@@ -1,6 +1,8 @@
 """A search over real short trainings: every trial counts once, and a killed search resumes."""
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,12 +31,13 @@ def _small_space(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hyperparameters, "EMBEDDING", (2, 4))
 
 
-def parameters() -> TunerParameters:
+def parameters(*changes: str, **own: str) -> TunerParameters:
     settings = ["model.units=4", "model.embedding=2", "training.batch_size=4", "training.sequence_length=10"]
     settings += ["training.eval_every=none", "training.precision=float32", "tuner.trials=3", "tuner.steps=6"]
+    settings += changes
     sections = load("quick", settings).model_dump(include={"seed", "model", "training", "tuner"})
-    own = {"checkpoints": "", "registry": "", "sources": "", "tuner_sources": ""}
-    return TunerParameters.model_validate({**sections, **own})
+    given = {"checkpoints": "", "registry": "", "sources": "", "tuner_sources": "", **own}
+    return TunerParameters.model_validate({**sections, **given})
 
 
 def text() -> fitting.Data:
@@ -78,3 +81,41 @@ def test_killed_search_resumes_and_repeats_no_finished_trial(tmp_path: Path, mon
     assert len(again.oracle.trials) == 3
     assert tried[1] == tried[2]  # the interrupted trial, from its own checkpoints
     assert len(set(tried)) == 3
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that returns the directory of the search for these parameters."""
+    monkeypatch.setattr(fitting, "load", lambda *_: text())
+
+    def of(*changes: str, **own: str) -> str:
+        given = parameters(*changes, checkpoints=str(tmp_path), **own)
+        tuner = tuning.tuner_fn(SimpleNamespace(custom_config=given.model_dump())).tuner
+        return str(tuner._directory)
+
+    return of
+
+
+@pytest.mark.parametrize("code", ["sources", "tuner_sources"])
+def test_edited_code_searches_again(directory: Any, code: str) -> None:
+    assert directory(**{code: "edited"}) != directory()
+
+
+@pytest.mark.parametrize(
+    "change", ["seed=7", "model.layers=2", "training.batch_size=5", "tuner.trials=4", "tuner.steps=7"]
+)
+def test_value_that_decides_the_trials_searches_again(directory: Any, change: str) -> None:
+    assert directory(change) != directory()
+
+
+@pytest.mark.parametrize(
+    "change", ["training.steps=7", "training.epochs=2", "training.sample_chars=7", "training.checkpoint_seconds=7"]
+)
+def test_value_without_effect_on_the_trials_reuses_the_search(directory: Any, change: str) -> None:
+    assert directory(change) == directory()
+
+
+def test_other_data_are_searched_again(directory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = directory()
+    monkeypatch.setattr(fitting, "load", lambda *_: dataclasses.replace(text(), data_digest="another"))
+    assert directory() != before
