@@ -50,6 +50,7 @@ class Bucket:
         self._limit: int | None = None
         self._dead = False
         self._order = random.Random(0)
+        self._changed: dict[str, int] = {}  # by URL; missing for objects that a test has put there itself
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch, placeholders: bool = False) -> "Bucket":
@@ -148,7 +149,8 @@ class Bucket:
         self._alive()
         if not self.exists(path):
             raise _error("NotFoundError", path)
-        return SimpleNamespace(length=len(self.objects.get(path, b"")), mtime_nsec=0, is_directory=self.isdir(path))
+        length, changed = len(self.objects.get(path, b"")), self._changed.get(path, 0)
+        return SimpleNamespace(length=length, mtime_nsec=changed, is_directory=self.isdir(path))
 
     def makedirs(self, path: str) -> None:
         self._alive()
@@ -222,6 +224,7 @@ class Bucket:
     def _put(self, url: str, content: bytes) -> None:
         self._alive(operations=1)
         self.objects[url] = content
+        self._changed[url] = max(self._changed.values(), default=0) + 1
 
     def _delete(self, url: str) -> None:
         self._alive(operations=1)
