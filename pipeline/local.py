@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from components import files, lean_imports, startup
 from components.errors import UserError
-from components.ingest import corpora, staging
+from components.ingest import bucket, corpora, staging
 from pipeline import cache_keys
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -80,6 +80,11 @@ def _check_serving(serving: str) -> None:
 def ingest(config: Config, places: Places) -> StagedCorpus:
     """Find, check and copy the corpus. Every error in it is raised here, before long work starts."""
     settings = config.corpus
+    if bucket.is_url(settings.source):
+        # TensorFlow reads it. Its messages would be on the terminal: the log takes them later.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with startup.importing(), lean_imports.without_gc(), lean_imports.hidden("matplotlib"):
+            import tensorflow  # noqa: F401
     corpus = corpora.resolve(settings.source, settings.checksum, corpora.DEFAULT_CACHE)
     root = Path(places.root).resolve()
     if inside := [str(file.path) for file in corpus.files if root in file.path.resolve().parents]:

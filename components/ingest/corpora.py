@@ -1,4 +1,4 @@
-"""Find the documents of a corpus by name, path, directory, glob or URL, and bring them to local disk."""
+"""Find the documents of a corpus by name, path, glob or URL, on disk or in a bucket, and bring them to local disk."""
 
 import difflib
 import glob
@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from components.errors import UserError
-from components.ingest import download
+from components.ingest import bucket, download
 
 DEFAULT_CACHE = platformdirs.user_cache_path("char-rnn-tfx")
 SAMPLE = Path(__file__).parents[1] / "sample" / "the_lamp_at_harrow_quay.txt"
@@ -67,6 +67,8 @@ KNOWN: dict[str, tuple[str | None, str | None]] = {
 def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
     """Return the documents of a known corpus, file, directory, glob or http(s) URL, all of them on local disk.
 
+    Files, directories and globs may be in a bucket (`gs://...`), where they stand for the same documents.
+
     Args:
       source: a name in `KNOWN` takes precedence (`./sample` is a file of that name); a directory stands for every *.txt
         and *.txt.gz below it that is not hidden.
@@ -94,12 +96,17 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
                 f"or download {url} by hand and give its path (--corpus PATH). Reason: {download.root_of(error)}."
             )
             return replace(resolve("sample", None, cache), note=note)
-    files = _readable([SAMPLE], SAMPLE.parent) if source in KNOWN else _local(source)
+    if source in KNOWN:
+        files = _readable([SAMPLE], SAMPLE.parent)
+    elif bucket.is_url(source):
+        files = tuple(SourceFile(name, path) for name, path in bucket.fetch(source, _SUFFIXES, cache))
+    else:
+        files = _local(source)
     if expected and len(files) > 1:
         many = f"A checksum belongs to one file, and {source!r} stands for {len(files)}"
         raise UserError(f"{many}: leave the checksum out or name one file. Received: {checksum!r}")
     if expected and (actual := files[0].checksum()) != expected:
-        raise download.mismatch(str(files[0].path), expected, actual)
+        raise download.mismatch(source if bucket.is_url(source) else str(files[0].path), expected, actual)
     return Corpus(source, files, None)
 
 

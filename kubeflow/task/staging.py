@@ -33,7 +33,7 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
     """Find, check and copy the corpus, into a directory that is named after its content.
 
     Args:
-      source: a known name, a path, a glob, a folder or glob in a bucket (gs://) or a URL.
+      source: a known name, a file, folder or glob on a volume or in a bucket (gs://), or a URL.
       settings: `directory` for staged corpora (local or in a bucket), `checksum` and `min_chars`.
       cutting: `passage_length`, `eval_fraction` and `test_fraction`.
       workspace: an empty local directory.
@@ -45,7 +45,7 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
       UserError: the corpus cannot be read, or is not suitable for training.
     """
     # Downloads are not kept between runs, so that a schedule notices changed content behind a URL.
-    corpus = corpora.resolve(_fetched(source, workspace / "fetched"), settings["checksum"], workspace / "downloads")
+    corpus = corpora.resolve(source, settings["checksum"], workspace / "downloads")
     if corpus.note:
         # A local run prints the note. A schedule would train on another corpus for weeks before a user reads it.
         raise UserError(
@@ -66,32 +66,26 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
     return _upload(staging.stage(corpus, workspace / "staged"), settings["directory"])
 
 
-def _fetched(source: str, folder: Path) -> str:
-    """Copy a corpus from a bucket to a local folder and return its path; return any other source unchanged."""
-    if "://" not in source or source.lower().startswith(("http://", "https://")):
-        return source
+def _upload(staged: Path, directory: str) -> str:
+    """Copy a staged corpus below a directory in a bucket, unless it is there; finishes the copy of a killed run.
+
+    Objects appear only when they are complete, and the corpus is read after this function only.
+    """
+    target = os.path.join(directory, staged.name)
+    documents = {file.name: file for file in staged.iterdir()}
     try:
-        names = gfile.glob(os.path.join(source, "*") if gfile.isdir(source) else source)
-        files = [name for name in names if not gfile.isdir(name)]
-        folder.mkdir()
-        for name in files:
-            gfile.copy(name, str(folder / os.path.basename(name)))
+        entries = gfile.listdir(target) if gfile.isdir(target) else []
+        present = {entry for entry in entries if entry and not entry.endswith("/")}  # without folders and their markers
+        for name in present - documents.keys():
+            gfile.remove(os.path.join(target, name))
+        for name, file in documents.items():
+            to = os.path.join(target, name)
+            # Do not write an equal object again: another run may be reading it.
+            if name not in present or gfile.stat(to).length != file.stat().st_size:
+                gfile.copy(str(file), to, overwrite=True)
     except errors.OpError as error:
         raise UserError(
-            f"The corpus cannot be read from its bucket: {error.message}. gs:// works if the pods' service account may "
-            "read it; for any other object store copy the text into the state volume, or give a URL. "
-            f"Received: corpus={source}"
+            f"The corpus cannot be copied into the bucket of the runs' state: {' '.join(error.message.split())}. Check "
+            f"cluster.root, and that the pods' service account may write to it. Received: {target}"
         ) from error
-    if not files:
-        raise UserError(f"The bucket has no file there. Received: corpus={source}")
-    return str(folder)
-
-
-def _upload(staged: Path, directory: str) -> str:
-    target = os.path.join(directory, staged.name)
-    for file in sorted(staged.iterdir()):
-        to = os.path.join(target, file.name)
-        # Do not rewrite an equal file, which another run may be reading.
-        if not gfile.exists(to) or gfile.stat(to).length != file.stat().st_size:
-            gfile.copy(str(file), to, overwrite=True)
     return target

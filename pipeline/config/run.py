@@ -18,7 +18,8 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 class CorpusConfig(Section):
     """The text to train on, and how it is split and cut into records."""
 
-    # A known corpus (`shakespeare`, `great_expectations`, `sample`), or a file, directory, glob or http(s) URL.
+    # A known corpus (`shakespeare`, `great_expectations`, `sample`), a file, directory or glob on disk or in a bucket
+    # (`gs://...`), or an http(s) URL.
     source: str = Field("shakespeare", min_length=1)
     # SHA-256 of a corpus of one file, in hexadecimal. None: not checked, except for `shakespeare`.
     checksum: str | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import UserError
+from components.ingest import corpora
 from components.ingest.staging import document_name
 from pipeline import cache_keys, local
 from pipeline.config.places import Places
@@ -130,6 +131,26 @@ def test_corpus_is_found_checked_and_staged(tmp_path: Path) -> None:
         "one.txt": "abcd",
         "two.txt": "efgh",
     }
+
+
+@pytest.mark.integration
+def test_corpus_in_a_bucket_is_staged_like_a_local_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.bucket import Bucket
+
+    bucket = Bucket.install(monkeypatch)
+    monkeypatch.setattr(corpora, "DEFAULT_CACHE", tmp_path / "cache")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    (tmp_path / "texts" / "deep").mkdir(parents=True)
+    for name in ("one.txt", "deep/two.txt"):
+        (tmp_path / "texts" / name).write_text("abcd" * 500)
+        bucket.objects[f"gs://bucket/texts/{name}"] = b"abcd" * 500
+    remote, local_one = (
+        local.ingest(config, Places(config))
+        for source in ("gs://bucket/texts", str(tmp_path / "texts"))
+        for config in [Config(root=str(tmp_path / "root"), corpus=CorpusConfig(source=source))]
+    )
+    assert remote.corpus.label == "gs://bucket/texts"
+    assert (remote.facts, remote.directory) == (local_one.facts, local_one.directory)
 
 
 def test_corpus_below_the_configured_minimum_is_an_error_and_not_staged(tmp_path: Path) -> None:
