@@ -107,7 +107,7 @@ def run(config: Config, places: Places, screen: Screen, staged: StagedCorpus) ->
     from pipeline.launch import launch
 
     key = run_key(config, staged.directory)
-    newest = registry.newest_other(places.registry, run_key=key)
+    newest = registry.newest_other(places.registry, run_key=key).entry
     newest_digest = newest.digest if newest else ""
     inputs = Inputs(staged.directory, staged.corpus.label, stage_schema(places), key, newest_digest)
     outcomes = launch(config, places, inputs, screen)

@@ -35,6 +35,7 @@ class Report:
       pushed_now: whether this run pushed it.
       reasons: why the model was not blessed or not pushed.
       learning_curve: path of the plot of the training, PNG.
+      missing_baseline: which model the candidate should have been compared with, but exists no longer; empty if none.
     """
 
     corpus: str
@@ -51,6 +52,7 @@ class Report:
     reasons: tuple[str, ...]
     outcomes: dict[str, Outcome]
     learning_curve: str | None = None
+    missing_baseline: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -72,7 +74,10 @@ class Report:
         trigram = f"{figures.reference_perplexity:.3f} (character trigram model)"
         rows.append(("threshold", trigram if self.threshold is None else f"{self.threshold:g}"))
         baseline = figures.baseline_perplexity
-        rows.append(("baseline", "none yet" if baseline is None else f"{baseline:.3f} (last blessed model)"))
+        none = "none" if self.missing_baseline else "none yet"
+        rows.append(("baseline", none if baseline is None else f"{baseline:.3f} (last blessed model)"))
+        if self.missing_baseline:
+            rows.append(("missing baseline", self.missing_baseline))
         rows.append(("blessed", "yes" if self.blessed else "no"))
         rows += [("why not", reason) for reason in self.reasons]
         if self.pushed_version:
@@ -105,6 +110,7 @@ class Report:
             "characters": self.facts.characters,
             "vocabulary_size": self.vocabulary_size,
             "baseline_perplexity": _number(figures.baseline_perplexity),
+            "missing_baseline": self.missing_baseline or None,
             "reasons": list(self.reasons),
             "model": self.model,
             "learning_curve": self.learning_curve,
@@ -139,6 +145,7 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
         model=model,
         reasons=figures.reasons + not_servable,
         outcomes=outcomes,
+        missing_baseline=outcomes["LastBlessed"].outputs["baseline"].get_string_custom_property("missing"),
     )
 
 

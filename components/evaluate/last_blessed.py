@@ -3,6 +3,8 @@
 TFX's Resolver would read it from ML Metadata, but it does not run on open-source Kubeflow Pipelines.
 """
 
+import logging
+
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model
@@ -19,10 +21,15 @@ def LastBlessed(  # type: ignore[no-untyped-def] # noqa: N802
     newest: Parameter[str],  # noqa: ARG001 - runs the component again when it changes
     sources: Parameter[str],  # noqa: ARG001
 ):
-    """Copy the last blessed model into `baseline`; leave it empty if there is none."""
+    """Copy the last blessed model into `baseline`; leave it empty if there is none.
+
+    Its property `missing` names the model that should have been there, but no longer exists.
+    """
     digest = versions.digest(path_utils.serving_model_path(candidate.uri))
     other = registry.newest_other(registry_directory, digest=digest)
-    path = other and other.found_at()
-    baseline.set_string_custom_property("copied_from", path or "")
-    if path:
-        versions.copy(path, path_utils.serving_model_path(baseline.uri))
+    if other.missing:
+        logging.warning("%s: %s", registry_directory, other.warning)
+    baseline.set_string_custom_property("missing", other.warning)
+    baseline.set_string_custom_property("copied_from", other.path)
+    if other.path:
+        versions.copy(other.path, path_utils.serving_model_path(baseline.uri))

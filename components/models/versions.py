@@ -118,6 +118,16 @@ def digest(model: str) -> str:
     return total.hexdigest()
 
 
+def holds(path: str, expected: str) -> bool:
+    """Whether a path is a complete SavedModel with this digest."""
+    from tensorflow import errors
+
+    try:
+        return is_complete(path) and digest(path) == expected
+    except errors.NotFoundError:  # deleted meanwhile
+        return False
+
+
 def publish(model: str, base: str, at_least: int = 1) -> int:
     """Copy a SavedModel below `base` as a new version; hold `locked(base)` if other processes may push.
 

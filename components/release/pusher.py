@@ -23,7 +23,7 @@ def push(
     """Push and register a blessed model, unless it is the newest served version already.
 
     A lock on the serving directory serializes pushes of all roots. Inconsistencies are repaired: a registered model
-    whose version was deleted is pushed again, and a served version without an entry is registered.
+    whose version was deleted is pushed again, and a served version without a readable entry is registered.
 
     Args:
       model: the SavedModel.
@@ -42,8 +42,7 @@ def push(
         version = _served_version(digest, serving)
         is_new = version is None
         if version is None:
-            next_version = max((entry.version for entry in entries), default=0) + 1
-            version = versions.publish(model, serving, at_least=next_version)
+            version = versions.publish(model, serving, at_least=registry.largest_version(registry_directory) + 1)
         if not any(entry.version == version and entry.digest == digest for entry in entries):
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             served = os.path.join(serving, str(version))

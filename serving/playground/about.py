@@ -5,6 +5,7 @@ A registry on a local disk is read without TensorFlow, so that the page starts a
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import math
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.models import registry
 from serving.client import status
 from serving.client.status import VersionStatus
 from serving.graph.generation_config import PLACE
@@ -97,7 +99,7 @@ class About:
 
 
 def read_registry(directory: str) -> dict[str, dict[str, Any]]:
-    """Read facts and limits of each pushed version; malformed entries are skipped.
+    """Read facts and limits of each pushed version; entries that cannot be read are skipped.
 
     Args:
       directory: the registry of one model, local or on a file system that TensorFlow supports.
@@ -106,39 +108,29 @@ def read_registry(directory: str) -> dict[str, dict[str, Any]]:
       By version number, as a string: `facts` (perplexity, bits_per_character, corpus, pushed_at) and `limits` (of the
       export, or None).
     """
-    if "://" in directory:
-        import dataclasses
+    return {
+        str(entry.version): {"facts": _facts(entry), "limits": _limits(entry.served)}
+        for entry in registry.entries(directory)
+    }
 
-        from components.models import registry
+
+def _facts(entry: registry.Entry) -> dict[str, Any]:
+    return {key: _known(getattr(entry, key)) for key in _FACTS}
+
+
+def _known(value: Any) -> Any:
+    """Return None for an empty text, and for a number that JSON cannot represent."""
+    return None if value == "" or (isinstance(value, float) and not math.isfinite(value)) else value
+
+
+def _limits(served: str) -> dict[str, Any] | None:
+    if "://" in served:
         from serving.graph import generation_config
 
-        return {
-            str(entry.version): {
-                "facts": _facts(dataclasses.asdict(entry)),
-                "limits": (limits := generation_config.read(entry.served)) and dataclasses.asdict(limits),
-            }
-            for entry in registry.entries(directory)
-        }
-    found = {}
-    for path in sorted(Path(directory).glob("[!.]*.json")):
-        entry = _read(path)
-        if entry is not None and "version" in entry:
-            limits_of = _read(Path(str(entry.get("served", ""))) / PLACE)
-            found[str(entry["version"])] = {"facts": _facts(entry), "limits": limits_of}
-    return found
-
-
-def _facts(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: _finite(entry.get(key)) for key in _FACTS}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value  # JSON cannot represent it
-
-
-def _read(path: Path) -> dict[str, Any] | None:
+        limits = generation_config.read(served)
+        return None if limits is None else dataclasses.asdict(limits)
     try:
-        return _object(path.read_bytes()) or None
+        return _object(Path(served, PLACE).read_bytes()) or None
     except OSError:
         return None
 

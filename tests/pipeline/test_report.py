@@ -103,6 +103,11 @@ def test_table_has_a_configured_threshold_a_baseline_and_a_version_served_alread
     assert row(made, "version") == "3 (served already) in /served/char_rnn"
 
 
+def test_baseline_that_no_longer_exists_is_reported() -> None:
+    made = changed(missing_baseline="version 2 is gone")
+    assert (row(made, "baseline"), row(made, "missing baseline")) == ("none", "version 2 is gone")
+
+
 def test_every_reason_has_a_row_and_the_version_that_stays_is_named(tmp_path: Path) -> None:
     model_at(tmp_path / "8"), model_at(tmp_path / "12")
     made = changed(blessed=False, pushed_version=None, pushed_now=False, serving=str(tmp_path), reasons=("one", "two"))
@@ -145,6 +150,7 @@ def test_summary_has_every_key(tmp_path: Path) -> None:
         "characters": 1_115_394,
         "vocabulary_size": 65,
         "baseline_perplexity": 4.4,
+        "missing_baseline": None,
         "reasons": ["because é"],
         "model": "/model",
         "learning_curve": None,
@@ -190,7 +196,7 @@ def test_summary_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> No
 
 
 def outcomes(
-    tmp_path: Path, *, blessed: int, infra: str, pusher: str = "executed", pushed: int = 1
+    tmp_path: Path, *, blessed: int, infra: str, pusher: str = "executed", pushed: int = 1, missing: str = ""
 ) -> dict[str, Outcome]:
     def artifact(kind: type[Artifact], folder: str) -> Any:
         made = kind()
@@ -213,9 +219,12 @@ def outcomes(
     (tmp_path / "graph" / "transform_fn" / "assets").mkdir(parents=True)
     (tmp_path / "graph" / "transform_fn" / "assets" / "characters").write_text("000032\n000101\n000010\n")
     evaluation = artifact(standard_artifacts.ModelEvaluation, "evaluation")
+    baseline = artifact(standard_artifacts.Model, "baseline")
+    baseline.set_string_custom_property("missing", missing)
     return {
         "Transform": Outcome(1.0, "cached", {"transform_graph": graph}),
         "Trainer": Outcome(1.0, "cached", {"model": model}),
+        "LastBlessed": Outcome(1.0, "cached", {"baseline": baseline}),
         "Evaluator": Outcome(1.0, "cached", {"evaluation": evaluation, "blessing": blessing}),
         "InfraCheck": Outcome(1.0, "cached", {"blessing": infra_blessing}),
         "Pusher": Outcome(1.0, pusher, {"pushed_model": pushed_model}),
@@ -246,6 +255,11 @@ def test_report_of_a_rejected_model_has_the_reasons_of_evaluation_and_infra_chec
     assert (made.blessed, made.servable, made.pushed_now, made.threshold) == (False, False, False, 2.5)
     assert made.reasons == ("too hard", "infra check: no score")
     assert made.exit_code == 3
+
+
+def test_report_names_a_missing_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = outcomes(tmp_path, blessed=1, infra="", missing="version 2 is gone")
+    assert collected(tmp_path, Config(root=str(tmp_path)), made, monkeypatch).missing_baseline == "version 2 is gone"
 
 
 def test_cached_push_does_not_count_as_pushed_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

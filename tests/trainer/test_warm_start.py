@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.models import registry
+from components.models import registry, versions
 from components.models.registry import Entry
 from serving.graph.cells import KINDS
 from serving.graph.one_step import Defaults
@@ -39,9 +39,8 @@ def exported(model: LanguageModel, directory: Path, data: str = "old data", **va
 
 
 def entry(version: int, model: Path) -> Entry:
-    return Entry(
-        version, f"digest {version}", f"key {version}", str(model), "", 4.0, 2.0, "a play", "2026-01-01T00:00:00+00:00"
-    )
+    digest = versions.digest(str(model))
+    return Entry(version, digest, f"key {version}", str(model), "", 4.0, 2.0, "a play", "2026-01-01T00:00:00+00:00")
 
 
 @pytest.mark.parametrize("cell", list(KINDS))
@@ -121,4 +120,5 @@ def test_model_without_a_data_digest_is_not_a_source(tmp_path: Path) -> None:
     assert warm_start.initial_model(str(tmp_path / "registry"), "any") is None
     (tmp_path / "1" / warm_start.PLACE).parent.mkdir()
     (tmp_path / "1" / warm_start.PLACE).write_text("{")
+    registry.record(str(tmp_path / "registry"), entry(1, tmp_path / "1"))
     assert warm_start.initial_model(str(tmp_path / "registry"), "any") is None

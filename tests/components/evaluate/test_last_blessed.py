@@ -39,11 +39,21 @@ def test_without_a_registry_the_baseline_is_empty(tmp_path: Path) -> None:
 
 
 def test_baseline_is_a_copy(tmp_path: Path) -> None:
-    record(tmp_path, 1, "digest")
     model = model_at(tmp_path / "model-1", "blessed")
+    record(tmp_path, 1, versions.digest(model))
     baseline = called(tmp_path)
     assert versions.digest(str(tmp_path / "baseline" / "Format-Serving")) == versions.digest(model)
     assert baseline.get_string_custom_property("copied_from") == model
+    assert baseline.get_string_custom_property("missing") == ""
+
+
+def test_missing_baseline_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    record(tmp_path, 1, "digest")
+    baseline = called(tmp_path)
+    assert not (tmp_path / "baseline" / "Format-Serving").exists()
+    missing = baseline.get_string_custom_property("missing")
+    assert missing.startswith("the last blessed model, version 1, is neither at ")
+    assert missing in caplog.text
 
 
 def test_baseline_is_empty_if_only_the_candidate_is_registered(tmp_path: Path) -> None:

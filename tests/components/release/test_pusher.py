@@ -132,6 +132,22 @@ def test_an_entry_of_another_model_under_the_served_number_is_replaced(
     assert [entry.digest for entry in registry.entries(to.registry)] == [versions.digest(model)]
 
 
+def test_unreadable_entry_of_the_served_version_is_written_again(model: str, to: Destination) -> None:
+    pushed(model, to)
+    (before,) = registry.entries(to.registry)
+    Path(to.registry, "1.json").write_text("")  # after a loss of power
+    assert pushed(model, to) == (1, False)
+    (after,) = registry.entries(to.registry)
+    assert (after.version, after.digest) == (1, before.digest)
+
+
+def test_version_of_an_unreadable_entry_is_not_used_again(tmp_path: Path, model: str, to: Destination) -> None:
+    pushed(model, to)
+    shutil.rmtree(to.serving)
+    Path(to.registry, "1.json").write_text("")
+    assert pushed(model_at(tmp_path / "other", "second"), to) == (2, True)
+
+
 # The component
 
 
