@@ -1,14 +1,12 @@
 """The versions of a model on this machine, with what `models.config`, the server and the registry know about them."""
 
-import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from components import shell_command
 from components.errors import UserError
-from components.models import versions
+from components.models import registry, versions
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from serving.client import status
@@ -127,6 +125,7 @@ def listed(
     complete = [number for number, path in found.items() if versions.is_complete(path)]
     entry = model or ServedModel(paths.name, paths.base, All())
     served = labels.allowed(entry.policy, complete)
+    registered = _registered(paths)
     if states is None:
         default = labels.default_version(entry, complete)
     else:
@@ -141,7 +140,7 @@ def listed(
             error=status.of(states, number).error_message,
             labels=tuple(sorted(label for label, version in entry.labels.items() if version == number)),
             bytes=_size(path),
-            **_registered(paths, number),
+            **registered.get(number, {}),
         )
         for number, path in found.items()
     ]
@@ -158,12 +157,14 @@ def _size(directory: str) -> int:
     return total
 
 
-def _registered(paths: ModelPaths, number: int) -> dict[str, Any]:
-    """The registry's values of a version; none for a model that was pushed from another root."""
-    try:
-        entry = json.loads((Path(paths.registry) / f"{number}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(entry, dict):
-        return {}
-    return {name: entry.get(name) for name in ("perplexity", "bits_per_character", "corpus", "pushed_at")}
+def _registered(paths: ModelPaths) -> dict[int, dict[str, Any]]:
+    """The registry's values by version; none for a model that was pushed from another root."""
+    return {
+        entry.version: {
+            "perplexity": entry.perplexity,
+            "bits_per_character": entry.bits_per_character,
+            "corpus": entry.corpus,
+            "pushed_at": entry.pushed_at,
+        }
+        for entry in registry.entries(paths.registry)
+    }
