@@ -143,7 +143,7 @@ class Protocol:
             return Metadata(
                 int(response["model_spec"]["version"]), dict(response["metadata"]["signature_def"]["signature_def"])
             )
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, OverflowError):
             raise _unexpected("model_spec and signature_def", response) from None
 
     def _predict(self, signature: str, rows: Sequence[Any], version: int | None = None) -> Steps[list[Any]]:
@@ -164,9 +164,9 @@ class Protocol:
             if attempt == self.retries or not _should_retry(outcome):
                 return _read(outcome, request.url, attempt + 1)
             retry_after = outcome.retry_after or 0.0 if isinstance(outcome, Response) else 0.0
-            # Exponential back-off with jitter, to avoid a thundering herd.
-            backoff = _FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.0)
-            yield Pause(min(_LONGEST_PAUSE, max(retry_after, backoff)))
+            # Exponential back-off with jitter, to avoid a thundering herd. The power of a late attempt would overflow.
+            backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0)
+            yield Pause(max(min(retry_after, _LONGEST_PAUSE), backoff))
         raise AssertionError("unreachable")
 
 

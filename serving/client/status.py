@@ -54,7 +54,7 @@ def parse(response: Any) -> list[VersionStatus]:
             )
             for entry in response["model_version_status"]
         ]
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
         raise ValueError("not the status of a model") from None
 
 

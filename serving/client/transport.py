@@ -59,9 +59,12 @@ def protocol(url: str, model: str, version: int | None, label: str | None, retri
     """Validate the address of a model; raise `ValueError` with the bad value."""
     try:
         parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError) as error:
+        host = parsed.host
+    except (httpx.InvalidURL, TypeError, ValueError) as error:  # the last: not an internationalized domain name
         raise ValueError(f"The server's address is not a URL: {error}. Received: url={url!r}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if "%" in host:  # httpx escapes what a name cannot contain, for example a lone bracket
+        raise ValueError(f"The server's address has no valid host name. Received: url={url!r}")
+    if parsed.scheme not in ("http", "https") or not host:
         raise ValueError(f"The server's address must begin with http:// or https://. Received: url={url!r}")
     if parsed.query or parsed.fragment:
         raise ValueError(f"The server's address must not have a query or a fragment. Received: url={url!r}")

@@ -88,7 +88,7 @@ class Metadata:
         """
         try:
             return int(self.signatures["generate_from_state"]["inputs"]["state"]["tensor_shape"]["dim"][1]["size"])
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, OverflowError):
             known = ", ".join(sorted(self.signatures))
             raise ValueError(
                 f"The model cannot continue from a state, as this project's models can. Its signatures: {known}"

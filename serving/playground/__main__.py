@@ -20,11 +20,11 @@ import logging
 import signal
 import socket
 from types import FrameType
-from urllib.parse import urlsplit
 
 from components import command_line
 from components.errors import UserError
 from pipeline.config.serving import ServingSettings
+from serving.client import transport
 
 _DEFAULTS = ServingSettings()
 
@@ -101,23 +101,19 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    if not options.model or not options.model.isprintable() or set(options.model) & set("/:?#% "):
+        raise UserError(f"--model must be the name of a model in its server's routes. Received: {options.model!r}")
     try:
-        parts = urlsplit(options.server_url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
-        _ = parts.port  # raises if it is not a number in range
-    except ValueError:
-        valid = False
-    if not valid:
+        transport.protocol(options.server_url, options.model, None, None, 0)
+    except ValueError as error:
         raise UserError(
             "--server-url must be the address of a model server's REST API, such as http://127.0.0.1:8501. "
             f"Received: {options.server_url}"
-        )
+        ) from error
     if not options.timeout > 0:
         raise UserError(f"--timeout is in seconds and must be above 0. Received: {options.timeout:g}")
     if not 0 <= options.port <= 65_535:
         raise UserError(f"--port must be from 0 (any free port) to 65535. Received: {options.port}")
-    if not options.model or set(options.model) & set("/:?#% "):
-        raise UserError(f"--model must be the name of a model in its server's routes. Received: {options.model!r}")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,7 +3,6 @@
 import ipaddress
 import re
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -70,7 +69,8 @@ def rejection(headers: Headers, names: Collection[str] = ()) -> str | None:
             f"with --allowed-host=NAME. Received: {host[:200]}"
         )
     origin = headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    own = (f"http://{host.lower()}", f"https://{host.lower()}")
+    foreign = origin is not None and origin.lower() not in own
     # A top-level navigation, such as a link on another site, may load the page itself.
     navigation = headers.get("sec-fetch-mode") == "navigate" and origin is None
     if foreign or (headers.get("sec-fetch-site") not in _SAME_ORIGIN and not navigation):
@@ -81,8 +81,9 @@ def rejection(headers: Headers, names: Collection[str] = ()) -> str | None:
 def _is_accepted(name: str, names: Collection[str]) -> bool:
     if name == "localhost" or name.endswith(".localhost") or name in names:
         return True
+    address = ipaddress.IPv6Address if name.startswith("[") else ipaddress.IPv4Address
     try:
-        ipaddress.ip_address(name.strip("[]"))
+        address(name.strip("[]"))
     except ValueError:
         return False
     return True

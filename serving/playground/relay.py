@@ -98,7 +98,7 @@ class Relay:
 
     async def endpoint(self, request: Request) -> Response:
         """Return the model server's response, or a readable error if there is none."""
-        path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
+        path = request.scope["raw_path"].decode("latin-1")
         found = _ROUTE.fullmatch(path)
         allowed = found is not None and not request.scope["query_string"]
         if not found or not allowed or unquote(found["model"]) != self._upstream.model:

@@ -45,6 +45,15 @@ def test_back_off_is_exponential_with_jitter() -> None:
     assert all(step == runs[0][0] for run in runs for step in run if isinstance(step, Request))
 
 
+def test_longest_pause_is_bounded_for_any_number_of_retries() -> None:
+    retries = 1_100  # 2.0 ** 1024 overflows
+    _, yielded = drive(Protocol("http://x", "m", retries=retries).generate(["A"], OPTIONS), *[BUSY] * retries, TEXT)
+    pauses = [step.seconds for step in yielded if isinstance(step, Pause)]
+    assert len(pauses) == retries
+    assert all(5.0 <= seconds <= 10.0 for seconds in pauses[7:])
+    assert len(set(pauses[7:])) > 100  # the longest pause has jitter, too
+
+
 def test_retry_after_is_honored_up_to_a_limit() -> None:
     protocol = Protocol("http://x", "m", retries=2)
     _, yielded = drive(
@@ -128,6 +137,12 @@ def test_padding_of_scores_is_removed() -> None:
 def test_malformed_score_is_an_error(row: Any) -> None:
     with pytest.raises(BadAnswer, match="Received: "):
         drive(Protocol("http://x", "m").score(["ab"]), answer({"predictions": [row]}))
+
+
+def test_infinite_version_is_an_error() -> None:
+    infinite = Response(200, b'{"model_version_status": [{"version": Infinity, "state": "END"}]}')
+    with pytest.raises(BadAnswer, match="Infinity"):
+        drive(Protocol("http://x", "m").status(), infinite)
 
 
 def test_status_is_parsed() -> None:

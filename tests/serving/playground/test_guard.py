@@ -32,6 +32,7 @@ def test_addresses_and_localhost_are_accepted(host: str) -> None:
         "127.0.0.1.evil.example",
         "a@127.0.0.1",
         "[::1",
+        "[127.0.0.1]",
     ],
 )
 def test_names_that_an_attacker_can_own_are_rejected(host: str) -> None:
@@ -56,6 +57,8 @@ def test_an_allowed_name_is_accepted() -> None:
         ({"sec_fetch_site": "same-site", "sec_fetch_mode": "cors"}, False),  # another port of localhost
         ({"origin": "http://localhost:9999"}, False),
         ({"origin": "null"}, False),
+        ({"origin": "http://["}, False),
+        ({"origin": ""}, False),
     ],
 )
 def test_only_the_playgrounds_page_may_send_requests(given: dict[str, str], accepted: bool) -> None:

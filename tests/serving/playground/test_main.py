@@ -21,10 +21,13 @@ ROOT = Path(__file__).resolve().parents[3]
         ("--server-url=127.0.0.1:8501", "must be the address of a model server"),
         ("--server-url=ftp://127.0.0.1", "must be the address of a model server"),
         ("--server-url=http://127.0.0.1:99999", "must be the address of a model server"),
+        ("--server-url=http://[", "must be the address of a model server"),
+        ("--server-url=http://[127.0.0.1]", "must be the address of a model server"),
         ("--port=70000", "--port must be from 0"),
         ("--timeout=0", "--timeout is in seconds"),
         ("--timeout=nan", "--timeout is in seconds"),
         ("--model=a/b", "--model must be"),
+        ("--model=a\0b", "--model must be"),
         ("--host=no.such.host.invalid", "cannot listen on this address"),
     ],
 )
