@@ -64,8 +64,13 @@ def locked(places: Places, report: Callable[[str], None]) -> Iterator[None]:
 
 def _check_serving(serving: str) -> None:
     """Fail before the training, not after it, if a model could not be pushed."""
-    if "://" in serving:
+    if serving.startswith("gs://"):
         return
+    if "://" in serving:
+        raise UserError(
+            "The serving directory must be a local one or in a bucket, gs://bucket/folder: TensorFlow opens no other "
+            f"object store. Name another one with --serving-dir. Received: {serving}"
+        )
     try:
         os.makedirs(serving, exist_ok=True)
         if not os.access(serving, os.W_OK | os.X_OK):

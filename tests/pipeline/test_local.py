@@ -115,6 +115,14 @@ def test_serving_directory_in_a_bucket_is_not_checked(tmp_path: Path, monkeypatc
         assert not list(tmp_path.glob("gs*"))
 
 
+def test_serving_directory_that_tensorflow_cannot_open_is_an_error_before_training(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match="opens no other object store.*Received: s3://bucket/models"),
+        local.locked(Places(Config(root=str(tmp_path), serving_dir="s3://bucket/models")), pytest.fail),
+    ):
+        pass
+
+
 # ingest
 
 
