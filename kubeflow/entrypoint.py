@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> int:
 
     kubeflow_v2_run_executor.main((options, beam_args))
     if options.backend == "kfp":
-        invocation.restore(given["outputs"]["outputFile"])
+        invocation.restore(given)
     return command_line.OK
 
 

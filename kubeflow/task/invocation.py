@@ -7,6 +7,7 @@ afterwards. An invocation is KFP's `ExecutorInput` as a plain dict.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,27 +59,39 @@ def local(uri: str) -> str:
     """Return the path of an artifact's local copy, or the URI itself if TensorFlow can open it."""
     for scheme, folder in _COPIED.items():
         if uri.startswith(scheme):
-            return os.path.join(os.environ.get(COPIES, "/"), folder, uri.removeprefix(scheme))
+            return _copies(folder) + uri.removeprefix(scheme)
     return uri
 
 
-def remote(path: str) -> str:
-    """Return the URI of a local copy; the inverse of `local`."""
+def restore(invocation: Invocation) -> None:
+    """Replace local paths by URIs in the result of a task that has run: the local copies end with its pod.
+
+    This concerns KFP's `ExecutorOutput`, properties included (such as the Evaluator's `current_model`), and TFMA's
+    record of the models that it compared.
+    """
+    written = [Path(invocation["outputs"]["outputFile"])]
+    for _, artifact in _artifacts(invocation, "outputs"):
+        if "://" not in artifact["uri"]:
+            written += Path(artifact["uri"]).glob("eval_config.json")
+    for file in written:
+        files.write(file, json.dumps(_with_uris(json.loads(file.read_text(encoding="utf-8")))))
+
+
+def _with_uris(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_uris(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_uris(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
     for scheme, folder in _COPIED.items():
-        prefix = os.path.join(os.environ.get(COPIES, "/"), folder, "")
-        if path.startswith(prefix):
-            return scheme + path.removeprefix(prefix)
-    return path
+        # A path may be a part of the text, for example of a message.
+        value = re.sub(r"(?<![\w./-])" + re.escape(_copies(folder)), scheme, value)
+    return value
 
 
-def restore(output_file: str) -> None:
-    """Replace local paths by URIs in the file of a task's result (KFP's `ExecutorOutput`, as JSON)."""
-    output = json.loads(Path(output_file).read_text(encoding="utf-8"))
-    for artifacts in output.get("artifacts", {}).values():
-        for artifact in artifacts.get("artifacts", []):
-            if "uri" in artifact:
-                artifact["uri"] = remote(artifact["uri"])
-    files.write(output_file, json.dumps(output))
+def _copies(folder: str) -> str:
+    return os.path.join(os.environ.get(COPIES, "/"), folder, "")
 
 
 def _artifacts(invocation: Invocation, side: str) -> Iterator[tuple[str, dict[str, Any]]]:

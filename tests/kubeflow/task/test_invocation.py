@@ -20,6 +20,14 @@ def first(changed: dict[str, Any], side: str = "inputs", name: str = "model") ->
     return artifact
 
 
+def restored(directory: Path, artifact: dict[str, Any]) -> Any:
+    """Return an artifact in a task's result as the backend gets it."""
+    output = directory / "output.json"
+    output.write_text(json.dumps({"artifacts": {"model": {"artifacts": [artifact]}}}))
+    invocation.restore({"outputs": {"outputFile": str(output)}})
+    return json.loads(output.read_text())["artifacts"]["model"]["artifacts"][0]
+
+
 @pytest.mark.parametrize("kind", [{"instanceSchema": ""}, {}, None])
 def test_missing_type_is_taken_from_the_task(kind: Any) -> None:
     changed = given({"uri": "gs://b/model", "type": kind})
@@ -51,23 +59,48 @@ def test_uri_that_tensorflow_cannot_open_becomes_the_local_copy(
         changed = given({"uri": uri}, side)
         invocation.adapt(changed, SPEC)
         assert first(changed, side)["uri"] == expected
-    assert invocation.remote(expected) == uri
+    assert restored(tmp_path, {"uri": expected}) == {"uri": uri}
 
 
-def test_without_the_variable_local_copies_are_below_the_root_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_variable_local_copies_are_below_the_root_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(invocation.COPIES, raising=False)
     assert invocation.local("minio://mlpipeline/x") == "/minio/mlpipeline/x"
-    assert invocation.remote("/s3/bucket/x") == "s3://bucket/x"
+    assert restored(tmp_path, {"uri": "/s3/bucket/x"}) == {"uri": "s3://bucket/x"}
 
 
-def test_result_has_the_uris_of_the_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(invocation.COPIES, str(tmp_path))
-    output = tmp_path / "output.json"
-    artifact = {"uri": str(tmp_path / "minio/bucket/model"), "metadata": {"blessed": 1.0}}
-    output.write_text(json.dumps({"artifacts": {"model": {"artifacts": [artifact]}}}))
-    invocation.restore(str(output))
-    reported = json.loads(output.read_text())["artifacts"]["model"]["artifacts"][0]
-    assert reported == {"uri": "minio://bucket/model", "metadata": {"blessed": 1.0}}
+def test_result_has_no_paths_of_the_pod_in_properties_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(invocation.COPIES, raising=False)
+    metadata = {
+        "blessed": 1.0,
+        "current_model": "/minio/bucket/model",
+        "message": "compared with '/s3/bucket/a', not with /minio/bucket/b",
+        "models": ["/minio/bucket/a", {"other": '{"path": "/s3/bucket/b"}'}],
+        "pushed_destination": "/models/char_rnn/1",
+        "others": ["/mnt/minio/a", "s3://b/minio/a", "../s3/a", "/minions"],
+    }
+    assert restored(tmp_path, {"metadata": metadata})["metadata"] == {
+        "blessed": 1.0,
+        "current_model": "minio://bucket/model",
+        "message": "compared with 's3://bucket/a', not with minio://bucket/b",
+        "models": ["minio://bucket/a", {"other": '{"path": "s3://bucket/b"}'}],
+        "pushed_destination": "/models/char_rnn/1",
+        "others": ["/mnt/minio/a", "s3://b/minio/a", "../s3/a", "/minions"],
+    }
+
+
+def test_record_of_the_compared_models_names_them_by_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(invocation.COPIES, raising=False)
+    (tmp_path / "evaluation").mkdir()
+    record = tmp_path / "evaluation" / "eval_config.json"
+    record.write_text('{"modelLocations": {"candidate": "/minio/bucket/model"}}')
+    (tmp_path / "output.json").write_text("{}")
+    done = given({"uri": str(tmp_path / "evaluation")}, "outputs", "evaluation")
+    done["outputs"]["artifacts"]["log"] = {"artifacts": [{"uri": "gs://bucket/log"}]}
+    done["outputs"]["outputFile"] = str(tmp_path / "output.json")
+    invocation.restore(done)
+    assert json.loads(record.read_text()) == {"modelLocations": {"candidate": "minio://bucket/model"}}
 
 
 def test_directories_of_outputs_are_created(tmp_path: Path) -> None:
