@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline.config.serving import ServingSettings
+from serving.manifests import health
 from serving.tf_serving.flags import BATCHING_FILE, MONITORING_FILE, flags
 
 FIXED = "/config"  # directory, inside the container, of the files that do not change
@@ -41,7 +42,7 @@ def compose(settings: ServingSettings, model: str, directory: str) -> dict[str, 
         "security_opt": ["no-new-privileges:true"],
         "deploy": {"resources": resources},
         "healthcheck": {
-            "test": ["CMD", "bash", "-c", _health_check(settings.rest_port, model)],
+            "test": ["CMD", "bash", "-c", health.bash(settings.rest_port, model)],
             "interval": "10s",
             "timeout": "10s",
             "retries": 6,
@@ -69,9 +70,3 @@ def _bind(source: str, target: str) -> dict[str, Any]:
         "read_only": True,
         "bind": {"create_host_path": False},
     }
-
-
-def _health_check(port: int, model: str) -> str:
-    """Shell command that checks the model's status with bash alone: the image has no curl."""
-    request = rf"GET /v1/models/{model} HTTP/1.0\r\n\r\n"
-    return f"exec 3<>/dev/tcp/127.0.0.1/{port} && printf '{request}' >&3 && grep -q AVAILABLE <&3"

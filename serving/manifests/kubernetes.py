@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from pipeline.config.serving import ServingSettings
+from serving.manifests import health
 from serving.tf_serving.flags import METRICS_PATH, flag_files, flags
 
 _FIXED = "/config"  # directory, inside the container, of the files that do not change
@@ -114,8 +115,7 @@ def _container(settings: ServingSettings, model: str, bucket: str | None) -> dic
         "resources": {"requests": {"cpu": wanted.cpu, "memory": wanted.memory}, "limits": limits},
         # The status route responds once the first models are loaded.
         "startupProbe": {**_get(status, period=2), "failureThreshold": max(1, settings.start_seconds // 2)},
-        # The status route also responds 200 if no version could be loaded; the metadata route does not.
-        "readinessProbe": {**_get(f"{status}/metadata", period=5), "failureThreshold": 3},
+        "readinessProbe": {**_get(health.route(model), period=5), "failureThreshold": 3},
         # A server that is busy with long texts responds late; killing it would increase the load on the others.
         "livenessProbe": {**_get(status, period=20), "failureThreshold": 6},
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(settings.stop_seconds)]}}},

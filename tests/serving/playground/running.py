@@ -87,7 +87,7 @@ def embedded(config: Path, model: str) -> Iterator[tuple[str, "subprocess.Popen[
 
 def _available(client: httpx.Client, route: str) -> bool:
     try:
-        return "AVAILABLE" in client.get(route).text
+        return '"AVAILABLE"' in client.get(route).text
     except httpx.TransportError:
         return False
 
