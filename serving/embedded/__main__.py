@@ -19,7 +19,6 @@ import asyncio
 import errno
 import gc
 import logging
-import re
 import resource
 import signal
 import socket
@@ -30,8 +29,7 @@ from components import command_line
 from components.errors import UserError
 from components.lean_imports import tensorflow_without_keras
 from pipeline.config.serving import BatchingSettings, ServingSettings
-from serving.tf_serving import model_config
-from serving.tf_serving.flags import METRICS_PATH
+from serving.tf_serving import model_config, text_protos
 
 if TYPE_CHECKING:
     import uvicorn
@@ -80,8 +78,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     """Check the files that the flags name, then load the models and answer requests."""
-    batching = _batching(options.batching_parameters_file)
-    metrics_path = _metrics_path(options.monitoring_config_file)
+    files = options.batching_parameters_file, options.monitoring_config_file
+    batching = text_protos.batching(_read(files[0]), files[0]) if files[0] else BatchingSettings()
+    metrics_path = text_protos.metrics_path(_read(files[1]), files[1]) if files[1] else None
     model_config.parse(_read(options.model_config_file), options.model_config_file)
     server = _server(options, batching, metrics_path)
     host, port = listening.getsockname()[:2]
@@ -167,35 +166,6 @@ def _port_taken(host: str, port: int, error: OSError | OverflowError) -> UserErr
         f"The server cannot listen on this address: {reason}. Stop the process that uses the port, or set another "
         f"one with --rest_api_port. Received: {host} port {port}"
     )
-
-
-def _batching(path: str | None) -> BatchingSettings:
-    if path is None:
-        return BatchingSettings()
-    text = _read(path)
-    names = {"max_rows": "max_batch_size", "max_waiting": "max_enqueued_batches", "threads": "num_batch_threads"}
-    found = {name: re.search(rf"\b{key}\s*\{{\s*value\s*:\s*(\d+)", text) for name, key in names.items()}
-    values = {name: int(match[1]) for name, match in found.items() if match}
-    if 0 in values.values():
-        raise UserError(f"Batch sizes and numbers of threads must be at least 1. Received: {values} in {path}")
-    return BatchingSettings.model_validate(values)
-
-
-def _metrics_path(path: str | None) -> str | None:
-    if path is None:
-        return None
-    text = re.sub(r"#.*", "", _read(path))
-    # A regular expression, because no package contains the protocol buffer.
-    found = re.fullmatch(r"\s*prometheus_config\s*:?\s*[{<]([^{}<>]*)[}>]\s*", text)
-    if not found:
-        raise UserError(
-            "The file is not a MonitoringConfig of TF Serving, such as `prometheus_config { enable: true }`. "
-            f"Received: {path}"
-        )
-    if not re.search(r"\benable\s*:\s*(true|t|1)\b", found[1], re.IGNORECASE):
-        return None
-    named = re.search(r"""\bpath\s*:\s*["']([^"']+)["']""", found[1])
-    return named[1] if named else METRICS_PATH
 
 
 def _read(path: str) -> str:

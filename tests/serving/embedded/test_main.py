@@ -112,28 +112,6 @@ def test_a_mistake_in_the_flags_is_reported_in_one_paragraph(
     assert error.count("\n") == 1 or "config_list" in error
 
 
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("prometheus_config { enable: true }", "/monitoring/prometheus/metrics"),
-        ('prometheus_config: {\n  enable: true,\n  path: "/metrics" # here\n}', "/metrics"),
-        ("prometheus_config { enable: false }", None),
-        ("prometheus_config {}", None),
-    ],
-)
-def test_the_path_of_the_metrics(tmp_path: Path, text: str, path: str | None) -> None:
-    (tmp_path / "monitoring.config").write_text(text)
-    assert program._metrics_path(str(tmp_path / "monitoring.config")) == path
-    assert program._metrics_path(None) is None
-
-
-def test_batching_parameters_are_read(tmp_path: Path) -> None:
-    text = "max_batch_size { value: 8 }\nmax_enqueued_batches { value: 3 }\nnum_batch_threads { value: 2 }\n"
-    (tmp_path / "batching.config").write_text(text)
-    settings = program._batching(str(tmp_path / "batching.config"))
-    assert (settings.max_rows, settings.max_waiting, settings.threads) == (8, 3, 2)
-
-
 def test_a_port_in_use_is_reported(served: Served) -> None:
     done = run(f"--rest_api_port={httpx.URL(served.url).port}", f"--model_config_file={served.config}")
     assert done.returncode == 2
