@@ -52,10 +52,34 @@ def replacing(path: str | os.PathLike[str], mode: int | None = None) -> Iterator
             _set_access(file.fileno(), path, mode)
             os.fsync(file.fileno())
         os.replace(partial, path)
-        _sync_directory(os.path.dirname(partial) or os.curdir)
+        sync_directory(os.path.dirname(partial) or os.curdir)
     finally:
         with contextlib.suppress(OSError):
             os.unlink(partial)
+
+
+def sync(directory: str | os.PathLike[str]) -> None:
+    """Make all files below a local directory durable, before it is renamed: afterwards it is complete or missing."""
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_directory(folder)
+
+
+def sync_directory(directory: str | os.PathLike[str]) -> None:
+    """Make a rename in a directory durable, where the file system can and a directory may be opened."""
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # write and search permission suffice for the rename
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+    finally:
+        os.close(handle)
 
 
 def lock(handle: int | IO, name: str, waiting: Callable[[], None] = lambda: None) -> None:
@@ -80,33 +104,12 @@ def lock(handle: int | IO, name: str, waiting: Callable[[], None] = lambda: None
         logging.warning("%s cannot be locked (%s): only one process may change it at a time", name, error.strerror)
 
 
-def _sync_directory(directory: str) -> None:
-    """Make a rename in it durable, where the file system can and a directory may be opened."""
-    try:
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except PermissionError:  # write and search permission suffice for the rename
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _NOT_SUPPORTED:
-            raise
-    finally:
-        os.close(handle)
-
-
 def _write_remote(path: str, data: bytes) -> None:
     from tensorflow.io import gfile
 
-    partial = _partial(path)
-    try:
-        with gfile.GFile(partial, "wb") as file:
-            file.write(data)
-        gfile.rename(partial, path, overwrite=True)
-    except Exception:
-        with contextlib.suppress(Exception):
-            gfile.remove(partial)
-        raise
+    # An object appears once all of it is uploaded; renaming one is a copy and a deletion, and may stop in between.
+    with gfile.GFile(path, "wb") as file:
+        file.write(data)
 
 
 def _partial(path: str) -> str:

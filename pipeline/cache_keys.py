@@ -100,7 +100,15 @@ INFRA = Code(
     ),
     ("tensorflow",),
 )
-PUSHER = Code(("components/release/pusher.py", "components/evaluate/evaluation.py", *_REFERENCE, *_REGISTRY))
+PUSHER = Code(
+    (
+        "components/release/pusher.py",
+        "components/evaluate/evaluation.py",
+        "components/models/original.py",
+        *_REFERENCE,
+        *_REGISTRY,
+    )
+)
 
 
 def digest(*codes: Code) -> str:

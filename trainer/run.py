@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tfx.utils import io_utils
 
+from components.models import original, versions
 from pipeline.config.parameters import TrainerParameters
 from serving.graph.one_step import Defaults
 from trainer import cluster, export, fitting, hardware, hyperparameters, warm_start
@@ -17,7 +18,7 @@ def run_fn(fn_args: Any) -> None:
     """Train the language model and export it as a OneStep SavedModel.
 
     Checkpoints are in a directory named by a digest of everything that decides the result: data, configuration and
-    sources. An interrupted run resumes from there, and a finished export is reused.
+    sources. An interrupted run resumes from there, and a complete export is reused.
 
     Args:
       fn_args: TFX's `FnArgs`; `custom_config` as in `pipeline.config.parameters.TrainerParameters`. Hyperparameters of
@@ -35,7 +36,7 @@ def run_fn(fn_args: Any) -> None:
     directory = os.path.join(parameters.checkpoints, _key(parameters, text.data_digest, source))
     finished = os.path.join(directory, f"export-{_export_key(parameters)}")
     chief = together.is_chief
-    if tf.io.gfile.exists(finished):
+    if versions.is_complete(finished):
         LOGGER.info("Reusing the finished export for this data, configuration and code")
     else:
         model, _ = fitting.fit(parameters, machine, text, directory, chief, source)
@@ -47,7 +48,8 @@ def run_fn(fn_args: Any) -> None:
             exported = export.one_step(model, known, Defaults(**parameters.export.model_dump()))
             export.save(exported, finished, parameters.model_name, reference_nats, text.data_digest)
     if chief:
-        io_utils.copy_dir(finished, fn_args.serving_model_dir)
+        original.note(fn_args.serving_model_dir, finished)
+        versions.copy(finished, fn_args.serving_model_dir)
         logs = os.path.join(directory, "tensorboard")
         if tf.io.gfile.exists(logs):
             io_utils.copy_dir(logs, fn_args.model_run_dir)

@@ -3,12 +3,16 @@
 Listing and deleting local versions does not import TensorFlow. URLs of any file system that `tf.io.gfile` supports can
 be listed, and published to. TF Serving polls the directory and loads every number that appears, so a version is
 written under another name and then renamed.
+
+`saved_model.pb` marks a complete SavedModel, everywhere: it is written last and deleted first. An object store has no
+atomic rename of a directory, and a process can die between any two objects.
 """
 
 import contextlib
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +29,7 @@ def is_version_number(name: str) -> bool:
 
 
 def is_complete(version: str) -> bool:
-    """Whether the directory of a version holds a SavedModel; `saved_model.pb` is copied last."""
+    """Whether a directory holds a complete SavedModel."""
     path = os.path.join(version, SAVED_MODEL)
     if "://" not in path:
         return os.path.isfile(path)
@@ -87,8 +91,8 @@ def locked(base: str) -> Iterator[None]:
     """Lock a serving directory, which is created if missing; waits while another process pushes to it.
 
     The lock is on the directory itself: it leaves no file, and ends with the process. Runs of several roots may share
-    a serving directory. The lock cannot be nested. Buckets cannot be locked; some network file systems cannot either,
-    which is logged.
+    a serving directory. The lock cannot be nested. Buckets cannot be locked, so one run at a time may push to one; some
+    network file systems cannot either, which is logged.
     """
     from tensorflow.io import gfile
 
@@ -140,35 +144,82 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
     from tensorflow.io import gfile
 
     gfile.makedirs(base)
-    names = [name.rstrip("/") for name in gfile.listdir(base)]
+    names = [name.rstrip("/") for name in gfile.listdir(base)] if gfile.isdir(base) else []
     for name in names:
         if name.startswith(_INCOMING):  # of a push that was killed
             gfile.rmtree(os.path.join(base, name))
     version = max([at_least, *(int(name) + 1 for name in names if is_version_number(name))])
     target = os.path.join(base, str(version))
     if "://" in base:
+        _delete_interrupted(base)
         copy(model, target)  # a rename in an object store is a copy in any order
         return version
     incoming = os.path.join(base, f"{_INCOMING}{version}")
     try:
         copy(model, incoming)
+        files.sync(incoming)
         gfile.rename(incoming, target)
     except Exception:
         # Most likely the disk is full: free what the partial copy uses.
         with contextlib.suppress(Exception):
             gfile.rmtree(incoming)
         raise
+    files.sync_directory(base)
     return version
 
 
 def copy(model: str, target: str) -> None:
-    """Copy a SavedModel, `saved_model.pb` last, which marks a complete one."""
+    """Copy a SavedModel; replaces what is at the target, for example a part of another one."""
     from tensorflow.io import gfile
 
+    _clear(target)
     for name in sorted(_files(model), key=lambda name: name == SAVED_MODEL):
         to = os.path.join(target, name)
         gfile.makedirs(os.path.dirname(to))
         gfile.copy(os.path.join(model, name), to, overwrite=True)
+
+
+@contextlib.contextmanager
+def writing(target: str) -> Iterator[str]:
+    """Yield a local directory for the files of a SavedModel, which replaces the target after the block.
+
+    If the block fails, or the process dies, the target is as it was before, or incomplete.
+    """
+    if "://" in target:
+        with tempfile.TemporaryDirectory(prefix="saved-model-") as workspace:
+            yield workspace
+            copy(workspace, target)
+        return
+    partial = Path(target.rstrip("/") + ".partial")
+    if os.path.lexists(partial):  # of a process that was killed
+        _remove(partial)
+    partial.mkdir(parents=True)
+    yield str(partial)
+    files.sync(partial)
+    _clear(target)
+    partial.rename(target)
+    files.sync_directory(partial.parent)
+
+
+def _delete_interrupted(base: str) -> None:
+    """Delete what a killed push left in a bucket. Its number is not reused: servers may have given up on it."""
+    complete_ones = complete(base)
+    for number, path in directories(base).items():
+        if number > max(complete_ones, default=0):
+            _clear(path)
+
+
+def _clear(directory: str) -> None:
+    """Delete a directory if it exists; the remains of a deletion that is interrupted are not complete."""
+    from tensorflow.io import gfile
+
+    if not gfile.isdir(directory):
+        return
+    marker = os.path.join(directory, SAVED_MODEL)
+    if gfile.exists(marker):
+        gfile.remove(marker)
+    if gfile.isdir(directory):  # in a bucket it vanishes with its last object
+        gfile.rmtree(directory)
 
 
 def _files(model: str) -> Iterator[str]:

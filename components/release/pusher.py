@@ -14,7 +14,7 @@ from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, Mo
 from tfx.utils import path_utils
 
 from components.evaluate.evaluation import Figures, read_figures
-from components.models import registry, versions
+from components.models import original, registry, versions
 
 
 def push(
@@ -47,18 +47,18 @@ def push(
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             served = os.path.join(serving, str(version))
             quality = (figures.perplexity, figures.bits_per_character)
-            entry = registry.Entry(version, digest, run_key, model, served, *quality, corpus, now)
+            kept = original.of(model, digest)
+            entry = registry.Entry(version, digest, run_key, kept, served, *quality, corpus, now)
             registry.record(registry_directory, entry)
     return version, is_new
 
 
 def _served_version(digest: str, serving: str) -> int | None:
-    """Return the newest version of the serving directory if it is complete and holds the model with this digest."""
-    found = versions.directories(serving)
-    newest = max(found, default=None)
-    if newest is None or not versions.is_complete(found[newest]):
+    """Return the newest complete version of the serving directory if it holds the model with this digest."""
+    newest = max(versions.complete(serving), default=None)
+    if newest is None:
         return None
-    return newest if versions.digest(found[newest]) == digest else None
+    return newest if versions.holds(versions.directories(serving)[newest], digest) else None
 
 
 @component

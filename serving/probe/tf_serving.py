@@ -1,5 +1,6 @@
 """Check an exported model in TF Serving, where `tensorflow_model_server` is on PATH."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from components.models import versions
 from serving.client import Client, ClientError
 from serving.client.status import AVAILABLE
 
@@ -17,12 +19,19 @@ _CHARS = 5
 
 
 def check(model: str) -> str:
-    """Return why TF Serving does not serve the SavedModel; empty if it does, or if it is not installed."""
+    """Return why TF Serving does not serve the SavedModel; empty if it does, or if it is not installed.
+
+    Args:
+      model: a local path, or a URL that TensorFlow can open.
+    """
     binary = shutil.which(BINARY)
     if binary is None:
         return ""
     with tempfile.TemporaryDirectory(prefix="char-rnn-infra-") as base:
-        Path(base, "1").symlink_to(Path(model).resolve())
+        if "://" in model:
+            versions.copy(model, os.path.join(base, "1"))
+        else:
+            Path(base, "1").symlink_to(Path(model).resolve())
         grpc, rest = _free_port(), _free_port()
         command = [
             binary,

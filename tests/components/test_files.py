@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from components import files
+from tests.bucket import Bucket
 
 
 def names(directory: Path) -> list[str]:
@@ -173,16 +174,10 @@ def test_owner_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_object_in_a_bucket_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow's `ram://` stands for a bucket."""
-    from tensorflow.io import gfile
-
-    gfile.makedirs("ram://atomic")
-    for content in ("old and long", "new"):
-        files.write("ram://atomic/file", content)
-        with gfile.GFile("ram://atomic/file") as file:
-            assert file.read() == content
-    monkeypatch.setattr(gfile, "rename", fail)
-    with pytest.raises(ZeroDivisionError):
-        files.write("ram://atomic/file", "newer")
-    assert gfile.listdir("ram://atomic") == ["file"]
+def test_object_in_a_bucket_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = Bucket.install(monkeypatch)
+    files.write("gs://bucket/file", "old")
+    for _ in bucket.killed_in(lambda: files.write("gs://bucket/file", "new")):
+        assert bucket.objects == {"gs://bucket/file": b"old"}
+    files.write("gs://bucket/file", "new")
+    assert bucket.objects == {"gs://bucket/file": b"new"}

@@ -1,5 +1,6 @@
 """Versions are listed by number, published complete, deleted by rename; a digest identifies their content."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from components.models import versions
 from components.models.versions import LARGEST, is_version_number
+from tests.bucket import Bucket
 
 
 def model_at(path: Path, content: str = "graph") -> str:
@@ -233,6 +235,61 @@ def test_saved_model_file_is_copied_last(tmp_path: Path, monkeypatch: pytest.Mon
     versions.copy(model, str(tmp_path / "copy"))
     assert copied[-1] == "saved_model.pb"
     assert tree(tmp_path / "copy") == tree(tmp_path / "model")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("left", [(), ("export",), ("export.partial",), ("export", "export.partial")])
+def test_model_is_written_in_place_of_what_was_left(tmp_path: Path, left: tuple[str, ...]) -> None:
+    for name in left:
+        (tmp_path / name / "variables").mkdir(parents=True)
+        (tmp_path / name / "variables" / "old").write_text("of a process that was killed")
+    with versions.writing(str(tmp_path / "export")) as place:
+        shutil.copytree(model_at(tmp_path / "model"), place, dirs_exist_ok=True)
+        assert not versions.is_complete(str(tmp_path / "export"))
+    assert tree(tmp_path / "export") == tree(tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "model"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("base", ["{tmp_path}", "gs://bucket"])
+def test_model_that_could_not_be_written_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    Bucket.install(monkeypatch)
+    target = base.format(tmp_path=tmp_path) + "/export"
+
+    def fail() -> None:
+        with versions.writing(target) as place:
+            Path(place, "saved_model.pb").write_text("graph")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not versions.is_complete(target)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("how", ["writing", "publish"])
+def test_files_are_on_disk_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    model = model_at(tmp_path / "model")
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    if how == "publish":
+        versions.publish(model, str(tmp_path / "base"))
+    else:
+        with versions.writing(str(tmp_path / "base" / "export")) as place:
+            shutil.copytree(model, place, dirs_exist_ok=True)
+    (before,) = {path.split("/base/")[1].split("/")[0] for path in synced if "/base/" in path}
+    assert before in (".incoming-1", "export.partial"), "the names before the rename"
+    names = [os.path.relpath(path, tmp_path / "base" / before) for path in synced]
+    assert {*tree(tmp_path / "model"), ".", "variables", "assets.extra"} <= set(names)
+    assert synced[-1] == str(tmp_path / "base")
 
 
 @pytest.mark.integration

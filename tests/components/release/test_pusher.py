@@ -15,7 +15,7 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 
 from components.evaluate.evaluation import Figures
-from components.models import registry, versions
+from components.models import original, registry, versions
 from components.release import pusher
 from components.release.pusher import Pusher, push
 
@@ -130,6 +130,16 @@ def test_an_entry_of_another_model_under_the_served_number_is_replaced(
     versions.publish(model, to.serving)
     assert pushed(model, to) == (1, False)
     assert [entry.digest for entry in registry.entries(to.registry)] == [versions.digest(model)]
+
+
+def test_entry_names_the_export_that_later_runs_can_open(tmp_path: Path, to: Destination) -> None:
+    """The artifact itself may be a pod's own copy."""
+    model, exported = model_at(tmp_path / "minio" / "model", "first"), model_at(tmp_path / "checkpoints", "first")
+    original.note(model, exported)
+    pushed(model, to)
+    shutil.rmtree(tmp_path / "minio")
+    shutil.rmtree(to.serving)
+    assert registry.newest_other(to.registry).path == exported
 
 
 def test_unreadable_entry_of_the_served_version_is_written_again(model: str, to: Destination) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from serving.probe import tf_serving
+from tests.bucket import Bucket
 
 # Behaves as BEHAVIOR selects and records the request; its last line of output is the end of the log.
 FAKE = """#!{python}
@@ -22,7 +23,8 @@ flags = dict(argument.lstrip("-").split("=", 1) for argument in sys.argv[1:])
 base = flags["model_base_path"]
 with open(notes, "w") as file:
     model = os.path.realpath(os.path.join(base, "1"))
-    json.dump({{"pid": os.getpid(), "flags": flags, "model": model, "versions": os.listdir(base)}}, file)
+    content = [os.listdir(base), os.listdir(model)]
+    json.dump({{"pid": os.getpid(), "flags": flags, "model": model, "versions": content[0], "files": content[1]}}, file)
 print("reading the model", flush=True)
 if behavior == "dies":
     print("no op kernel for XlaLaunch", flush=True)
@@ -111,6 +113,14 @@ def test_a_model_that_is_served_passes(server: Server) -> None:
         "signature_name": "generate",
         "instances": [{"prompt": "The ", "num_chars": 5, "temperature": 0.8, "top_k": 0, "seed": 1}],
     }
+
+
+@pytest.mark.integration
+def test_a_model_in_a_bucket_is_checked(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    Bucket.install(monkeypatch).objects["gs://bucket/model/saved_model.pb"] = b"graph"
+    monkeypatch.setenv("BEHAVIOR", "serves")
+    assert tf_serving.check("gs://bucket/model") == ""
+    assert server.recorded()["files"] == ["saved_model.pb"]
 
 
 @pytest.mark.integration
