@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from components import startup
 
 if __name__ == "__main__":
-    startup.begin("local_runner.py", *startup.PIPELINE, also=(signal.SIGTERM,))
+    startup.begin("local_runner.py", *startup.PIPELINE, also=(signal.SIGTERM, signal.SIGHUP))
 
 import argparse
 import contextlib

@@ -32,7 +32,7 @@ def begin(program: str, *packages: str, also: Sequence[signal.Signals] = ()) -> 
     """
     _handled[:] = not_ignored(signal.SIGINT, *also)
     for number in _handled:
-        signal.signal(number, _exit_handler(_report))
+        signal.signal(number, _exit_handler(INTERRUPTED, _report))
     if sys.version_info < _PYTHON:
         sys.exit(f"This is Python {_dotted(sys.version_info)}, and {_dotted(_PYTHON)} is needed. {_remedy(program)}")
     if missing := [name for name in packages if not _is_installed(name)]:
@@ -54,13 +54,22 @@ def hand_over() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
+def exit_on(*signals: signal.Signals) -> None:
+    """From now on these signals end the program at once, as done (code 0): a server that has nothing to finish.
+
+    A handler that raises would depend on what it interrupts: an import in C++ can swallow an exception.
+    """
+    for number in signals:
+        signal.signal(number, _exit_handler(0))
+
+
 def importing(report: Callable[[], None] | None = None) -> contextlib.AbstractContextManager[None]:
     """Exit at once on Ctrl-C while frameworks are imported: their C++ can ignore a KeyboardInterrupt or wrap it.
 
     Args:
       report: called before the exit; by default it prints "interrupted" on standard error.
     """
-    return handling(_handled, _exit_handler(report or _report))
+    return handling(_handled, _exit_handler(INTERRUPTED, report or _report))
 
 
 def not_ignored(*signals: signal.Signals) -> list[signal.Signals]:
@@ -79,12 +88,12 @@ def handling(signals: Sequence[signal.Signals], handler: Callable[..., None]) ->
             signal.signal(number, previous)
 
 
-def _exit_handler(report: Callable[[], None]) -> Callable[..., None]:
+def _exit_handler(code: int, report: Callable[[], None] = lambda: None) -> Callable[..., None]:
     def handle(*_: object) -> None:
         try:
             report()
         finally:
-            os._exit(INTERRUPTED)  # there is nothing to clean up yet, and threads of a framework would delay the exit
+            os._exit(code)  # there is nothing to clean up yet, and threads of a framework would delay the exit
 
     return handle
 

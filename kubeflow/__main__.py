@@ -5,6 +5,7 @@ python -m kubeflow deploy   --image registry/char-rnn:1 --host http://localhost:
 """
 
 import os
+import signal
 import sys
 
 if not __package__:  # `python /path/to/kubeflow`, from any directory
@@ -13,7 +14,7 @@ if not __package__:  # `python /path/to/kubeflow`, from any directory
 from components import startup
 
 if __name__ == "__main__":
-    startup.begin("kubeflow", *startup.PIPELINE, "yaml")
+    startup.begin("kubeflow", *startup.PIPELINE, "yaml", also=(signal.SIGTERM, signal.SIGHUP))
 
 import argparse
 import tempfile

@@ -175,8 +175,8 @@ class Started:
             text=True,
         )
 
-    def interrupted(self, module: str, seconds: float) -> tuple[int, str]:
-        """Interrupt it; return its exit code and its output."""
+    def interrupted(self, module: str, seconds: float, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+        """Send it a signal; return its exit code and its output."""
         process = self._process
         assert process.stderr is not None
         try:
@@ -184,7 +184,7 @@ class Started:
             assert found, "the module was not imported"
             time.sleep(seconds)
             assert process.poll() is None, "it must still be running"
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             out, error = process.communicate(timeout=60)
         finally:
             process.kill()
@@ -211,6 +211,24 @@ def test_ctrl_c_during_start_up_prints_interrupted(program: str, seconds: float,
     assert re.search(r"^interrupted", output, re.MULTILINE), output
     assert "Traceback" not in output
     assert "KeyboardInterrupt" not in output
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("program", ["local_runner.py", "kubeflow"])
+def test_other_signals_end_a_run_like_ctrl_c(program: str, number: signal.Signals, tmp_path: Path) -> None:
+    code, output = Started(WAITING[program](tmp_path / "root")).interrupted("argparse", 0.0, number)
+    assert code == 130, output
+    assert re.search(r"^interrupted", output, re.MULTILINE), output
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("module", ["uvicorn", "starlette.applications"])
+def test_playground_stops_at_once_while_it_starts(module: str, tmp_path: Path) -> None:
+    """The signal comes before uvicorn handles it; `up` would wait until its end."""
+    code, output = Started(WAITING["serving.playground"](tmp_path)).interrupted(module, 0.0, signal.SIGTERM)
+    assert code == 0, output
+    assert "Traceback" not in output
 
 
 @pytest.mark.integration

@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted; returns 0 then, and 1 if the server fails to start or keeps ending."""
+    with process.interrupts():
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     for key, value in (("host", arguments.host), ("rest_port", arguments.port)):
         if value is not None:
             arguments.settings = [*arguments.settings, f"serving.{key}={value}"]
@@ -93,7 +98,7 @@ def _serve(
     log = os.path.join(paths.root, "logs", "serving.log")
     page: Page | None = None
     ready, restarts = False, RestartLimiter()
-    with process.interrupts(), contextlib.ExitStack() as running:
+    with contextlib.ExitStack() as running:
         try:
             while True:
                 server = Process(backend.command, log, backend.stop, backend.kill, config.serving.stop_seconds)

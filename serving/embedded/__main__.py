@@ -65,8 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     if ignored:
         logging.info("Ignoring flags that do not apply to the embedded server: %s", " ".join(ignored))
     _allow_many_connections()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _exit)  # until uvicorn installs its handlers, and after it removes them
+    # Until uvicorn installs its handlers, and after it removes them: then it raises the signal again.
+    startup.exit_on(signal.SIGTERM, signal.SIGINT)
     logging.info("Starting: importing TensorFlow takes a few seconds")
     return command_line.run(lambda: _run(options))
 
@@ -141,10 +141,6 @@ def _allow_many_connections() -> None:
     """Raise the limit of open files to the maximum: each connection is one."""
     _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
-
-
-def _exit(*_: object) -> None:
-    raise SystemExit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -52,7 +52,14 @@ class Process:
         self.log, self._stop, self._kill, self._stop_seconds = log, tuple(stop), tuple(kill), stop_seconds
         try:
             os.makedirs(os.path.dirname(log), exist_ok=True)
-            with open(log, "ab") as output:
+            output = open(log, "ab")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise UserError(
+                f"The server's log cannot be written: {error.strerror}. Give another directory with --root, or fix its "
+                f"permissions. Received: {log}"
+            ) from error
+        try:
+            with output:
                 self._log_start = output.tell()
                 self._child = subprocess.Popen(
                     command,
@@ -64,7 +71,7 @@ class Process:
                     preexec_fn=_die_with_parent(os.getpid()),
                 )
         except OSError as error:
-            raise UserError(f"The server cannot be started: {error}. Received: {command[0]}, log {log}") from error
+            raise UserError(f"The server cannot be started: {error}. Received: {command[0]}") from error
 
     @property
     def code(self) -> int | None:
@@ -72,31 +79,39 @@ class Process:
         return self._child.poll()
 
     def tail(self) -> str:
-        """Return the last lines of its log."""
-        with open(self.log, "rb") as file:
-            file.seek(self._log_start)
-            lines = file.read().decode(errors="replace").splitlines()
+        """Return the last lines of its log; none if it was deleted meanwhile."""
+        try:
+            with open(self.log, "rb") as file:
+                file.seek(self._log_start)
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
         return "\n".join(lines[-_TAIL_LINES:])
 
     def stop(self) -> None:
         """Stop it; kill it if it does not stop in time or if the wait is interrupted."""
         if self.code is not None:
-            if self._kill:  # the container may still run after its command has ended
-                subprocess.run(self._kill, capture_output=True, check=False)
+            self._run_kill()  # the container may still run after its command has ended
             return
+        stopped = False
         try:
-            if self._stop:
-                subprocess.run(self._stop, capture_output=True, check=False, timeout=self._stop_seconds + 10)
-            else:
+            stopped = bool(self._stop) and _succeeds(self._stop, self._stop_seconds + 10)
+            if not stopped:  # there is no such command, or no container yet
                 self._child.terminate()
             self._child.wait(self._stop_seconds)
         except (subprocess.TimeoutExpired, OSError, KeyboardInterrupt):
-            if self._kill:
-                subprocess.run(self._kill, capture_output=True, check=False)
+            stopped = False
         finally:
+            if not stopped:
+                self._run_kill()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)  # its children as well
             self._child.wait()
+
+    def _run_kill(self) -> None:
+        if self._kill:
+            with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+                _succeeds(self._kill, self._stop_seconds + 10)
 
 
 def await_available(
@@ -165,6 +180,10 @@ def check_ports(host: str, ports: dict[str, int]) -> None:
 def interrupts() -> contextlib.AbstractContextManager[None]:
     """Make SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, unless they are ignored, as under `nohup`."""
     return startup.handling(startup.not_ignored(signal.SIGTERM, signal.SIGHUP), signal.default_int_handler)
+
+
+def _succeeds(command: Sequence[str], seconds: float) -> bool:
+    return subprocess.run(command, capture_output=True, check=False, timeout=seconds).returncode == 0
 
 
 def _python_path() -> str:

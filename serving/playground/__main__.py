@@ -19,7 +19,6 @@ import asyncio
 import logging
 import signal
 import socket
-from types import FrameType
 
 from components import command_line
 from components.errors import UserError
@@ -69,8 +68,8 @@ def main(argv: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     _check(options)
     listening = _listen(options.host, options.port)
-    # Afterwards uvicorn raises again the signal that ended it; to be asked to stop is no failure.
-    signal.signal(signal.SIGTERM, _ignore)
+    # Until uvicorn installs its handlers, and after it removes them: then it raises the signal again.
+    startup.exit_on(signal.SIGTERM)
     _serve(options, listening)
     return command_line.OK
 
@@ -130,10 +129,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"port, or set another one with --port. Received: {host} port {port}"
         ) from error
     return listening
-
-
-def _ignore(signum: int, frame: FrameType | None) -> None:
-    pass
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ Usage: fake_programs.py CALLS ARGUMENT ...
 Each call appends its arguments to the file CALLS, as a line of JSON. As a server it responds on the status route, from
 the second request on, with the versions in $FAKE_STATES, a JSON object of states by version; $FAKE_ERROR is the error
 of a version in state END. With $FAKE_DIES it ends at once; if the file $FAKE_DIES_ONCE exists, it removes that file and
-ends. As docker, `info` and `image` succeed unless $FAKE_DOCKER is `down`, and `run` serves.
+ends. As docker, `info` and `image` succeed unless $FAKE_DOCKER is `down`, and `run` serves; with `pulls`, there is no
+image, and `pull` takes a minute.
 """
 
 import http.server
@@ -41,12 +42,12 @@ def docker(calls: str, arguments: list[str]) -> int:
     if arguments[0] == "stop":
         with open(f"{calls}.pid", encoding="utf-8") as file:
             os.kill(int(file.read()), signal.SIGTERM)
-    if state == "hangs":
+    if state == "hangs" or (state == "pulls" and arguments[0] == "pull"):
         time.sleep(60)
     if arguments[0] == "info":
         print("28.0" if state != "down" else "")
         return int(state == "down")
-    return int(state == "no image" and arguments[0] in ("image", "pull"))
+    return int(state in ("no image", "pulls") and arguments[0] in ("image", "pull"))
 
 
 class Status(http.server.BaseHTTPRequestHandler):

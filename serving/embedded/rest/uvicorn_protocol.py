@@ -1,6 +1,7 @@
 """HTTP/1.1 for uvicorn with limits on the size and the duration of a request's headers."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, cast
@@ -77,5 +78,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Handle SIGTERM and SIGINT."""
+        if not self.started:
+            os._exit(0)  # no request has been accepted, and the loading of a version cannot be interrupted
         self._on_exit()
         super().handle_exit(sig, frame)

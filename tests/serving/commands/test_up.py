@@ -102,6 +102,25 @@ def test_docker_container_is_stopped_by_name(up: Up, push: Callable[..., Path], 
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_before_the_server_starts_leaves_no_child(
+    up: Up, push: Callable[..., Path], program: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    push(1)
+    program("docker")
+    monkeypatch.setenv("FAKE_DOCKER", "pulls")
+    process = up()
+    read_until(process, "pulling ")
+    deadline = time.monotonic() + 20
+    while not (child := Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()):
+        assert time.monotonic() < deadline
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=20)
+    assert (process.returncode, output) == (130, "interrupted\n")
+    assert ended(int(child))
+
+
+@pytest.mark.integration
 def test_server_does_not_outlive_a_killed_up(up: Up, push: Callable[..., Path], program: Callable[[str], Path]) -> None:
     push(1)
     calls = program("tensorflow_model_server")

@@ -146,16 +146,22 @@ def test_sigterm_finishes_requests_in_progress_and_accepts_no_others(served: Ser
     served.start()
 
 
-def test_sigterm_during_startup(served: Served) -> None:
-    command = [sys.executable, "-m", "serving.embedded", "--rest_api_port=0", f"--model_config_file={served.config}"]
+def test_sigterm_during_startup(tmp_path: Path) -> None:
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    os.mkfifo(tmp_path / "m" / "1" / "saved_model.pb")  # reading it never ends
+    config = tmp_path / "models.config"
+    config.write_text(f'model_config_list {{ config {{ name: "m" base_path: "{tmp_path}/m" }} }}')
+    command = [sys.executable, "-m", "serving.embedded", "--rest_api_port=0", f"--model_config_file={config}"]
     for message in (b"Starting", b"Waiting for application startup"):  # TensorFlow is imported; a version is loaded
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
-        assert process.stderr
-        while message not in process.stderr.readline():
-            assert process.poll() is None
-        time.sleep(0.5)
-        process.terminate()
-        errors = process.communicate(timeout=60)[1]
+        try:
+            assert process.stderr
+            while message not in process.stderr.readline():
+                assert process.poll() is None
+            process.terminate()
+            errors = process.communicate(timeout=30)[1]
+        finally:
+            process.kill()
         assert process.returncode == 0, errors.decode()
         assert b"Traceback" not in errors
 

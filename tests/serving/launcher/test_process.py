@@ -118,6 +118,30 @@ def test_stop_command_runs_before_the_kill_command(start: Callable[..., Process]
 
 
 @pytest.mark.integration
+def test_container_that_does_not_exist_yet_is_not_waited_for(start: Callable[..., Process], tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    process = start("sleep", "60", stop=("false",), kill=("touch", str(killed)), stop_seconds=30.0)
+    process.stop()
+    assert process.code == -signal.SIGTERM  # not SIGKILL, after `stop_seconds`
+    assert killed.exists()  # the container that the command may have created meanwhile
+
+
+@pytest.mark.integration
+def test_deleted_log_has_no_last_lines(start: Callable[..., Process], tmp_path: Path) -> None:
+    process = start("sh", "-c", "echo hello; exit 3")
+    until(lambda: process.code is not None)
+    assert process.tail() == "hello"
+    (tmp_path / "logs" / "server.log").unlink()
+    assert process.tail() == ""
+
+
+def test_log_that_cannot_be_written_is_a_user_error(start: Callable[..., Process], tmp_path: Path) -> None:
+    (tmp_path / "logs" / "server.log").mkdir(parents=True)
+    with pytest.raises(UserError, match=rf"Is a directory\. .* Received: {tmp_path}/logs/server.log"):
+        start("true")
+
+
+@pytest.mark.integration
 def test_missing_program_is_a_user_error(start: Callable[..., Process]) -> None:
     with pytest.raises(UserError, match="Received: /no/such/server"):
         start("/no/such/server")
