@@ -3,11 +3,13 @@
 Pods, images, volumes and ML Metadata of a cluster are not tested.
 """
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from components.models import registry
+from components.models import registry, versions
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Workspace
 
 pytestmark = pytest.mark.e2e
@@ -15,9 +17,10 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Two runs, one after the other; minutes."""
+    """Two runs, one after the other, and the version of the first is pruned before the second; minutes."""
     workspace = Workspace("kfp", tmp_path_factory.mktemp("rehearsal"))
     workspace.run("first")
+    versions.delete(str(workspace.path / "serving" / "char_rnn"), 1)
     workspace.run("changed", MORE_STEPS)
     return workspace
 
@@ -42,21 +45,33 @@ def test_unchanged_corpus_is_ingested_again_but_nothing_is_trained_or_pushed(wor
     assert "Reusing the finished export" in unchanged.outcomes["Trainer"].output
     assert "best eval loss" not in unchanged.outcomes["Trainer"].output
     assert unchanged.metadata("Pusher", "pushed_model")["pushed"] == 0
-    assert unchanged.versions == ["1", "2"]
+    assert unchanged.versions == ["2"]
 
 
-def test_changed_model_is_compared_with_the_last_blessed_one_and_pushed(workspace: Workspace) -> None:
+def test_changed_model_is_compared_with_the_last_blessed_one_that_was_pruned(workspace: Workspace) -> None:
     changed = workspace.runs["changed"]
     assert "best eval loss" in changed.outcomes["Trainer"].output
-    # A pod cannot read artifacts of previous runs; the export in the state volume is still there.
-    copied_from = changed.metadata("LastBlessed", "baseline")["copied_from"]
-    assert copied_from.startswith(str(workspace.path / "state" / "checkpoints"))
-    stored = Path(str(workspace.path / "bucket"), changed.outcomes["LastBlessed"].artifacts["baseline"]["uri"][15:])
+    # A pod cannot read artifacts of previous runs, and nothing is served: the export in the state volume remains.
+    baseline = changed.outcomes["LastBlessed"].artifacts["baseline"]
+    assert Path(baseline["metadata"]["copied_from"]).is_relative_to(workspace.path / "state" / "checkpoints")
+    stored = Path(str(workspace.path / "bucket"), baseline["uri"].removeprefix("minio://bucket/"))
     assert list(stored.rglob("saved_model.pb")), "the baseline is in the bucket"
-    assert changed.versions == ["1", "2"]
+    assert changed.metadata("Evaluator", "blessing")["baseline_model"] == baseline["uri"]
+    assert changed.versions == ["2"]
 
 
 def test_artifacts_are_in_the_object_store(workspace: Workspace) -> None:
     for run in workspace.runs.values():
         assert run.uris()
         assert all(uri.startswith("minio://bucket/") for uri in run.uris())
+
+
+def test_nothing_that_a_later_pod_reads_names_a_path_of_an_earlier_pod(workspace: Workspace) -> None:
+    pods = re.compile(f"{workspace.path}/({'|'.join(TASKS)})-")
+    for run in workspace.runs.values():
+        for task, outcome in run.outcomes.items():
+            assert not pods.search(json.dumps(outcome.artifacts)), task
+    written = [path for place in ("bucket", "state", "serving") for path in (workspace.path / place).rglob("*.*")]
+    texts = [path for path in written if path.suffix in (".json", ".txt", ".pbtxt")]
+    assert {"1.json", "2.json", "eval_config.json"} <= {path.name for path in texts}
+    assert [path for path in texts if pods.search(path.read_text(encoding="utf-8"))] == []
