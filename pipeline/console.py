@@ -13,6 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from components.errors import UserError
+
 _NAME_WIDTH = 18
 
 
@@ -112,10 +114,20 @@ def duplicate_stdout() -> TextIO:
 
 
 def redirect_output(log: str) -> None:
-    """Append all further output of this process, that of C++ libraries included, to a file."""
+    """Append all further output of this process, that of C++ libraries included, to a file.
+
+    Raises:
+      UserError: the file cannot be written; nothing is redirected.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"The log cannot be written: {error.strerror}. Fix the permissions of its directory, name another one with "
+            f"--root, or print the log with --verbose. Received: {log}"
+        ) from error
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)

@@ -1,5 +1,8 @@
 """Lint, format, types, words, and module sizes; CI runs the test command of the README."""
 
+import ast
+import itertools
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -41,3 +44,55 @@ def test_modules_are_short() -> None:
 def test_folders_are_small() -> None:
     modules = Counter(str(path.parent.relative_to(ROOT)) for path in MODULES if path.name != "__init__.py")
     assert {folder: count for folder, count in modules.items() if count > 12} == {}
+
+
+def test_docstrings_document_what_exists() -> None:
+    """A renamed field or argument must be renamed in its documentation, too."""
+    wrong = {str(path.relative_to(ROOT)): found for path in MODULES if (found := unknown_names(path.read_text()))}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("documented", ["chars", "chars, seed", "_chars"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Text:\n    {doc}\n    characters: int\n    seed: int",
+        "class Text:\n    {doc}\n    def __init__(self, characters):\n        self.characters = self.seed = characters",
+        "def text(characters, *, seed=0):\n    {doc}",
+    ],
+)
+def test_unknown_names_in_docstrings_are_found(code: str, documented: str) -> None:
+    section = "Args" if code.startswith("def") else "Attributes"
+    for names in (documented, "characters"):
+        doc = f'"""One line.\n\n    {section}:\n      {names}: what it is.\n        More: text.\n    """'
+        unknown = {name for name in names.split(", ") if name not in ("characters", "seed")}
+        assert {name for _, name in unknown_names(code.format(doc=doc))} == unknown
+
+
+def unknown_names(source: str) -> list[tuple[str, str]]:
+    """Return the names under `Attributes:` and `Args:` that a class or function does not have, with its name."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            found += [(node.name, name) for name in documented_names(node, "Attributes") - attributes(node)]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            known = {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
+            found += [(node.name, name) for name in documented_names(node, "Args") - known]
+    return found
+
+
+def attributes(node: ast.ClassDef) -> set[str]:
+    """Names that a class and its methods assign, and its properties."""
+    return {
+        *(one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)),
+        *(one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store)),
+        *(one.name for one in node.body if isinstance(one, ast.FunctionDef)),
+    }
+
+
+def documented_names(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, section: str) -> set[str]:
+    """Names of the entries of a section, which are indented by two spaces."""
+    _, _, text = (ast.get_docstring(node) or "").partition(f"\n{section}:\n")
+    lines = itertools.takewhile(lambda line: not line or line.startswith(" "), text.splitlines())
+    entries = (re.match(r"  ([*\w]+(?:, [*\w]+)*):", line) for line in lines)
+    return {name.strip("*") for entry in entries if entry for name in entry[1].split(", ")}
