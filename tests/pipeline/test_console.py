@@ -148,12 +148,12 @@ def redirected(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.integration
 def test_log_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"Is a directory\. .*--verbose\. Received: {tmp_path}"):
         console.redirect_output(str(tmp_path))
 
 
+@pytest.mark.integration
 def test_redirected_output_goes_to_the_log_and_the_screen_stays(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("of an earlier run\n")
