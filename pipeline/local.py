@@ -39,13 +39,14 @@ def locked(places: Places, report: Callable[[str], None]) -> Iterator[None]:
     """Lock the root; wait while another run holds the lock. The kernel releases the lock of a killed run.
 
     Raises:
-      UserError: the root or the serving directory cannot be created or written.
+      UserError: the root or the serving directory cannot be created or written, or belongs to another model.
     """
     if "://" in places.root or set("*?[") & set(places.root):
         raise UserError(
             "The root must be a local directory whose path has none of the characters * ? [, which are patterns for "
             f"Beam. Received: --root {places.root}"
         )
+    places.check_names()
     try:
         for directory in (places.root, places.logs, places.schema):
             os.makedirs(directory, exist_ok=True)

@@ -1,17 +1,16 @@
 """Compile `pipeline.create_pipeline(config)` to the file that Kubeflow Pipelines or Vertex AI Pipelines runs."""
 
-import hashlib
 import json
-import re
 
 import yaml
 
-from components import lean_imports, startup
+from components import dns_label, lean_imports, startup
 from kubeflow.compile import checks, pods, spec
 from pipeline.config.run import Config
 
 ENTRYPOINT = ("python", "-m", "kubeflow.entrypoint", "--backend")
 STAGING_EXECUTOR = "kubeflow.task.staging.Executor"
+_LONGEST_NAME = 128  # of a pipeline, on both backends
 _SCHEMA = "components/validate/schema/schema.pbtxt"  # relative to the working directory of the entrypoint
 
 
@@ -22,11 +21,7 @@ def pipeline_name(model_name: str) -> str:
       >>> pipeline_name("char_rnn")
       'char-rnn'
     """
-    name = model_name.lower().replace("_", "-").rstrip("-")
-    if re.fullmatch(r"[a-z0-9_]*[a-z0-9]", model_name):
-        return name
-    # Different model names, such as a-b and a_b, may have the same `name`.
-    return f"{name}-{hashlib.sha256(model_name.encode()).hexdigest()[:6]}"
+    return dns_label.of(model_name, _LONGEST_NAME)
 
 
 def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> str:

@@ -1,7 +1,9 @@
 """Paths of the files of a run: one root with the same layout for every runner."""
 
+import contextlib
 import os
 
+from components.errors import UserError
 from pipeline.config.run import Config
 
 
@@ -39,6 +41,24 @@ class Places:
         self.logs = os.path.join(self.root, "logs")
         self.reports = os.path.join(self.root, "reports")
         self.lock = os.path.join(self.root, ".lock")
+
+    def check_names(self) -> None:
+        """Check that the model's directories are not another model's, on a file system that ignores case.
+
+        Raises:
+          UserError: one of them has the name of another model, which differs in upper and lower case only.
+        """
+        for path in (self.registry, self.serving):
+            parent, name = os.path.split(path)
+            listed: list[str] = []
+            with contextlib.suppress(OSError):  # it does not exist, or is a bucket, or what needs it reports the error
+                listed = os.listdir(parent)
+            other = next((other for other in listed if other.lower() == name.lower()), name)
+            if name not in listed and other != name and os.path.exists(path):
+                raise UserError(
+                    f"The model {other} uses this directory: its file system ignores upper and lower case. Choose "
+                    f"another name with --model, or another directory. Received: --model {name}, {path}"
+                )
 
 
 def _absolute(path: str) -> str:

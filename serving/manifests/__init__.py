@@ -1,4 +1,4 @@
 """Manifests: Docker Compose and Kubernetes files of a TF Serving deployment, as dictionaries.
 
-Imports `pipeline.config.serving` and `serving.tf_serving`.
+Imports `pipeline.config.serving`, `serving.tf_serving` and `components.dns_label`.
 """

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.config.serving import ServingSettings
 from serving.manifests import health
+from serving.manifests.kubernetes import object_name
 from serving.tf_serving.flags import BATCHING_FILE, MONITORING_FILE, flags
 
 FIXED = "/config"  # directory, inside the container, of the files that do not change
@@ -49,7 +50,7 @@ def compose(settings: ServingSettings, model: str, directory: str) -> dict[str, 
             "start_period": f"{settings.start_seconds}s",
         },
     }
-    return {"name": "char-rnn-serving", "services": {"model-server": _escape(service)}}
+    return {"name": object_name(model), "services": {"model-server": _escape(service)}}
 
 
 def _escape(content: Any) -> Any:

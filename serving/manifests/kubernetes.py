@@ -3,10 +3,12 @@
 import hashlib
 from typing import Any
 
+from components import dns_label
 from pipeline.config.serving import ServingSettings
 from serving.manifests import health
 from serving.tf_serving.flags import METRICS_PATH, flag_files, flags
 
+_LONGEST_LABEL = 40  # Kubernetes allows 63 characters in all
 _FIXED = "/config"  # directory, inside the container, of the files that do not change
 _MODELS, _CONFIG, _SCRATCH = "models", "config", "scratch"  # names of volumes
 Manifest = dict[str, Any]
@@ -19,7 +21,7 @@ def manifests(settings: ServingSettings, model: str, bucket: str | None = None) 
       bucket: the serving directory, if it is in a bucket, gs://...; None: it is the volume.
     """
     name = object_name(model)
-    volume = {} if bucket else {"persistentvolumeclaim.yaml": _claim(settings, name)}
+    volume = {} if bucket else {"persistentvolumeclaim.yaml": _claim(settings)}
     return {
         **volume,
         "configmap.yaml": _object("v1", "ConfigMap", f"{name}-config", name, data=flag_files(settings)),
@@ -38,8 +40,8 @@ def manifests(settings: ServingSettings, model: str, bucket: str | None = None) 
 
 
 def object_name(model: str) -> str:
-    """Make a model's name valid in Kubernetes: lower case, with hyphens, short enough for suffixes."""
-    return f"{model.lower().replace('_', '-')[:40].strip('-')}-serving"
+    """Return the name of a model's objects in Kubernetes, short enough for suffixes, and of its Compose project."""
+    return f"{dns_label.of(model, _LONGEST_LABEL)}-serving"
 
 
 def _object(version: str, kind: str, name: str, app: str, **content: Any) -> Manifest:
@@ -156,10 +158,11 @@ def _autoscaler(settings: ServingSettings, name: str) -> Manifest:
     return _object("autoscaling/v2", "HorizontalPodAutoscaler", name, name, spec=spec)
 
 
-def _claim(settings: ServingSettings, name: str) -> Manifest:
+def _claim(settings: ServingSettings) -> Manifest:
     spec = {
         # The pipeline writes while servers on other nodes read.
         "accessModes": ["ReadWriteMany"],
         "resources": {"requests": {"storage": settings.volume_size}},
     }
-    return _object("v1", "PersistentVolumeClaim", settings.volume_claim, name, spec=spec)
+    # It belongs to all models: with the label of one, deleting that model's objects by label would delete it.
+    return _object("v1", "PersistentVolumeClaim", settings.volume_claim, settings.volume_claim, spec=spec)

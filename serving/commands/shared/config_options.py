@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from pipeline.config import overrides
+from pipeline.config.places import Places
 from pipeline.config.run import Config
 
 
@@ -29,11 +30,13 @@ def load(arguments: argparse.Namespace) -> Config:
     """Build the configuration from these options.
 
     Raises:
-      UserError: a value is invalid.
+      UserError: a value is invalid, or the model's directory is another one's.
     """
     explicit: dict[str, Any] = {
         "model_name": arguments.model,
         "root": arguments.root,
         "serving_dir": arguments.serving_dir,
     }
-    return overrides.load(arguments.preset, arguments.settings, explicit)
+    config = overrides.load(arguments.preset, arguments.settings, explicit)
+    Places(config).check_names()
+    return config

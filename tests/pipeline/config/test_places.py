@@ -1,10 +1,12 @@
 """All paths are below the root, except a separate serving directory; URLs of buckets are kept."""
 
 import doctest
+import os
 from pathlib import Path
 
 import pytest
 
+from components.errors import UserError
 from pipeline.config import places as module
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -53,3 +55,26 @@ def test_bucket_url_is_kept() -> None:
     places = Places(Config(root="gs://bucket/runs", serving_dir="s3://models"))
     assert places.checkpoints == "gs://bucket/runs/checkpoints"
     assert places.serving == "s3://models/char_rnn"
+
+
+@pytest.mark.parametrize("folder", ["registry", "serving"])
+def test_directory_of_a_model_that_differs_in_case_is_refused(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("Poems", "poems", "POEMS")
+    places = {name: Places(Config(root=str(tmp_path), model_name=name)) for name in names}
+    (tmp_path / folder / "Poems").mkdir(parents=True)
+    for name in names:
+        places[name].check_names()  # on this file system they are different
+
+    def exists(path: str) -> bool:
+        """As on a file system that ignores case."""
+        parent = Path(path).parent
+        return parent.is_dir() and Path(path).name.lower() in [one.lower() for one in os.listdir(parent)]
+
+    monkeypatch.setattr(os.path, "exists", exists)
+    places["Poems"].check_names()
+    Places(Config(root=str(tmp_path), model_name="prose")).check_names()
+    for name in ("poems", "POEMS"):
+        with pytest.raises(UserError, match=f"The model Poems uses .* Received: --model {name}, {tmp_path}/{folder}"):
+            places[name].check_names()

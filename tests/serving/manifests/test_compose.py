@@ -62,6 +62,12 @@ def test_server_has_the_common_flags_and_their_files() -> None:
     assert one["deploy"]["resources"]["reservations"]["devices"][0]["count"] == 2
 
 
+def test_models_share_no_project() -> None:
+    names = [compose(ServingSettings(), model, "/serving")["name"] for model in ("char_rnn", "Char_RNN", "char-rnn")]
+    assert names[0] == "char-rnn-serving"
+    assert len(set(names)) == 3
+
+
 def test_dollar_sign_in_a_path_is_escaped() -> None:
     one = service(ServingSettings(), "/srv/$HOME")
     assert one["volumes"][0]["source"] == "/srv/$$HOME"

@@ -1,12 +1,10 @@
 """The manifests conform to the published schemas and fit together. No cluster is used."""
 
+from collections import Counter
 from typing import Any
 
 import kubernetes_validate
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from pipeline.config.serving import BatchingSettings, ResourceSettings, ServingSettings
 from serving.manifests.kubernetes import manifests, object_name
@@ -105,14 +103,26 @@ def test_changed_file_replaces_the_pods() -> None:
     assert digest(ServingSettings()) == digest(ServingSettings()) != digest(changed)
 
 
-@hypothesis_settings(max_examples=50)
-@given(st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,62}", fullmatch=True))
-def test_object_name_is_valid_for_any_model_name(model: str) -> None:
-    name = object_name(model)
-    assert len(f"{name}-config") <= 63
-    assert name == name.lower()
-    assert name[0].isalpha()
-    assert name.replace("-", "").isalnum()
+@pytest.mark.parametrize("model", ["char_rnn", "poems", "a" * 40])
+def test_names_of_objects_stay(model: str) -> None:
+    assert object_name(model) == f"{model.replace('_', '-')}-serving"
+
+
+def test_models_share_no_object() -> None:
+    """Except the claim of the volume, which has the label of none."""
+    models = ("Poems", "poems", "my_poems", "my-poems", "p" * 41, "p" * 42, "p" * 63)
+    names: Counter[tuple[str, str]] = Counter()
+    labels: Counter[str] = Counter()
+    for model in models:
+        made = manifests(ServingSettings(volume_claim="shared"), model)
+        claim = made.pop("persistentvolumeclaim.yaml")["metadata"]
+        assert claim["labels"]["app.kubernetes.io/name"] == claim["name"] == "shared"
+        for manifest in made.values():
+            kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+            assert len(manifest["metadata"]["name"]) <= 63
+            names[manifest["kind"], manifest["metadata"]["name"]] += 1
+        labels[made["service.yaml"]["spec"]["selector"]["app.kubernetes.io/name"]] += 1
+    assert set(names.values()) == set(labels.values()) == {1}
 
 
 def test_servers_of_a_bucket_mount_no_volume() -> None:
