@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from components.errors import UserError
 from serving.launcher.process import Process
 from serving.launcher.restarts import GAVE_UP, RestartLimiter
 
@@ -52,7 +53,12 @@ class Page:
             self._report(f"{GAVE_UP} The model is served without it.")
             return
         self._report("restarting ...")
-        self._process = Process(self._command, self._log)
+        self._process = None
+        try:
+            self._process = Process(self._command, self._log)
+        except UserError as error:
+            self._report(f"{error} The model is served without it.")
+            return
         self.announce()
 
     def stop(self) -> None:

@@ -167,6 +167,12 @@ def check_ports(host: str, ports: dict[str, int]) -> None:
             )
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        except (OSError, UnicodeError) as error:  # the latter: not an internationalized domain name
+            raise UserError(
+                f"This is no address to listen on: {getattr(error, 'strerror', None) or error}. Give one of this "
+                f"machine's with --host, for example 127.0.0.1. Received: serving.host={host}"
+            ) from error
+        try:
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)

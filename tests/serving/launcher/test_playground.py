@@ -85,3 +85,14 @@ def test_page_in_a_crash_loop_is_given_up(start: Callable[..., tuple[Page, str]]
     assert messages.text.count("ended with exit code 4:\nno port") == restarts.LIMIT
     assert messages[-1] == f"{restarts.GAVE_UP} The model is served without it."
     assert url not in messages.text
+
+
+def test_page_that_cannot_be_restarted_does_not_stop_the_model(
+    start: Callable[..., tuple[Page, str]], messages: Messages, tmp_path: Path
+) -> None:
+    log = tmp_path / "playground.log"
+    page, _ = start("sh", "-c", f"rm {log}; mkdir {log}; exit 4")
+    check_until(page, messages, "The model is served without it.")
+    assert "log cannot be written: Is a directory." in messages[-1]
+    page.check()
+    page.stop()

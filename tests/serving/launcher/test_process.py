@@ -3,6 +3,7 @@
 The servers are `fake_programs.py` and shell commands; neither TF Serving nor Docker is used.
 """
 
+import re
 import signal
 import socket
 import subprocess
@@ -207,3 +208,9 @@ def test_port_in_use_is_a_user_error(free_port: Callable[[], int]) -> None:
 def test_address_of_another_machine_is_a_user_error(free_port: Callable[[], int]) -> None:
     with pytest.raises(UserError, match=r"192\.0\.2\.1"):
         launcher.check_ports("192.0.2.1", {"serving.rest_port": free_port()})
+
+
+@pytest.mark.parametrize("host", ["[", "a..b", "a" * 70])
+def test_malformed_address_is_a_user_error(host: str) -> None:
+    with pytest.raises(UserError, match=rf"Received: serving\.host={re.escape(host)}"):
+        launcher.check_ports(host, {"serving.rest_port": 1})
