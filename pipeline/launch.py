@@ -16,7 +16,7 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.orchestration.portable.mlmd import execution_lib
 
-from pipeline import failure
+from pipeline import failure, unfinished
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from pipeline.console import ProgressHandler, Screen
@@ -48,7 +48,9 @@ def launch(config: Config, places: Places, inputs: Inputs, screen: Screen) -> di
     logger.propagate = False
     logger.handlers = [ProgressHandler(screen)]
     pipeline = create_pipeline(config, places, inputs)
-    pipeline.metadata_connection_config = sqlite_metadata_connection_config(places.metadata)
+    connection = sqlite_metadata_connection_config(places.metadata)
+    unfinished.delete(connection, places)
+    pipeline.metadata_connection_config = connection
     runner = WatchedRunner(screen.component, screen.component_ended)
     runner.run(pipeline)
     return runner.outcomes

@@ -24,6 +24,14 @@ def describe(directory: str, vocabulary: Vocabulary, model: ModelConfig, restore
     files.write(os.path.join(directory, DESCRIPTION), json.dumps(values) + "\n")
 
 
+def delete_incomplete(directory: str) -> None:
+    """Delete all checkpoints but the newest complete one: what runs left that were killed while they wrote one."""
+    latest = tf.train.latest_checkpoint(directory)
+    for path in tf.io.gfile.glob(os.path.join(directory, "ckpt-*")):
+        if latest is None or not path.startswith(f"{latest}."):
+            (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+
+
 @dataclass
 class Position:
     """Progress of training.

@@ -121,6 +121,7 @@ def fit(
     saved = os.path.join(directory, kind)
     if chief:
         checkpoint.describe(saved, text.vocabulary, parameters.model, training.restore_best)
+        checkpoint.delete_incomplete(saved)
     checkpoints = Checkpoints(saved, model, built, loop.batch_size, chief, training.keep_every_epoch)
     writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
     reporter = Reporter(loop.total_steps, training.log_every, writer)

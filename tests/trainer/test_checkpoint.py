@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipeline.config.run import TrainingConfig
 from trainer import optimizer
-from trainer.checkpoint import Checkpoints, Position
+from trainer.checkpoint import Checkpoints, Position, delete_incomplete
 from trainer.model import LanguageModel
 
 pytestmark = pytest.mark.integration
@@ -145,6 +145,19 @@ def test_only_the_newest_checkpoint_is_kept_across_runs(tmp_path: Path) -> None:
     second.checkpoints.restore()
     second.checkpoints.save(Position(step=3), carried())
     assert {path.stem for path in tmp_path.glob("ckpt-*")} == {"ckpt-3"}
+
+
+def test_what_killed_runs_left_is_deleted(tmp_path: Path) -> None:
+    saved = create(tmp_path, keep_every_epoch=True)
+    saved.checkpoints.save(POSITION, carried())
+    saved.checkpoints.save_epoch(1)
+    whole = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    for name in ("ckpt-4.index", "ckpt-7.data-00000-of-00001", "ckpt-50_temp/part-00000-of-00001", "ckpt-5_temp/part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    delete_incomplete(str(tmp_path))
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} == whole
+    delete_incomplete(str(tmp_path / "new"))
 
 
 def test_every_epoch_is_kept_if_configured(tmp_path: Path) -> None:
