@@ -2,7 +2,7 @@
 
 On one root the run is killed during ingest, Transform, training, the write of a checkpoint, export, and push, and is
 restarted each time; on another root it is not killed. Files on disk show the stage, so the kill occurs within a few
-milliseconds of it, not at one exact instruction.
+milliseconds of it, not at one exact instruction. `scripts/kill_runs.py` kills many more runs, at random moments.
 """
 
 import json
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from scripts import published
 from tests import warm
 
 pytestmark = pytest.mark.e2e
@@ -125,3 +126,4 @@ def test_killed_run_ends_with_the_model_of_an_undisturbed_run(tmp_path: Path) ->
     assert killed.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(killed[name], value, err_msg=name)
+    assert published.names(root) - published.names(undisturbed) == set()
