@@ -1,5 +1,7 @@
 """The three model servers: how one is chosen, started and stopped."""
 
+import csv
+import io
 import os
 import shutil
 import subprocess
@@ -110,13 +112,20 @@ def _docker(settings: ServingSettings, directory: str, fixed: str, why: str) -> 
         # The first process of a container ignores SIGTERM by default; --init makes another process the first.
         *("--init", f"--user={os.getuid()}:{os.getgid()}", "--read-only", "--cap-drop=ALL"),
         "--security-opt=no-new-privileges",
-        *(f"--mount=type=bind,source={place},target={place},readonly" for place in dict.fromkeys((directory, fixed))),
+        *(f"--mount={_mount(place)}" for place in dict.fromkeys((directory, fixed))),
         *ports,
         *(f"--entrypoint={BINARY}", settings.image),
     ]
     arguments = flags(settings, directory, fixed)
     stop = ("docker", "stop", f"--time={settings.stop_seconds}", name)
     return Backend("docker", why, (*run, *arguments), stop, ("docker", "rm", "--force", name))
+
+
+def _mount(place: str) -> str:
+    """Return the value of `--mount`, which is a line of CSV: a path may have commas and quotation marks."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(["type=bind", f"source={place}", f"target={place}", "readonly"])
+    return line.getvalue()
 
 
 def _embedded(settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:

@@ -1,5 +1,6 @@
 """The choice of the server. The programs on PATH are fakes: neither TF Serving nor a Docker daemon is used."""
 
+import csv
 import json
 import os
 import sys
@@ -48,6 +49,15 @@ def test_docker_is_the_second_choice(program: Program) -> None:
     name = next(option.partition("=")[2] for option in options if option.startswith("--name="))
     assert chosen.stop == ("docker", "stop", "--time=30", name)
     assert chosen.kill == ("docker", "rm", "--force", name)
+
+
+@pytest.mark.integration
+def test_any_path_can_be_mounted(program: Program) -> None:
+    program("docker")
+    place = '/my, "own" models'
+    command = backends.choose("docker", SETTINGS, place, place).command
+    (mount,) = (option.removeprefix("--mount=") for option in command if option.startswith("--mount="))
+    assert next(csv.reader([mount])) == ["type=bind", f"source={place}", f"target={place}", "readonly"]
 
 
 @pytest.mark.integration
