@@ -39,15 +39,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, beam_args: list[str]) -> int:
-    from kubeflow.task import invocation, run_parameters
     from trainer import cluster
+
+    try:
+        # Only the chief exports a model, but TFX requires an export from every worker.
+        with tempfile.TemporaryDirectory(prefix="worker-") as directory:
+            diverted = None if cluster.from_environment().is_chief else directory
+            return _execute(options, beam_args, diverted)
+    except cluster.ProcessLost as error:
+        command_line.print_error(f"failed: {error}")
+        return cluster.START_AGAIN
+
+
+def _execute(options: argparse.Namespace, beam_args: list[str], diverted: str | None) -> int:
+    from kubeflow.task import invocation, run_parameters
 
     given = json.loads(options.json_serialized_invocation_args)
     if options.backend == "kfp":
         invocation.adapt(given, json.loads(options.json_serialized_inputs_spec_args))
-    if not cluster.from_environment().is_chief:
-        # Only the chief exports a model, but TFX requires an export from every worker.
-        invocation.divert_outputs(given, tempfile.mkdtemp(prefix="worker-"))
+    if diverted:
+        invocation.divert_outputs(given, diverted)
     invocation.make_outputs(given)
     run_parameters.apply(given.get("inputs", {}).get("parameterValues", {}))
     options.json_serialized_invocation_args = json.dumps(given)

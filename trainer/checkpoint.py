@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-import tempfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import tensorflow as tf
 from components import files
 from pipeline.config.run import ModelConfig
 from serving.graph.checkpoint import DESCRIPTION
+from trainer.cluster import collective
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
@@ -70,7 +71,8 @@ class Checkpoints:
 
         Args:
           batch: rows of the carried state.
-          chief: whether this process's files are kept.
+          chief: whether this process writes; the others only restore. Saving is not a collective operation, as all
+            variables have the same value everywhere.
           keep_every_epoch: also keep the weights of each epoch.
         """
         # A list of variables: a checkpoint of the model itself would leave out layers that are in a list.
@@ -78,9 +80,7 @@ class Checkpoints:
         self.best = [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
         self._carried = [tf.Variable(part, trainable=False) for part in model.zero_state(batch)]
         self._position = tf.Variable("", trainable=False)
-        self._restore_from = directory
-        # Every worker takes part in saving; only the chief's files are kept.
-        directory = directory if chief else tempfile.mkdtemp(prefix="char-rnn-worker-")
+        self._directory, self._saves = directory, chief
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(
                 weights=self._weights,
@@ -93,7 +93,7 @@ class Checkpoints:
             max_to_keep=1,
         )
         self._epochs = None
-        if keep_every_epoch:
+        if keep_every_epoch and chief:
             weights = tf.train.Checkpoint(weights=self._weights)
             self._epochs = tf.train.CheckpointManager(weights, os.path.join(directory, "epochs"), max_to_keep=None)
 
@@ -103,15 +103,28 @@ class Checkpoints:
         Returns:
           Position and carried state; None if there is no checkpoint.
         """
-        latest = tf.train.latest_checkpoint(self._restore_from)
+        latest = tf.train.latest_checkpoint(self._directory)
         if latest is None:
             return None
         self._manager.checkpoint.restore(latest).assert_consumed()
         position = Position(**json.loads(self._position.numpy().decode()))
         return position, [variable.numpy() for variable in self._carried]
 
+    def check_same(self, strategy: tf.distribute.Strategy, position: Position) -> None:
+        """Check that all processes of the training continue from the same step in directories of the same name.
+
+        Raises:
+          UserError: they do not.
+        """
+        # The names are those of a digest of data, configuration and code, and of the kind of machine.
+        name = os.sep.join(self._directory.rstrip("/").split("/")[-2:])
+        digest = zlib.crc32(f"{name} {position.step}".encode()) >> 1
+        collective.check_same(strategy, digest, f"{name} at step {position.step}")
+
     def save(self, position: Position, carried: list[np.ndarray]) -> None:
         """Write a checkpoint, then delete the previous one."""
+        if not self._saves:
+            return
         for variable, value in zip(self._carried, carried):
             variable.assign(value)
         self._position.assign(json.dumps(dataclasses.asdict(position)))

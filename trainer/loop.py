@@ -43,8 +43,6 @@ class Loop:
         self._strategy, self._model, self._optimizer = strategy, model, optimizer
         self._train, self._evaluation = train, evaluation
         self._replicas = strategy.num_replicas_in_sync
-        resolver = strategy.cluster_resolver
-        self._workers = max(1, len(resolver.cluster_spec().as_dict().get("worker", ()))) if resolver else 1
         self.carries = training.data_order == "contiguous"
         self.batch_size = batch_rows(train, training, self._replicas)
         self.steps_per_epoch = w.steps_per_epoch(train, self.batch_size, drop_remainder=not self.carries)
@@ -69,17 +67,20 @@ class Loop:
         """
         restored = checkpoints.restore()
         position = restored[0] if restored else Position()
+        checkpoints.check_same(self._strategy, position)
         state = tuple(map(self._distribute, restored[1])) if restored else self.zero_state(self.batch_size)
         saved_at = time.monotonic()
         while not position.finished:
             for batch in self.batches(position):
-                state = self._train_on(batch, state, position, reporter)
+                # Processes save together and their clocks differ: the first one that finds it due decides.
+                due = time.monotonic() - saved_at >= self._training.checkpoint_seconds
+                state, due = self._train_on(batch, state, position, reporter, due)
                 evaluated = self._is_evaluation_due(position)
                 if evaluated:
                     self._evaluate_and_checkpoint_best(position, checkpoints, reporter, sample)
                 self._end_epoch(position, checkpoints)
                 position.finished = self._is_finished(position)
-                if position.finished or evaluated or self._is_checkpoint_due(saved_at):
+                if position.finished or evaluated or due:
                     checkpoints.save(position, [self._gather(part) for part in state])
                     saved_at = time.monotonic()
                 if position.finished:
@@ -99,19 +100,22 @@ class Loop:
         order, buffer = [self._seed, position.epoch], self._training.shuffle_buffer
         return w.shuffled_batches(self._train, self.batch_size, buffer, order, first=position.batch)
 
-    def train_step(self, step: int, batch: w.Batch, state: Any) -> tuple[float, Any]:
+    def train_step(self, step: int, batch: w.Batch, state: Any, vote: bool = False) -> tuple[float, Any, bool]:
         """Take one optimizer step.
 
         Args:
           step: number of steps before it, the seed of its dropout.
           state: carried state, distributed over the replicas.
+          vote: whether this process votes for something that all must do together.
 
         Returns:
-          Nats per character before the step, and the state after the batch.
+          Nats per character before the step, the state after the batch, and whether any process voted.
         """
-        scale = 1.0 / max(1.0, float(batch.mask.sum()))
-        loss, state = self._compiled_train(*self._distribute_batch(batch), state, tf.constant(step), tf.constant(scale))
-        return float(loss), state
+        scale, votes = 1.0 / max(1.0, float(batch.mask.sum())), float(vote)
+        scalars = map(tf.constant, (step, scale, votes))
+        sums, state = self._compiled_train(*self._distribute_batch(batch), state, *scalars)
+        loss, votes = sums.numpy().tolist()
+        return loss, state, votes > 0
 
     def evaluate(self) -> float:
         """Return nats per character of the evaluation split, state carried along parallel streams."""
@@ -121,15 +125,17 @@ class Loop:
             total += float(loss)
         return total / self._evaluation.targets
 
-    def _train_on(self, batch: w.Batch, state: Any, position: Position, reporter: Reporter) -> Any:
-        loss, state = self.train_step(position.step, batch, state)
+    def _train_on(
+        self, batch: w.Batch, state: Any, position: Position, reporter: Reporter, vote: bool
+    ) -> tuple[Any, bool]:
+        loss, state, voted = self.train_step(position.step, batch, state, vote)
         position.step += 1
         position.batch += 1
         # Dynamic loss scaling skips a step that overflows: there, one infinite loss is not divergence.
         if not math.isfinite(loss) and not isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
             raise self._diverged(position.step, loss)
         reporter.step(position.step, loss, int(batch.mask.sum()))
-        return state
+        return state, voted
 
     def _is_evaluation_due(self, position: Position) -> bool:
         every = self._training.eval_every or self.steps_per_epoch
@@ -159,10 +165,6 @@ class Loop:
         stops_early = bool(patience) and position.evals_since_best >= patience
         return stops_early or position.step >= self.total_steps
 
-    def _is_checkpoint_due(self, saved_at: float) -> bool:
-        # All workers save together, and their clocks differ: several workers save after evaluations only.
-        return self._workers == 1 and time.monotonic() - saved_at >= self._training.checkpoint_seconds
-
     def _diverged(self, step: int, loss: float) -> UserError:
         return UserError(
             f"Training diverged: the loss at step {step} is {loss}. Lower training.learning_rate or training.clip_norm."
@@ -178,7 +180,9 @@ class Loop:
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # (batch, time)
             return tf.reduce_sum(nats * mask), state
 
-        def train(inputs: Any, targets: Any, mask: Any, carry: Any, state: State, step: Any, scale: Any) -> Any:
+        def train(
+            inputs: Any, targets: Any, mask: Any, carry: Any, state: State, step: Any, scale: Any, vote: Any
+        ) -> Any:
             context = tf.distribute.get_replica_context()
             replica = context.replica_id_in_sync_group
             seed = tf.stack([step * 64, tf.cast(replica, tf.int32)])
@@ -193,12 +197,12 @@ class Loop:
                 gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
                 gradients = [gradient / replicas for gradient in gradients]
             optimizer.apply(gradients, variables)
-            return loss, state
+            return tf.stack([loss, vote]), state
 
         @tf.function(autograph=False)
         def train_step(*arguments: Any) -> Any:
-            loss, state = strategy.run(train, arguments)
-            return strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None), state
+            sums, state = strategy.run(train, arguments)
+            return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None), state
 
         @tf.function(autograph=False)
         def eval_step(*arguments: Any) -> Any:

@@ -10,6 +10,7 @@ from components.models import original, versions
 from pipeline.config.parameters import TrainerParameters
 from serving.graph.one_step import Defaults
 from trainer import cluster, export, fitting, hardware, hyperparameters, warm_start
+from trainer.cluster import collective
 from trainer.data import trigram
 from trainer.progress import LOGGER
 
@@ -22,14 +23,24 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
       fn_args: TFX's `FnArgs`; `custom_config` as in `pipeline.config.parameters.TrainerParameters`. Hyperparameters of
-      a Tuner
-        replace the configured ones.
+        a Tuner replace the configured ones.
+
+    Raises:
+      UserError: `TF_CONFIG` cannot be used, or the processes that it names do not begin alike.
+      ProcessLost: one of these processes ended or cannot be reached.
     """
+    together = cluster.from_environment()
+    with collective.explain_loss(together.processes):
+        _train_and_export(fn_args, together)
+
+
+def _train_and_export(fn_args: Any, together: cluster.Cluster) -> None:
     parameters = TrainerParameters.model_validate(fn_args.custom_config)
     parameters = hyperparameters.apply_hyperparameters(parameters, fn_args.hyperparameters)
     training = parameters.training
+    if together.processes > 1:
+        LOGGER.info("process %s of %s; waiting for the others", together.position + 1, together.processes)
     # First: a strategy over several workers, and a GPU's memory, must be set up before TensorFlow computes anything.
-    together = cluster.from_environment()
     machine = hardware.choose(training.strategy, training.precision, training.logical_cpus, together.processes)
     text = fitting.load(fn_args, training.memory_limit_chars)
     source = warm_start.initial_model(parameters.registry, text.data_digest) if training.warm_start else None
@@ -53,6 +64,8 @@ def run_fn(fn_args: Any) -> None:
         logs = os.path.join(directory, "tensorboard")
         if tf.io.gfile.exists(logs):
             io_utils.copy_dir(logs, fn_args.model_run_dir)
+    # Until the export is complete, all are needed: a chief that is started again waits for them.
+    collective.wait_for_all(machine.strategy)
 
 
 def _key(parameters: TrainerParameters, data_digest: str, source: warm_start.SourceModel | None) -> str:

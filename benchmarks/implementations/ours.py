@@ -39,7 +39,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         losses, watch = [], Stopwatch()
         for step in range(done, done + request["steps"]):
             batch = windows.Batch(arrays.inputs[step], arrays.targets[step], arrays.mask[step], arrays.keep[step])
-            loss, state = loop.train_step(step, batch, state)
+            loss, state, _ = loop.train_step(step, batch, state)
             losses.append(loss)
         done += request["steps"]
         return {**watch.read(), "steps": request["steps"], "loss": float(np.mean(losses))}

@@ -85,10 +85,10 @@ def run(config: Any, steps: int) -> dict[str, Any]:
     _, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
     state = loop.zero_state(loop.batch_size)
     batches = itertools.chain.from_iterable(loop.batches(Position()) for _ in itertools.count())
-    _, state = loop.train_step(0, next(batches), state)
+    _, state, _ = loop.train_step(0, next(batches), state)
     characters, watch = 0, Stopwatch()
     for step, batch in enumerate(itertools.islice(batches, steps)):
-        _, state = loop.train_step(1 + step, batch, state)
+        _, state, _ = loop.train_step(1 + step, batch, state)
         characters += int(batch.mask.sum())
     return {
         "characters": facts.characters,

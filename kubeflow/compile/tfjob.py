@@ -41,7 +41,9 @@ def manifest(config: Config, text: str, examples: str, transform_graph: str) -> 
     invocation = json.dumps({"inputs": inputs, "outputs": _outputs(config, compiled, name)}, sort_keys=True)
     worker = {
         "replicas": config.cluster.workers,
-        "restartPolicy": "OnFailure",  # a restarted worker resumes from the last checkpoint, together with the others
+        # Pods that were killed and pods that lost them (`trainer.cluster.START_AGAIN`) start again, and resume from the
+        # last checkpoint. Other errors end the job.
+        "restartPolicy": "ExitCode",
         "template": {"spec": _pod(config, spec.container(compiled, "Trainer"), invocation)},
     }
     return {
@@ -49,7 +51,8 @@ def manifest(config: Config, text: str, examples: str, transform_graph: str) -> 
         "kind": "TFJob",
         "metadata": {"name": name},
         "spec": {
-            "runPolicy": {"cleanPodPolicy": "Running", "backoffLimit": 3},
+            # No `backoffLimit`: it is for the sum over all pods, and each preemption restarts all of them.
+            "runPolicy": {"cleanPodPolicy": "Running"},
             "tfReplicaSpecs": {"Worker": worker},
         },
     }

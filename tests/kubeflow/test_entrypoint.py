@@ -9,6 +9,7 @@ import pytest
 
 from kubeflow import entrypoint
 from kubeflow.task import invocation
+from trainer.cluster import ProcessLost
 
 ARGUMENTS = ["--backend", "kfp", "--executor_class_path", "x.Y", "--json_serialized_invocation_args"]
 MISTAKE = {"training_overrides": "steps=3", "custom_config": '{"training": {}}'}
@@ -46,9 +47,27 @@ def test_only_workers_that_are_not_the_chief_divert_their_outputs(
     task: dict[str, object] | None, diverted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directories: list[str] = []
-    monkeypatch.setattr(invocation, "divert_outputs", lambda given, directory: directories.append(directory))
+
+    def divert(given: object, directory: str) -> None:
+        assert Path(directory).is_dir()
+        directories.append(directory)
+
+    monkeypatch.setattr(invocation, "divert_outputs", divert)
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if task:
         monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": task}))
     assert entrypoint.main([*ARGUMENTS, INVOCATION]) == 2  # fails before TFX starts
     assert bool(directories) == diverted
+    assert not any(Path(directory).exists() for directory in directories)
+
+
+def test_process_that_lost_another_one_asks_the_operator_to_start_it_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(*_: object) -> int:
+        raise ProcessLost("Another process has ended.")
+
+    monkeypatch.setattr(entrypoint, "_execute", lose)
+    code = entrypoint.main([*ARGUMENTS, "{}"])
+    assert code >= 128, "the training operator's limit"
+    assert capsys.readouterr().err == "failed: Another process has ended.\n"

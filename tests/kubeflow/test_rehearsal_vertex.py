@@ -11,7 +11,6 @@ import socket
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from kubeflow.compile import tfjob
@@ -62,16 +61,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _weights(checkpoints: Path) -> dict[str, np.ndarray]:
-    import tensorflow as tf
-
-    (index,) = checkpoints.rglob("ckpt-*.index")
-    reader = tf.train.load_checkpoint(str(index).removesuffix(".index"))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name.startswith("weights")}
-
-
 @pytest.mark.e2e
-def test_two_workers_write_one_export_and_have_identical_weights(workspace: Workspace, tmp_path: Path) -> None:
+def test_two_workers_write_one_export_and_one_checkpoint(workspace: Workspace, tmp_path: Path) -> None:
     transform = {}
     for name, artifact in workspace.runs["first"].outcomes["Transform"].artifacts.items():
         # Workers can read the state volume.
@@ -115,11 +106,9 @@ def test_two_workers_write_one_export_and_have_identical_weights(workspace: Work
     assert losses[0]
     assert losses[0] == losses[1]
     assert "MultiWorkerMirroredStrategy, 2 processes" in outputs[0]
-    # One export, where the pipeline's Trainer looks for it. The other worker has an identical checkpoint.
+    # One export, where the pipeline's Trainer looks for it, and one checkpoint.
     (export,) = (tmp_path / "state" / "checkpoints").glob("*/export-*")
     assert (export / "saved_model.pb").is_file()
-    chief, other = _weights(tmp_path / "state" / "checkpoints"), _weights(tmp_path / "worker-1")
-    assert chief
-    assert chief.keys() == other.keys()
-    for name, value in chief.items():
-        np.testing.assert_array_equal(value, other[name], err_msg=name)
+    assert len(list((tmp_path / "state").rglob("ckpt-*.index"))) == 1
+    assert not list(tmp_path.glob("worker-*/**/ckpt-*"))
+    assert not list(tmp_path.glob("worker-*/worker-*"))  # where the second one's outputs were diverted to

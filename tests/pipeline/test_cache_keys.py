@@ -34,6 +34,8 @@ PROJECT = Path(cache_keys.__file__).parent.parent
 PACKAGES = ("components", "pipeline", "serving", "trainer", "transform")
 # Files that a training imports but that do not determine its output, and why.
 HARMLESS_TO_TRAINING = {
+    "trainer/cluster/environment.py",  # decides which processes compute, not what
+    "trainer/cluster/collective.py",  # the same
     "trainer/progress.py",  # only shows the progress of training
     "components/models/registry.py",  # finds the initial model, whose digest is in the key of the training
     "components/models/versions.py",  # the same; copies the export
@@ -199,7 +201,6 @@ def test_upgrade_changes_the_digests_of_the_components_that_use_the_library(
             ("TRAINER", "EXPORT"),
             HARMLESS_TO_TRAINING
             | {
-                "trainer/cluster.py",  # decides which processes compute, not what
                 "components/models/original.py",  # notes where the export is
             },
         ),

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.errors import UserError
 from pipeline.config.run import TrainingConfig
 from trainer import optimizer
 from trainer.checkpoint import Checkpoints, Position, delete_incomplete
+from trainer.cluster import collective
 from trainer.model import LanguageModel
 
 pytestmark = pytest.mark.integration
@@ -194,7 +197,7 @@ def test_best_weights_are_restored(tmp_path: Path) -> None:
     assert_equal(run.weights, best)
 
 
-def test_other_workers_restore_the_chiefs_checkpoint_and_write_elsewhere(
+def test_other_processes_restore_the_chiefs_checkpoint_and_write_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary, directory = tmp_path / "temporary", tmp_path / "checkpoints"
@@ -212,4 +215,20 @@ def test_other_workers_restore_the_chiefs_checkpoint_and_write_elsewhere(
     worker.checkpoints.save(Position(step=6), carried())
     worker.checkpoints.save_epoch(1)
     assert sorted(path.name for path in directory.iterdir()) == files
-    assert list(temporary.glob("*/ckpt-6.index"))
+    assert list(temporary.iterdir()) == []
+
+
+def test_processes_that_begin_differently_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, values = create(tmp_path / "key" / "kind"), list[int]()
+    monkeypatch.setattr(collective, "_total", lambda strategy, value: values.append(value) or 2 * value)
+    two = SimpleNamespace(num_replicas_in_sync=2)
+    run.checkpoints.check_same(two, POSITION)
+    run.checkpoints.check_same(two, Position())
+    create(tmp_path / "other key" / "kind").checkpoints.check_same(two, POSITION)
+    create(tmp_path / "key" / "other kind").checkpoints.check_same(two, POSITION)
+    create(tmp_path / "elsewhere" / "key" / "kind").checkpoints.check_same(two, POSITION)
+    assert len(set(values)) == 4
+    assert values[0] == values[4]  # the same storage may be mounted elsewhere
+    monkeypatch.setattr(collective, "_total", lambda strategy, value: 2 * value + 1)
+    with pytest.raises(UserError, match=r"do not begin alike.* one directory .* Received: key/kind at step 5"):
+        run.checkpoints.check_same(two, POSITION)

@@ -1,7 +1,7 @@
-"""Two worker processes on loopback, each started with the Trainer's own arguments, against one process.
+"""Processes on loopback that train together, each started with the Trainer's own arguments, against one process.
 
-The Transform output is made here; the two processes find each other through `TF_CONFIG` under
-MultiWorkerMirroredStrategy. Real machines with a network between them are not touched.
+The Transform output is made here; the processes find each other through `TF_CONFIG` under MultiWorkerMirroredStrategy.
+Real machines with a network between them are not touched.
 """
 
 import functools
@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +33,40 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "components" / "sample" / "the_lamp_at_harrow_quay.txt"
 START = """
-import json, logging, sys, types
+import json, logging, os, signal, sys, types
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-from trainer.run import run_fn
-run_fn(types.SimpleNamespace(**json.loads(sys.argv[1])))
+from trainer import export, run
+from trainer.loop import Loop
+arguments, kills, place = sys.argv[1:]
+def dies(function, point_of):
+    def call(*arguments):
+        point = point_of(arguments)
+        marker = f"{place}/killed at {point}"
+        if point in kills.split(",") and not os.path.exists(marker):
+            open(marker, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+    return call
+Loop.train_step = dies(Loop.train_step, lambda arguments: f"step {arguments[1]}")
+export.save = dies(export.save, lambda arguments: "export")
+run.run_fn(types.SimpleNamespace(**json.loads(arguments)))
 """
-STEPS, RATE = 12, 0.01
+STEPS, EVALUATED, RATE = 12, 4, 0.01
 SETTINGS = [
     "model.units=24",
     "model.embedding=8",
-    "training.batch_size=8",
+    "training.batch_size=6",
     f"training.steps={STEPS}",
-    "training.eval_every=6",
+    f"training.eval_every={EVALUATED}",
 ]
 # Large enough for Adam to notice the size of a gradient; or rounding would decide which way a weight moves whose
 # gradient is next to nothing.
 SETTINGS += ["training.epsilon=0.01", f"training.learning_rate={RATE}"]
 SETTINGS += ["training.precision=float32", "training.checkpoint_seconds=1", "training.sample_chars=0"]
+# Each step rounds its gradient, the longest way to which has ten operations for each of a window's 100 characters, and
+# moves a weight by no more than about the learning rate. Weights may differ by ten times that, as later steps build on
+# earlier ones.
+ROUNDING = numeric.relative(10 * 100)
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +127,60 @@ def _arguments(transformed: Path, out: Path, checkpoints: Path) -> str:
     )
 
 
-def _start(arguments: str, tf_config: dict[str, Any] | None) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(ROOT)}
-    environment.pop("TF_CONFIG", None)
-    if tf_config:
-        environment["TF_CONFIG"] = json.dumps(tf_config)
-    command = [warm.python(), "-c", START, arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+class Process:
+    """A process that is started again whenever it fails, as by the training operator."""
+
+    def __init__(self, arguments: str, tf_config: dict[str, Any] | None, kills: str, place: Path) -> None:
+        self._environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(ROOT)}
+        self._environment.pop("TF_CONFIG", None)
+        if tf_config:
+            self._environment["TF_CONFIG"] = json.dumps(tf_config)
+        self._command = [warm.python(), "-c", START, arguments, kills, str(place)]
+        self.outputs: list[str] = []  # of each start
+
+    def run(self, starts: int) -> int:
+        """Return the exit code of the last start; one that failed is only repeated until there were so many."""
+        for _ in range(starts):
+            ran = subprocess.run(
+                self._command,
+                env=self._environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            self.outputs.append(ran.stdout)
+            if ran.returncode == 0:
+                break
+        return ran.returncode
+
+
+def _train(transformed: Path, place: Path, chiefs: int, workers: int, *kills: str) -> list[Process]:
+    """Train with this number of processes.
+
+    Args:
+      kills: of each process, the points before which it is killed once, separated by commas; the chief comes first.
+    """
+    count = chiefs + workers
+    addresses = [f"127.0.0.1:{_free_port()}" for _ in range(count)]
+    jobs = {"chief": addresses[:chiefs], "worker": addresses[chiefs:]}
+    tasks = [{"type": "chief", "index": 0}] * chiefs + [{"type": "worker", "index": i} for i in range(workers)]
+    processes = [
+        Process(
+            _arguments(transformed, place / str(i), place / "shared"),
+            {"cluster": {name: listed for name, listed in jobs.items() if listed}, "task": task} if count > 1 else None,
+            kills[i] if kills else "",
+            place / str(i),
+        )
+        for i, task in enumerate(tasks)
+    ]
+    for i in range(count):
+        (place / str(i)).mkdir(parents=True)
+    with ThreadPoolExecutor(count) as pool:
+        codes = list(pool.map(lambda process: process.run(starts=8 if kills else 1), processes))
+    assert codes == [0] * count, "\n".join(process.outputs[-1][-3000:] for process in processes)
+    return processes
 
 
 def _losses(output: str) -> list[float]:
@@ -134,34 +199,51 @@ def _weights(model: Path) -> dict[str, np.ndarray]:
     return {name: reader.get_tensor(name) for name in names}
 
 
-def test_two_workers_learn_what_one_process_learns(transformed: Path, tmp_path: Path) -> None:
-    workers = [f"127.0.0.1:{_free_port()}" for _ in range(2)]
-    arguments = [_arguments(transformed, tmp_path / str(i), tmp_path / "shared") for i in range(2)]
-    started = [
-        _start(arguments[i], {"cluster": {"worker": workers}, "task": {"type": "worker", "index": i}}) for i in range(2)
-    ]
-    try:
-        outputs = [process.communicate(timeout=300)[0] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    assert [process.returncode for process in started] == [0, 0], "\n".join(outputs)
-    assert "MultiWorkerMirroredStrategy, 2 processes" in outputs[0]
+@pytest.fixture(scope="module")
+def alone(transformed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, np.ndarray], list[float]]:
+    """Weights and eval losses of one process."""
+    place = tmp_path_factory.mktemp("alone") / "run"
+    (process,) = _train(transformed, place, 0, 1)
+    return _weights(place / "0" / "model"), _losses(process.outputs[0])
 
-    alone = _start(_arguments(transformed, tmp_path / "alone", tmp_path / "own"), None)
-    output = alone.communicate(timeout=300)[0]
-    assert alone.returncode == 0, output
-    assert len(_losses(output)) == 2
-    assert _losses(outputs[0]) == _losses(outputs[1])
-    # Each step rounds its gradient, the longest way to which has ten operations for each of a window's 100 characters,
-    # and moves a weight by no more than about the learning rate. Ten times that, as later steps build on earlier ones.
-    rounding = numeric.relative(10 * 100)
-    assert _losses(outputs[0]) == pytest.approx(_losses(output), abs=1e-4 + 3 * rounding)  # printed to four decimals
-    # One export, by the chief; its weights are those of one process, to rounding.
-    assert not (tmp_path / "1" / "model").exists()
-    together, single = _weights(tmp_path / "0" / "model"), _weights(tmp_path / "alone" / "model")
+
+def _assert_close(together: dict[str, np.ndarray], single: dict[str, np.ndarray]) -> None:
     assert together.keys() == single.keys()
     for name, value in single.items():
         np.testing.assert_allclose(
-            together[name], value, rtol=rounding, atol=10 * STEPS * RATE * rounding, err_msg=name
+            together[name], value, rtol=ROUNDING, atol=10 * STEPS * RATE * ROUNDING, err_msg=name
         )
+
+
+@pytest.mark.parametrize(("chiefs", "workers"), [(0, 2), (1, 2)])
+def test_processes_together_learn_what_one_process_learns(
+    transformed: Path, tmp_path: Path, alone: tuple[dict[str, np.ndarray], list[float]], chiefs: int, workers: int
+) -> None:
+    weights, losses = alone
+    processes = _train(transformed, tmp_path / "run", chiefs, workers)
+    assert f"MultiWorkerMirroredStrategy, {chiefs + workers} processes" in processes[0].outputs[0]
+    assert len(losses) == STEPS / EVALUATED
+    for process in processes:
+        found = _losses(process.outputs[0])
+        assert found == pytest.approx(losses, abs=1e-4 + 3 * ROUNDING)  # printed to four decimals
+        assert found == _losses(processes[0].outputs[0])
+    # One export, by the chief; its weights are those of one process, to rounding.
+    assert [path.parent.name for path in (tmp_path / "run").glob("*/model")] == ["0"]
+    _assert_close(_weights(tmp_path / "run" / "0" / "model"), weights)
+
+
+def test_killed_chief_and_killed_worker_join_again_from_the_last_checkpoint(
+    transformed: Path, tmp_path: Path, alone: tuple[dict[str, np.ndarray], list[float]]
+) -> None:
+    place = tmp_path / "run"
+    first, second = f"step {EVALUATED + 1}", f"step {2 * EVALUATED + 1}"
+    chief, worker = processes = _train(transformed, place, 1, 1, f"{second},export", first)
+    _assert_close(_weights(place / "0" / "model"), alone[0])
+    # Each time, the other process ended as well, and both started again.
+    lost = "Another process of this training has ended or cannot be reached"
+    assert sum(lost in output for output in chief.outputs) >= 1
+    assert sum(lost in output for output in worker.outputs) >= 2
+    for process in processes:
+        assert "".join(process.outputs).count("first loss") == 1  # only the first start was at step 0
+        losses = [loss for output in process.outputs for loss in _losses(output)]
+        assert losses == pytest.approx(alone[1], abs=1e-4 + 3 * ROUNDING)

@@ -30,7 +30,6 @@ def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> Non
     assert worker["replicas"] == 3
     # The operator's schema is not available, but its pods are those of Kubernetes.
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": dict(worker["template"]["spec"])}
-    pod["spec"]["restartPolicy"] = worker["restartPolicy"]
     kubernetes_validate.validate(pod, "1.31", strict=True)
     (container,) = pod["spec"]["containers"]
     assert container["name"] == "tensorflow"
@@ -38,6 +37,14 @@ def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> Non
     assert container["resources"]["limits"] == {"cpu": "4000m", "memory": "8000M", "nvidia.com/gpu": "1"}
     assert container["volumeMounts"] == [{"name": "state", "mountPath": "/mnt/state"}]
     assert "{{$}}" not in container["args"]
+
+
+def test_preempted_workers_start_again_as_often_as_needed(text: str) -> None:
+    job = tfjob.manifest(overrides.load("quick", SETTINGS), text, "gs://b/examples", "gs://b/graph")
+    # The operator starts a pod again whose exit code is 128 or more: one that a signal ended, or `START_AGAIN`.
+    assert job["spec"]["tfReplicaSpecs"]["Worker"]["restartPolicy"] == "ExitCode"
+    # It compares this limit with the sum of all pods' restarts, and with its own retries.
+    assert "backoffLimit" not in job["spec"]["runPolicy"]
 
 
 @pytest.mark.parametrize("uri", ["minio://b/examples", "/elsewhere/examples", "/mnt/state-of/x", "examples"])

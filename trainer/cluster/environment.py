@@ -9,10 +9,17 @@ from typing import Any
 from components.errors import UserError
 
 VARIABLE = "TF_CONFIG"
+# Exit code of a container whose process lost the others. The training operator starts pods again that end with a code
+# of 128 or more, under `restartPolicy: ExitCode`, and leaves this one (128 + SIGUSR1) to programs.
+START_AGAIN = 138
 _REFUSED = {
     "evaluator": "the pipeline has its own Evaluator, which runs after training",
     "ps": "training is synchronous and has no parameter servers",
 }
+
+
+class ProcessLost(UserError):
+    """Another process of the training ended or cannot be reached; all must be started again."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 
 from components.errors import UserError
 from trainer import cluster
+from trainer.cluster import environment
 
 TWO = {"chief": ["a:1"], "worker": ["b:1"]}
 
@@ -17,7 +18,7 @@ def parse(config: Any) -> cluster.Cluster:
 
 
 def test_docstring_example_runs() -> None:
-    assert doctest.testmod(cluster).failed == 0
+    assert doctest.testmod(environment).failed == 0
 
 
 @pytest.mark.parametrize(
