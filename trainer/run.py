@@ -44,7 +44,10 @@ def _train_and_export(fn_args: Any, together: cluster.Cluster) -> None:
     machine = hardware.choose(training.strategy, training.precision, training.logical_cpus, together.processes)
     text = fitting.load(fn_args, training.memory_limit_chars)
     source = warm_start.initial_model(parameters.registry, text.data_digest) if training.warm_start else None
-    directory = os.path.join(parameters.checkpoints, _key(parameters, text.data_digest, source))
+    key = _key(parameters, text.data_digest, source)
+    # Before the first variable, whose shape would differ: TensorFlow would wait forever, or end without a reason.
+    collective.check_same(machine.strategy, int(key[:7], 16), f"the digest {key} of data, configuration and code")
+    directory = os.path.join(parameters.checkpoints, key)
     finished = os.path.join(directory, f"export-{_export_key(parameters)}")
     chief = together.is_chief
     if versions.is_complete(finished):

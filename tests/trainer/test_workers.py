@@ -103,10 +103,10 @@ def _encode(batch: Any, metadata: Any) -> list[bytes]:
     return RecordBatchToExamplesEncoder(metadata.schema).encode(batch[0])
 
 
-def _arguments(transformed: Path, out: Path, checkpoints: Path) -> str:
+def _arguments(transformed: Path, out: Path, checkpoints: Path, *settings: str) -> str:
     from pipeline.config.overrides import load
 
-    config = load("quick", SETTINGS).model_dump(mode="json")
+    config = load("quick", [*SETTINGS, *settings]).model_dump(mode="json")
     custom = {name: config[name] for name in ("model", "training", "export", "seed", "model_name")}
     custom |= {
         "checkpoints": str(checkpoints),
@@ -247,3 +247,17 @@ def test_killed_chief_and_killed_worker_join_again_from_the_last_checkpoint(
         assert "".join(process.outputs).count("first loss") == 1  # only the first start was at step 0
         losses = [loss for output in process.outputs for loss in _losses(output)]
         assert losses == pytest.approx(alone[1], abs=1e-4 + 3 * ROUNDING)
+
+
+def test_processes_with_different_configurations_are_refused(transformed: Path, tmp_path: Path) -> None:
+    addresses = [f"127.0.0.1:{_free_port()}" for _ in range(2)]
+    processes = []
+    for i, units in enumerate((24, 25)):
+        arguments = _arguments(transformed, tmp_path / str(i), tmp_path / "shared", f"model.units={units}")
+        tf_config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}
+        processes.append(Process(arguments, tf_config, "", tmp_path))
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(lambda process: process.run(starts=1), processes))
+    assert 0 not in codes
+    assert any("do not begin alike" in process.outputs[0] for process in processes)
+    assert not (tmp_path / "shared").exists()

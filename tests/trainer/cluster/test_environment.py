@@ -29,7 +29,7 @@ def test_docstring_example_runs() -> None:
         (TWO, "chief", 0, 2, 0),
         (TWO, "worker", 0, 2, 1),
         ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "worker", 1, 3, 2),
-        ({**TWO, "ps": [], "evaluator": []}, "worker", "0", 2, 1),
+        (TWO, "worker", "0", 2, 1),
     ],
 )
 def test_chief_and_workers_are_counted_together(
