@@ -93,7 +93,10 @@ def main(argv: list[str] | None = None) -> int:
             )
             for fault in trial.faults:
                 console.print(f"    {fault}", style="red")
-    return _report(console, trials, reference, time.monotonic() - start)
+    failed = _report(console, trials, reference, time.monotonic() - start)
+    if not failed:
+        shutil.rmtree(directory)
+    return int(failed)
 
 
 def reference_of(roots: list[Path], runs: list[run_process.Run]) -> Reference:
@@ -152,23 +155,25 @@ def _attempt(run: Any, reference: Reference, trial: tuple[Path, tuple[int, rando
         done = run(root, moment_of(draw, reference.stages))
         if done.code is None:
             kills.append(names[len(done.ended)])
-            faults += [*done.left, *published.faults(root, reference.expected)]
-        elif done.code != reference.result["code"]:
-            break  # reported below
-        # Otherwise it ended before its moment: what is killed next finds everything in TFX's cache.
-    Path(f"{root}.json").unlink(missing_ok=True)
-    if not faults:
-        done = run(root)
-        result = result_of(root, done)
-        faults = [*done.left, *published.final_faults(root, reference.expected)]
-        if result != reference.result:
-            faults.append(f"its result is {result} and not {reference.result}: see {done.output}")
+            faults = [*done.left, *published.faults(root, reference.expected)]
+        else:  # it ended before its moment, so the next run finds everything in TFX's cache
+            faults = _end_faults(root, done, reference)
+    faults = faults or _end_faults(root, run(root), reference)
     if not faults:
         shutil.rmtree(root.parent)
     return Trial(root, kills, faults, time.monotonic() - start)
 
 
-def _report(console: Console, trials: list[Trial], reference: Reference, seconds: float) -> int:
+def _end_faults(root: Path, done: run_process.Run, reference: Reference) -> list[str]:
+    """Return what is wrong with a run that ended by itself."""
+    result = result_of(root, done)
+    Path(f"{root}.json").unlink(missing_ok=True)
+    differs = f"its result is {result} and not {reference.result}: see {done.output}"
+    faults = [] if result == reference.result else [differs]
+    return [*faults, *done.left, *published.final_faults(root, reference.expected)]
+
+
+def _report(console: Console, trials: list[Trial], reference: Reference, seconds: float) -> bool:
     counts = Counter(name for trial in trials for name in trial.kills)
     failed = [trial for trial in trials if trial.faults]
     table = Table("killed in", "kills", "seconds undisturbed")
@@ -180,7 +185,7 @@ def _report(console: Console, trials: list[Trial], reference: Reference, seconds
     )
     for trial in failed:
         console.print(f"kept: {trial.root.parent}", style="red")
-    return int(bool(failed))
+    return bool(failed)
 
 
 if __name__ == "__main__":

@@ -70,11 +70,13 @@ class Run:
 def import_frameworks() -> None:
     """Import what runs import, but nothing of the project, so that `run` can fork this process."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     places = list(sys.path)
     for name in server.FRAMEWORKS:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
     sys.path[:] = places
+    del os.environ["TF_CPP_MIN_LOG_LEVEL"]
     gc.freeze()  # the children's collectors do not write to shared memory
 
 
@@ -102,6 +104,7 @@ def run(corpus: str, root: Path, moment: Moment | None = None, *, cold: bool = F
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)
         if status is None:
+            os.kill(process, signal.SIGKILL)  # a child that is not a leader yet
             _, status = os.waitpid(process, 0)
         _note_ended(output, ended, seconds)
     code = os.waitstatus_to_exitcode(status)

@@ -76,6 +76,21 @@ def test_trials_fail_for_what_a_program_does_wrong(
     assert all(f"kept: {tmp_path / name}" in output for name in kept)
 
 
+def test_run_that_fails_before_its_moment_is_reported_even_if_the_next_one_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = [1, 0]
+    monkeypatch.setattr(kill_runs.published, "final_faults", lambda *_: [])
+    reference = kill_runs.Reference({"report": 1.0}, None, {"code": 0})  # type: ignore[arg-type]
+
+    def run(*_: object) -> run_process.Run:
+        return run_process.Run(codes.pop(0), 1.0, {}, [], tmp_path / "output-1.txt")
+
+    trial = kill_runs._attempt(run, reference, (tmp_path / "trial-1" / "root", (1, random.Random(0))))
+    assert trial.kills == []
+    assert "its result is {'code': 1} and not {'code': 0}" in trial.faults[0]
+
+
 def test_undisturbed_runs_that_fail_end_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "local_runner.py").write_text("import sys; sys.exit(3)")
     monkeypatch.setattr(run_process, "ROOT", tmp_path)

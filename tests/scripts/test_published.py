@@ -146,11 +146,11 @@ def test_lock_that_is_still_held_is_reported(root: Path, wanted: published.Expec
 
 def test_transaction_that_was_killed_is_rolled_back_in_a_copy_only(root: Path, wanted: published.Expected) -> None:
     store = sqlite3.connect(root / "metadata.db", isolation_level=None)
+    planned = [(f"{root}/pipeline/Trainer/model/{number:0>1000}",) for number in range(100)]
+    store.executemany("INSERT INTO Artifact VALUES (?, 1)", planned)
     store.execute("PRAGMA cache_size = 1")  # so that the transaction reaches the file
     store.execute("BEGIN")
-    store.executemany(
-        "INSERT INTO Artifact VALUES (?, 2)", [(f"{root}/pipeline/Trainer/model/{i}",) for i in range(999)]
-    )
+    store.execute("UPDATE Artifact SET state = 2")
     killed = shutil.copytree(root, root.with_name("copy"))
     store.close()
     shutil.rmtree(root)
