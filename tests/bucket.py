@@ -178,10 +178,8 @@ class Bucket:
     def copy(self, src: str, dst: str, overwrite: bool = False) -> None:
         self._alive()
         self._require_free(dst, overwrite)
-        with self._open(src, "rb") as file:
-            content = file.read()
-        with self._open(dst, "wb") as file:
-            file.write(content)
+        with self._open(dst, "wb") as target, self._open(src, "rb") as source:  # a missing source leaves an empty file
+            target.write(source.read())
 
     def rename(self, src: str, dst: str, overwrite: bool = False) -> None:
         self._alive()

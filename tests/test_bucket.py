@@ -1,11 +1,15 @@
 """The double of an object store has objects only, and dies between two of them."""
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from tensorflow import errors
 from tensorflow.io import gfile
 
+from tests import bucket_operations, bucket_server, warm
 from tests.bucket import Bucket, Died
 
 pytestmark = pytest.mark.integration
@@ -79,3 +83,20 @@ def test_dead_process_does_not_clean_up(monkeypatch: pytest.MonkeyPatch) -> None
         cleaned_up()
     bucket.restart()
     assert len(bucket.tree("gs://bucket/one")) == 3
+
+
+def test_double_behaves_as_tensorflows_own_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its client of Google Cloud Storage talks to a server on this machine, in another process."""
+    folders = [tmp_path / name for name in ("server", "client", "double")]
+    for folder in folders:
+        folder.mkdir()
+    command = [warm.python(), bucket_operations.__file__, str(folders[1])]
+    with bucket_server.serving(folders[0]) as variables:
+        done = subprocess.run(
+            command, env=os.environ | variables, capture_output=True, text=True, timeout=300, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    Bucket.install(monkeypatch, placeholders=True)
+    expected = json.loads(done.stdout.splitlines()[-1])
+    assert json.loads(json.dumps(bucket_operations.observed(folders[2]))) == expected
+    assert len(expected) > 60

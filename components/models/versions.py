@@ -173,10 +173,17 @@ def copy(model: str, target: str) -> None:
     from tensorflow.io import gfile
 
     _clear(target)
-    for name in sorted(_files(model), key=lambda name: name == SAVED_MODEL):
+    names = set(_files(model))
+    for name in sorted(names - {SAVED_MODEL}):
         to = os.path.join(target, name)
         gfile.makedirs(os.path.dirname(to))
         gfile.copy(os.path.join(model, name), to, overwrite=True)
+    if SAVED_MODEL in names:
+        # Not by gfile.copy: it leaves a part of the file if it fails, and an empty one if the source is missing.
+        with gfile.GFile(os.path.join(model, SAVED_MODEL), "rb") as file:
+            content = file.read()
+        gfile.makedirs(target)
+        files.write(os.path.join(target, SAVED_MODEL), content)
 
 
 @contextlib.contextmanager

@@ -219,22 +219,35 @@ def test_remains_of_a_killed_push_are_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_saved_model_file_is_copied_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copy_is_complete_once_all_files_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_at(tmp_path / "model")
     (tmp_path / "model" / "zzz").write_text("last in the alphabet")
-    copied: list[str] = []
-    from tensorflow.io import gfile
+    seen: list[bool] = []
 
-    copy = gfile.copy
+    def look() -> None:
+        seen.append(versions.is_complete(str(tmp_path / "copy")))
+        assert not seen[-1] or tree(tmp_path / "copy") == tree(tmp_path / "model")
 
-    def noted(source: str, target: str, overwrite: bool = False) -> None:
-        copied.append(Path(target).name)
-        copy(source, target, overwrite)
-
-    monkeypatch.setattr(gfile, "copy", noted)
+    watch(monkeypatch, look)
     versions.copy(model, str(tmp_path / "copy"))
-    assert copied[-1] == "saved_model.pb"
-    assert tree(tmp_path / "copy") == tree(tmp_path / "model")
+    look()
+    assert seen == [False] * (len(seen) - 1) + [True]
+    assert len(seen) > 8
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("target", ["{tmp_path}/copy", "gs://bucket/copy"])
+def test_copy_of_a_model_that_is_deleted_meanwhile_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    from tensorflow import errors
+
+    Bucket.install(monkeypatch)
+    model, target = model_at(tmp_path / "model"), target.format(tmp_path=tmp_path)
+    watch(monkeypatch, lambda: Path(model, "saved_model.pb").unlink(missing_ok=True))
+    with pytest.raises(errors.NotFoundError):
+        versions.copy(model, target)
+    assert not versions.is_complete(target)
 
 
 @pytest.mark.integration
