@@ -25,6 +25,10 @@ RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --extra 
 FROM build AS build-gpu
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --extra kubeflow --extra vertex --extra gpu
 
+FROM build AS build-beam
+# Beam's boot program asks pip whether Beam is installed, and starts no worker without an answer. This is Python's own.
+RUN /opt/venv/bin/python -m ensurepip
+
 FROM python:${PYTHON}-slim-trixie AS base
 # `python` is that of the environment; this project's packages precede installed packages of the same names; a user id
 # without an entry in /etc/passwd has a name and a home directory.
@@ -52,8 +56,12 @@ FROM base AS cpu-base
 COPY --from=build /opt/venv /opt/venv
 
 # Workers start Beam's boot program; its version must be the locked one.
-FROM cpu-base AS beam
+FROM base AS beam
+COPY --from=build-beam /opt/venv /opt/venv
 COPY --from=apache/beam_python3.13_sdk:2.76.0 /opt/apache/beam /opt/apache/beam
+# Otherwise the boot program makes a new environment for each worker, without the packages in /opt/venv, in a directory
+# that only root can write.
+ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
 ENTRYPOINT ["/opt/apache/beam/boot"]
 
 # The default target.

@@ -65,3 +65,11 @@ def test_beam_workers_have_the_locked_version() -> None:
     versions = re.findall(r'name = "apache-beam"\nversion = "([^"]+)"', (ROOT / "uv.lock").read_text())
     (chosen,) = re.findall(r"beam_python3\.13_sdk:(\S+)", CODE)
     assert chosen == max(versions, key=lambda version: [int(part) for part in version.split(".")])
+
+
+def test_beam_workers_run_in_the_images_environment() -> None:
+    """Beam's boot program makes another environment unless the variable is set, and runs `python -m pip show`."""
+    assert "ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1\n" in stage("beam")
+    assert "COPY --from=build-beam /opt/venv /opt/venv\n" in stage("beam")
+    assert stage("build-beam").startswith("build AS"), "has the locked packages"
+    assert "RUN /opt/venv/bin/python -m ensurepip\n" in stage("build-beam")
