@@ -11,9 +11,23 @@ _LONGEST = 300  # characters shown of a framework's message
 _DISK = (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), "disk is full")  # the last is SQLite's
 _PERMISSION = (*map(os.strerror, (errno.EACCES, errno.EPERM, errno.EROFS)), "readonly database")
 _MEMORY = ("OOM when allocating", os.strerror(errno.ENOMEM), "MemoryError", "out of memory")
+# Of this project or of TFX: this process has imported them, so it is a Beam worker that lacks them.
+_PACKAGES = tuple(f"No module named '{name}" for name in ("components", "serving", "trainer", "transform", "tfx"))
+_RPC = ("StatusCode.",)  # only Beam's clients of job services and workers use gRPC here
 _ADVICE = (
     (_DISK, "The disk is full", "Free some space"),
     (_PERMISSION, "A file cannot be read or written", "Fix its permissions"),
+    (
+        _PACKAGES,
+        "A Beam worker cannot import the project",
+        "Start the workers with the environment of uv.lock, and with the repository on PYTHONPATH",
+    ),
+    (
+        _RPC,
+        "Beam lost its job service or a worker",
+        "Check the logs of the job service and of the worker pool: a worker that cannot start, or that was killed, is "
+        "reported only there. Then start what has ended",
+    ),
     (_MEMORY, "Out of memory", "Lower training.batch_size, training.sequence_length or model.units"),
 )
 
@@ -39,8 +53,7 @@ def explain(error: BaseException, root: str, log: str | None) -> tuple[str, int]
                     f"work is kept. Received: {_short(line)}{more}",
                     USER_ERROR,
                 )
-    first = next(iter(str(error).strip().splitlines()), "")
-    return f"failed: {type(error).__name__}: {_short(first)}{more}", FAILED
+    return f"failed: {type(error).__name__}: {_short(_reason(str(error)))}{more}", FAILED
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -57,6 +70,12 @@ def _texts(error: BaseException) -> Iterator[str]:
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     for link in reversed(chain):
         yield f"{type(link).__name__}: {link}"
+
+
+def _reason(message: str) -> str:
+    """Return the first line; of a traceback, which Beam passes on from its workers, the last one."""
+    lines = message.strip().splitlines() or [""]
+    return lines[-1 if "Traceback (most recent call last)" in lines[0] else 0]
 
 
 def _short(line: str) -> str:

@@ -13,6 +13,15 @@ BEAM = (
     "tensorflow.python.framework.errors_impl.ResourceExhaustedError: /root/saved_model.pb.tmp9; "
     "No space left on device [while running 'Analyze/CreateSavedModel']\n\nduring\nmore"
 )
+# What Beam's portable runner raises when a job service is silent, and what a worker reports that lacks the project.
+RENDEZVOUS = (
+    "<_MultiThreadedRendezvous of RPC that terminated with:\n\tstatus = StatusCode.UNAVAILABLE\n"
+    '\tdetails = "Socket closed"\n>'
+)
+WORKER = (
+    "Pipeline job-1 failed in state FAILED: Traceback (most recent call last):\n"
+    '  File "bundle_processor.py", line 1, in f\n{}\n'
+)
 
 
 def caused(error: Exception, reason: BaseException | None) -> Exception:
@@ -39,6 +48,12 @@ def caused(error: Exception, reason: BaseException | None) -> Exception:
         (RuntimeError("attempt to write a readonly database"), "A file cannot be read or written", "Fix its"),
         (RuntimeError("OOM when allocating tensor with shape[9]"), "Out of memory", "Lower training.batch"),
         (MemoryError(), "Out of memory", "Lower training.batch_size"),
+        (RuntimeError(RENDEZVOUS), "Beam lost its job service or a worker", "Check the logs of the job service"),
+        (
+            RuntimeError(WORKER.format("ModuleNotFoundError: No module named 'components'")),
+            "A Beam worker cannot import the project",
+            "Start the workers with",
+        ),
     ],
 )
 def test_error_that_the_user_can_fix_is_one_paragraph_with_code_2(error: Exception, what: str, advice: str) -> None:
@@ -70,6 +85,13 @@ def test_internal_error_is_reported_with_its_type_first_line_and_the_log(error: 
     assert "shapes differ" in said
     assert said.endswith(" Details: /the/log")
     assert "and more" not in said
+
+
+def test_traceback_of_a_worker_is_reported_with_its_last_line() -> None:
+    said, _ = failure.explain(
+        RuntimeError(WORKER.format("ValueError: shapes differ [while running 'Cut']")), "/x", None
+    )
+    assert said == "failed: RuntimeError: ValueError: shapes differ [while running 'Cut']"
 
 
 def test_suppressed_cause_does_not_count() -> None:
