@@ -27,7 +27,7 @@ import components
 import pipeline
 from components import command_line, own_packages, shell_command
 from components.errors import UserError
-from pipeline import failure
+from pipeline import beam, failure
 from pipeline.config import overrides
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -73,7 +73,11 @@ def _run(options: argparse.Namespace) -> int:
     }
     config = overrides.load(options.preset, options.settings, explicit)
     _check_summary(options.summary)
+    beam.check_runner(config.beam_args)
+    beam.check_job_service(config.beam_args)
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    # Worker processes of Beam (--direct_running_mode=multi_processing) import the project's packages, too.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     # Set before TensorFlow starts: Transform uses it before the Trainer, and InfraCheck needs memory of the same GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     from pipeline import local

@@ -64,8 +64,14 @@ def _execute(options: argparse.Namespace, beam_args: list[str], diverted: str | 
     options.json_serialized_invocation_args = json.dumps(given)
 
     lean_imports.frameworks()
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+    from tfx.utils import import_utils
 
+    from pipeline import beam
+
+    if issubclass(import_utils.import_class_by_path(options.executor_class_path), BaseBeamExecutor):
+        beam.check_job_service(beam_args)
     kubeflow_v2_run_executor.main((options, beam_args))
     if options.backend == "kfp":
         invocation.restore(given)

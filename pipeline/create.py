@@ -24,14 +24,10 @@ from components.ingest import corpus_example_gen  # noqa: E402
 from components.release.infra_check import InfraCheck  # noqa: E402
 from components.release.pusher import Pusher  # noqa: E402
 from components.validate.anomaly_gate import AnomalyGate  # noqa: E402
-from pipeline import cache_keys  # noqa: E402
+from pipeline import beam, cache_keys  # noqa: E402
 from pipeline.config.places import Places  # noqa: E402
 from pipeline.config.run import Config  # noqa: E402
 
-# The full name of the runner: newer Beams would otherwise first try to download Prism, and older ones know no short
-# name. An image, even "none", keeps TFX from building a package of its sources for remote workers: that takes
-# seconds for every component and leaves files in the temporary directory.
-LOCAL_BEAM = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none")
 # Values of the section `corpus` that decide how documents become records.
 _CUTTING = {"passage_length", "eval_fraction", "test_fraction"}
 
@@ -86,14 +82,8 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
         pipeline_root=places.pipeline,
         components=components,
         enable_cache=True,
-        beam_pipeline_args=_beam_args(config),
+        beam_pipeline_args=beam.arguments(config.beam_args),
     )
-
-
-def _beam_args(config: Config) -> list[str]:
-    """Return the arguments of every Beam pipeline: the local runner, unless the configuration names another."""
-    given = list(config.beam_args)
-    return given if any(argument.startswith("--runner") for argument in given) else [*LOCAL_BEAM, *given]
 
 
 def _validate(examples: BaseComponent, inputs: Inputs) -> tuple[BaseComponent, ...]:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,14 @@ def test_script_runs_from_any_directory(tmp_path: Path) -> None:
 
 
 PRESETS = "best, char_rnn_series, dickens, quick, tutorial"
+
+
+def test_beam_that_cannot_run_is_refused_before_the_start(run: CommandLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    engine = f'["--runner=PortableRunner", "--job_endpoint=127.0.0.1:{port}"]'
+    assert "Beam's job service cannot be reached" in run.refused("--set", f"beam_args={engine}")
+    assert "Dask runner cannot run" in run.refused("--set", 'beam_args=["--runner=DaskRunner"]')
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["stray"], ["--corpus"]])

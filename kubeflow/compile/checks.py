@@ -4,6 +4,7 @@ import re
 
 from components.errors import UserError
 from kubeflow.compile.pods import serving_dir
+from pipeline import beam
 from pipeline.config.run import Config
 
 _LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "PrismRunner")
@@ -81,13 +82,14 @@ def _check_pods_on_vertex(config: Config) -> None:
 
 
 def _check_beam(config: Config) -> None:
-    runner = re.search(r"--runner[= ](\S+)", " ".join(config.beam_args))
-    if not runner or runner[1].endswith(_LOCAL_RUNNERS):
+    beam.check_runner(config.beam_args)
+    runner = beam.runner(config.beam_args)
+    if not runner or runner.endswith(_LOCAL_RUNNERS):
         return
     for key, place in (("pipeline_root", config.cluster.pipeline_root), ("root", config.cluster.root)):
         if not (place or "").startswith("gs://"):
             raise UserError(
                 "Beam workers on other machines must be able to read the artifacts and the staged corpus: set "
                 "cluster.pipeline_root and cluster.root to folders in a bucket, gs://bucket/folder. With minio:// "
-                f"or s3:// only the pod itself has copies. Received: {runner[1]}, cluster.{key}={place}"
+                f"or s3:// only the pod itself has copies. Received: {runner}, cluster.{key}={place}"
             )

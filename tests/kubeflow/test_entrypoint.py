@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,24 @@ def test_unknown_arguments_are_for_beam() -> None:
     options, rest = entrypoint.parse([*ARGUMENTS, "{}", "--runner=x", "--project", "p"])
     assert options.executor_class_path == "x.Y"
     assert rest == ["--runner=x", "--project", "p"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("executor", "code"),
+    [("components.ingest.corpus_example_gen.Executor", 2), ("tfx.components.trainer.executor.GenericExecutor", 0)],
+)
+def test_tasks_that_use_beam_check_its_job_service_first(
+    executor: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+    monkeypatch.setattr(kubeflow_v2_run_executor, "main", lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    options = ["--backend", "vertex", "--executor_class_path", executor, "--json_serialized_invocation_args", "{}"]
+    assert entrypoint.main([*options, "--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{port}"]) == code
+    assert ("Beam's job service cannot be reached" in capsys.readouterr().err) == (code == 2)
 
 
 @pytest.mark.integration

@@ -1,11 +1,11 @@
-"""The key by which the registry recognizes models of the same run; the arguments of Beam."""
+"""The key by which the registry recognizes models of the same run."""
 
 import pytest
 
-from pipeline import cache_keys, create
+from pipeline import cache_keys
 from pipeline.config import overrides
 from pipeline.config.run import Config
-from pipeline.create import LOCAL_BEAM, run_key
+from pipeline.create import run_key
 
 pytestmark = pytest.mark.integration  # TFX imports TensorFlow
 
@@ -64,26 +64,3 @@ def test_text_changes_the_key_and_its_directory_does_not() -> None:
 def test_every_section_of_the_configuration_is_covered() -> None:
     keys = [setting.partition("=")[0] for setting in IN_KEY + NOT_IN_KEY]
     assert {key.partition(".")[0] for key in keys} == Config.model_fields.keys()
-
-
-# Beam
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ((), [*LOCAL_BEAM]),
-        (("--direct_num_workers=2",), [*LOCAL_BEAM, "--direct_num_workers=2"]),
-        (("--x=1", "--runner=SparkRunner"), ["--x=1", "--runner=SparkRunner"]),
-        (("--runner", "FlinkRunner"), ["--runner", "FlinkRunner"]),
-    ],
-)
-def test_beam_uses_the_local_runner_unless_another_is_configured(given: tuple[str, ...], expected: list[str]) -> None:
-    assert create._beam_args(Config(beam_args=given)) == expected
-
-
-def test_tfx_builds_no_package_of_its_sources_for_the_local_runner() -> None:
-    from tfx.utils import dependency_utils
-
-    given = list(LOCAL_BEAM)
-    assert dependency_utils.make_beam_dependency_flags(given) == given

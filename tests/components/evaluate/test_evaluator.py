@@ -19,7 +19,7 @@ from tfx.utils import path_utils
 from components.evaluate import reference
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.evaluator import Executor, eval_config
-from pipeline.create import LOCAL_BEAM
+from pipeline.beam import LOCAL
 from tests import numeric
 
 pytestmark = pytest.mark.integration
@@ -114,7 +114,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
         made = model(tmp_path / "candidate", candidate)
         export = path_utils.serving_model_path(made.uri)
         configuration = eval_config(threshold, max_increase, by_document, "digest")
-        Executor(BaseBeamExecutor.Context(beam_pipeline_args=[*LOCAL_BEAM], tmp_dir=str(tmp_path / "temporary"))).Do(
+        Executor(BaseBeamExecutor.Context(beam_pipeline_args=[*LOCAL], tmp_dir=str(tmp_path / "temporary"))).Do(
             {
                 "examples": [examples],
                 "model": [made],

@@ -15,6 +15,7 @@ VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cl
         ("kfp", ["cluster.image=none"], "container image.*Dockerfile"),
         ("kfp", ["cluster.root=state"], "absolute path where a volume is mounted"),
         ("kfp", ["cluster.serving_dir=s3://b/serving"], "TensorFlow opens no other object store"),
+        ("kfp", ['beam_args=["--runner=DaskRunner"]'], "Dask runner cannot run this pipeline"),
         ("kfp", ['beam_args=["--runner=DataflowRunner"]'], "Beam workers on other machines"),
         ("kfp", ['beam_args=["--runner", "FlinkRunner"]', VERTEX[2]], "staged corpus.*FlinkRunner, cluster.root=/mnt"),
         ("kfp", ["cluster.root=/"], "absolute path where a volume is mounted"),
