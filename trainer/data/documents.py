@@ -82,7 +82,9 @@ def load(files: Sequence[str], feature_spec: dict[str, Any], vocabulary_size: in
 
 
 def _passages(files: Sequence[str], feature_spec: dict[str, Any]) -> Iterator[tuple[bytes, int, NDArray[np.int64]]]:
-    paths = tf.data.Dataset.list_files(list(files), shuffle=False)
+    # An attempt that lost a Beam worker leaves its temporary directory beside the files of the one that succeeded.
+    matches = [path for path in tf.io.gfile.glob(list(files)) if not tf.io.gfile.isdir(path)]
+    paths = tf.data.Dataset.list_files(matches, shuffle=False)
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
     parsed = records.batch(_RECORDS_AT_A_TIME).map(lambda batch: tf.io.parse_example(batch, feature_spec))
     for batch in parsed:

@@ -123,6 +123,13 @@ def test_ids_have_the_smallest_sufficient_type(tmp_path: Path, vocabulary_size: 
     assert split.ids.tolist() == [0, vocabulary_size - 1]
 
 
+def test_temporary_directory_of_a_lost_beam_worker_is_not_read(tmp_path: Path) -> None:
+    left = tmp_path / "transformed_examples-0" / "beam-temp"
+    left.mkdir(parents=True)
+    (left / "part").write_bytes(b"not a record")
+    assert texts(load(tmp_path, [("a.txt", 0, [3, 4])])) == {"a.txt": "de"}
+
+
 def test_split_may_be_empty_or_without_targets(tmp_path: Path) -> None:
     empty = load(tmp_path, [])
     assert (empty.documents, empty.targets, len(empty.ids)) == ((), 0, 0)
