@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 from components.evaluate.evaluation import Figures
 from components.models import original, registry, versions
@@ -76,7 +77,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     text.vocabulary.out_of_vocabulary = text.vocabulary.unknown_characters = 1
     exported = SimpleNamespace(state_size=1, limits=generation_config.Limits(1, 1.0, 1, 1, 1))
     for module, name, result in [
-        (hardware, "choose", None),
+        (hardware, "choose", SimpleNamespace(strategy=tf.distribute.get_strategy())),
         (fitting, "load", text),
         (fitting, "fit", (None, None)),
         (trigram, "cross_entropy", 2.5),
