@@ -4,7 +4,6 @@ Never deleted: a version with a label, the one that responds without a label, an
 """
 
 import argparse
-from collections.abc import Iterable
 
 from components.errors import UserError
 from components.models import versions
@@ -27,23 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"At least one version is kept. Received: --keep {arguments.keep}")
     paths = ModelPaths.of(config_options.load(arguments))
     inventory.require_versions(paths)
-    to_delete: list[int] = []
-    errors: list[OSError] = []
-
-    def change(before: ServedModel | None) -> ServedModel | None:
-        apply.require_original(paths, before)
-        found = inventory.require_versions(paths)
-        after, chosen = labels.prune(apply.entry_or_first(paths, before, found), found, arguments.keep)
-        to_delete.extend(chosen)
-        # Write only a policy that lists a deleted version: a full disk allows no writing.
-        return after if before and before.policy != after.policy else None
-
-    # Under the lock, so that no label moves to a version that is being deleted. The file stops listing a version
-    # before its directory is renamed.
-    model_config.update(paths.config_path, paths.name, change, lambda: errors.extend(_delete(paths, to_delete)))
-    left = versions.complete(paths.base)
-    deleted = [version for version in to_delete if version not in left]
-    print(f"deleted: {labels.listed(deleted) or 'nothing'}; left: {labels.listed(left)}", flush=True)
+    deleted, errors = delete_oldest(paths, arguments.keep)
+    left = labels.listed(versions.complete(paths.base))
+    print(f"deleted: {labels.listed(deleted) or 'nothing'}; left: {left}", flush=True)
     if errors:
         raise UserError(
             "Not all files could be deleted. No server reads those of a deleted version, but they use space. Fix their "
@@ -53,11 +38,37 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _delete(paths: ModelPaths, to_delete: Iterable[int]) -> list[OSError]:
-    errors = versions.finish_deletions(paths.base)
-    for version in to_delete:
-        try:
-            versions.delete(paths.base, version)
-        except OSError as error:
-            errors.append(error)
-    return errors
+def delete_oldest(paths: ModelPaths, keep: int) -> tuple[list[int], list[OSError]]:
+    """Delete the oldest versions that are not in use, under the lock of `models.config`, so that none gets a label.
+
+    Returns:
+      The deleted versions, and the errors of files that could not be deleted.
+
+    Raises:
+      UserError: there is no version, or the file cannot be read, or has to be written and cannot.
+    """
+    to_delete: list[int] = []
+    deleted: list[int] = []
+    errors: list[OSError] = []
+
+    def change(before: ServedModel | None) -> ServedModel | None:
+        apply.require_original(paths, before)
+        found = inventory.require_versions(paths)
+        after, chosen = labels.prune(apply.entry_or_first(paths, before, found), found, keep)
+        to_delete.extend(chosen)
+        # Write only a policy that lists a deleted version: a full disk allows no writing.
+        return after if before and before.policy != after.policy else None
+
+    def delete() -> None:
+        errors.extend(versions.finish_deletions(paths.base))
+        for version in to_delete:
+            try:
+                versions.delete(paths.base, version)
+            except OSError as error:
+                errors.append(error)
+        left = versions.directories(paths.base)
+        deleted.extend(version for version in to_delete if version not in left)
+
+    # The file stops listing a version before its directory is renamed.
+    model_config.update(paths.config_path, paths.name, change, delete)
+    return deleted, errors

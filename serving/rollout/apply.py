@@ -3,16 +3,16 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from components import shell_command
 from components.errors import UserError
 from pipeline.config.serving import ServingSettings
-from serving.rollout import inventory, labels
+from serving.rollout import awaited, inventory, labels
 from serving.rollout.inventory import ModelPaths
 from serving.rollout.server import Server
 from serving.tf_serving import model_config
-from serving.tf_serving.model_config import Policy, ServedModel
+from serving.tf_serving.model_config import Latest, ServedModel, Specific
 
 Change = Callable[[ServedModel, Sequence[int]], ServedModel]  # from an entry and the complete versions to a new entry
 
@@ -53,10 +53,13 @@ def apply(
 ) -> ServedModel:
     """Change the entry; labels move only to versions that the server at `url`, if there is one, has loaded.
 
+    The last step makes the change from what the file then holds, so that the result is as if commands that run at the
+    same time had run one after another. A command that fails or is interrupted withdraws the versions that it served
+    meanwhile, and leaves what other commands have changed.
+
     Args:
-      change: makes the new entry. It is called again before the entry is written, because other processes may have
-        changed the file, or pushed, meanwhile. If it then moves a label to another version, that one has to be loaded
-        as well.
+      change: makes the new entry. It is called again at every step. If it then moves a label to another version, that
+        one has to be loaded as well.
       settings: how often servers poll the file, and how long a version may load.
       url: base URL of a server.
       must_answer: change nothing without a server that knows the model.
@@ -65,20 +68,11 @@ def apply(
       The new entry.
 
     Raises:
-      UserError: there is no version, the change is impossible, no server responds although one must, or the server
-        cannot load a version that gets a label; the file is then as it was.
+      UserError: there is no version, the change is impossible, no server responds although one must, the server cannot
+        load a version that gets a label, or another command has withdrawn that version meanwhile.
     """
     server = Server(url.rstrip("/"), paths.name, settings, report, sleep)
     return _Rollout(paths, change, server).run(must_answer)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The entry before and after the change, and the next entry to write: `after`, or one that loads versions first."""
-
-    before: ServedModel
-    after: ServedModel
-    next: ServedModel
 
 
 @dataclass
@@ -86,71 +80,96 @@ class _Rollout:
     """One change in progress.
 
     Attributes:
-      cleared: versions to which labels may move: the server, if there is one, has loaded them.
-      policy_before: the policy before this change served withdrawn versions, None if it did not.
+      id: of this command among those that await versions.
+      done: whether the new entry is written.
+      waits: whether the last step served a version that servers have to learn of.
+      awaits: whether any step did.
+      entry: what the file held after the last step.
+      moved: versions that get a label by the change of that entry.
+      settled: versions that were served at some step, not only because other commands await them.
+      latest: a policy that this command replaced, and the one that it wrote.
     """
 
     paths: ModelPaths
     change: Change
     server: Server
-    cleared: set[int] = field(default_factory=set)
-    policy_before: Policy | None = None
+    id: str = field(default_factory=lambda: os.urandom(4).hex())
+    has_server: bool = False
+    done: bool = False
+    waits: bool = False
+    awaits: bool = False
+    entry: ServedModel | None = None
+    moved: set[int] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)
+    latest: tuple[Latest, Latest] | None = None
 
     def run(self, must_answer: bool) -> ServedModel:
-        self._plan(self._read())  # an impossible change fails before the server is asked
-        has_server = self.server.is_present(must_answer)
+        # An impossible change fails before the server is asked.
+        before, _, versions = self._plan(model_config.find(self.paths.config_path, self.paths.name))
+        self.settled = awaited.settled(before, versions, self.id)
+        self.has_server = self.server.is_present(must_answer)
         try:
             while True:
-                plan = self._plan(self._read())
-                if plan.next != plan.after:
-                    self._serve_withdrawn(plan)
-                moved = self.cleared | labels.moved(plan.before, plan.after)
-                if has_server:
-                    self.server.wait_for(moved)
-                self.cleared = moved
-                entry = self._write()
-                if entry is not None:
+                entry = self._update(self._step)
+                if self.done and entry is not None:
                     return entry
+                if self.waits:
+                    self._wait_until_read()
+                if self.has_server:
+                    self.server.wait_for(self.moved)
         except BaseException:
-            self._withdraw_again()
+            self._give_up()
             raise
 
-    def _read(self) -> ServedModel | None:
-        entry = model_config.find(self.paths.config_path, self.paths.name)
+    def _plan(self, entry: ServedModel | None) -> tuple[ServedModel, ServedModel, list[int]]:
+        """Return the entry before and after the change, and the complete versions."""
         require_original(self.paths, entry)
-        return entry
-
-    def _plan(self, entry: ServedModel | None) -> _Plan:
         versions = inventory.require_versions(self.paths)
         before = entry_or_first(self.paths, entry, versions)
-        after = self.change(before, versions)
-        return _Plan(before, after, labels.step(before, after, versions))
+        return before, self.change(before, versions), versions
 
-    def _serve_withdrawn(self, plan: _Plan) -> None:
-        """Serve a withdrawn version without its label, until every server has read that."""
-        self.policy_before = self.policy_before or plan.before.policy
-        self._update(lambda _: plan.next)
+    def _step(self, entry: ServedModel | None) -> ServedModel | None:
+        """Return the next entry to write, made from what the lock holds; None if the server has to be asked first."""
+        before, after, versions = self._plan(entry)
+        moved = awaited.moved(before, after)
+        missing = moved - awaited.settled(before, versions, self.id)
+        if missing & self.settled and isinstance(before.policy, Specific):
+            raise _withdrawn(min(missing & self.settled))
+        self.settled |= moved
+        self.waits = bool(missing)
+        if missing:
+            self.awaits = True
+            self.entry, self.moved = awaited.served(before, missing, versions, self.id), moved
+            if isinstance(before.policy, Latest) and isinstance(self.entry.policy, Latest):
+                self.latest = (self.latest[0] if self.latest else before.policy, self.entry.policy)
+            return self.entry
+        # What the server reported is valid for the entry that it was asked about.
+        self.done = not self.has_server or (moved <= self.moved and (entry == self.entry or not moved))
+        self.entry, self.moved = entry, moved
+        return awaited.done(after, self.id) if self.done else None
+
+    def _wait_until_read(self) -> None:
         self.server.report("a withdrawn version has to be loaded first; waiting until servers have read models.config")
         settings = self.server.settings
         self.server.sleep(2.0 * settings.config_poll_seconds + settings.poll_seconds)
 
-    def _write(self) -> ServedModel | None:
-        """Write the new entry, made from the file's present content; None if another version has to be cleared."""
-        done = False
-
-        def last_step(entry: ServedModel | None) -> ServedModel | None:
-            nonlocal done
-            plan = self._plan(entry)
-            done = labels.moved(plan.before, plan.after) <= self.cleared and plan.next == plan.after
-            return plan.after if done else None
-
-        written = self._update(last_step)
-        return written if done else None
-
-    def _withdraw_again(self) -> None:
-        policy = self.policy_before
-        if policy is not None:
-            self._update(lambda entry: entry and replace(entry, policy=policy))
+    def _give_up(self) -> None:
+        """Withdraw the versions that only this command awaits."""
+        if not self.awaits:
+            return
+        try:
+            self._update(lambda entry: entry and awaited.given_up(entry, self.id, self.latest))
+        except UserError as error:
+            self.server.report(f"a version is still served without a label: {error}")
 
     def _update(self, change: Callable[[ServedModel | None], ServedModel | None]) -> ServedModel | None:
         return model_config.update(self.paths.config_path, self.paths.name, change)
+
+
+def _withdrawn(version: int) -> UserError:
+    versions = shell_command.of("serving", "versions")
+    return UserError(
+        f"Another command withdrew version {version} while this one waited, so no label was moved to it. Look at "
+        f"`{versions}`, and repeat the command if the version should be served nevertheless. Received: version "
+        f"{version}"
+    )

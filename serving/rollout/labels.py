@@ -66,11 +66,9 @@ def promote(
     labels = {**model.labels, label: version}
     if label == STABLE:
         labels[CANARY] = max(version, labels.get(CANARY, version))
-    policy = model.policy
-    if isinstance(policy, Specific):
-        policy = All() if version == versions[-1] else Specific(tuple(sorted({*policy.versions, version})))
-    elif version not in allowed(policy, versions):
-        policy = All()
+    policy: Policy = All()  # not Latest, which drops a labeled version when others are pushed
+    if isinstance(model.policy, Specific) and version != versions[-1]:
+        policy = Specific(tuple(sorted({*model.policy.versions, version})))
     return replace(model, policy=policy, labels=labels)
 
 
@@ -120,26 +118,6 @@ def prune(model: ServedModel, versions: Sequence[int], keep: int) -> tuple[Serve
     if isinstance(policy, Specific):
         policy = Specific(tuple(v for v in policy.versions if v not in deleted))
     return replace(model, policy=policy), deleted
-
-
-def moved(before: ServedModel, after: ServedModel) -> set[int]:
-    """Return the versions that get a label which they did not have."""
-    return {version for label, version in after.labels.items() if before.labels.get(label) != version}
-
-
-def step(before: ServedModel, after: ServedModel, versions: Sequence[int]) -> ServedModel:
-    """Return the next entry to write on the way from `before` to `after`: `after`, if nothing has to be loaded first.
-
-    TF Serving checks labels before policies, and rejects the file while a label points to a version that is not
-    loaded; it would then never load that version. So the version is first served without the label.
-    """
-    if moved(before, after) <= set(allowed(before.policy, versions)):
-        return after
-    both = (before.policy, after.policy)
-    if any(isinstance(policy, All) for policy in both):
-        return replace(before, policy=All())
-    served = {version for policy in both for version in allowed(policy, versions)}
-    return replace(before, policy=Specific(tuple(sorted(served))))
 
 
 def _existing(version: int, versions: Sequence[int]) -> int:

@@ -5,8 +5,9 @@ TensorFlow.
 """
 
 import contextlib
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from components.errors import UserError
 
 FILE_NAME = "models.config"
 _HEADER = "# Written by `python -m serving up, promote, rollback, prune`. Edited values are kept, comments are not.\n"
+# A comment, so that servers ignore it; in this file, so that it is written together with the policy.
+_AWAITED = "# Served without a label until a command has seen them loaded: "
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class ServedModel:
       base_path: directory of its versions, as the server sees it.
       policy: which of them are served.
       labels: version by label, for example by `stable`.
+      awaited: versions that are served only because commands wait until servers have loaded them, with the ids of these
+        commands. Only those that a `Specific` policy lists and no label names.
 
     Example:
       >>> model = ServedModel("char_rnn", "/serving/char_rnn", Specific((1, 2)), {"stable": 2})
@@ -62,6 +67,12 @@ class ServedModel:
     base_path: str
     policy: Policy = Latest()
     labels: dict[str, int] = field(default_factory=dict)
+    awaited: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        listed = self.policy.versions if isinstance(self.policy, Specific) else ()
+        kept = {v: ids for v, ids in self.awaited.items() if ids and v in listed and v not in self.labels.values()}
+        object.__setattr__(self, "awaited", dict(sorted(kept.items())))
 
 
 def path_in(serving_dir: str) -> str:
@@ -75,7 +86,8 @@ def parse(text: str, where: str = FILE_NAME) -> list[ServedModel]:
     Raises:
       UserError: the text is not a `ModelServerConfig` with a `model_config_list`, or a name is missing or repeated.
     """
-    return [_served_model(config) for config in _parse(text, where).model_config_list.config]
+    awaited = _awaited(text)
+    return [_served_model(config, awaited) for config in _parse(text, where).model_config_list.config]
 
 
 def merged(text: str, model: ServedModel, where: str = FILE_NAME) -> str:
@@ -100,7 +112,10 @@ def merged(text: str, model: ServedModel, where: str = FILE_NAME) -> str:
         policy.latest.num_versions = model.policy.count
     entry.version_labels.clear()
     entry.version_labels.update(model.labels)
-    return _HEADER + str(text_format.MessageToString(config, as_utf8=True))
+    others = {name: ids for name, ids in _awaited(text).items() if name != model.name}
+    awaited = others | ({model.name: model.awaited} if model.awaited else {})
+    comment = f"{_AWAITED}{json.dumps(awaited)}\n" if awaited else ""
+    return _HEADER + comment + str(text_format.MessageToString(config, as_utf8=True))
 
 
 def read(path: str) -> list[ServedModel]:
@@ -191,7 +206,19 @@ def _parse(text: str, where: str) -> protos.ModelServerConfig:
     return config
 
 
-def _served_model(entry: protos.ModelConfig) -> ServedModel:
+def _awaited(text: str) -> dict[str, dict[int, tuple[str, ...]]]:
+    """The awaited versions by model; none if the comment is missing or was edited."""
+    line = next((line for line in text.splitlines() if line.startswith(_AWAITED)), _AWAITED + "{}")
+    try:
+        return {
+            name: {int(version): tuple(map(str, ids)) for version, ids in versions.items()}
+            for name, versions in json.loads(line.removeprefix(_AWAITED)).items()
+        }
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _served_model(entry: protos.ModelConfig, awaited: Mapping[str, dict[int, tuple[str, ...]]]) -> ServedModel:
     chosen = entry.model_version_policy.WhichOneof("policy_choice")
     policy: Policy
     if chosen == "all":
@@ -200,4 +227,5 @@ def _served_model(entry: protos.ModelConfig) -> ServedModel:
         policy = Specific(tuple(sorted(set(entry.model_version_policy.specific.versions))))
     else:  # as in TF Serving, no policy or no number means the one highest version
         policy = Latest(max(1, entry.model_version_policy.latest.num_versions))
-    return ServedModel(entry.name, entry.base_path, policy, dict(sorted(entry.version_labels.items())))
+    labels = dict(sorted(entry.version_labels.items()))
+    return ServedModel(entry.name, entry.base_path, policy, labels, awaited.get(entry.name, {}))

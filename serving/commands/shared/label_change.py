@@ -1,7 +1,9 @@
 """What `promote` and `rollback` share: their options, applying the change, and the summary."""
 
 import argparse
+import signal
 
+from components import startup
 from components.models import versions
 from serving.client import status
 from serving.commands.shared import config_options
@@ -28,7 +30,9 @@ def run(arguments: argparse.Namespace, change: Change) -> int:
     paths = ModelPaths.of(config)
     explicit = arguments.server_url is not None
     url = arguments.server_url if explicit else status.base_url(config.serving.host, config.serving.rest_port)
-    entry = apply(paths, change, config.serving, url, lambda text: print(text, flush=True), must_answer=explicit)
+    # SIGTERM and SIGHUP end the wait as Ctrl-C does, so that a version that is not promoted is withdrawn again.
+    with startup.handling(startup.not_ignored(signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
+        entry = apply(paths, change, config.serving, url, lambda text: print(text, flush=True), must_answer=explicit)
     print(summary(entry, paths))
     return 0
 

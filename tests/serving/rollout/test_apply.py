@@ -1,5 +1,6 @@
 """Labels move only to versions that the server has loaded. The server is a fake with scripted states."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,8 @@ from pipeline.config.run import Config
 from pipeline.config.serving import ServingSettings
 from serving.client import status
 from serving.client.status import VersionStatus
-from serving.rollout import apply, labels
+from serving.commands import rollback
+from serving.rollout import apply, awaited, labels
 from serving.rollout.inventory import ModelPaths
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import All, ServedModel, Specific
@@ -74,7 +76,7 @@ def test_withdrawn_version_is_loaded_before_its_label_moves(paths: ModelPaths, m
     monkeypatch.setattr(status, "fetch", server.states)
     after = run(paths, labels.promote, sleeps)
     assert after == ServedModel("char_rnn", paths.base, All(), {"stable": 3, "canary": 3})
-    assert server.seen[1:] == [ServedModel("char_rnn", paths.base, All(), {"stable": 2, "canary": 2})] * 3
+    assert {(one.policy, *one.labels.values()) for one in server.seen[1:]} == {(Specific((1, 2, 3)), 2, 2)}
     assert sleeps[0] >= 2 * SETTINGS.config_poll_seconds  # enough for other servers to read the file
 
 
@@ -98,6 +100,158 @@ def test_concurrent_change_is_kept(paths: ModelPaths, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(status, "fetch", states)
     assert run(paths, partial(labels.promote, version=1, label="stable")).labels == {"stable": 1, "canary": 1}
+
+
+class Meanwhile:
+    """A server that has loaded everything; other operators act while a command waits until servers have read the file.
+
+    Args:
+      actions: for each wait, in order.
+    """
+
+    def __init__(self, paths: ModelPaths, monkeypatch: pytest.MonkeyPatch, *actions: Callable[[], object]) -> None:
+        self.paths, self.actions, self.waits = paths, list(actions), 0
+        loaded = {version: VersionStatus(version, "AVAILABLE") for version in (1, 2, 3)}
+        monkeypatch.setattr(status, "fetch", lambda *_: loaded)
+
+    def run(self, change: apply.Change, report: Callable[[str], None] = lambda _: None) -> ServedModel:
+        return apply.apply(self.paths, change, SETTINGS, "http://server", report, self.sleep)
+
+    def sleep(self, _: float) -> None:
+        self.waits += 1
+        if self.actions:
+            self.actions.pop(0)()
+
+    def now(self) -> ServedModel:
+        (entry,) = model_config.read(self.paths.config_path)
+        return entry
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def rolled_back(paths: ModelPaths, version: int) -> ServedModel:
+    both = {"canary": version, "stable": version}
+    return ServedModel("char_rnn", paths.base, Specific(tuple(range(1, version + 1))), both)
+
+
+def test_rollback_during_a_promotion_stays_and_the_promotion_fails(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(paths, labels.rollback)
+    others = Meanwhile(paths, monkeypatch, lambda: run(paths, labels.rollback))
+    with pytest.raises(UserError, match="Another command withdrew version 3 .* Received: version 3"):
+        others.run(labels.promote)
+    assert others.now() == rolled_back(paths, 1)
+
+
+def test_interrupt_of_a_promotion_undoes_only_its_own_change(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rollback_and_interrupt() -> None:
+        run(paths, labels.rollback)
+        interrupt()
+
+    run(paths, labels.rollback)
+    others = Meanwhile(paths, monkeypatch, interrupt, rollback_and_interrupt)
+    for version in (2, 1):
+        with pytest.raises(KeyboardInterrupt):
+            others.run(labels.promote)
+        assert others.now() == rolled_back(paths, version)
+
+
+def test_interrupted_promotion_keeps_a_version_that_another_has_labeled(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def promote_and_interrupt() -> None:
+        others.run(partial(labels.promote, version=3, label="canary"))
+        interrupt()
+
+    run(paths, labels.rollback)
+    others = Meanwhile(paths, monkeypatch, promote_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        others.run(labels.promote)
+    assert others.now() == ServedModel("char_rnn", paths.base, All(), {"stable": 2, "canary": 3})
+
+
+def test_promotion_survives_the_interrupt_of_another_of_the_same_version(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(step: Callable[[ServedModel], ServedModel]) -> None:
+        model_config.update(paths.config_path, "char_rnn", lambda entry: entry and step(entry))
+
+    run(paths, labels.rollback)
+    change(lambda entry: awaited.served(entry, {3}, [1, 2, 3], "other"))
+    second = Meanwhile(paths, monkeypatch, lambda: change(lambda entry: awaited.given_up(entry, "other")))
+    assert second.run(labels.promote).labels == {"stable": 3, "canary": 3}
+    assert second.waits == 1, "servers may not have read yet what the other has written"
+
+
+def test_promotion_after_a_killed_one_waits_as_if_it_were_the_first(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run(paths, labels.rollback)
+    killed = awaited.served(before, {3}, [1, 2, 3], "killed")
+    model_config.update(paths.config_path, "char_rnn", lambda _: killed)
+    others = Meanwhile(paths, monkeypatch, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        others.run(labels.promote)
+    assert others.now() == killed
+    after = others.run(labels.promote)
+    assert (others.waits, after.labels, after.awaited) == (2, {"stable": 3, "canary": 3}, {})
+
+
+def test_two_rollbacks_at_the_same_time_go_back_by_one_version(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(url: str, _: str) -> None:
+        asked.append(url)
+        if len(asked) == 1:
+            run(paths, rollback.change(None))
+
+    monkeypatch.setattr(status, "fetch", answer)
+    assert run(paths, rollback.change(None)) == rolled_back(paths, 2)
+
+
+def test_change_that_cannot_be_undone_is_reported_with_its_cause(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_disk_and_interrupt() -> None:
+        monkeypatch.setattr(os, "fsync", fail)
+        interrupt()
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    run(paths, labels.rollback)
+    messages: list[str] = []
+    others = Meanwhile(paths, monkeypatch, fill_disk_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        others.run(labels.promote, messages.append)
+    assert "still served without a label: " in messages[-1]
+    assert "No space left on device" in messages[-1]
+    assert others.now().labels == {"stable": 2, "canary": 2}
+
+
+def test_answer_of_the_server_counts_only_for_the_file_that_it_was_asked_about(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(url: str, _: str) -> dict[int, VersionStatus]:
+        asked.append(url)
+        if len(asked) == 2:  # after the answer that all is loaded
+            model_config.update(
+                paths.config_path, "char_rnn", lambda _: ServedModel("char_rnn", paths.base, All(), {"canary": 1})
+            )
+        return {2: VersionStatus(2, "AVAILABLE")}
+
+    monkeypatch.setattr(status, "fetch", answer)
+    assert run(paths, partial(labels.promote, version=2)).labels == {"stable": 2, "canary": 2}
+    assert len(asked) == 3
 
 
 def test_server_without_the_model_is_ignored(paths: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:

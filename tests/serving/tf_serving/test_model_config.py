@@ -39,7 +39,9 @@ policies = st.one_of(
     st.sets(numbers, min_size=1, max_size=5).map(lambda versions: Specific(tuple(sorted(versions)))),
 )
 text = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
-models = st.builds(ServedModel, text, text, policies, st.dictionaries(text, numbers, max_size=3))
+ids = st.lists(text, min_size=1, max_size=2).map(tuple)
+awaited = st.dictionaries(numbers, ids, max_size=3)
+models = st.builds(ServedModel, text, text, policies, st.dictionaries(text, numbers, max_size=3), awaited)
 
 
 @given(st.lists(models, max_size=4, unique_by=lambda model: model.name))
@@ -57,6 +59,34 @@ def test_text_is_in_the_format_of_tf_serving() -> None:
     assert (entry.name, entry.base_path, entry.model_platform) == ("char_rnn", "/serving/char_rnn", "tensorflow")
     assert list(entry.model_version_policy.specific.versions) == [1, 3]
     assert dict(entry.version_labels) == {"stable": 1, "canary": 3}
+
+
+def test_awaited_versions_are_kept_in_a_comment() -> None:
+    waits = replace(MODEL, policy=Specific((1, 3, 4)), awaited={4: ("a", "b")})
+    content = model_config.merged("", waits)
+    assert model_config.parse(content) == [waits]
+    assert text_format.Parse(content, protos.ModelServerConfig()).model_config_list.config[0].name == "char_rnn"
+    other = replace(MODEL, name="other")
+    assert model_config.parse(model_config.merged(content, other)) == [waits, other]
+    assert model_config.parse(model_config.merged(content, MODEL)) == [MODEL]
+
+
+@pytest.mark.parametrize("comment", ["{", "[]", "7", '{"char_rnn": 4}', '{"char_rnn": {"x": []}}'])
+def test_edited_comment_about_awaited_versions_is_ignored(comment: str) -> None:
+    waits = replace(MODEL, policy=Specific((1, 3, 4)), awaited={4: ("a",)})
+    lines = model_config.merged("", waits).splitlines()
+    (number,) = (number for number, line in enumerate(lines) if "char_rnn" in line and line.startswith("#"))
+    lines[number] = lines[number].partition("{")[0] + comment
+    assert model_config.parse("\n".join(lines)) == [replace(waits, awaited={})]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"), [(All(), {}), (Latest(2), {}), (Specific((1, 3, 4, 5)), {4: ("a",)}), (Specific((1, 3)), {})]
+)
+def test_awaited_are_versions_that_a_list_serves_without_a_label(
+    policy: model_config.Policy, kept: dict[int, tuple[str, ...]]
+) -> None:
+    assert replace(MODEL, policy=policy, awaited={1: ("a",), 4: ("a",), 5: ()}).awaited == kept
 
 
 def test_equal_models_have_equal_texts() -> None:
