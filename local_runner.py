@@ -21,7 +21,7 @@ import argparse
 import contextlib
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import components
 import pipeline
@@ -31,6 +31,10 @@ from pipeline import beam, failure
 from pipeline.config import overrides
 from pipeline.config.places import Places
 from pipeline.config.run import Config
+from trainer import cluster
+
+if TYPE_CHECKING:
+    from pipeline.machines.chief import Chief
 
 ROOT = Path(__file__).resolve().parent
 
@@ -72,14 +76,19 @@ def _run(options: argparse.Namespace) -> int:
         "serving_dir": options.serving_dir,
     }
     config = overrides.load(options.preset, options.settings, explicit)
-    _check_summary(options.summary)
-    beam.check_runner(config.beam_args)
-    beam.check_job_service(config.beam_args)
+    machines = cluster.from_environment()
+    # Hidden from all components: the training processes of several machines get it, see pipeline/machines.
+    tf_config = os.environ.pop(cluster.VARIABLE) if machines.processes > 1 else ""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # Worker processes of Beam (--direct_running_mode=multi_processing) import the project's packages, too.
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     # Set before TensorFlow starts: Transform uses it before the Trainer, and InfraCheck needs memory of the same GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    if not machines.is_chief:
+        _take_part(config, machines, tf_config, options.verbose)
+    _check_summary(options.summary)
+    beam.check_runner(config.beam_args)
+    beam.check_job_service(config.beam_args)
     from pipeline import local
 
     places = Places(config)
@@ -90,28 +99,75 @@ def _run(options: argparse.Namespace) -> int:
 
         log = None if options.verbose else os.path.join(places.logs, time.strftime("%Y%m%d-%H%M%S.log"))
         screen = Screen(duplicate_stdout())
+        chief: Chief | None = None
+        result = "it was interrupted"
 
         def train() -> int:
+            nonlocal chief, result
             if log:
                 redirect_output(log)
+            if machines.processes > 1:
+                chief = _open(config, places, machines, tf_config, screen)
             screen.print(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
             for note in filter(None, (corpus.note, facts.note)):
                 screen.print(f"NOTE: {note}", style="bold yellow")
-            report = local.run(config, places, screen, staged)
+            report = local.run(config, places, screen, staged, chief.train if chief else None)
             screen.print("")
-            screen.table(report.rows())
+            rows = report.rows()
+            screen.table(rows)
+            result = "; ".join(f"{name} {value}" for name, value in rows if name in ("perplexity", "version"))
             if options.summary:
                 report.write(options.summary)
             _show_text(screen, report.model, config)
             _show_next(screen, config, report.pushed_version)
             return report.exit_code
 
+        def report_error(text: str) -> None:
+            nonlocal result
+            result = text.partition(": ")[2]
+            screen.print(text, style="red")
+
         code = command_line.run(
             train,
-            report=lambda text: screen.print(text, style="red"),
+            report=report_error,
             interrupted=screen.interrupted,
             explain=lambda error: failure.explain(error, places.root, log),
         )
+        if chief:
+            chief.end(code, result)
+    _leave(screen, code)
+
+
+def _open(config: Config, places: Places, machines: cluster.Cluster, tf_config: str, screen: Any) -> "Chief":
+    """Begin to admit workers."""
+    from pipeline.machines import agreement
+    from pipeline.machines.chief import Chief
+
+    chief = Chief(machines, tf_config, agreement.facts(config, places, machines), places, screen)
+    screen.print(f"training on {machines.processes} machines: {', '.join(machines.addresses)}; this is the chief")
+    return chief
+
+
+def _take_part(config: Config, machines: cluster.Cluster, tf_config: str, verbose: bool) -> NoReturn:
+    """Train as a worker of the run on the chief."""
+    from pipeline.console import Screen, duplicate_stdout
+    from pipeline.machines import agreement
+    from pipeline.machines.worker import Worker
+
+    places, screen = Places(config), Screen(duplicate_stdout())
+    log = os.path.join(places.logs, time.strftime(f"%Y%m%d-%H%M%S-worker-{machines.position}.log"))
+    facts = agreement.facts(config, places, machines)
+
+    def work() -> int:
+        with screen.component("worker"):
+            return Worker(machines, tf_config, facts, places, screen, None if verbose else log).run()
+
+    code = command_line.run(
+        work,
+        failures=(failure.TrainingFailed,),
+        report=lambda text: screen.print(text, style="red"),
+        interrupted=screen.interrupted,
+    )
     _leave(screen, code)
 
 

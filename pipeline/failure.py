@@ -32,6 +32,10 @@ _ADVICE = (
 )
 
 
+class TrainingFailed(Exception):
+    """Training on several machines ended with an error; the message is a paragraph."""
+
+
 def explain(error: BaseException, root: str, log: str | None) -> tuple[str, int]:
     """Describe a failure in one paragraph.
 
@@ -53,6 +57,8 @@ def explain(error: BaseException, root: str, log: str | None) -> tuple[str, int]
                     f"work is kept. Received: {_short(line)}{more}",
                     USER_ERROR,
                 )
+    if isinstance(error, TrainingFailed):
+        return f"failed: {error}{more}", FAILED
     return f"failed: {type(error).__name__}: {_short(_reason(str(error)))}{more}", FAILED
 
 

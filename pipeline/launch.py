@@ -1,6 +1,7 @@
 """Run the components of a pipeline one after the other in this process, and record how each of them ended."""
 
 import datetime
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -9,12 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from absl import logging as absl_logging
+from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
-from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
+from tfx.orchestration.portable import (
+    launcher,
+    python_executor_operator,
+    runtime_parameter_utils,
+    tfx_runner,
+)
 from tfx.orchestration.portable.mlmd import execution_lib
+from tfx.proto.orchestration.executable_spec_pb2 import PythonClassExecutableSpec
 
 from pipeline import failure, unfinished
 from pipeline.config.places import Places
@@ -40,8 +48,17 @@ class Outcome:
     outputs: dict[str, Any]
 
 
-def launch(config: Config, places: Places, inputs: Inputs, screen: Screen) -> dict[str, Outcome]:
-    """Run the pipeline with its progress on a screen, and return the outcome of each component by name."""
+TrainFunction = Callable[[dict[str, Any]], None]
+
+
+def launch(
+    config: Config, places: Places, inputs: Inputs, screen: Screen, train: TrainFunction | None = None
+) -> dict[str, Outcome]:
+    """Run the pipeline with its progress on a screen, and return the outcome of each component by name.
+
+    Args:
+      train: trains in place of this process, see `WatchedRunner`.
+    """
     absl_logging.set_verbosity(absl_logging.INFO)  # into the log file, see pipeline.console.redirect_output
     logger = logging.getLogger("char_rnn.progress")
     logger.setLevel(logging.DEBUG)
@@ -51,7 +68,7 @@ def launch(config: Config, places: Places, inputs: Inputs, screen: Screen) -> di
     connection = sqlite_metadata_connection_config(places.metadata)
     unfinished.delete(connection, places)
     pipeline.metadata_connection_config = connection
-    runner = WatchedRunner(screen.component, screen.component_ended)
+    runner = WatchedRunner(screen.component, screen.component_ended, train)
     runner.run(pipeline)
     return runner.outcomes
 
@@ -63,15 +80,21 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
     """
 
     def __init__(
-        self, watch: Callable[[str], AbstractContextManager[None]], ended: Callable[[str, float, str], None]
+        self,
+        watch: Callable[[str], AbstractContextManager[None]],
+        ended: Callable[[str, float, str], None],
+        train: TrainFunction | None = None,
     ) -> None:
         """Initialize the runner.
 
         Args:
           watch: makes the context in which the component of this name runs.
           ended: called with name, seconds and "executed", "cached", "failed" or "interrupted".
+          train: called with the fields of `FnArgs` in place of the Trainer's `run_fn`. It is no parameter of the
+            Trainer, so the cache does not depend on it.
         """
         self._watch, self._ended = watch, ended
+        self._trainer = functools.partial(_TrainerOperator, train=train) if train else None
         self.outcomes: dict[str, Outcome] = {}
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:  # noqa: ARG002 - TFX's signature
@@ -83,6 +106,7 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
         connection = getattr(connection, connection.WhichOneof("connection_config"))
         for node in pipeline.nodes:
             node_id = node.pipeline_node.node_info.id
+            replaced = self._trainer if node_id == "Trainer" else None
             step = _Launcher(
                 pipeline_node=node.pipeline_node,
                 mlmd_connection=metadata.Metadata(connection),
@@ -90,6 +114,7 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
                 pipeline_runtime_spec=pipeline.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
+                custom_executor_operators={PythonClassExecutableSpec: replaced} if replaced else None,
             )
             self._launch(node_id, step, connection)
 
@@ -119,6 +144,27 @@ class _Launcher(launcher.Launcher):
     def _run_executor(self, execution_info: Any) -> Any:
         self.executed = True
         return super()._run_executor(execution_info)
+
+
+class _TrainerOperator(python_executor_operator.PythonExecutorOperator):
+    """TFX's way to run an executor, for a Trainer whose `run_fn` another function replaces."""
+
+    def __init__(self, *arguments: Any, train: TrainFunction, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._train = train
+
+    def run_executor(self, execution_info: Any) -> Any:
+        return python_executor_operator.run_with_executor(execution_info, _TrainerExecutor(self._train))
+
+
+class _TrainerExecutor(GenericExecutor):
+    def __init__(self, train: TrainFunction) -> None:
+        super().__init__()
+        self._train = train
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:  # noqa: N802 - TFX's name
+        arguments = self._GetFnArgs(input_dict, output_dict, exec_properties)
+        self._train({name: value for name, value in vars(arguments).items() if name != "data_accessor"})
 
 
 def _outputs(connection: Any, execution_id: int) -> dict[str, Any]:

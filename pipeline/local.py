@@ -17,6 +17,7 @@ from pipeline.config.run import Config
 from pipeline.console import Screen
 
 if TYPE_CHECKING:
+    from pipeline.launch import TrainFunction
     from pipeline.report import Report
 
 
@@ -104,8 +105,14 @@ def ingest(config: Config, places: Places) -> StagedCorpus:
     return StagedCorpus(corpus, facts, str(staging.stage(corpus, Path(places.corpus))))
 
 
-def run(config: Config, places: Places, screen: Screen, staged: StagedCorpus) -> "Report":
-    """Run the pipeline on a staged corpus and return its report."""
+def run(
+    config: Config, places: Places, screen: Screen, staged: StagedCorpus, train: "TrainFunction | None" = None
+) -> "Report":
+    """Run the pipeline on a staged corpus and return its report.
+
+    Args:
+      train: trains in place of this process, as in `pipeline.launch.launch`.
+    """
     _load_frameworks(config, screen)
     from components.models import registry
     from pipeline import report
@@ -116,7 +123,7 @@ def run(config: Config, places: Places, screen: Screen, staged: StagedCorpus) ->
     newest = registry.newest_other(places.registry, run_key=key).entry
     newest_digest = newest.digest if newest else ""
     inputs = Inputs(staged.directory, staged.corpus.label, stage_schema(places), key, newest_digest)
-    outcomes = launch(config, places, inputs, screen)
+    outcomes = launch(config, places, inputs, screen, train)
     result = report.collect(config, places, staged.corpus.label, staged.facts, outcomes)
     return report.with_learning_curve(report.repair_serving(result, places, key), places, key)
 

@@ -45,7 +45,7 @@ def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 
         with contextlib.suppress(RuntimeError):
             tf.config.experimental.set_memory_growth(gpu, True)
     chosen, name = _strategy(strategy, gpus, logical_cpus, processes)
-    precision = _precision(gpus) if precision == "auto" else precision
+    precision = best_precision(gpus) if precision == "auto" else precision
     if gpus:
         devices = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
     else:
@@ -80,7 +80,8 @@ def split_cpu(count: int) -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 
 
-def _precision(gpus: list[tf.config.PhysicalDevice]) -> str:
+def best_precision(gpus: list[tf.config.PhysicalDevice]) -> str:
+    """Return what "auto" stands for on these GPUs, or on this machine's processor without any."""
     if not gpus:
         return "bfloat16" if _cpu_has_bfloat16() else "float32"
     weakest = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
