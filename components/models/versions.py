@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from components import files
 
@@ -109,26 +110,38 @@ def locked(base: str) -> Iterator[None]:
 
 
 def digest(model: str) -> str:
-    """SHA-256 of the names and contents of a SavedModel's files."""
-    from tensorflow.io import gfile
-
+    """SHA-256 of the names and contents of a SavedModel's files; does not import TensorFlow for local ones."""
+    opened = _open_remote if "://" in model else _open_local
     total = hashlib.sha256()
     for name in sorted(_files(model)):
         content = hashlib.sha256()
-        with gfile.GFile(os.path.join(model, name), "rb") as file:
+        with opened(os.path.join(model, name)) as file:
             while block := file.read(1 << 22):
                 content.update(block)
         total.update(f"{name}\0{content.hexdigest()}\n".encode())
     return total.hexdigest()
 
 
+def _open_local(path: str) -> Any:
+    return open(path, "rb")
+
+
+def _open_remote(path: str) -> Any:
+    from tensorflow.io import gfile
+
+    return gfile.GFile(path, "rb")
+
+
 def holds(path: str, expected: str) -> bool:
     """Whether a path is a complete SavedModel with this digest."""
-    from tensorflow import errors
+    missing: type[Exception] = FileNotFoundError
+    if "://" in path:
+        from tensorflow import errors
 
+        missing = errors.NotFoundError
     try:
         return is_complete(path) and digest(path) == expected
-    except errors.NotFoundError:  # deleted meanwhile
+    except missing:  # deleted meanwhile
         return False
 
 
@@ -230,10 +243,14 @@ def _clear(directory: str) -> None:
 
 
 def _files(model: str) -> Iterator[str]:
-    from tensorflow.io import gfile
-
     root = model.rstrip("/")
-    for folder, _, names in gfile.walk(root):
+    if "://" in root:
+        from tensorflow.io import gfile
+
+        folders = gfile.walk(root)
+    else:
+        folders = os.walk(root, followlinks=True)
+    for folder, _, names in folders:
         for name in names:
             yield os.path.relpath(os.path.join(folder, name), root)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from components.errors import UserError
+from components.models import versions
 from pipeline.config.serving import ServingSettings
 from serving.client import status
 from serving.rollout import apply, inventory, labels
@@ -72,7 +73,10 @@ def label_loaded(paths: ModelPaths, states: dict[int, status.VersionStatus], not
 
     def change(entry: ServedModel | None) -> ServedModel | None:
         failed = [number for number, one in states.items() if one.failed]
-        return entry and replace(
+        found = versions.complete(paths.base)
+        if entry is None or loaded not in labels.allowed(entry.policy, found):  # withdrawn or deleted meanwhile
+            return entry
+        return replace(
             entry,
             labels={label: loaded if number in failed else number for label, number in entry.labels.items()},
         )

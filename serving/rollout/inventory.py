@@ -125,7 +125,7 @@ def listed(
     complete = [number for number, path in found.items() if versions.is_complete(path)]
     entry = model or ServedModel(paths.name, paths.base, All())
     served = labels.allowed(entry.policy, complete)
-    registered = _registered(paths)
+    registered = _registered(paths, found)
     if states is None:
         default = labels.default_version(entry, complete)
     else:
@@ -157,8 +157,8 @@ def _size(directory: str) -> int:
     return total
 
 
-def _registered(paths: ModelPaths) -> dict[int, dict[str, Any]]:
-    """The registry's values by version; none for a model that was pushed from another root."""
+def _registered(paths: ModelPaths, found: dict[int, str]) -> dict[int, dict[str, Any]]:
+    """The registry's values by version; none for a model from another root, also if it has a number of this one's."""
     return {
         entry.version: {
             "perplexity": entry.perplexity,
@@ -167,4 +167,12 @@ def _registered(paths: ModelPaths) -> dict[int, dict[str, Any]]:
             "pushed_at": entry.pushed_at,
         }
         for entry in registry.entries(paths.registry)
+        if entry.version in found and _is_about(entry, found[entry.version])
     }
+
+
+def _is_about(entry: registry.Entry, path: str) -> bool:
+    try:
+        return not entry.digest or versions.holds(path, entry.digest)
+    except OSError:  # not readable
+        return False

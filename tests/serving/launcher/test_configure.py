@@ -108,3 +108,11 @@ def test_labels_that_another_process_moved_stay(paths: ModelPaths) -> None:
     states = {2: VersionStatus(2, "END", error_message="no graph"), 1: VersionStatus(1, "AVAILABLE")}
     configure.label_loaded(paths, states, pytest.fail)
     assert model_config.read(paths.config_path) == [entry]
+
+
+def test_no_label_moves_to_a_version_that_was_withdrawn_meanwhile(paths: ModelPaths) -> None:
+    entry = ServedModel("char_rnn", paths.base, Specific((2,)), {"stable": 2})
+    model_config.update(paths.config_path, "char_rnn", lambda _: entry)
+    states = {2: VersionStatus(2, "END", error_message="no graph"), 1: VersionStatus(1, "AVAILABLE")}
+    configure.label_loaded(paths, states, pytest.fail)
+    assert model_config.read(paths.config_path) == [entry]

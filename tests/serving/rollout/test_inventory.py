@@ -1,6 +1,7 @@
 """Versions are listed with what the registry, `models.config` and the server know about them."""
 
 import doctest
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import UserError
+from components.models import versions
 from pipeline.config.run import Config
 from serving.client.status import VersionStatus
 from serving.rollout import inventory
@@ -71,6 +73,18 @@ def test_broken_registry_entry_counts_as_missing(
     push(1)
     (root / "registry" / "char_rnn" / "1.json").write_text(content)
     assert [one.perplexity for one in inventory.listed(paths, None)] == [None]
+
+
+@pytest.mark.parametrize(("digest", "known"), [("of another model", False), (None, True)])
+def test_entry_counts_only_for_the_model_that_it_is_about(
+    push: Callable[..., Path], root: Path, paths: ModelPaths, digest: str | None, known: bool
+) -> None:
+    """Another root may have pushed under the number of a version that was deleted."""
+    path = push(1, perplexity=9.0)
+    entry = root / "registry" / "char_rnn" / "1.json"
+    content = json.loads(entry.read_text()) | {"digest": digest or versions.digest(str(path))}
+    entry.write_text(json.dumps(content))
+    assert [one.perplexity for one in inventory.listed(paths, None)] == [9.0 if known else None]
 
 
 def test_default_is_the_newest_version_that_the_server_has_loaded(push: Callable[..., Path], paths: ModelPaths) -> None:
