@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from serving.__main__ import main
+from serving.tf_serving import model_config
+from serving.tf_serving.model_config import All, Specific
 
 Run = Callable[..., int]
 
@@ -61,3 +63,31 @@ def test_mistyped_address_moves_no_label(
     assert run("promote", "1", "--server-url", url) == 2
     assert f"Received: --server-url {url}\n" in capsys.readouterr().err
     assert not (root / "serving" / "models.config").exists()
+
+
+def test_two_roots_change_the_models_of_one_serving_directory(
+    root: Path,
+    push: Callable[..., Path],
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for version in (1, 2):
+        push(version)
+        push(version, model="poems")
+    port = free_port()
+
+    def call(name: str, *arguments: str) -> int:
+        options = ("--root", str(tmp_path / name), "--serving-dir", str(root / "serving"))
+        return main([*arguments, *options, "--set", f"serving.rest_port={port}"])
+
+    assert call("a", "rollback") == call("b", "promote", "--model", "poems") == 0
+    assert call("b", "promote") == call("a", "rollback", "--model", "poems") == 0
+    assert call("b", "rollback", "--model", "poems") == 2, "1 is the oldest"
+    assert call("a", "prune", "--keep", "1", "--model", "poems") == 0
+    first, second = model_config.read(str(root / "serving" / "models.config"))
+    assert (first.name, first.policy, first.labels) == ("char_rnn", All(), {"stable": 2, "canary": 2})
+    assert (second.name, second.policy, second.labels) == ("poems", Specific((1,)), {"stable": 1, "canary": 1})
+    capsys.readouterr()
+    assert call("b", "versions", "--json") == 0
+    assert [one["perplexity"] for one in json.loads(capsys.readouterr().out)] == [None, None], "not in its registry"
