@@ -19,7 +19,7 @@ NEEDS = {
     "network": "the network",
     "server": "a server on another machine",
 }
-LANGUAGES = {"bash", "mermaid", "python", "text"}
+LANGUAGES = {"bash", "json", "mermaid", "python", "text"}
 _BLOCK = re.compile(r"^(?:<!-- needs: (?P<needs>[a-z, ]+) -->\n)?```(?P<language>\S*)\n(?P<text>.*?)^```$", re.M | re.S)
 _HERE_DOCUMENT = re.compile(r"<<'(\w+)'\n(.*?)^\1$", re.M | re.S)
 _OPERATORS = {"&&", "|", "&", ";"}

@@ -99,7 +99,7 @@ def _check_roles(roles: list[Any], text: str) -> None:
     for role in roles:
         if isinstance(role, str) and role in _REFUSED:
             raise UserError(
-                f"{VARIABLE} has the role {role!r}, but {_REFUSED[role]}. Remove the replicas of that type from the "
+                f"TF_CONFIG has the role {role!r}, but {_REFUSED[role]}. Remove the replicas of that type from the "
                 f"job. Received: {_shortened(text)}"
             )
         if role not in ("chief", "worker"):
@@ -121,7 +121,7 @@ def _task(task: dict[str, Any], jobs: dict[str, list[str]], text: str) -> tuple[
 
 def _invalid(problem: str, text: str) -> UserError:
     return UserError(
-        f"{VARIABLE} cannot be used: {problem}. For a chief and a worker it is "
+        f"TF_CONFIG cannot be used: {problem}. For a chief and a worker it is "
         '{"cluster": {"chief": ["host:port"], "worker": ["host:port"]}, "task": {"type": "worker", "index": 0}}, with '
         "the task of the process itself; unset it to train with one process. "
         f"Received: {VARIABLE}={_shortened(text)}"
