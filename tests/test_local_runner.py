@@ -137,6 +137,18 @@ def test_error_in_the_configuration_is_reported_and_nothing_is_written(
     assert not (run.directory / "root").exists()
 
 
+def test_error_in_tf_config_is_reported_and_nothing_is_written(
+    run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = {"chief": ["a:2222"], "worker": ["b:2222"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}}))
+    assert "TF_CONFIG cannot be used" in run.refused("--corpus", "good.txt", "--root", "root")
+    cluster["ps"] = ["c:2222"]
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}}))
+    assert "TF_CONFIG has the role 'ps'" in run.refused("--corpus", "good.txt", "--root", "root")
+    assert not (run.directory / "root").exists()
+
+
 # Errors in the corpus
 
 

@@ -119,3 +119,14 @@ def test_long_message_is_truncated_and_an_empty_one_is_allowed() -> None:
 )
 def test_interruption_is_recognized_through_the_causes(error: BaseException, expected: bool) -> None:
     assert failure.is_interrupt(error) is expected
+
+
+def test_failed_training_on_several_machines_is_explained_by_its_paragraph() -> None:
+    text, code = failure.explain(failure.TrainingFailed("the worker b:2222 has gone. Run again."), "/root", "/log")
+    assert (text, code) == ("failed: the worker b:2222 has gone. Run again. Details: /log", 1)
+    text, code = failure.explain(
+        failure.TrainingFailed("training failed on b:2222: OOM when allocating"), "/root", None
+    )
+    assert "Out of memory" in text
+    assert "b:2222" in text
+    assert code == 2
