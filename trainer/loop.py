@@ -219,9 +219,12 @@ class Loop:
         if self._replicas == 1:
             return tf.constant(rows)
         parts = np.split(rows, self._replicas)
-        return self._strategy.experimental_distribute_values_from_function(
+        distributed = self._strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(parts[context.replica_id_in_sync_group])
         )
+        # With one device in this process a step returns a tensor; given anything else first, it would be traced twice.
+        local = self._strategy.experimental_local_results(distributed)
+        return local[0] if len(local) == 1 else distributed
 
     def _gather(self, rows: Any) -> np.ndarray:
         """Invert `_distribute`."""
