@@ -2,10 +2,8 @@
 
 Listing and deleting local versions does not import TensorFlow. URLs of any file system that `tf.io.gfile` supports can
 be listed, and published to. TF Serving polls the directory and loads every number that appears, so a version is
-written under another name and then renamed.
-
-`saved_model.pb` marks a complete SavedModel, everywhere: it is written last and deleted first. An object store has no
-atomic rename of a directory, and a process can die between any two objects.
+written under another name and then renamed. Everywhere, also in object stores, which rename a directory object by
+object, `saved_model.pb` marks a complete SavedModel: it is written last and deleted first.
 """
 
 import contextlib
@@ -111,25 +109,14 @@ def locked(base: str) -> Iterator[None]:
 
 def digest(model: str) -> str:
     """SHA-256 of the names and contents of a SavedModel's files; does not import TensorFlow for local ones."""
-    opened = _open_remote if "://" in model else _open_local
     total = hashlib.sha256()
     for name in sorted(_files(model)):
         content = hashlib.sha256()
-        with opened(os.path.join(model, name)) as file:
+        with _open(os.path.join(model, name)) as file:
             while block := file.read(1 << 22):
                 content.update(block)
         total.update(f"{name}\0{content.hexdigest()}\n".encode())
     return total.hexdigest()
-
-
-def _open_local(path: str) -> Any:
-    return open(path, "rb")
-
-
-def _open_remote(path: str) -> Any:
-    from tensorflow.io import gfile
-
-    return gfile.GFile(path, "rb")
 
 
 def holds(path: str, expected: str) -> bool:
@@ -164,8 +151,11 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
     version = max([at_least, *(int(name) + 1 for name in names if is_version_number(name))])
     target = os.path.join(base, str(version))
     if "://" in base:
-        _delete_interrupted(base)
-        copy(model, target)  # a rename in an object store is a copy in any order
+        newest = max(complete(base), default=0)
+        for number, path in directories(base).items():
+            if number > newest:  # of a push that was killed; not reused, because servers may have given up on it
+                _clear(path)
+        copy(model, target)
         return version
     incoming = os.path.join(base, f"{_INCOMING}{version}")
     try:
@@ -193,7 +183,7 @@ def copy(model: str, target: str) -> None:
         gfile.copy(os.path.join(model, name), to, overwrite=True)
     if SAVED_MODEL in names:
         # Not by gfile.copy: it leaves a part of the file if it fails, and an empty one if the source is missing.
-        with gfile.GFile(os.path.join(model, SAVED_MODEL), "rb") as file:
+        with _open(os.path.join(model, SAVED_MODEL)) as file:
             content = file.read()
         gfile.makedirs(target)
         files.write(os.path.join(target, SAVED_MODEL), content)
@@ -211,8 +201,7 @@ def writing(target: str) -> Iterator[str]:
             copy(workspace, target)
         return
     partial = Path(target.rstrip("/") + ".partial")
-    if os.path.lexists(partial):  # of a process that was killed
-        _remove(partial)
+    _clear(str(partial))  # of a process that was killed
     partial.mkdir(parents=True)
     yield str(partial)
     files.sync(partial)
@@ -221,25 +210,24 @@ def writing(target: str) -> Iterator[str]:
     files.sync_directory(partial.parent)
 
 
-def _delete_interrupted(base: str) -> None:
-    """Delete what a killed push left in a bucket. Its number is not reused: servers may have given up on it."""
-    complete_ones = complete(base)
-    for number, path in directories(base).items():
-        if number > max(complete_ones, default=0):
-            _clear(path)
-
-
 def _clear(directory: str) -> None:
     """Delete a directory if it exists; the remains of a deletion that is interrupted are not complete."""
     from tensorflow.io import gfile
 
     if not gfile.isdir(directory):
         return
-    marker = os.path.join(directory, SAVED_MODEL)
-    if gfile.exists(marker):
-        gfile.remove(marker)
+    if is_complete(directory):
+        gfile.remove(os.path.join(directory, SAVED_MODEL))
     if gfile.isdir(directory):  # in a bucket it vanishes with its last object
         gfile.rmtree(directory)
+
+
+def _open(path: str) -> Any:
+    if "://" not in path:
+        return open(path, "rb")
+    from tensorflow.io import gfile
+
+    return gfile.GFile(path, "rb")
 
 
 def _files(model: str) -> Iterator[str]:
