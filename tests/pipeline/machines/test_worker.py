@@ -82,6 +82,8 @@ def test_port_is_free_for_tensorflow_when_training_starts(pair: tuple[Machine, M
     running.train(arguments(*[bind + doubles.TRAINED] * 2))
     running.end(0, "")
     assert worker_running.result() == 0
+    for position, machine in enumerate(pair):
+        assert f"step 5 on {position}" in machine.terminal.getvalue()
 
 
 def test_another_program_at_the_chiefs_address_is_not_the_chief(pair: tuple[Machine, Machine]) -> None:
