@@ -154,9 +154,16 @@ class _Rollout:
         self.server.sleep(2.0 * settings.config_poll_seconds + settings.poll_seconds)
 
     def _give_up(self) -> None:
-        """Withdraw the versions that only this command awaits."""
+        """Withdraw the versions that only this command awaits, even if the user interrupts that, too."""
         if not self.awaits:
             return
+        try:
+            self._withdraw()
+        except KeyboardInterrupt:
+            self._withdraw()
+            raise
+
+    def _withdraw(self) -> None:
         try:
             self._update(lambda entry: entry and awaited.given_up(entry, self.id, self.latest))
         except UserError as error:

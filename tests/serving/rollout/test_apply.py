@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,6 +160,27 @@ def test_interrupt_of_a_promotion_undoes_only_its_own_change(
         with pytest.raises(KeyboardInterrupt):
             others.run(labels.promote)
         assert others.now() == rolled_back(paths, version)
+
+
+def test_interrupt_while_a_failed_promotion_is_undone_does_not_prevent_that(
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, update = [interrupt], model_config.update
+
+    def interrupted(*arguments: Any) -> ServedModel | None:
+        if locked:
+            locked.pop()()
+        return update(*arguments)
+
+    def fail() -> None:
+        monkeypatch.setattr(model_config, "update", interrupted)
+        raise ZeroDivisionError
+
+    run(paths, labels.rollback)
+    others = Meanwhile(paths, monkeypatch, fail)
+    with pytest.raises(KeyboardInterrupt):
+        others.run(labels.promote)
+    assert others.now() == rolled_back(paths, 2)
 
 
 def test_interrupted_promotion_keeps_a_version_that_another_has_labeled(
