@@ -15,6 +15,7 @@ LOCAL_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunn
 NO_PACKAGE = "--sdk_container_image=none"
 LOCAL = (LOCAL_RUNNER, NO_PACKAGE)
 
+_LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "PrismRunner")
 # Workers of these kinds are started by others and have their own environment; the image is not used.
 _OWN_ENVIRONMENTS = ("EXTERNAL", "PROCESS", "LOOPBACK")
 # The arguments that keep TFX from building its package, see tfx.utils.dependency_utils.
@@ -91,9 +92,9 @@ def check_job_service(given: Sequence[str]) -> None:
 
 
 def runner(given: Sequence[str]) -> str | None:
-    """Return the name of the runner, None for the default."""
+    """Return the name of a runner whose workers may be on other machines; None for those in the own process."""
     name: str | None = _parse(given).runner
-    return name
+    return None if name is None or name.endswith(_LOCAL_RUNNERS) else name
 
 
 def _parse(given: Sequence[str]) -> argparse.Namespace:

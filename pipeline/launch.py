@@ -22,9 +22,9 @@ from tfx.orchestration.portable import (
     tfx_runner,
 )
 from tfx.orchestration.portable.mlmd import execution_lib
-from tfx.proto.orchestration.executable_spec_pb2 import PythonClassExecutableSpec
+from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec, PythonClassExecutableSpec
 
-from pipeline import failure, unfinished
+from pipeline import beam, failure, unfinished
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from pipeline.console import ProgressHandler, Screen
@@ -107,23 +107,25 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
         for node in pipeline.nodes:
             node_id = node.pipeline_node.node_info.id
             replaced = self._trainer if node_id == "Trainer" else None
-            step = _Launcher(
+            spec = runner_utils.extract_executor_spec(deployment, node_id)
+            make = functools.partial(
+                _Launcher,
                 pipeline_node=node.pipeline_node,
                 mlmd_connection=metadata.Metadata(connection),
                 pipeline_info=pipeline.pipeline_info,
                 pipeline_runtime_spec=pipeline.runtime_spec,
-                executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
+                executor_spec=spec,
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
                 custom_executor_operators={PythonClassExecutableSpec: replaced} if replaced else None,
             )
-            self._launch(node_id, step, connection)
+            self._launch(node_id, make, connection, retries=_retries(spec))
 
-    def _launch(self, node_id: str, step: "_Launcher", connection: Any) -> None:
+    def _launch(self, node_id: str, make: Callable[[], "_Launcher"], connection: Any, retries: int = 0) -> None:
         start = time.monotonic()
         how = FAILED
         try:
             with self._watch(node_id):
-                info = step.launch()
+                step, info = _attempt(make, retries)
             how = EXECUTED if step.executed else CACHED
         except BaseException as error:
             if not failure.is_interrupt(error):
@@ -165,6 +167,28 @@ class _TrainerExecutor(GenericExecutor):
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:  # noqa: N802 - TFX's name
         arguments = self._GetFnArgs(input_dict, output_dict, exec_properties)
         self._train({name: value for name, value in vars(arguments).items() if name != "data_accessor"})
+
+
+def _retries(spec: Any) -> int:
+    """Return how often to repeat a component that fails: once, if it uses Beam workers on other machines.
+
+    Engines repeat the work of a lost worker, but tf.Transform's last step cannot be repeated: it moves its result to a
+    directory that must be empty. A new execution of the component has new directories.
+    """
+    is_beam = isinstance(spec, BeamExecutableSpec)
+    return int(is_beam and beam.runner(spec.beam_pipeline_args) is not None)
+
+
+def _attempt(make: Callable[[], "_Launcher"], retries: int) -> tuple["_Launcher", Any]:
+    while True:
+        step = make()  # TFX's launchers work once
+        try:
+            return step, step.launch()
+        except Exception as error:
+            if retries == 0 or failure.is_interrupt(error):
+                raise
+            logging.exception("This component is executed again.")
+            retries -= 1
 
 
 def _outputs(connection: Any, execution_id: int) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from kubeflow.compile.pods import serving_dir
 from pipeline import beam
 from pipeline.config.run import Config
 
-_LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "PrismRunner")
-
 
 def check(config: Config, backend: str) -> None:
     """Check the settings of the cluster.
@@ -84,7 +82,7 @@ def _check_pods_on_vertex(config: Config) -> None:
 def _check_beam(config: Config) -> None:
     beam.check_runner(config.beam_args)
     runner = beam.runner(config.beam_args)
-    if not runner or runner.endswith(_LOCAL_RUNNERS):
+    if not runner:
         return
     for key, place in (("pipeline_root", config.cluster.pipeline_root), ("root", config.cluster.root)):
         if not (place or "").startswith("gs://"):

@@ -2,9 +2,12 @@
 
 from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec, PythonClassExecutableSpec
 
+from pipeline import beam, launch
 from pipeline.launch import WatchedRunner
 
 pytestmark = pytest.mark.integration  # TFX imports TensorFlow
@@ -27,6 +30,44 @@ def test_component_that_raises_is_reported_as_failed_or_interrupted(
     ends: list[tuple[str, str]] = []
     runner = WatchedRunner(lambda _: nullcontext(), lambda name, _, end: ends.append((name, end)))
     with pytest.raises(raised):
-        runner._launch("Transform", SimpleNamespace(launch=launch), None)  # type: ignore[arg-type]
+        runner._launch("Transform", lambda: SimpleNamespace(launch=launch), None)  # type: ignore[arg-type,return-value]
     assert ends == [("Transform", how)]
     assert runner.outcomes == {}
+
+
+@pytest.mark.parametrize(("errors", "ended"), [(0, "executed"), (1, "executed"), (2, "failed")])
+def test_component_on_a_beam_engine_is_executed_once_more(
+    errors: int, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = [RuntimeError("Pipeline job-1 failed in state FAILED")] * errors
+
+    def attempt() -> SimpleNamespace:
+        if failing:
+            raise failing.pop()
+        return SimpleNamespace(execution_id=7)
+
+    monkeypatch.setattr(launch, "_outputs", lambda *_: {})
+    ends: list[str] = []
+    runner = WatchedRunner(lambda _: nullcontext(), lambda *end: ends.append(end[2]))
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(SimpleNamespace(launch=attempt, executed=True))
+        return made[-1]
+
+    with pytest.raises(RuntimeError) if ended == "failed" else nullcontext():
+        runner._launch("Transform", make, None, retries=1)
+    assert ends == [ended]
+    assert len(made) == min(errors + 1, 2), "launchers work once"
+
+
+@pytest.mark.parametrize(
+    ("spec", "retries"),
+    [
+        (BeamExecutableSpec(beam_pipeline_args=["--runner=PortableRunner"]), 1),
+        (BeamExecutableSpec(beam_pipeline_args=list(beam.LOCAL)), 0),
+        (PythonClassExecutableSpec(), 0),
+    ],
+)
+def test_only_components_on_a_beam_engine_are_repeated(spec: Any, retries: int) -> None:
+    assert launch._retries(spec) == retries
