@@ -24,6 +24,7 @@ from tfx.orchestration.portable import (
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec, PythonClassExecutableSpec
 
+from components.errors import UserError
 from pipeline import beam, failure, unfinished
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -145,6 +146,8 @@ class _Launcher(launcher.Launcher):
 
     def _run_executor(self, execution_info: Any) -> Any:
         self.executed = True
+        if isinstance(self._executor_spec, BeamExecutableSpec):  # the job service may have ended since the start
+            beam.check_job_service(self._executor_spec.beam_pipeline_args)
         return super()._run_executor(execution_info)
 
 
@@ -185,7 +188,7 @@ def _attempt(make: Callable[[], "_Launcher"], retries: int) -> tuple["_Launcher"
         try:
             return step, step.launch()
         except Exception as error:
-            if retries == 0 or failure.is_interrupt(error):
+            if retries == 0 or isinstance(error, UserError) or failure.is_interrupt(error):
                 raise
             logging.exception("This component is executed again.")
             retries -= 1

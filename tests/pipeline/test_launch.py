@@ -1,5 +1,6 @@
 """How the end of a component is reported; tests/test_caching.py and tests/test_e2e.py run whole pipelines."""
 
+import socket
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec, PythonClassExecutableSpec
 
+from components.errors import UserError
 from pipeline import beam, launch
 from pipeline.launch import WatchedRunner
 
@@ -71,3 +73,21 @@ def test_component_on_a_beam_engine_is_executed_once_more(
 )
 def test_only_components_on_a_beam_engine_are_repeated(spec: Any, retries: int) -> None:
     assert launch._retries(spec) == retries
+
+
+def test_job_service_that_has_ended_is_reported_and_the_component_not_repeated() -> None:
+    """Beam's client would wait for it, for as long as a job may last."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"127.0.0.1:{server.getsockname()[1]}"
+    spec = BeamExecutableSpec(beam_pipeline_args=["--runner=PortableRunner", f"--job_endpoint={endpoint}"])
+    made: list[Any] = []
+
+    def make() -> Any:
+        step = launch._Launcher.__new__(launch._Launcher)
+        step._executor_spec = spec
+        made.append(SimpleNamespace(launch=lambda: step._run_executor(None)))
+        return made[-1]
+
+    with pytest.raises(UserError, match=f"job service cannot be reached.*{endpoint}"):
+        launch._attempt(make, retries=launch._retries(spec))
+    assert len(made) == 1
