@@ -160,6 +160,7 @@ def test_served_model_is_not_pushed_again_after_a_push_of_another_one_died(bucke
     for _ in bucket.killed_in(lambda: pushed(second)):
         if 2 not in versions.complete(SERVING):
             assert pushed(first) == (1, False)
+            assert list(versions.directories(SERVING)) == [1], "what the other one left is deleted"
 
 
 # The registry

@@ -151,10 +151,7 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
     version = max([at_least, *(int(name) + 1 for name in names if is_version_number(name))])
     target = os.path.join(base, str(version))
     if "://" in base:
-        newest = max(complete(base), default=0)
-        for number, path in directories(base).items():
-            if number > newest:  # of a push that was killed; not reused, because servers may have given up on it
-                _clear(path)
+        delete_interrupted(base)  # its number is not reused: servers may have given up on it
         copy(model, target)
         return version
     incoming = os.path.join(base, f"{_INCOMING}{version}")
@@ -208,6 +205,16 @@ def writing(target: str) -> Iterator[str]:
     _clear(target)
     partial.rename(target)
     files.sync_directory(partial.parent)
+
+
+def delete_interrupted(base: str) -> None:
+    """Delete what a killed push left in a bucket; hold `locked(base)`. On local disk a push leaves no version."""
+    if "://" not in base:
+        return
+    newest = max(complete(base), default=0)
+    for number, path in directories(base).items():
+        if number > newest:
+            _clear(path)
 
 
 def _clear(directory: str) -> None:

@@ -43,6 +43,8 @@ def push(
         is_new = version is None
         if version is None:
             version = versions.publish(model, serving, at_least=registry.largest_version(registry_directory) + 1)
+        else:
+            versions.delete_interrupted(serving)
         if not any(entry.version == version and entry.digest == digest for entry in entries):
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             served = os.path.join(serving, str(version))
