@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 import os
+import sys
 from dataclasses import dataclass
 
 from components import files
@@ -161,6 +162,8 @@ def _parsed(content: bytes, version: int) -> Entry:
         allowed = str if field.type is str else (int, float, type(None))
         if field.name != "version" and not isinstance(stated, allowed):
             raise ValueError(f"its {field.name} is {stated!r}")
+        if isinstance(stated, int) and abs(stated) > sys.float_info.max:  # JSON's integers have no limit
+            raise ValueError(f"its {field.name} is too large")
     names = {field.name for field in dataclasses.fields(Entry)}
     return Entry(**{name: stated for name, stated in value.items() if name in names} | {"version": version})
 

@@ -1,5 +1,6 @@
 """The versions of a model on this machine, with what `models.config`, the server and the registry know about them."""
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -159,6 +160,11 @@ def _size(directory: str) -> int:
 
 def _registered(paths: ModelPaths, found: dict[int, str]) -> dict[int, dict[str, Any]]:
     """The registry's values by version; none for a model from another root, also if it has a number of this one's."""
+    try:
+        entries = registry.entries(paths.registry)
+    except OSError as error:  # another user's, for example
+        logging.warning("The registry %s cannot be read, so its values are not shown: %s", paths.registry, error)
+        return {}
     return {
         entry.version: {
             "perplexity": entry.perplexity,
@@ -166,7 +172,7 @@ def _registered(paths: ModelPaths, found: dict[int, str]) -> dict[int, dict[str,
             "corpus": entry.corpus,
             "pushed_at": entry.pushed_at,
         }
-        for entry in registry.entries(paths.registry)
+        for entry in entries
         if entry.version in found and _is_about(entry, found[entry.version])
     }
 

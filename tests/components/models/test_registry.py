@@ -161,6 +161,7 @@ UNREADABLE = {
     "not an object": "[1]",
     "nested too deep": "[" * 100_000,
     "another type": TEXT.replace("4.5", '"4.5"'),
+    "too large": TEXT.replace("4.5", "1" + "0" * 400),
     "binary": "\udcff",
 }
 

@@ -75,6 +75,17 @@ def test_broken_registry_entry_counts_as_missing(
     assert [one.perplexity for one in inventory.listed(paths, None)] == [None]
 
 
+def test_registry_that_cannot_be_listed_counts_as_empty(
+    push: Callable[..., Path], root: Path, paths: ModelPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    push(1)
+    registry = root / "registry" / "char_rnn"
+    shutil.rmtree(registry)
+    registry.symlink_to(registry)  # also for root, for whom every permission is granted
+    assert [one.perplexity for one in inventory.listed(paths, None)] == [None]
+    assert f"The registry {registry} cannot be read" in caplog.text
+
+
 @pytest.mark.parametrize(("digest", "known"), [("of another model", False), (None, True)])
 def test_entry_counts_only_for_the_model_that_it_is_about(
     push: Callable[..., Path], root: Path, paths: ModelPaths, digest: str | None, known: bool
