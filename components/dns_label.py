@@ -7,10 +7,11 @@ _DIGEST_CHARS = 6
 
 
 def of(name: str, longest: int) -> str:
-    """Return a DNS label (RFC 1123) of at most this length; different names never share one.
+    """Return a DNS label (RFC 1123) of at most this length, which models with different names do not share.
 
     Underscores become hyphens. A name with anything else than lower-case letters, digits and underscores, or one that
-    is too long, gets a digest: `a-b`, `A_b` and `a_b` would otherwise be equal.
+    is too long, gets a digest: `a-b`, `A_b` and `a_b` would otherwise be equal. Only a name that itself ends in such a
+    digest, for example `a_b_f3c1d2`, could equal that of another one.
 
     Args:
       name: of a model, which begins with a letter.
