@@ -181,11 +181,18 @@ def _locked(path: str) -> Iterator[None]:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The list of served models cannot be read: {error}. Received: {path}") from error
+    if not text.strip():  # no list: without labels and policy, `prune` would delete versions that are in use
+        raise UserError(
+            "The list of served models is empty, which no command leaves: an editor may be saving it, or power was "
+            "lost. Restore it from a backup. Or delete it, which forgets labels and withdrawals: "
+            f"`{shell_command.of('serving', 'up')}` writes a new one. Received: {path}"
+        )
+    return text
 
 
 def _parse(text: str, where: str) -> protos.ModelServerConfig:

@@ -111,6 +111,7 @@ def test_without_a_policy_the_highest_version_is_served() -> None:
 @pytest.mark.parametrize(
     "content",
     [
+        "\n",  # as an editor or a loss of power leaves it: prune would delete versions that had labels
         "model_config_list {",
         "model_config_list { config { name: 'a' no_such_field: 'red' } }",
         "custom_model_config { }",
