@@ -104,10 +104,10 @@ class Admission:
                 message = {"kind": LOST}
                 break
             self._receive(position, message)
-        with self._lock:
+        with self._lock:  # a worker that takes its place reports later
             if self._open:
                 del self._workers[position]
-        self._receive(position, message)
+            self._receive(position, message)
 
     def _unreachable(self, position: int) -> str:
         """Return what keeps this machine from connecting to a worker, which listens until training starts."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from components.command_line import OK, USER_ERROR
 from components.errors import UserError
+from components.startup import INTERRUPTED
 from pipeline.config.places import Places
 from pipeline.console import Screen
 from pipeline.failure import TrainingFailed
@@ -71,7 +72,7 @@ class Worker:
                 code = self._follow(chief, own, port)
                 if code is not None:
                     return code
-                self._say("the chief has gone before training")
+                self._say("the chief has gone, or was interrupted, before training")
 
     def _join(self) -> Connection:
         """Connect to the chief as soon as it runs, and agree on the run."""
@@ -129,7 +130,7 @@ class Worker:
         self._events.put((chief, message))
 
     def _follow(self, chief: Connection, own: training.Training, port: socket.socket) -> int | None:
-        """Follow the chief until its run has ended; return None if it is lost before training."""
+        """Follow the chief until its run has ended; return None if it is lost or interrupted before training."""
         self._say("waiting for the chief's Trainer")
         if self._ready:
             chief.send("ready", facts=self._ready)
@@ -150,10 +151,10 @@ class Worker:
                 self._say("training has ended; waiting for the chief to evaluate the model")
             elif kind == "refused":
                 raise self._refused(message)
+            elif not self._trains and (kind == LOST or message.get("code") == INTERRUPTED):
+                return None
             elif kind == "ended":
                 return self._ended(message)
-            elif kind == LOST and not self._trains:
-                return None
             elif kind == LOST:
                 raise TrainingFailed(
                     f"the chief {self._chief} has gone: it was stopped, or has lost its power or network. {RESUMES}"

@@ -32,6 +32,7 @@ class FakeChief:
 
     def __init__(self, machine: Machine) -> None:
         self.listener = messages.listen(machine.cluster.addresses[0])
+        self.listener.settimeout(doubles.SECONDS)
         (machine.root / ".machines").write_text("run 1")
 
     def accept(self) -> Connection:
@@ -43,11 +44,16 @@ class FakeChief:
         return connection
 
 
-def test_chief_that_is_lost_before_training_is_awaited_again(pair: tuple[Machine, Machine]) -> None:
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_chief_that_is_stopped_before_training_is_awaited_again(
+    pair: tuple[Machine, Machine], interrupted: bool
+) -> None:
     chief = FakeChief(pair[0])
     running = Started(pair[1].worker().run)
     first = chief.accept()
     assert first.receive()["kind"] == "ready"
+    if interrupted:  # a chief that is killed can send nothing
+        first.send("ended", code=130, words="it was interrupted")
     first.close()
     second = chief.accept()
     assert second.receive()["kind"] == "ready"  # the same training process
