@@ -32,6 +32,7 @@ from pipeline.console import ProgressHandler, Screen
 from pipeline.create import Inputs, create_pipeline
 
 EXECUTED, CACHED, FAILED, INTERRUPTED = "executed", "cached", "failed", "interrupted"
+_PROGRESS = logging.getLogger("char_rnn.progress")
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,9 @@ def launch(
       train: trains in place of this process, see `WatchedRunner`.
     """
     absl_logging.set_verbosity(absl_logging.INFO)  # into the log file, see pipeline.console.redirect_output
-    logger = logging.getLogger("char_rnn.progress")
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    logger.handlers = [ProgressHandler(screen)]
+    _PROGRESS.setLevel(logging.DEBUG)
+    _PROGRESS.propagate = False
+    _PROGRESS.handlers = [ProgressHandler(screen)]
     pipeline = create_pipeline(config, places, inputs)
     connection = sqlite_metadata_connection_config(places.metadata)
     unfinished.delete(connection, places)
@@ -191,6 +191,7 @@ def _attempt(make: Callable[[], "_Launcher"], retries: int) -> tuple["_Launcher"
             if retries == 0 or isinstance(error, UserError) or failure.is_interrupt(error):
                 raise
             logging.exception("This component is executed again.")
+            _PROGRESS.warning("the job on the Beam engine failed; executing the component once more")
             retries -= 1
 
 

@@ -1,6 +1,7 @@
 """How the end of a component is reported; tests/test_caching.py and tests/test_e2e.py run whole pipelines."""
 
 import socket
+import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec, Pyth
 
 from components.errors import UserError
 from pipeline import beam, launch
+from pipeline.console import ProgressHandler, Screen
 from pipeline.launch import WatchedRunner
 
 pytestmark = pytest.mark.integration  # TFX imports TensorFlow
@@ -39,7 +41,7 @@ def test_component_that_raises_is_reported_as_failed_or_interrupted(
 
 @pytest.mark.parametrize(("errors", "ended"), [(0, "executed"), (1, "executed"), (2, "failed")])
 def test_component_on_a_beam_engine_is_executed_once_more(
-    errors: int, ended: str, monkeypatch: pytest.MonkeyPatch
+    errors: int, ended: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing = [RuntimeError("Pipeline job-1 failed in state FAILED")] * errors
 
@@ -49,6 +51,7 @@ def test_component_on_a_beam_engine_is_executed_once_more(
         return SimpleNamespace(execution_id=7)
 
     monkeypatch.setattr(launch, "_outputs", lambda *_: {})
+    monkeypatch.setattr(launch._PROGRESS, "handlers", [ProgressHandler(Screen(sys.stdout))])
     ends: list[str] = []
     runner = WatchedRunner(lambda _: nullcontext(), lambda *end: ends.append(end[2]))
     made: list[Any] = []
@@ -61,6 +64,7 @@ def test_component_on_a_beam_engine_is_executed_once_more(
         runner._launch("Transform", make, None, retries=1)
     assert ends == [ended]
     assert len(made) == min(errors + 1, 2), "launchers work once"
+    assert capsys.readouterr().out.count("executing the component once more") == min(errors, 1)
 
 
 @pytest.mark.parametrize(
