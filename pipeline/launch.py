@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from absl import logging as absl_logging
+from ml_metadata.proto.metadata_store_pb2 import Execution
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
@@ -150,6 +151,13 @@ class _Launcher(launcher.Launcher):
             beam.check_job_service(self._executor_spec.beam_pipeline_args)
         return super()._run_executor(execution_info)
 
+    def _register_or_reuse_execution(self, metadata_handle: Any, *arguments: Any, **keywords: Any) -> Any:
+        execution = super()._register_or_reuse_execution(metadata_handle, *arguments, **keywords)
+        if execution.last_known_state == Execution.FAILED:  # executed once more: if it is killed, `unfinished` finds it
+            execution.last_known_state = Execution.RUNNING
+            metadata_handle.store.put_executions([execution])
+        return execution
+
 
 class _TrainerOperator(python_executor_operator.PythonExecutorOperator):
     """TFX's way to run an executor, for a Trainer whose `run_fn` another function replaces."""
@@ -176,7 +184,7 @@ def _retries(spec: Any) -> int:
     """Return how often to repeat a component that fails: once, if it uses Beam workers on other machines.
 
     Engines repeat the work of a lost worker, but tf.Transform's last step cannot be repeated: it moves its result to a
-    directory that must be empty. A new execution of the component has new directories.
+    directory that must be empty. After a failure TFX deletes the component's directories.
     """
     is_beam = isinstance(spec, BeamExecutableSpec)
     return int(is_beam and beam.runner(spec.beam_pipeline_args) is not None)

@@ -3,10 +3,13 @@
 import socket
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ml_metadata.proto.metadata_store_pb2 import Execution, ExecutionType
+from tfx.orchestration import metadata
 from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec, PythonClassExecutableSpec
 
 from components.errors import UserError
@@ -95,3 +98,17 @@ def test_job_service_that_has_ended_is_reported_and_the_component_not_repeated()
     with pytest.raises(UserError, match=f"job service cannot be reached.*{endpoint}"):
         launch._attempt(make, retries=launch._retries(spec))
     assert len(made) == 1
+
+
+def test_component_that_is_executed_once_more_counts_as_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TFX gives it the same execution; `pipeline.unfinished` deletes what is left of running ones."""
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.db"))) as handle:
+        kind = handle.store.put_execution_type(ExecutionType(name="Transform"))
+        failed = handle.store.put_executions([Execution(type_id=kind, last_known_state=Execution.FAILED)])
+        found = handle.store.get_executions_by_id(failed)
+        monkeypatch.setattr(launch.execution_lib, "get_executions_associated_with_all_contexts", lambda *_: found)
+        launch._Launcher.__new__(launch._Launcher)._register_or_reuse_execution(handle, [])
+        (execution,) = handle.store.get_executions_by_id(failed)
+    assert execution.last_known_state == Execution.RUNNING
