@@ -150,6 +150,8 @@ def _content(path: str) -> bytes | None:
             return bytes(file.read())
     except errors.NotFoundError:
         return None
+    except errors.OpError as error:
+        raise OSError(error.message) from error
 
 
 def _parsed(content: bytes, version: int) -> Entry:

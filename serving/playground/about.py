@@ -6,14 +6,16 @@ A registry on a local disk is read without TensorFlow, so that the page starts a
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
 
-from components.models import registry
+from components.models import registry, versions
 from serving.client import status
 from serving.client.status import VersionStatus
 from serving.graph.generation_config import PLACE
@@ -106,12 +108,27 @@ def read_registry(directory: str) -> dict[str, dict[str, Any]]:
 
     Returns:
       By version number, as a string: `facts` (perplexity, bits_per_character, corpus, pushed_at) and `limits` (of the
-      export, or None).
+      export, or None). Versions that now are models of other roots are left out.
     """
     return {
         str(entry.version): {"facts": _facts(entry), "limits": _limits(entry.served)}
         for entry in registry.entries(directory)
+        if not _is_replaced(entry)
     }
+
+
+def _is_replaced(entry: registry.Entry) -> bool:
+    """Whether this machine serves another model under this number, which another root has pushed."""
+    try:
+        changed = os.stat(os.path.join(entry.served, versions.SAVED_MODEL)).st_mtime_ns
+        return bool(entry.digest) and not _holds(entry.served, entry.digest, changed)
+    except OSError:  # deleted, not readable, or on another machine
+        return False
+
+
+@functools.lru_cache(maxsize=100)  # the page asks every second
+def _holds(served: str, digest: str, changed: int) -> bool:  # noqa: ARG001 - a version that was replaced is read again
+    return versions.holds(served, digest)
 
 
 def _facts(entry: registry.Entry) -> dict[str, Any]:

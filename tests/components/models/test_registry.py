@@ -215,3 +215,24 @@ def test_entry_in_a_bucket_is_read_as_recorded(monkeypatch: pytest.MonkeyPatch) 
     bucket.objects["gs://bucket/registry/7.json"] = b""
     assert registry.entries("gs://bucket/registry") == [ENTRY]
     assert registry.largest_version("gs://bucket/registry") == 7
+
+
+def test_entry_that_a_bucket_refuses_to_read_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tensorflow import errors
+    from tensorflow.io import gfile
+
+    Bucket.install(monkeypatch)
+    registry.record("gs://bucket/registry", ENTRY)
+    registry.record("gs://bucket/registry", dataclasses.replace(ENTRY, version=8))
+    opened = gfile.GFile
+
+    def refuse(path: str, mode: str = "r") -> object:
+        if path.endswith("/8.json"):
+            raise errors.PermissionDeniedError(None, None, "no access")
+        return opened(path, mode)
+
+    monkeypatch.setattr(gfile, "GFile", refuse)
+    assert registry.entries("gs://bucket/registry") == [ENTRY]
+    assert "no access" in caplog.text

@@ -1,12 +1,14 @@
 """`/about` joins the model server's status and the registry; a failure of either does not break it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from components.models import versions
 from serving.playground import about
 from serving.playground.app import application
 from tests.serving.playground.fake import STATUS, Browser, Fake, labeled_routes
@@ -125,6 +127,17 @@ def test_malformed_entries_of_the_registry_are_skipped(registry: Path) -> None:
     assert set(found) == {"1", "4"}
     assert found["4"] == {"facts": dict.fromkeys(FACTS), "limits": None}
     assert describe({"/v1/models/m": STATUS}, str(registry))["versions"][2]["facts"] == FACTS
+
+
+def test_a_version_that_another_root_pushed_under_the_same_number_has_no_facts(registry: Path) -> None:
+    served = registry.parent / "serving" / "1"
+    (served / "saved_model.pb").write_bytes(b"ours")
+    entry = {**ENTRY, "served": str(served), "digest": versions.digest(str(served))}
+    (registry / "1.json").write_text(json.dumps(entry))
+    assert set(about.read_registry(str(registry))) == {"1"}
+    (served / "saved_model.pb").write_bytes(b"theirs")
+    os.utime(served / "saved_model.pb", ns=(0, 0))  # another time, whatever the clock's resolution
+    assert about.read_registry(str(registry)) == {}
 
 
 def test_a_missing_registry_is_empty(tmp_path: Path) -> None:
