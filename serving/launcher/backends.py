@@ -11,6 +11,7 @@ from typing import Literal
 
 from components.errors import UserError
 from pipeline.config.serving import ServingSettings
+from serving.launcher import process
 from serving.tf_serving.flags import flags
 
 BINARY = "tensorflow_model_server"
@@ -86,7 +87,7 @@ def docker_missing(image: str) -> str:
     except subprocess.TimeoutExpired:
         return f"the Docker daemon did not respond within {_DOCKER_SECONDS:.0f} s"
     print(f"pulling {image} ...", flush=True)
-    if subprocess.run(["docker", "pull", image], check=False).returncode:
+    if process.child(["docker", "pull", image]).wait():
         return f"Docker does not have the image {image} and cannot pull it"
     return ""
 

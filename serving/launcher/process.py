@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from components import startup
 from components.errors import UserError
@@ -16,6 +17,7 @@ from serving.client import status
 
 PROJECT = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TAIL_LINES = 15
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -61,14 +63,13 @@ class Process:
         try:
             with output:
                 self._log_start = output.tell()
-                self._child = subprocess.Popen(
+                self._child = child(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=os.environ | {"PYTHONPATH": _python_path()},
                     start_new_session=True,  # Ctrl-C reaches this process only, which then stops the server
-                    preexec_fn=_die_with_parent(os.getpid()),
                 )
         except OSError as error:
             raise UserError(f"The server cannot be started: {error}. Received: {command[0]}") from error
@@ -188,6 +189,31 @@ def interrupts() -> contextlib.AbstractContextManager[None]:
     return startup.handling(startup.not_ignored(signal.SIGTERM, signal.SIGHUP), signal.default_int_handler)
 
 
+def child(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
+    """Start a program that the kernel ends with SIGTERM when this process ends, even if it is killed.
+
+    Args:
+      options: of `subprocess.Popen`.
+    """
+    # While `Popen` forks, Python can lose the exception of a signal handler, or the new process.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        return subprocess.Popen(command, preexec_fn=_die_with_parent(os.getpid(), before), **options)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _die_with_parent(parent: int, mask: set[int | signal.Signals]) -> Callable[[], None]:
+    def prepare() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until exec, this process's handler would swallow it
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # this process ended before prctl
+            os._exit(1)
+
+    return prepare
+
+
 def _succeeds(command: Sequence[str], seconds: float) -> bool:
     return subprocess.run(command, capture_output=True, check=False, timeout=seconds).returncode == 0
 
@@ -195,14 +221,3 @@ def _succeeds(command: Sequence[str], seconds: float) -> bool:
 def _python_path() -> str:
     """The project first, so that a Python child finds it from any working directory."""
     return os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
-
-
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    """Make the kernel send SIGTERM to the child when this process ends, even if it is killed."""
-
-    def prepare() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # this process ended before prctl
-            os._exit(1)
-
-    return prepare
