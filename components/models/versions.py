@@ -30,11 +30,7 @@ def is_version_number(name: str) -> bool:
 def is_complete(version: str) -> bool:
     """Whether a directory holds a complete SavedModel."""
     path = os.path.join(version, SAVED_MODEL)
-    if "://" not in path:
-        return os.path.isfile(path)
-    from tensorflow.io import gfile
-
-    return bool(gfile.exists(path))
+    return os.path.isfile(path) if "://" not in path else bool(_gfile().exists(path))
 
 
 def directories(base: str) -> dict[int, str]:
@@ -43,9 +39,7 @@ def directories(base: str) -> dict[int, str]:
     If two names have the same number, such as 3 and 003, the one without zeros counts.
     """
     if "://" in base:
-        from tensorflow.io import gfile
-
-        names = [name.rstrip("/") for name in gfile.listdir(base)] if gfile.isdir(base) else []
+        names = [name.rstrip("/") for name in _gfile().listdir(base)] if _gfile().isdir(base) else []
     else:
         try:
             names = [entry.name for entry in os.scandir(base) if entry.is_dir()]
@@ -229,23 +223,19 @@ def _clear(directory: str) -> None:
         gfile.rmtree(directory)
 
 
-def _open(path: str) -> Any:
-    if "://" not in path:
-        return open(path, "rb")
+def _gfile() -> Any:
     from tensorflow.io import gfile
 
-    return gfile.GFile(path, "rb")
+    return gfile
+
+
+def _open(path: str) -> Any:
+    return open(path, "rb") if "://" not in path else _gfile().GFile(path, "rb")
 
 
 def _files(model: str) -> Iterator[str]:
     root = model.rstrip("/")
-    if "://" in root:
-        from tensorflow.io import gfile
-
-        folders = gfile.walk(root)
-    else:
-        folders = os.walk(root, followlinks=True)
-    for folder, _, names in folders:
+    for folder, _, names in os.walk(root, followlinks=True) if "://" not in root else _gfile().walk(root):
         for name in names:
             yield os.path.relpath(os.path.join(folder, name), root)
 
