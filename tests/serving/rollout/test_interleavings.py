@@ -316,9 +316,7 @@ class Operators(RuleBasedStateMachine):
 
 def test_no_reported_change_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     examples = os.environ.get("INTERLEAVINGS")
-    chosen = settings(
-        max_examples=int(examples or 80), stateful_step_count=30, suppress_health_check=list(HealthCheck)
-    )
+    chosen = settings(max_examples=int(examples or 80), stateful_step_count=30, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Operators, settings=chosen)
     if examples:
         with capsys.disabled():
