@@ -131,6 +131,8 @@ def test_a_configuration_that_is_missing_or_broken_changes_nothing(
     until(lambda: "model_config_list" in caplog.text)
     caplog.clear()  # the file may have been empty while it was written
     directory.config.write_text("")
+    until(lambda: "is empty" in caplog.text)
+    directory.config.write_text("model_config_list {}")
     until(lambda: "lists no model" in caplog.text)
     time.sleep(0.2)  # several more scans
     assert newest(catalogue, "a") == 1
