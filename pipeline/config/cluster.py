@@ -104,8 +104,17 @@ class ClusterSettings(Section):
     root: str = Field("/mnt/state", min_length=1)
     # Models are pushed to <serving_dir>/<model_name>/<version>. None: `serving.mount_path`, as the servers see it.
     serving_dir: str | None = None
+    # Namespace of the volumes, of the runs' pods and of the servers: that of the installation, or your profile's.
+    namespace: Claim = "kubeflow"
     # Claim of the state volume, which is mounted at `cluster.root`; unused with a bucket.
     state_claim: Claim = "char-rnn-state"
+    # Size of the state volume.
+    state_size: str = Field("20Gi", pattern=r"^\d+(Mi|Gi|Ti)$")
+    # Access mode of both volumes. ReadWriteOnce: all pods run on one node. ReadWriteMany: on any node, with a storage
+    # class that has it.
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
+    # Storage class of both volumes. None: the cluster's default.
+    storage_class: str | None = Field(None, min_length=1)
     # Folder of the runs' artifacts. None: the backend's default.
     pipeline_root: str | None = None
     # Experiment that groups the runs in the user interface.

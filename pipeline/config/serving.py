@@ -29,8 +29,8 @@ class BatchingSettings(Section):
 class ResourceSettings(Section):
     """Resources of one server in a cluster, in Kubernetes' notation, and the number of servers."""
 
-    # CPU request and limit: cores, or millicores with the suffix m.
-    cpu: str = Field("2", pattern=r"^\d+(\.\d+)?m?$")
+    # CPU request: cores, or millicores with the suffix m. There is no limit.
+    cpu: str = Field("1", pattern=r"^\d+(\.\d+)?m?$")
     # Memory request and limit.
     memory: str = Field("1Gi", pattern=r"^\d+(Mi|Gi)$")
     # Fewest servers.
@@ -70,6 +70,8 @@ class ServingSettings(Section):
     max_request_bytes: PositiveInt = 16 * 1024 * 1024
     # Concurrent requests; more are refused with 503. Embedded server only.
     max_concurrent_requests: PositiveInt = 256
+    # Cluster: what runs the servers. kubernetes: a Deployment. kserve: an InferenceService of KServe 0.16 or newer.
+    platform: Literal["kubernetes", "kserve"] = "kubernetes"
     # Cluster: claim of the volume that holds the serving directory.
     volume_claim: str = Field("char-rnn-serving", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     # Cluster: size of that volume.

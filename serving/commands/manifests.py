@@ -1,6 +1,6 @@
 """Write the files for a deployment of TF Serving: its configuration, Docker Compose and Kubernetes manifests.
 
-All of them follow from the section `serving` of the configuration; the same settings give the same files.
+They follow from the sections `serving` and `cluster` of the configuration; the same settings give the same files.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from components.errors import UserError
 from components.models import versions
 from pipeline.config.run import Config
 from serving.commands.shared import config_options
+from serving.manifests import kustomize
 from serving.manifests.compose import compose
-from serving.manifests.kubernetes import manifests
 from serving.rollout import labels
 from serving.rollout.inventory import ModelPaths
 from serving.tf_serving import flags, model_config
@@ -54,9 +54,12 @@ def contents(config: Config) -> dict[str, str]:
     # The pipeline in a cluster pushes to a bucket, or to the volume that is mounted at `mount_path`.
     pushed_to = config.cluster.serving_dir or ""
     bucket = pushed_to.rstrip("/") if "://" in pushed_to else None
-    objects = manifests(settings, config.model_name, bucket)
+    directory = bucket or settings.mount_path
+    # Nothing was pushed to a new volume yet, whatever is served here.
+    first = model_config.merged("", ServedModel(paths.name, os.path.join(directory, paths.name), All()))
+    objects = kustomize.manifests(config, first, bucket)
     return {
-        model_config.FILE_NAME: model_config.merged("", _cluster_entry(paths, bucket or settings.mount_path)),
+        model_config.FILE_NAME: model_config.merged("", _cluster_entry(paths, directory)),
         **flags.flag_files(settings),
         "docker-compose.yaml": _yaml(compose(settings, config.model_name, paths.serving_dir)),
         **{os.path.join("kubernetes", name): _yaml(manifest) for name, manifest in objects.items()},

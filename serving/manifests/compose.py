@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.config.serving import ServingSettings
 from serving.manifests import health
-from serving.manifests.kubernetes import object_name
+from serving.manifests.objects import object_name
 from serving.tf_serving.flags import BATCHING_FILE, MONITORING_FILE, flags
 
 FIXED = "/config"  # directory, inside the container, of the files that do not change

@@ -1,28 +1,61 @@
-"""The manifests of docs/kubeflow.md are valid, and use the volumes that the pods mount."""
+"""Objects and directories in the commands of the guides are those of the manifests."""
 
-import kubernetes_validate
+import re
+
 import pytest
 import yaml
 
-from pipeline.config.run import Config
+from pipeline.config import overrides
+from serving.commands.manifests import contents
 from tests.docs import markdown
 
-MANIFESTS = [text for block in markdown.blocks() for text in block.here_documents()]
+# Kinds and options of kubectl that name an object.
+OBJECT = re.compile(r"\b(statefulset|deployment|svc|pod|inferenceservice)/([a-z0-9-]+)")
+KINDS = {"svc": "Service"}
+COMMANDS = {
+    str(command): command
+    for command in markdown.commands()
+    if command.program == "kubectl" and command.page in ("docs/kubeflow.md", "docs/operations.md")
+}
+SYSTEM = {"ml-pipeline-ui"}  # objects of Kubeflow Pipelines
 
 
-def test_manifests_are_found() -> None:
-    assert len(MANIFESTS) == 2
+@pytest.fixture(scope="module")
+def written() -> dict[str, str]:
+    """The files with a Deployment, and with an InferenceService."""
+    plain = ["root=none", "cluster.image=r/i:1"]
+    return {
+        **contents(overrides.load("quick", [*plain, "serving.platform=kserve"])),
+        **contents(overrides.load("quick", plain)),
+    }
 
 
-@pytest.mark.parametrize("text", MANIFESTS)
-def test_manifest_is_valid_and_uses_the_mounted_volumes(text: str) -> None:
-    manifest = yaml.safe_load(text)
-    kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
-    state, serving = Config().cluster.state_claim, Config().serving.volume_claim
-    if manifest["kind"] == "PersistentVolumeClaim":
-        assert manifest["metadata"]["name"] == state
-    else:
-        volumes = {volume["name"]: volume["persistentVolumeClaim"] for volume in manifest["spec"]["volumes"]}
-        (container,) = manifest["spec"]["containers"]
-        mounted = {mount["mountPath"]: volumes[mount["name"]]["claimName"] for mount in container["volumeMounts"]}
-        assert mounted == {Config().cluster.root: state, Config().serving.mount_path: serving}
+def test_commands_are_found() -> None:
+    assert len(COMMANDS) > 12
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_command_names_existing_objects(written: dict[str, str], command: markdown.Command) -> None:
+    words = command.arguments
+    if "-k" in words and "://" not in (target := words[words.index("-k") + 1]) and "github" not in target:
+        assert f"{target.split('/', 1)[1]}/kustomization.yaml" in written
+    objects = {
+        (manifest["kind"].lower(), manifest["metadata"]["name"])
+        for name, text in written.items()
+        if name.startswith("kubernetes/") and (manifest := yaml.safe_load(text))["kind"] != "Kustomization"
+    }
+    for kind, name in OBJECT.findall(" ".join(words)):
+        assert name in SYSTEM or (KINDS.get(kind, kind).lower(), name) in objects
+    for word in words:
+        if pod := re.fullmatch(r"(.*)-0(:.*)?", word):
+            assert ("statefulset", pod[1]) in objects
+    if "-n" in words:
+        assert (
+            words[words.index("-n") + 1]
+            == yaml.safe_load(written["kubernetes/servers/kustomization.yaml"])["namespace"]
+        )
+
+
+def test_guides_contain_no_manifests() -> None:
+    """`serving manifests` writes them, from the configuration."""
+    assert not [text for block in markdown.blocks() for text in block.here_documents()]

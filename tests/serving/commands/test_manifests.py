@@ -36,7 +36,7 @@ def test_files_contain_the_manifests(
         settings, "char_rnn", str(root / "serving")
     )
     for name, manifest in kubernetes.manifests(settings, "char_rnn").items():
-        assert yaml.safe_load(written[f"kubernetes/{name}"]) == manifest
+        assert yaml.safe_load(written[f"kubernetes/servers/{name}"]) == manifest
     assert model_config.parse(written["models.config"]) == [
         ServedModel("char_rnn", "/models/char_rnn", All(), {"stable": 3, "canary": 3})
     ]
@@ -50,8 +50,12 @@ def test_first_entry_is_that_of_the_local_directory(root: Path, push: Callable[.
         push(version)
     here = ServedModel("char_rnn", str(root / "serving" / "char_rnn"), Specific((1,)), {"stable": 1})
     model_config.update(str(root / "serving" / "models.config"), "char_rnn", lambda _: here)
-    text = manifests.contents(Config(root=str(root)))["models.config"]
-    assert model_config.parse(text) == [ServedModel("char_rnn", "/models/char_rnn", Specific((1,)), {"stable": 1})]
+    made = manifests.contents(Config(root=str(root)))
+    entry = ServedModel("char_rnn", "/models/char_rnn", Specific((1,)), {"stable": 1})
+    assert model_config.parse(made["models.config"]) == [entry]
+    # A new volume has no versions yet.
+    text = yaml.safe_load(made["kubernetes/pipeline/configmap.yaml"])["data"]["models.config"]
+    assert model_config.parse(text) == [ServedModel("char_rnn", "/models/char_rnn", All())]
 
 
 def test_manifests_before_the_first_push(root: Path) -> None:
@@ -71,8 +75,8 @@ def test_servers_read_the_bucket_that_the_pipeline_pushes_to(root: Path) -> None
     config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=gs://bucket/serving/"])
     made = manifests.contents(config)
     assert model_config.parse(made["models.config"]) == [ServedModel("char_rnn", "gs://bucket/serving/char_rnn", All())]
-    assert "gs://bucket/serving/models.config" in made["kubernetes/deployment.yaml"]
-    assert "kubernetes/persistentvolumeclaim.yaml" not in made
+    assert "gs://bucket/serving/models.config" in made["kubernetes/servers/deployment.yaml"]
+    assert "kubernetes/pipeline/persistentvolumeclaim-serving.yaml" not in made
     # The pipeline may mount the volume elsewhere; the servers always mount it at `mount_path`.
     config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=/mnt/serving"])
-    assert "/models/models.config" in manifests.contents(config)["kubernetes/deployment.yaml"]
+    assert "/models/models.config" in manifests.contents(config)["kubernetes/servers/deployment.yaml"]

@@ -7,7 +7,8 @@ import kubernetes_validate
 import pytest
 
 from pipeline.config.serving import BatchingSettings, ResourceSettings, ServingSettings
-from serving.manifests.kubernetes import manifests, object_name
+from serving.manifests.kubernetes import manifests
+from serving.manifests.objects import object_name
 from serving.tf_serving.flags import flag_files, flags
 
 ODD = ServingSettings(
@@ -33,8 +34,8 @@ def container(made: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
 def test_every_manifest_conforms_to_the_strict_schema(settings: ServingSettings, version: str) -> None:
     made = manifests(settings, "char_rnn")
-    kinds = ["ConfigMap", "Deployment", "HorizontalPodAutoscaler", "PersistentVolumeClaim", "PodDisruptionBudget"]
-    assert sorted(manifest["kind"] for manifest in made.values()) == [*kinds, "Service"]
+    kinds = ["ConfigMap", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service"]
+    assert sorted(manifest["kind"] for manifest in made.values()) == kinds
     for manifest in made.values():
         kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -60,7 +61,7 @@ def test_references_between_manifests_match(settings: ServingSettings) -> None:
     assert made["horizontalpodautoscaler.yaml"]["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
     claim = volumes["models"]["persistentVolumeClaim"]
-    assert claim == {"claimName": made["persistentvolumeclaim.yaml"]["metadata"]["name"], "readOnly": True}
+    assert claim == {"claimName": settings.volume_claim, "readOnly": True}
     assert volumes["config"]["configMap"]["name"] == made["configmap.yaml"]["metadata"]["name"]
     one = container(made)
     assert {mount["name"] for mount in one["volumeMounts"]} == set(volumes)
@@ -109,14 +110,11 @@ def test_names_of_objects_stay(model: str) -> None:
 
 
 def test_models_share_no_object() -> None:
-    """Except the claim of the volume, which has the label of none."""
     models = ("Poems", "poems", "my_poems", "my-poems", "p" * 41, "p" * 42, "p" * 63)
     names: Counter[tuple[str, str]] = Counter()
     labels: Counter[str] = Counter()
     for model in models:
         made = manifests(ServingSettings(volume_claim="shared"), model)
-        claim = made.pop("persistentvolumeclaim.yaml")["metadata"]
-        assert claim["labels"]["app.kubernetes.io/name"] == claim["name"] == "shared"
         for manifest in made.values():
             kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
             assert len(manifest["metadata"]["name"]) <= 63
@@ -130,7 +128,6 @@ def test_servers_of_a_bucket_mount_no_volume() -> None:
     made = manifests(settings, "char_rnn", "gs://bucket/serving")
     for manifest in made.values():
         kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
-    assert "persistentvolumeclaim.yaml" not in made
     pod = made["deployment.yaml"]["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == "reader"
     assert not any("persistentVolumeClaim" in volume for volume in pod["volumes"])

@@ -1,0 +1,31 @@
+"""Directories for `kubectl apply -k`: what the pipeline's runs need, the servers, and both together."""
+
+from pipeline.config.run import Config
+from serving.manifests import kubernetes, volumes
+from serving.manifests.objects import Manifest
+
+FILE_NAME = "kustomization.yaml"
+
+
+def manifests(config: Config, models_config: str, bucket: str | None = None) -> dict[str, Manifest]:
+    """Make all objects and the kustomizations, by path.
+
+    Args:
+      models_config: text of the servers' first `models.config`.
+      bucket: the serving directory, if it is in a bucket, gs://...; None: it is the volume.
+    """
+    groups = {
+        "pipeline": volumes.manifests(config, models_config, bucket),
+        "servers": kubernetes.manifests(config.serving, config.model_name, bucket),
+    }
+    made = {FILE_NAME: _kustomization([group for group, objects in groups.items() if objects])}
+    for group, objects in groups.items():
+        if objects:
+            made[f"{group}/{FILE_NAME}"] = _kustomization(list(objects), namespace=config.cluster.namespace)
+            made |= {f"{group}/{name}": manifest for name, manifest in objects.items()}
+    return made
+
+
+def _kustomization(resources: list[str], **content: str) -> Manifest:
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    return {**head, **content, "resources": resources}

@@ -1,0 +1,66 @@
+"""The directories build with kustomize; without it, their files are compared with the lists of resources."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from pipeline.config import overrides
+from serving.commands.manifests import contents
+from serving.manifests.kustomize import manifests
+
+CASES: dict[str, list[str]] = {
+    "volumes": [],
+    "kserve": ["serving.platform=kserve", "cluster.namespace=profile"],
+    "serving bucket": ["cluster.serving_dir=gs://bucket/serving"],
+    "buckets": ["cluster.serving_dir=gs://bucket/serving", "cluster.root=gs://bucket/state"],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kustomizations_list_all_objects(case: str) -> None:
+    config = overrides.load("quick", CASES[case])
+    made = manifests(config, "", config.cluster.serving_dir)
+    groups = made["kustomization.yaml"]["resources"]
+    assert groups == (["servers"] if case == "buckets" else ["pipeline", "servers"])
+    listed = {f"{group}/{name}" for group in groups for name in made[f"{group}/kustomization.yaml"]["resources"]}
+    assert listed == {path for path in made if not path.endswith("kustomization.yaml")}
+    for group in groups:
+        assert made[f"{group}/kustomization.yaml"]["namespace"] == config.cluster.namespace
+
+
+@pytest.fixture(scope="module")
+def kubectl() -> str:
+    path = shutil.which("kubectl")
+    if path is None:
+        pytest.skip("kubectl is not installed")
+    return path
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
+def test_kubectl_builds_the_directories(settings: list[str], kubectl: str, tmp_path: Path) -> None:
+    config = overrides.load("quick", [*settings, f"root={tmp_path}/none"])
+    written: list[dict[str, Any]] = []
+    for name, text in contents(config).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        if name.startswith("kubernetes/") and not name.endswith("kustomization.yaml"):
+            written.append(yaml.safe_load(text))
+    done = subprocess.run(
+        [kubectl, "kustomize", str(tmp_path / "kubernetes")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "kustomize warns of deprecated fields"
+    built = list(yaml.safe_load_all(done.stdout))
+    for manifest in written:
+        manifest["metadata"]["namespace"] = config.cluster.namespace
+        assert manifest in built
+        if manifest["kind"] != "InferenceService":
+            kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+    assert len(built) == len(written)
