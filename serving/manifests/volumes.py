@@ -56,7 +56,7 @@ def _shell(config: Config, mounts: dict[str, tuple[str, str]]) -> Manifest:
     """A StatefulSet: its pod has a fixed name, and applying a changed file replaces it."""
     name = object_name(config.model_name, "shell")
     image = config.cluster.image or _SMALL_IMAGE
-    volume_mounts = [{"name": volume, "mountPath": path} for volume, (_, path) in mounts.items()]
+    volume_mounts: list[dict[str, Any]] = [{"name": volume, "mountPath": path} for volume, (_, path) in mounts.items()]
     volumes: list[dict[str, Any]] = [
         {"name": volume, "persistentVolumeClaim": {"claimName": claim}} for volume, (claim, _) in mounts.items()
     ]

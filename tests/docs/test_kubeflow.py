@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from pipeline.config import overrides
+from pipeline.config.run import Config
 from serving.commands.manifests import contents
 from tests.docs import markdown
 
@@ -23,7 +24,7 @@ SYSTEM = {"ml-pipeline-ui"}  # objects of Kubeflow Pipelines
 @pytest.fixture(scope="module")
 def written() -> dict[str, str]:
     """The files with a Deployment, and with an InferenceService."""
-    plain = ["root=none", "cluster.image=r/i:1"]
+    plain = ["root=nothing-here", "cluster.image=r/i:1"]
     return {
         **contents(overrides.load("quick", [*plain, "serving.platform=kserve"])),
         **contents(overrides.load("quick", plain)),
@@ -36,24 +37,21 @@ def test_commands_are_found() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_command_names_existing_objects(written: dict[str, str], command: markdown.Command) -> None:
-    words = command.arguments
-    if "-k" in words and "://" not in (target := words[words.index("-k") + 1]) and "github" not in target:
+    arguments = command.arguments
+    if "-k" in arguments and not (target := arguments[arguments.index("-k") + 1]).startswith("github.com/"):
         assert f"{target.split('/', 1)[1]}/kustomization.yaml" in written
     objects = {
         (manifest["kind"].lower(), manifest["metadata"]["name"])
         for name, text in written.items()
         if name.startswith("kubernetes/") and (manifest := yaml.safe_load(text))["kind"] != "Kustomization"
     }
-    for kind, name in OBJECT.findall(" ".join(words)):
+    for kind, name in OBJECT.findall(" ".join(arguments)):
         assert name in SYSTEM or (KINDS.get(kind, kind).lower(), name) in objects
-    for word in words:
+    for word in arguments:
         if pod := re.fullmatch(r"(.*)-0(:.*)?", word):
             assert ("statefulset", pod[1]) in objects
-    if "-n" in words:
-        assert (
-            words[words.index("-n") + 1]
-            == yaml.safe_load(written["kubernetes/servers/kustomization.yaml"])["namespace"]
-        )
+    if "-n" in arguments:
+        assert arguments[arguments.index("-n") + 1] == Config().cluster.namespace
 
 
 def test_guides_contain_no_manifests() -> None:
