@@ -69,6 +69,7 @@ def _configuration(given: argparse.Namespace) -> Config:
 
 
 def _compile(given: argparse.Namespace, config: Config) -> None:
+    _check_suffix(given.output)  # before the slow compilation
     write(given.output, _compiled(config, given.backend))
     print(f"{given.output} written")
 
@@ -77,7 +78,7 @@ def _rehearse(given: argparse.Namespace, config: Config) -> None:
     from kubeflow import rehearsal
 
     workspace = Path(given.workspace).absolute()
-    parameters = run_parameters.parse(given.parameters, config.training)
+    parameters = run_parameters.parse(given.parameters, config)
     try:
         workspace.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -100,7 +101,7 @@ def _tfjob(given: argparse.Namespace, config: Config) -> None:
 def _submit_or_deploy(given: argparse.Namespace, config: Config) -> None:
     # Check the options, the extra's packages, and the connection before the slow imports of the compiler.
     schedule = cron.check(config.cluster.schedule, given.backend) if given.command == "deploy" else ""
-    parameters = run_parameters.parse(given.parameters, config.training)
+    parameters = run_parameters.parse(given.parameters, config)
     backend, cluster = _backend(given, config), config.cluster
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "pipeline.yaml")
@@ -156,10 +157,13 @@ def _backend(given: argparse.Namespace, config: Config) -> Backend:
     return KubeflowPipelines(connect(given), config.cluster.experiment)
 
 
-def write(path: str, text: str) -> None:
-    """Write the compiled file, completely or not at all."""
+def _check_suffix(path: str) -> None:
     if Path(path).suffix not in (".yaml", ".yml"):
         raise UserError(f"Kubeflow Pipelines accepts only a file that ends with .yaml. Received: --output {path}")
+
+
+def write(path: str, text: str) -> None:
+    """Write the compiled file, completely or not at all."""
     try:
         with files.replacing(path) as file:
             file.write(text.encode())

@@ -68,5 +68,5 @@ def _add_parameters(to: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         dest="parameters",
-        help='run parameter: corpus=... or training={"steps": 2000}; repeatable',
+        help='run parameter: corpus=..., preset=..., or a section as JSON: training={"steps": 2000}; repeatable',
     )

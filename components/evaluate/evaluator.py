@@ -77,6 +77,15 @@ def eval_config(threshold: float | None, max_increase: float, by_document: bool,
     )
 
 
+def with_settings(config: str, threshold: float | str, max_increase: float, by_document: bool) -> str:
+    """Return an `EvalConfig` (JSON) with the values of another configuration section `evaluation`."""
+    metrics = json_format.Parse(config, tfma.EvalConfig()).metrics_specs[0].metrics
+    sources = json.loads(metrics[0].config)["sources"]
+    bound = None if threshold == "auto" else float(threshold)
+    changed = eval_config(bound, max_increase, by_document, sources)
+    return json_format.MessageToJson(changed, preserving_proto_field_name=True)
+
+
 def _with_reference(eval_config: str, export: str) -> str:
     """Replace threshold "auto" in an `EvalConfig` (JSON) by the bound that the export's reference model sets."""
     config = json_format.Parse(eval_config, tfma.EvalConfig())

@@ -2,10 +2,18 @@
 
 import re
 
+from components import command_line
 from components.errors import UserError
 from kubeflow.compile.pods import serving_dir
 from pipeline import beam
 from pipeline.config.run import Config
+
+# [registry/]path[:tag][@digest], as the container runtimes parse it. A first part with a dot or a port is the registry.
+_PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?{_PART}(?:/{_PART})*"
+    r"(?P<tag>:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?"
+)
 
 
 def check(config: Config, backend: str) -> None:
@@ -14,11 +22,7 @@ def check(config: Config, backend: str) -> None:
     Raises:
       UserError: a setting is missing, or the backend does not support it.
     """
-    if not config.cluster.image:
-        raise UserError(
-            "A container image with this repository in it is needed: build one from the Dockerfile, push it where the "
-            "cluster can pull it, and name it with --image or cluster.image. Received: none"
-        )
+    _check_image(config.cluster.image)
     _check_volumes(config, backend)
     _check_pipeline_root(config, backend)
     if backend == "vertex":
@@ -32,6 +36,27 @@ def check_devices(config: Config) -> None:
         raise UserError(
             "training.logical_cpus simulates several devices on a local machine; pods have real ones. Leave it out. "
             f"Received: training.logical_cpus={config.training.logical_cpus}"
+        )
+
+
+def _check_image(image: str | None) -> None:
+    if not image:
+        raise UserError(
+            "A container image with this repository in it is needed: build one from the Dockerfile, push it where the "
+            "cluster can pull it, and name it with --image or cluster.image. Received: none"
+        )
+    parsed = _IMAGE.fullmatch(image)
+    if not parsed:
+        raise UserError(
+            "cluster.image cannot be the name of an image. It is written registry.example/path/name:tag or ...@sha256:"
+            "and 64 hexadecimal digits; path and name are in lower case, and a scheme such as https:// is not part of "
+            f"it. Received: cluster.image={image}"
+        )
+    if not parsed["digest"] and parsed["tag"] in (None, ":latest"):
+        command_line.print_error(
+            "warning: Without a separate tag or a digest, each pod runs the newest image that its node pulled or "
+            "has: tasks of one run may differ, and a schedule runs whatever is pushed next. Tag every build. "
+            f"Received: cluster.image={image}"
         )
 
 

@@ -6,6 +6,7 @@ import yaml
 
 from components import dns_label, lean_imports, startup
 from kubeflow.compile import checks, pods, spec
+from kubeflow.task import run_parameters
 from pipeline.config.run import Config
 
 ENTRYPOINT = ("python", "-m", "kubeflow.entrypoint", "--backend")
@@ -81,6 +82,15 @@ def _declare_run_parameters(compiled: spec.Spec, config: Config) -> None:
     description = "A known name, a path in the state volume, gs://... or a URL"
     receivers = {"CorpusExampleGen": "input_base", "Pusher": "corpus"}
     spec.add_run_parameter(compiled, "corpus", config.corpus.source, description, receivers)
-    description = 'JSON of training values that replace those compiled in: {"steps": 2000}'
-    receivers = {"Tuner": "training_overrides", "Trainer": "training_overrides"}
-    spec.add_run_parameter(compiled, "training", "{}", description, receivers)
+    # The first task reads them only to check them, before hours of training.
+    tasks = [task for task in ("CorpusExampleGen", "Tuner", "Trainer", "Evaluator") if task in spec.tasks(compiled)]
+    for task in tasks:
+        spec.give_constant(compiled, task, run_parameters.COMPILED, run_parameters.compiled(config))
+    replaced = ", ".join(run_parameters.PRESET_SECTIONS)
+    descriptions = {"preset": f"Name of a preset whose {replaced} replace those compiled in"}
+    for section, example in run_parameters.EXAMPLES.items():
+        descriptions[section] = f"JSON of values of the section {section} that replace those compiled in: {example}"
+    for name, description in descriptions.items():
+        default = "" if name == "preset" else "{}"
+        receivers = dict.fromkeys(tasks, run_parameters.PREFIX + name)
+        spec.add_run_parameter(compiled, name, default, description, receivers)

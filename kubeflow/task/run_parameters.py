@@ -1,78 +1,121 @@
-"""The parameters of a run, `corpus` and `training`: checked before a run is sent, and applied in its tasks."""
+"""The parameters of a run: checked before a run is sent, by its first task, and applied in the tasks that they concern.
+
+`corpus` is the training text. `preset` is the name of a preset whose model, training and export replace the compiled
+ones. Each of the others holds values of the configuration's section of that name as a JSON object.
+"""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from components.errors import UserError
-from pipeline.config.run import TrainingConfig
+from pipeline.config import overrides
+from pipeline.config.run import Config
+
+PRESET_SECTIONS = ("model", "training", "export")
+EXAMPLES = {
+    "model": '{"units": 256}',
+    "training": '{"steps": 2000}',
+    "export": '{"temperature": 0.5}',
+    "evaluation": '{"threshold": 5.5}',
+}
+SECTIONS = tuple(EXAMPLES)
+# Parameters of a task: the compiled values, and the prefix of those of the run.
+COMPILED, PREFIX = "compiled", "run_"
 
 
-def parse(options: list[str], training: TrainingConfig) -> dict[str, str]:
-    """Read `NAME=VALUE` options and reject values that a task would reject hours later.
+def compiled(config: Config) -> str:
+    """Return the values that a run may change, and those that they are checked against, as JSON for `apply`."""
+    values = config.model_dump(mode="json", include={"corpus": {"passage_length"}, **dict.fromkeys(SECTIONS, True)})
+    return json.dumps(values, sort_keys=True)
+
+
+def parse(options: list[str], config: Config) -> dict[str, str]:
+    """Read `NAME=VALUE` options and reject values that a task would reject.
 
     Args:
-      training: the compiled values.
+      config: the compiled values.
 
     Raises:
       UserError: a name is unknown, or a value is invalid.
 
     Example:
-      >>> parse(["corpus=sample"], TrainingConfig())
+      >>> parse(["corpus=sample"], Config())
       {'corpus': 'sample'}
     """
-    wrong = [option for option in options if option.partition("=")[0] not in ("corpus", "training")]
+    names = ("corpus", "preset", *SECTIONS)
+    wrong = [option for option in options if option.partition("=")[0] not in names]
     if wrong or any("=" not in option for option in options):
         raise UserError(
-            "A run has the parameters corpus and training, given as --param corpus=... and --param training='{...}'; "
+            f"A run has the parameters {', '.join(names)}, given as --param corpus=... or --param training='{{...}}'; "
             f"all other values are compiled in and set with --set. Received: {' '.join(wrong or options)}"
         )
     parameters = {name: value for name, _, value in (option.partition("=") for option in options)}
     if not parameters.get("corpus", "any").strip():
         raise UserError("The run's parameter `corpus` names no text: give a name, path or URL. Received: corpus=")
-    override(training.model_dump(), parameters.get("training", "{}"))
+    resolve(config, parameters)
     return parameters
 
 
 def apply(parameters: dict[str, Any]) -> None:
-    """Merge a task's parameter `training_overrides` into the training values in its `custom_config`, in place.
+    """Replace compiled values in the parameters of a task by those of the run, in place.
 
     Raises:
-      UserError: it is not a JSON object, or has an unknown key or an invalid value.
+      UserError: a parameter of the run is no JSON object, or has an unknown key or an invalid value.
     """
-    overrides = parameters.pop("training_overrides", "{}")
-    if overrides != "{}":
+    given = {name: parameters.pop(PREFIX + name, "") for name in ("preset", *SECTIONS)}
+    values = json.loads(parameters.pop(COMPILED, "{}"))
+    if all(value in ("", "{}") for value in given.values()):
+        return
+    config = resolve(Config.model_validate(values), given)
+    if "eval_config" in parameters:
+        # Late: slow imports, for the one task that imports them anyway.
+        from components import lean_imports
+
+        lean_imports.frameworks()
+        from components.evaluate import evaluator
+
+        parameters["eval_config"] = evaluator.with_settings(parameters["eval_config"], **config.evaluation.model_dump())
+    elif "custom_config" in parameters:
         custom = json.loads(parameters["custom_config"])
-        custom["training"] = override(custom["training"], overrides)
+        custom |= {name: values for name, values in config.model_dump(include=set(SECTIONS)).items() if name in custom}
         parameters["custom_config"] = json.dumps(custom)
 
 
-def override(training: dict[str, Any], overrides: str) -> dict[str, Any]:
-    """Return the training values with a JSON object of others merged into them; see `apply`."""
+def resolve(config: Config, parameters: Mapping[str, str]) -> Config:
+    """Return a configuration with the values of a run; see `parse` and `apply`."""
     try:
-        changes = json.loads(overrides)
-    except ValueError as error:
-        raise _rejected(str(error), overrides) from error
-    if not isinstance(changes, dict):
-        raise _rejected("it is not a JSON object", overrides)
-    if not changes:
-        return training
-    values = training | changes
-    for key, other in (("steps", "epochs"), ("epochs", "steps")):
-        if changes.get(key) is not None and other not in changes:
-            values[other] = None
-    try:
-        merged = TrainingConfig.model_validate(values).model_dump()
-    except ValueError as error:
-        raise _rejected("; ".join(str(error).splitlines()[1:3]).strip(), overrides) from error
-    if (merged["steps"] is None) == (merged["epochs"] is None):
-        raise _rejected("give exactly one of steps and epochs", overrides)
-    if merged["logical_cpus"] > 1:
-        raise _rejected("logical_cpus simulates several devices on a local machine only", overrides)
-    return merged
+        if preset := parameters.get("preset"):
+            if preset not in overrides.preset_names():
+                names = ", ".join(overrides.preset_names())
+                raise UserError(f"preset should be one of: {names}. Received: preset={preset}")
+            chosen = overrides.load(preset)
+            config = config.model_copy(update={name: getattr(chosen, name) for name in PRESET_SECTIONS})
+        changes: dict[str, Any] = {}
+        for section in SECTIONS:
+            values = _parse_object(section, parameters.get(section, ""))
+            changes |= {f"{section}.{key}": value for key, value in values.items()}
+        config = overrides.replace(config, changes)
+        if config.training.logical_cpus > 1:
+            raise UserError(
+                "training.logical_cpus simulates several devices on a local machine only. "
+                f"Received: training.logical_cpus={config.training.logical_cpus}"
+            )
+    except UserError as error:
+        raise UserError(f"The run's parameters cannot be used: {error}") from None
+    return config
 
 
-def _rejected(reason: str, overrides: str) -> UserError:
-    return UserError(
-        f"The run's parameter `training` cannot be used: {reason}. Write a JSON object of values of the section "
-        f'`training` in pipeline/config/run.py, for example {{"steps": 2000}}. Received: training={overrides}'
-    )
+def _parse_object(section: str, text: str) -> dict[str, Any]:
+    """Parse a JSON object. Empty text, which is what the user interface sends for an empty field, has no values."""
+    try:
+        values = json.loads(text or "{}")
+    except ValueError as error:
+        values = error
+    if not isinstance(values, dict):
+        reason = f" ({values})" if isinstance(values, ValueError) else ""
+        raise UserError(
+            f"{section} should be a JSON object{reason} of values of this section of the configuration, for example "
+            f"{EXAMPLES[section]}. Received: {section}={text}"
+        )
+    return values

@@ -49,7 +49,26 @@ def load(preset: str, settings: Iterable[str] = (), explicit: Mapping[str, Any] 
     for layer in (*_preset_layers(preset), dict(map(_parse_setting, settings))):
         _merge(values, layer)
     _merge(values, explicit or {}, literal_none=False)
-    return _build(values)
+    return _build(values, {})
+
+
+def replace(config: Config, changes: Mapping[str, Any]) -> Config:
+    """Return a configuration with other values; those that are not given stay.
+
+    >>> replace(load("quick"), {"training.epochs": 3}).training.steps is None
+    True
+
+    Args:
+      changes: values by dotted key; `None` stands for "not set".
+
+    Raises:
+      UserError: an unknown key, or a bad value; the message has key, value and what was expected.
+    """
+    for key in changes:
+        _annotation(key)
+    values: dict[str, Any] = {}
+    _merge(values, {key: _NONE[0] if value is None else value for key, value in changes.items()})
+    return _build(values, config.model_dump())
 
 
 def _preset_layers(name: str, extended: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -135,8 +154,8 @@ def _merge(values: dict[str, Any], layer: Mapping[str, Any], literal_none: bool 
             values[other] = None
 
 
-def _build(values: Mapping[str, Any]) -> Config:
-    nested: dict[str, Any] = {}
+def _build(values: Mapping[str, Any], nested: dict[str, Any]) -> Config:
+    """Return the configuration with these values by dotted key, and all others as in `nested` or the defaults."""
     for key, value in values.items():
         *sections, name = key.split(".")
         target = nested

@@ -13,7 +13,7 @@ from kubeflow.task import invocation
 from trainer.cluster import ProcessLost
 
 ARGUMENTS = ["--backend", "kfp", "--executor_class_path", "x.Y", "--json_serialized_invocation_args"]
-MISTAKE = {"training_overrides": "steps=3", "custom_config": '{"training": {}}'}
+MISTAKE = {"run_training": "steps=3", "custom_config": '{"training": {}}'}
 INVOCATION = json.dumps({"inputs": {"parameterValues": MISTAKE}, "outputs": {}})
 
 
@@ -29,7 +29,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_mistake_is_one_paragraph_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert entrypoint.main([*ARGUMENTS, INVOCATION]) == 2
     printed = capsys.readouterr().err
-    assert printed.startswith("error: The run's parameter `training` cannot be used")
+    assert printed.startswith("error: The run's parameters cannot be used: training should be a JSON object")
     assert "Traceback" not in printed
 
 

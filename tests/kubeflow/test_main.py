@@ -41,8 +41,8 @@ def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture
         (["deploy", "--image", "i:1", "--cron", "0 3 * * *"], "six fields"),
         (["deploy", "--image", "i:1"], "A schedule is needed"),
         (["deploy", "--backend", "vertex", "--image", "i:1", "--cron", "0 0 3 * * *"], "five fields"),
-        (["submit", "--image", "i:1", "--param", "steps=3"], "parameters corpus and training"),
-        (["submit", "--image", "i:1", "--param", 'training={"stepps": 3}'], "`training` cannot be used"),
+        (["submit", "--image", "i:1", "--param", "steps=3"], "parameters corpus, preset, model"),
+        (["submit", "--image", "i:1", "--param", 'training={"stepps": 3}'], "Did you mean training.steps"),
         (["submit", "--image", "i:1", "--param", "corpus="], "`corpus` names no text"),
         (["status", "--host", "http://127.0.0.1:9"], "Failed to establish a new connection"),
         (["rehearse", "--workspace", "/proc/x"], "cannot be created"),
@@ -68,6 +68,11 @@ def test_mistake_is_one_paragraph_and_exit_code_2(
     printed = capsys.readouterr().err
     assert reason in printed
     assert printed.count("\n") == 1
+
+
+def test_suffix_of_the_output_is_checked_before_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "_compiled", lambda *_: pytest.fail("compiled"))
+    assert program.main(["compile", "--image", "i:1", "--output", "x.json"]) == 2
 
 
 def test_unwritable_file_is_explained(compiled: None, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tfx.utils import path_utils
 
 from components.evaluate import reference
 from components.evaluate.evaluation import Figures, read_figures
-from components.evaluate.evaluator import Executor, eval_config
+from components.evaluate.evaluator import Executor, eval_config, with_settings
 from pipeline.beam import LOCAL
 from tests import numeric
 
@@ -197,3 +197,10 @@ def test_thresholds_apply_to_the_entire_split_and_code_changes_the_configuration
             for bound in metric.per_slice_thresholds:
                 assert list(bound.slicing_specs) == [tfma.SlicingSpec()]
     assert eval_config(None, 0.02, True, "edited") != made
+
+
+@pytest.mark.parametrize(("threshold", "bound"), [(5, 5.0), (5.5, 5.5), ("auto", None)])
+def test_settings_of_a_run_replace_thresholds_and_slices(threshold: float | str, bound: float | None) -> None:
+    compiled = json_format.MessageToJson(eval_config(4.0, 0.02, True, "s"), preserving_proto_field_name=True)
+    changed = with_settings(compiled, threshold=threshold, max_increase=0.5, by_document=False)
+    assert json_format.Parse(changed, tfma.EvalConfig()) == eval_config(bound, 0.5, False, "s")

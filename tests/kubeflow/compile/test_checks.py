@@ -3,6 +3,7 @@
 import pytest
 
 from components.errors import UserError
+from kubeflow.compile import checks
 from kubeflow.compile.compiler import compile_pipeline
 from pipeline.config import overrides
 
@@ -13,6 +14,10 @@ VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cl
     ("backend", "settings", "reason"),
     [
         ("kfp", ["cluster.image=none"], "container image.*Dockerfile"),
+        *[
+            ("kfp", [f"cluster.image={image}"], f"cannot be the name of an image.*Received: cluster.image={image}")
+            for image in ("r.example/Char-RNN:1", "https://r.example/i:1", "i:", "i j", "i@sha256:12", "r:port/i")
+        ],
         ("kfp", ["cluster.root=state"], "absolute path where a volume is mounted"),
         ("kfp", ["cluster.serving_dir=s3://b/serving"], "TensorFlow opens no other object store"),
         ("kfp", ['beam_args=["--runner=DaskRunner"]'], "Dask runner cannot run this pipeline"),
@@ -35,3 +40,26 @@ VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cl
 def test_unsupported_setting_is_reported_before_compiling(backend: str, settings: list[str], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         compile_pipeline(overrides.load("quick", ["cluster.image=i:1", *settings]), backend)
+
+
+DIGEST = "@sha256:" + "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("image", "warned"),
+    [
+        ("char-rnn", True),
+        ("r.example:5000/ml/char_rnn", True),
+        ("r.example/char-rnn:latest", True),
+        ("localhost:5000/char-rnn:1.0", False),
+        ("r.example/char-rnn" + DIGEST, False),
+        ("char-rnn:latest" + DIGEST, False),
+    ],
+)
+def test_image_without_tag_or_digest_is_warned_about(
+    image: str, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks.check(overrides.load("quick", [f"cluster.image={image}"]), "kfp")
+    printed = capsys.readouterr().err
+    assert printed.startswith("warning: Without a separate tag") == warned
+    assert printed.endswith(f"Received: cluster.image={image}\n") == warned

@@ -16,6 +16,7 @@ from kubeflow.compile import compiler, spec
 from kubeflow.compile.compiler import compile_pipeline, pipeline_name
 from pipeline.config import overrides
 from pipeline.config.cluster import Pods
+from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE = "registry.example/char-rnn:1"
@@ -181,7 +182,7 @@ def test_task_with_a_path_in_a_volume_mounts_it(kfp: list[Any]) -> None:
 @pytest.mark.integration
 def test_training_values_of_the_run_are_passed_to_the_tuner() -> None:
     document = spec.load(compiled("kfp", "tuner.enabled=true"))
-    given = spec.tasks(document)["Tuner"]["inputs"]["parameters"]["training_overrides"]
+    given = spec.tasks(document)["Tuner"]["inputs"]["parameters"]["run_training"]
     assert given == {"componentInputParameter": "training"}
 
 
@@ -213,16 +214,22 @@ def test_every_container_runs_our_entrypoint_for_its_backend(kfp: list[Any], ver
 
 
 @pytest.mark.integration
-def test_run_has_the_parameters_corpus_and_training_only(kfp: list[Any]) -> None:
+def test_run_has_the_parameters_corpus_preset_and_four_sections(kfp: list[Any]) -> None:
     parameters = kfp[0]["root"]["inputDefinitions"]["parameters"]
+    sections = ("model", "training", "export", "evaluation")
     assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
         "corpus": "sample",
-        "training": "{}",
+        "preset": "",
+        **dict.fromkeys(sections, "{}"),
     }
+    for task in ("CorpusExampleGen", "Trainer", "Evaluator"):  # the first one checks them
+        given = spec.tasks(kfp[0])[task]["inputs"]["parameters"]
+        for name in ("preset", *sections):
+            assert given[f"run_{name}"] == {"componentInputParameter": name}
+        assert Config.model_validate(json.loads(constant(kfp[0], task, "compiled"))).training.steps == 1_000
     for task, parameter, source in (
         ("CorpusExampleGen", "input_base", "corpus"),
         ("Pusher", "corpus", "corpus"),
-        ("Trainer", "training_overrides", "training"),
     ):
         given = spec.tasks(kfp[0])[task]["inputs"]["parameters"][parameter]
         assert given == {"componentInputParameter": source}
