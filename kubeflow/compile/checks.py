@@ -27,6 +27,7 @@ def check(config: Config, backend: str) -> None:
     _check_pipeline_root(config, backend)
     if backend == "vertex":
         _check_pods_on_vertex(config)
+    _check_webhook(config, backend)
     _check_beam(config)
 
 
@@ -102,6 +103,15 @@ def _check_pods_on_vertex(config: Config) -> None:
                 "Vertex AI chooses the machines itself and has neither node selectors nor tolerations. Leave them "
                 f"out, or compile with --backend kfp. Received: cluster.pods.{name}"
             )
+
+
+def _check_webhook(config: Config, backend: str) -> None:
+    webhook = config.cluster.failure_webhook
+    if backend == "vertex" and webhook and "://" not in webhook:
+        raise UserError(
+            "Vertex AI gives its containers no secrets: cluster.failure_webhook must be the address itself. "
+            f"Received: cluster.failure_webhook={webhook}"
+        )
 
 
 def _check_beam(config: Config) -> None:

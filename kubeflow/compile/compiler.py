@@ -1,16 +1,19 @@
 """Compile `pipeline.create_pipeline(config)` to the file that Kubeflow Pipelines or Vertex AI Pipelines runs."""
 
 import json
+from typing import Any
 
 import yaml
 
 from components import dns_label, lean_imports, startup
 from kubeflow.compile import checks, pods, spec
-from kubeflow.task import run_parameters
+from kubeflow.task import failure_report, run_parameters
 from pipeline.config.run import Config
 
 ENTRYPOINT = ("python", "-m", "kubeflow.entrypoint", "--backend")
+FAILURE_REPORT = "FailureReport"  # name of the exit task
 STAGING_EXECUTOR = "kubeflow.task.staging.Executor"
+_NO_IMAGE = "rehearsal"
 _LONGEST_NAME = 128  # of a pipeline, on both backends
 _SCHEMA = "components/validate/schema/schema.pbtxt"  # relative to the working directory of the entrypoint
 
@@ -42,6 +45,7 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
     spec.never_cache(compiled)
     _stage_corpus_in_ingest(compiled, config)
     _declare_run_parameters(compiled, config)
+    _report_failure(compiled, config)
     pods.set_resources(compiled, config, backend)
     spec.check(compiled)
     documents = [compiled] + ([pods.platform_document(compiled, config)] if backend == "kfp" else [])
@@ -63,7 +67,7 @@ def _compile_with_tfx(config: Config, backend: str) -> spec.Spec:
     pipeline.pipeline_info = PipelineInfo(pipeline_name(config.model_name), "")
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
-            default_image=config.cluster.image or "rehearsal",
+            default_image=config.cluster.image or _NO_IMAGE,
             default_commands=[*ENTRYPOINT, backend],
             use_pipeline_spec_2_1=True,
         )
@@ -94,3 +98,21 @@ def _declare_run_parameters(compiled: spec.Spec, config: Config) -> None:
         default = "" if name == "preset" else "{}"
         receivers = dict.fromkeys(tasks, run_parameters.PREFIX + name)
         spec.add_run_parameter(compiled, name, default, description, receivers)
+
+
+def _report_failure(compiled: spec.Spec, config: Config) -> None:
+    webhook = config.cluster.failure_webhook
+    if not webhook:
+        return
+    is_url = "://" in webhook
+    variable = failure_report.VARIABLE if is_url else webhook
+    name = compiled["pipelineInfo"]["name"]
+    container: dict[str, Any] = {
+        "image": config.cluster.image or _NO_IMAGE,
+        "command": ["python", "-m", failure_report.__name__],
+        "args": ["--pipeline", name, "--variable", variable, "--invocation", "{{$}}"],
+    }
+    if is_url:
+        container["env"] = [{"name": variable, "value": webhook}]
+    parameters = {"run": "{{$.pipeline_job_name}}", "run_id": "{{$.pipeline_job_uuid}}"}
+    spec.add_exit_task(compiled, FAILURE_REPORT, container, parameters)

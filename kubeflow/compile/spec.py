@@ -16,6 +16,8 @@ from components.errors import UserError
 Spec = dict[str, Any]
 _INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 _EXECUTOR = "--executor_class_path"
+_BODY = "pipeline"  # with an exit task: the task that contains all others
+_AFTER_FAILURES = "ALL_UPSTREAM_TASKS_COMPLETED"
 _LEGAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 
@@ -25,8 +27,18 @@ def load(text: str) -> Spec:
 
 
 def tasks(spec: Spec) -> dict[str, Any]:
-    """Return the tasks of the pipeline by name."""
-    return spec["root"]["dag"]["tasks"]
+    """Return the tasks of the pipeline by name, including the exit task."""
+    outer: dict[str, Any] = spec["root"]["dag"]["tasks"]
+    last = exit_task(spec)
+    return {**spec["components"][_BODY]["dag"]["tasks"], last: outer[last]} if last else outer
+
+
+def exit_task(spec: Spec) -> str | None:
+    """Return the name of the task that also runs after a failure, if there is one."""
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        if task.get("triggerPolicy", {}).get("strategy") == _AFTER_FAILURES:
+            return str(name)
+    return None
 
 
 def component(spec: Spec, task: str) -> dict[str, Any]:
@@ -101,6 +113,39 @@ def _give(spec: Spec, task: str, parameter: str, source: dict[str, Any]) -> None
     tasks(spec)[task].setdefault("inputs", {}).setdefault("parameters", {})[parameter] = source
     args = container(spec, task)["args"]
     args[args.index(_INPUTS_SPEC) + 1] = json.dumps(definitions, indent=2, sort_keys=True)
+
+
+def add_exit_task(spec: Spec, name: str, container: dict[str, Any], parameters: Mapping[str, str]) -> None:
+    """Add a task that runs after all others, whatever became of them; their state is its parameter `status`.
+
+    This is what KFP compiles an `ExitHandler` to: the other tasks move into a pipeline inside of this one.
+
+    Args:
+      parameters: further text parameters of the task; the backend replaces placeholders such as
+        `{{$.pipeline_job_name}}`.
+    """
+    run = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    types = {parameter: {"parameterType": declared["parameterType"]} for parameter, declared in run.items()}
+    spec["components"][_BODY] = {"dag": spec["root"]["dag"], "inputDefinitions": {"parameters": types}}
+    body = {
+        "componentRef": {"name": _BODY},
+        "taskInfo": {"name": _BODY},
+        "inputs": {"parameters": {parameter: {"componentInputParameter": parameter} for parameter in run}},
+    }
+    status = {"status": {"parameterType": "TASK_FINAL_STATUS", "isOptional": True}}
+    types = status | {parameter: {"parameterType": "STRING"} for parameter in parameters}
+    executor = f"{name}_executor"
+    spec["components"][name] = {"executorLabel": executor, "inputDefinitions": {"parameters": types}}
+    spec["deploymentSpec"]["executors"][executor] = {"container": container}
+    constants = {parameter: {"runtimeValue": {"constant": value}} for parameter, value in parameters.items()}
+    last = {
+        "componentRef": {"name": name},
+        "taskInfo": {"name": name},
+        "dependentTasks": [_BODY],
+        "triggerPolicy": {"strategy": _AFTER_FAILURES},
+        "inputs": {"parameters": constants | {"status": {"taskFinalStatus": {"producerTask": _BODY}}}},
+    }
+    spec["root"]["dag"] = {"tasks": {_BODY: body, name: last}}
 
 
 def check(spec: Spec) -> None:

@@ -71,6 +71,13 @@ class TrainerPod(PodSettings):
     memory_gb: Gigabytes | None = 8.0
 
 
+class ReportPod(PodSettings):
+    """The pod that reports a failed run. None: the value of `cluster.pods.default`."""
+
+    cpu: Cores | None = 0.1
+    memory_gb: Gigabytes | None = 0.25
+
+
 class Pods(Section):
     """Settings of every component's pod, by the component's name."""
 
@@ -87,6 +94,7 @@ class Pods(Section):
     Evaluator: PodSettings = PodSettings()
     InfraCheck: PodSettings = PodSettings()
     Pusher: PodSettings = PodSettings()
+    FailureReport: ReportPod = ReportPod()
 
     def of(self, component: str) -> DefaultPod:
         """Return the settings of one component; values that it does not set come from `default`."""
@@ -123,6 +131,10 @@ class ClusterSettings(Section):
     schedule: str | None = None
     # Service account of the pods. None: the backend's default.
     service_account: str | None = None
+    # Where failed runs are reported, as JSON whose `text` Slack's incoming webhooks show: an address, which anyone who
+    # can read the pipeline can read; or the name of an environment variable of `cluster.pods.FailureReport` with it,
+    # from a secret. kfp: needs 2.14. None: nowhere.
+    failure_webhook: str | None = Field(None, pattern=r"^(https?://[^\s/]+\S*|[A-Za-z_][A-Za-z0-9_]*)$")
     pods: Pods = Pods()
     # kfp: the Kubernetes resource that stands for a GPU.
     gpu_resource: str = Field("nvidia.com/gpu", pattern=f"^{_DOMAIN}/{_WORD}$")

@@ -18,6 +18,7 @@ VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cl
             ("kfp", [f"cluster.image={image}"], f"cannot be the name of an image.*Received: cluster.image={image}")
             for image in ("r.example/Char-RNN:1", "https://r.example/i:1", "i:", "i j", "i@sha256:12", "r:port/i")
         ],
+        ("vertex", [*VERTEX, "cluster.failure_webhook=HOOK"], "Vertex AI gives its containers no secrets"),
         ("kfp", ["cluster.root=state"], "absolute path where a volume is mounted"),
         ("kfp", ["cluster.serving_dir=s3://b/serving"], "TensorFlow opens no other object store"),
         ("kfp", ['beam_args=["--runner=DaskRunner"]'], "Dask runner cannot run this pipeline"),

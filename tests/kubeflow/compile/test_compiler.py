@@ -1,5 +1,6 @@
 """The pipeline compiled by TFX for both backends, validated against KFP's own definitions."""
 
+import copy
 import doctest
 import json
 import os
@@ -159,7 +160,7 @@ def test_resources_are_set_for_every_component_including_ingest(kfp: list[Any], 
 
 @pytest.mark.integration
 def test_every_component_has_pod_settings(kfp: list[Any]) -> None:
-    tuned = {"default", "Tuner"}  # the Tuner is off by default
+    tuned = {"default", "Tuner", "FailureReport"}  # the last two are off by default
     assert spec.tasks(kfp[0]).keys() | tuned == Pods.model_fields.keys(), (
         "add the component to pipeline.config.cluster.Pods"
     )
@@ -234,6 +235,41 @@ def test_run_has_the_parameters_corpus_preset_and_four_sections(kfp: list[Any]) 
         given = spec.tasks(kfp[0])[task]["inputs"]["parameters"][parameter]
         assert given == {"componentInputParameter": source}
     assert "perplexity" in constant(kfp[0], "Evaluator", "eval_config")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("webhook", "variable", "env"),
+    [
+        (
+            "https://hooks.example/T1",
+            "FAILURE_WEBHOOK",
+            [{"name": "FAILURE_WEBHOOK", "value": "https://hooks.example/T1"}],
+        ),
+        ("SLACK_URL", "SLACK_URL", None),
+    ],
+)
+def test_failure_report_gets_the_webhook_and_the_state_of_all_other_tasks(
+    webhook: str, variable: str, env: Any, kfp: list[Any]
+) -> None:
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    document = copy.deepcopy(kfp[0])
+    config = overrides.load("quick", [f"cluster.image={IMAGE}", f"cluster.failure_webhook={webhook}"])
+    compiler._report_failure(document, config)
+    json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())
+    spec.check(document)
+    container = spec.container(document, "FailureReport")
+    assert container["command"] == ["python", "-m", "kubeflow.task.failure_report"]
+    assert container["args"] == ["--pipeline", "char-rnn", "--variable", variable, "--invocation", "{{$}}"]
+    assert container.get("env") == env
+    assert spec.exit_task(document) == "FailureReport"
+    assert spec.tasks(document).keys() - spec.tasks(kfp[0]).keys() == {"FailureReport"}
+    inputs = spec.tasks(document)["FailureReport"]["inputs"]["parameters"]
+    assert inputs["status"] == {"taskFinalStatus": {"producerTask": "pipeline"}}
+    # The tasks inside get the parameters of the run.
+    passed = document["root"]["dag"]["tasks"]["pipeline"]["inputs"]["parameters"]
+    assert passed == {name: {"componentInputParameter": name} for name in spec.run_parameters(kfp[0])}
 
 
 def constant(document: dict[str, Any], task: str, parameter: str) -> str:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
 from components.errors import UserError
 from kubeflow.compile import spec
@@ -58,6 +59,59 @@ def test_values_of_a_tasks_parameters_are_those_of_the_run() -> None:
     spec.give_constant(changed, "Gen", "staging", "{}")
     assert spec.run_parameters(changed) == {"corpus": "shakespeare"}
     assert spec.task_parameters(changed, "Gen", {"corpus": "sample"}) == {"input_base": "sample", "staging": "{}"}
+
+
+def with_exit_task() -> dict[str, Any]:
+    changed = small()
+    spec.add_run_parameter(changed, "corpus", "shakespeare", "text", {"Gen": "input_base"})
+    spec.add_exit_task(changed, "Report", {"args": []}, {"run": "{{$.pipeline_job_name}}"})
+    return changed
+
+
+def test_other_tasks_move_into_the_pipeline_that_the_exit_task_follows() -> None:
+    changed = with_exit_task()
+    assert spec.exit_task(small()) is None
+    assert spec.exit_task(changed) == "Report"
+    assert spec.tasks(changed).keys() == {"Gen", "Report"}
+    assert spec.container(changed, "Report") == {"args": []}
+    assert spec.tasks(changed)["Gen"] == changed["components"]["pipeline"]["dag"]["tasks"]["Gen"]
+    assert spec.run_parameters(changed) == {"corpus": "shakespeare"}
+    assert spec.task_parameters(changed, "Gen", {"corpus": "sample"}) == {"input_base": "sample"}
+    spec.check(changed)
+
+
+@pytest.mark.integration
+def test_exit_task_is_that_of_kfp() -> None:
+    """With the names of ours, KFP's own compiler makes the same of an `ExitHandler`."""
+    from kfp import dsl
+
+    @dsl.container_component
+    def gen(input_base: str) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image="i", command=["c"], args=[input_base])
+
+    @dsl.container_component
+    def report(status: dsl.PipelineTaskFinalStatus, run: str) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image="i", command=["c"], args=[run])
+
+    @dsl.pipeline(name="char-rnn")
+    def pipeline(corpus: str = "shakespeare") -> None:
+        with dsl.ExitHandler(exit_task=report(run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER), name="pipeline"):
+            gen(input_base=corpus)
+
+    ours, theirs = with_exit_task(), json_format.MessageToDict(pipeline.pipeline_spec)
+    for task in theirs["root"]["dag"]["tasks"].values():
+        task.pop("cachingOptions", None)  # ours are never cached
+    text = json.dumps(theirs["root"]["dag"])
+    for name, our_name in {
+        "comp-exit-handler-1": "pipeline",
+        "exit-handler-1": "pipeline",
+        "comp-report": "Report",
+        "report": "Report",
+        "pipelinechannel--corpus": "corpus",
+    }.items():
+        text = text.replace(f'"{name}"', f'"{our_name}"')
+    assert json.loads(text) == ours["root"]["dag"]
+    assert theirs["components"]["comp-report"]["inputDefinitions"] == ours["components"]["Report"]["inputDefinitions"]
 
 
 def test_valid_specification_passes() -> None:
