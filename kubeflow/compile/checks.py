@@ -49,9 +49,9 @@ def _check_image(image: str | None) -> None:
     parsed = _IMAGE.fullmatch(image)
     if not parsed:
         raise UserError(
-            "cluster.image cannot be the name of an image. It is written registry.example/path/name:tag or ...@sha256:"
-            "and 64 hexadecimal digits; path and name are in lower case, and a scheme such as https:// is not part of "
-            f"it. Received: cluster.image={image}"
+            "cluster.image cannot be the name of an image. It is written registry.example/path/name:tag or ...@sha256: "
+            "with 64 hexadecimal digits; path and name are in lower case, and a scheme such as https:// is not part "
+            f"of it. Received: cluster.image={image}"
         )
     if not parsed["digest"] and parsed["tag"] in (None, ":latest"):
         command_line.print_error(
