@@ -1,10 +1,11 @@
 """Choose the distribution strategy and the precision for the machine."""
 
 import contextlib
-import os
 from dataclasses import dataclass
 
 import tensorflow as tf
+
+from components import cpu_quota
 
 BFLOAT16_CAPABILITY = (8, 0)  # NVIDIA compute capability from which bfloat16 is fast (Ampere)
 FLOAT16_CAPABILITY = (7, 0)  # Volta: the first with tensor cores
@@ -49,7 +50,7 @@ def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 
     if gpus:
         devices = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
     else:
-        devices = f"{len(os.sched_getaffinity(0))} CPU cores"
+        devices = f"{cpu_quota.cores()} CPU cores"
     return Hardware(chosen, precision, bool(gpus), f"{name} on {devices}, {precision}")
 
 

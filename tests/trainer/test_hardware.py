@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 import tensorflow as tf
 
+from components import cpu_quota
 from tests import warm
 from trainer import hardware
 
@@ -58,7 +59,7 @@ def test_without_a_gpu_the_engine_runs_on_the_default_device(machine: Any) -> No
     assert chosen.strategy.num_replicas_in_sync == 1
     assert not chosen.stock_layer
     assert chosen.precision == "float32"
-    assert chosen.description == f"one device on {len(os.sched_getaffinity(0))} CPU cores, float32"
+    assert chosen.description == f"one device on {cpu_quota.cores()} CPU cores, float32"
     assert calls.mock_calls == []
 
 
@@ -148,5 +149,5 @@ def test_split_cpu_has_two_replicas() -> None:
     ran = subprocess.run(
         [warm.python(), "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    cores = len(os.sched_getaffinity(0))
+    cores = cpu_quota.cores()
     assert ran.stdout.strip() == f"2 False MirroredStrategy over 2 logical CPUs on {cores} CPU cores, float32"
