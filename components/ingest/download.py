@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from components import files
 from components.errors import UserError
 
+AUTHORIZATION = "CORPUS_AUTHORIZATION"  # environment variable
 RETRY_PAUSES = (0.5, 2.0)  # seconds
 TIMEOUTS = (10, 60)  # seconds to connect, and between two reads
 
@@ -22,13 +23,14 @@ class Unreachable(_TryAgain):
     """A download that failed without a complete response."""
 
 
-def fetch(url: str, expected: str | None, cache: Path) -> Path:
+def fetch(url: str, expected: str | None, cache: Path, authorization: str | None = None) -> Path:
     """Return the path in the cache of the file at an http(s) URL; download it if it is missing or damaged.
 
     Args:
       url: the address.
       expected: SHA-256 in hex digits; None: any content is valid, and a cached file is not downloaded again.
       cache: directory, created if necessary.
+      authorization: the request's header of that name; redirects to other hosts do not get it.
 
     Raises:
       Unreachable: no complete response after several attempts, or the cache cannot be written.
@@ -40,10 +42,10 @@ def fetch(url: str, expected: str | None, cache: Path) -> Path:
         return target
     for pause in RETRY_PAUSES:
         try:
-            return _download(url, expected, target)
+            return _download(url, expected, target, authorization)
         except _TryAgain:
             time.sleep(pause)
-    return _download(url, expected, target)
+    return _download(url, expected, target, authorization)
 
 
 def name(url: str) -> str:
@@ -76,16 +78,20 @@ def _is_good(cached: Path, expected: str | None) -> bool:
         return False
 
 
-def _download(url: str, expected: str | None, target: Path) -> Path:
+def _download(url: str, expected: str | None, target: Path, authorization: str | None) -> Path:
     import requests  # a slow import, and most runs need no download
 
     digest = hashlib.sha256()
+    headers = {"Authorization": authorization} if authorization else {}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with requests.get(url, stream=True, timeout=TIMEOUTS) as response, files.replacing(target) as file:
+        request = requests.get(url, stream=True, timeout=TIMEOUTS, headers=headers)
+        with request as response, files.replacing(target) as file:
             if not response.ok:
                 kind = _TryAgain if response.status_code >= 500 else UserError
-                raise _failed(url, f"HTTP {response.status_code} {response.reason}", kind)
+                hint = f"; {AUTHORIZATION} holds the Authorization header of a private text"
+                denied = response.status_code in (401, 403)
+                raise _failed(url, f"HTTP {response.status_code} {response.reason}{hint if denied else ''}", kind)
             for chunk in response.iter_content(1 << 20):
                 digest.update(chunk)
                 file.write(chunk)

@@ -234,9 +234,11 @@ class Web:
     def __init__(self, answer: Path | UserError) -> None:
         self.answer = answer
         self.asked: list[tuple[str, str | None, Path]] = []
+        self.authorization: str | None = None
 
-    def __call__(self, url: str, expected: str | None, cache: Path) -> Path:
+    def __call__(self, url: str, expected: str | None, cache: Path, authorization: str | None) -> Path:
         self.asked.append((url, expected, cache))
+        self.authorization = authorization
         if isinstance(self.answer, UserError):
             raise self.answer
         return self.answer
@@ -258,6 +260,14 @@ def test_url_is_downloaded_into_the_cache(web: Web, cache: Path, tmp_path: Path)
         corpus = resolve(url, checksum, cache)
         assert corpus == Corpus(url, (SourceFile("to be.txt", tmp_path / "cached"),), None)
         assert web.asked.pop() == (url, expected, cache)
+
+
+def test_secret_is_for_the_users_own_url_only(web: Web, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORPUS_AUTHORIZATION", "Bearer secret")
+    resolve("https://example.org/private.txt", None, cache)
+    assert web.authorization == "Bearer secret"
+    resolve("shakespeare", None, cache)
+    assert web.authorization is None
 
 
 def test_known_corpus_has_a_checksum_unless_the_user_gives_another(web: Web, cache: Path) -> None:

@@ -25,11 +25,13 @@ class Server:
     def __init__(self) -> None:
         self.answers: list[Answer] = [(200, TEXT, {})]
         self.paths: list[str] = []
+        self.authorization: str | None = None  # of the last request
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.paths.append(self.path)
+                outer.authorization = self.headers["Authorization"]
                 status, body, headers = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 self.send_response(status)
                 for key, value in ({"Content-Length": str(len(body))} | headers).items():
@@ -80,6 +82,16 @@ def test_download_is_cached_and_reused_offline(server: Server, cache: Path) -> N
     assert fetch(url, None, cache) == path
     assert fetch(url, DIGEST, cache) == path
     assert server.paths == ["/books/to%20be.txt?key=1"]
+
+
+@pytest.mark.integration
+def test_private_text_is_downloaded_with_a_secret(server: Server, cache: Path) -> None:
+    server.answers = [(401, b"", {}), (200, TEXT, {})]
+    with pytest.raises(UserError, match="HTTP 401 .*; CORPUS_AUTHORIZATION holds the Authorization header"):
+        fetch(f"{server.url}/a.txt", None, cache)
+    assert server.authorization is None
+    fetch(f"{server.url}/a.txt", None, cache, "Bearer secret")
+    assert server.authorization == "Bearer secret"
 
 
 @pytest.mark.integration
