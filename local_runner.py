@@ -49,7 +49,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     presets = ", ".join(overrides.preset_names())
-    add("--preset", default="quick", metavar="NAME", help=f"one of: {presets}; default quick")
+    add("--preset", default="quick", metavar="NAME[,NAME]", help=f"some of: {presets}; default quick")
     add("--corpus", metavar="NAME|PATH|DIR|GLOB|URL", help="text to train on; default shakespeare")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="override a value; repeatable")
     add("--model", metavar="NAME", help="name, with its own registry and serving directory; default char_rnn")

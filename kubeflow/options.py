@@ -48,7 +48,12 @@ def parser() -> argparse.ArgumentParser:
 def _add_configuration(to: argparse.ArgumentParser, compiles: bool) -> None:
     add = to.add_argument
     add("--backend", choices=BACKENDS, default="kfp", help="default kfp")
-    add("--preset", default="quick", help=f"one of: {', '.join(overrides.preset_names())}; default quick")
+    add(
+        "--preset",
+        default="quick",
+        metavar="NAME[,NAME]",
+        help=f"some of: {', '.join(overrides.preset_names())}; default quick",
+    )
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="override a value; repeatable")
     add("--model", metavar="NAME", help="model name; each has its own pipeline and lineage; default char_rnn")
     add("--project", help="vertex: Google Cloud project; cluster.project")

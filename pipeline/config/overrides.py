@@ -1,6 +1,7 @@
 """Join defaults, presets and `key=value` settings into one checked `Config`."""
 
 import difflib
+import itertools
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -33,8 +34,8 @@ def load(preset: str, settings: Iterable[str] = (), explicit: Mapping[str, Any] 
     3
 
     Args:
-      preset: name of a file in `pipeline/presets/`, without its suffix. The file may name another preset in `extends`
-        and then holds only what differs from that one.
+      preset: name of a file in `pipeline/presets/`, without its suffix, or several names with commas; later ones win.
+        The file may name another preset in `extends` and then holds only what differs from that one.
       settings: `key=value` strings as `--set` takes them; later ones win. Values are written as in TOML, strings
         without quotes, and `none` stands for "not set".
       explicit: values by dotted key, from separate command-line options. They win over all others; `None`: not given.
@@ -42,11 +43,14 @@ def load(preset: str, settings: Iterable[str] = (), explicit: Mapping[str, Any] 
     Raises:
       UserError: an unknown preset or key, or a bad value; the message has key, value and what was expected.
     """
-    names = preset_names()
-    if preset not in names:
-        raise UserError(f"Unknown preset. Give one of: {', '.join(names)}. Received: --preset {preset}")
+    names, given = preset_names(), preset.split(",")
+    if not set(given) <= set(names):
+        raise UserError(
+            f"Unknown preset. Give one of these, or several with commas between them: {', '.join(names)}. "
+            f"Received: --preset {preset}"
+        )
     values: dict[str, Any] = {}
-    for layer in (*_preset_layers(preset), dict(map(_parse_setting, settings))):
+    for layer in (*itertools.chain(*map(_preset_layers, given)), dict(map(_parse_setting, settings))):
         _merge(values, layer)
     _merge(values, explicit or {}, literal_none=False)
     return _build(values, {})

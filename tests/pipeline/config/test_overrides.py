@@ -39,6 +39,19 @@ def test_every_preset_is_a_valid_configuration(name: str) -> None:
     assert (overrides.load(name) == Config()) is (name == "quick")
 
 
+def test_several_presets_are_joined_and_later_ones_win(presets: Path) -> None:
+    (presets / "a.toml").write_text("[training]\nsteps = 5\n[model]\nunits = 8\n")
+    (presets / "b.toml").write_text('extends = "c"\n[training]\nepochs = 2\n')
+    (presets / "c.toml").write_text("[model]\nlayers = 2\n")
+    config = overrides.load("a,b", ["model.units=9"])
+    assert (config.training.steps, config.training.epochs, config.model.layers, config.model.units) == (None, 2, 2, 9)
+
+
+@pytest.mark.parametrize("names", ["best,", ",best", "best,nope", "best, spot", ""])
+def test_every_name_of_several_presets_must_be_known(names: str) -> None:
+    assert f"Received: --preset {names}" in refused(preset=names)
+
+
 def test_tutorial_has_the_model_and_training_of_the_tutorial() -> None:
     config = overrides.load("tutorial")
     assert (config.model.embedding, config.model.units, config.model.layers) == (256, 1024, 1)
