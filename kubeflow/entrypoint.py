@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from components import command_line, lean_imports
+from components import command_line, cpu_quota, lean_imports
+from kubeflow.task import deadline
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,12 +24,15 @@ def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
+    parser.add_argument("--timeout_seconds", type=int, default=0)
     return parser.parse_known_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one task and return the exit code."""
     options, beam_args = parse(argv)
+    deadline.start(options.timeout_seconds)
+    cpu_quota.limit_threads(os.environ)
     # Paths in the specification are relative to this repository.
     os.chdir(ROOT)
     # Training progress and the frameworks' messages are for the pod's log.

@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from pydantic_core import PydanticUndefined
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -140,6 +142,8 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _default(value: Any) -> str:
     """A default as `--set` takes it."""
+    if value is PydanticUndefined:
+        return "required"
     if value is None:
         return "`none`"
     if value == "":

@@ -4,7 +4,7 @@ import re
 
 from components import command_line
 from components.errors import UserError
-from kubeflow.compile.pods import serving_dir
+from kubeflow.compile import pods
 from pipeline import beam
 from pipeline.config.run import Config
 
@@ -26,7 +26,7 @@ def check(config: Config, backend: str) -> None:
     _check_volumes(config, backend)
     _check_pipeline_root(config, backend)
     if backend == "vertex":
-        _check_pods_on_vertex(config)
+        pods.check_on_vertex(config)
     _check_webhook(config, backend)
     _check_beam(config)
 
@@ -62,7 +62,7 @@ def _check_image(image: str | None) -> None:
 
 
 def _check_volumes(config: Config, backend: str) -> None:
-    root, served = config.cluster.root, serving_dir(config)
+    root, served = config.cluster.root, pods.serving_dir(config)
     for key, place in (("cluster.root", root), ("cluster.serving_dir", served)):
         if backend == "vertex" and not place.startswith("gs://"):
             raise UserError(
@@ -93,16 +93,6 @@ def _check_pipeline_root(config: Config, backend: str) -> None:
             "cluster.pipeline_root must be a folder in the backend's object store, gs://..., minio://... or s3://..., "
             f"or be left out. Received: cluster.pipeline_root={root}"
         )
-
-
-def _check_pods_on_vertex(config: Config) -> None:
-    for name in ("default", *type(config.cluster.pods).model_fields):
-        pod = getattr(config.cluster.pods, name)
-        if pod.node_selector or pod.tolerations:
-            raise UserError(
-                "Vertex AI chooses the machines itself and has neither node selectors nor tolerations. Leave them "
-                f"out, or compile with --backend kfp. Received: cluster.pods.{name}"
-            )
 
 
 def _check_webhook(config: Config, backend: str) -> None:

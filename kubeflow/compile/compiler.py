@@ -46,7 +46,7 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
     _stage_corpus_in_ingest(compiled, config)
     _declare_run_parameters(compiled, config)
     _report_failure(compiled, config)
-    pods.set_resources(compiled, config, backend)
+    pods.configure(compiled, config, backend)
     spec.check(compiled)
     documents = [compiled] + ([pods.platform_document(compiled, config)] if backend == "kfp" else [])
     return yaml.safe_dump_all(documents, sort_keys=True, width=120, allow_unicode=True)

@@ -44,49 +44,60 @@ def manifest(config: Config, text: str, examples: str, transform_graph: str) -> 
         # Pods that were killed and pods that lost them (`trainer.cluster.START_AGAIN`) start again, and resume from the
         # last checkpoint. Other errors end the job.
         "restartPolicy": "ExitCode",
-        "template": {"spec": _pod(config, spec.container(compiled, "Trainer"), invocation)},
+        "template": _pod(config, spec.container(compiled, "Trainer"), invocation),
     }
+    # No `backoffLimit`: it is for the sum over all pods, and each preemption restarts all of them.
+    policy: dict[str, Any] = {"cleanPodPolicy": "Running"}
+    if seconds := config.cluster.pods.of("Trainer").timeout_seconds:
+        policy["activeDeadlineSeconds"] = seconds
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": "TFJob",
         "metadata": {"name": name},
-        "spec": {
-            # No `backoffLimit`: it is for the sum over all pods, and each preemption restarts all of them.
-            "runPolicy": {"cleanPodPolicy": "Running"},
-            "tfReplicaSpecs": {"Worker": worker},
-        },
+        "spec": {"runPolicy": policy, "tfReplicaSpecs": {"Worker": worker}},
     }
 
 
 def _pod(config: Config, container: dict[str, Any], invocation: str) -> dict[str, Any]:
     cluster, settings = config.cluster, config.cluster.pods.of("Trainer")
-    resources = _resources(config)
     worker: dict[str, Any] = {
         "name": "tensorflow",  # required by the operator
         "image": container["image"],
         "command": container["command"],
         # Kubernetes would expand $(...) as a variable.
         "args": [argument.replace("{{$}}", invocation).replace("$(", "$$(") for argument in container["args"]],
-        "resources": {"requests": dict(resources), "limits": dict(resources)},
+        "resources": {
+            "requests": _resources(config, settings.cpu, settings.memory_gb),
+            "limits": _resources(config, settings.cpu_limit, settings.memory_limit_gb),
+        },
     }
+    if settings.secret_variables:
+        worker["env"] = [
+            {"name": variable.name, "valueFrom": {"secretKeyRef": {"name": variable.secret, "key": variable.key}}}
+            for variable in settings.secret_variables
+        ]
     pod: dict[str, Any] = {"containers": [worker]}
     if "://" not in cluster.root:
         worker["volumeMounts"] = [{"name": "state", "mountPath": cluster.root}]
         pod["volumes"] = [{"name": "state", "persistentVolumeClaim": {"claimName": cluster.state_claim}}]
     if cluster.service_account:
         pod["serviceAccountName"] = cluster.service_account
+    if cluster.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in cluster.image_pull_secrets]
     if settings.node_selector:
-        pod["nodeSelector"] = dict(label.split("=", 1) for label in settings.node_selector)
+        pod["nodeSelector"] = pods.pairs(settings.node_selector)
     if settings.tolerations:
         pod["tolerations"] = [toleration.model_dump(exclude_defaults=True) for toleration in settings.tolerations]
-    return pod
+    metadata = {"labels": pods.pairs(settings.labels), "annotations": pods.pairs(settings.annotations)}
+    metadata = {kind: values for kind, values in metadata.items() if values}
+    return ({"metadata": metadata} if metadata else {}) | {"spec": pod}
 
 
-def _resources(config: Config) -> dict[str, str]:
-    """Return requests in millicores and MB: Kubernetes limits the digits of fractions."""
-    pod = config.cluster.pods.of("Trainer")
-    resources = {"cpu": f"{pod.cpu * 1000:.0f}m", "memory": f"{pod.memory_gb * 1000:.0f}M"}
-    return resources | ({config.cluster.gpu_resource: str(pod.gpus)} if pod.gpus else {})
+def _resources(config: Config, cores: float, gigabytes: float) -> dict[str, str]:
+    """Return millicores and MB, because Kubernetes limits the digits of fractions, and the GPUs."""
+    gpus = config.cluster.pods.of("Trainer").gpus
+    resources = {"cpu": f"{cores * 1000:.0f}m", "memory": f"{gigabytes * 1000:.0f}M"}
+    return resources | ({config.cluster.gpu_resource: str(gpus)} if gpus else {})
 
 
 def _inputs(config: Config, compiled: spec.Spec, examples: str, transform_graph: str) -> dict[str, Any]:

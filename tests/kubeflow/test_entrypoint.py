@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from components import cpu_quota
 from kubeflow import entrypoint
-from kubeflow.task import invocation
+from kubeflow.task import deadline, invocation
 from trainer.cluster import ProcessLost
 
 ARGUMENTS = ["--backend", "kfp", "--executor_class_path", "x.Y", "--json_serialized_invocation_args"]
@@ -21,6 +22,8 @@ INVOCATION = json.dumps({"inputs": {"parameterValues": MISTAKE}, "outputs": {}})
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The entrypoint changes the directory and the environment of its process."""
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    for variable in cpu_quota.THREADS:
+        monkeypatch.setenv(variable, "1")
     directory = Path.cwd()
     yield
     os.chdir(directory)
@@ -31,6 +34,17 @@ def test_mistake_is_one_paragraph_and_exit_code_2(capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().err
     assert printed.startswith("error: The run's parameters cannot be used: training should be a JSON object")
     assert "Traceback" not in printed
+
+
+def test_task_has_threads_for_its_cores_and_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in cpu_quota.THREADS:
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr(cpu_quota, "cores", lambda: 3)
+    started: list[float] = []
+    monkeypatch.setattr(deadline, "start", started.append)
+    assert entrypoint.main(["--timeout_seconds", "60", *ARGUMENTS, INVOCATION]) == 2
+    assert started == [60]
+    assert [os.environ[variable] for variable in cpu_quota.THREADS] == ["3", "3", "3"]
 
 
 def test_unknown_arguments_are_for_beam() -> None:

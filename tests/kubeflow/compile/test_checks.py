@@ -34,7 +34,7 @@ VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cl
         (
             "vertex",
             [*VERTEX, 'cluster.pods.Trainer.node_selector=["pool=gpu"]'],
-            "neither node selectors nor tolerations.*cluster.pods.Trainer",
+            "neither node selectors, tolerations.*cluster.pods.Trainer",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from google.protobuf import json_format
 from kubeflow.compile import compiler, spec
 from kubeflow.compile.compiler import compile_pipeline, pipeline_name
 from pipeline.config import overrides
-from pipeline.config.cluster import Pods
+from pipeline.config.pods import Pods
 from pipeline.config.run import Config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,6 +25,10 @@ GPU = [
     "cluster.pods.Trainer.gpus=2",
     'cluster.pods.Trainer.node_selector=["pool=gpu"]',
     'cluster.pods.Trainer.tolerations=[{key="nvidia.com/gpu", effect="NoSchedule"}]',
+    'cluster.pods.Trainer.secret_variables=[{name="TOKEN", secret="corpus", key="token"}]',
+    'cluster.pods.Trainer.labels=["team=nlp"]',
+    'cluster.pods.Trainer.annotations=["note=any text"]',
+    'cluster.image_pull_secrets=["registry"]',
 ]
 VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cluster.pipeline_root=gs://b/runs"]
 
@@ -80,21 +84,19 @@ def test_platform_document_matches_the_definition_of_kubernetes_settings(kfp: li
 
     definition = kubernetes_executor_config_pb2.KubernetesExecutorConfig
     for settings in kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
-        # The definition of older kfp releases has no tolerations; servers support them since 2.0.5.
-        known = {key: value for key, value in settings.items() if key != "tolerations" or _knows(definition, key)}
+        # The definition of kfp-kubernetes 1.0, of Python 3.10, has only the first fields; servers read all since 2.1.
+        known = {key: value for key, value in settings.items() if key in definition.DESCRIPTOR.fields_by_camelcase_name}
+        assert len(known) == len(settings) or "tolerations" not in definition.DESCRIPTOR.fields_by_name
         json_format.ParseDict(known, definition())
-
-
-def _knows(definition: Any, field: str) -> bool:
-    return field in definition.DESCRIPTOR.fields_by_name
 
 
 @pytest.mark.integration
 def test_tasks_mount_the_volumes_that_they_need(kfp: list[Any]) -> None:
     executors = kfp[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = {
-        name: {mount["constant"]: mount["mountPath"] for mount in settings.get("pvcMount", [])}
+        name: {mount["constant"]: mount["mountPath"] for mount in settings["pvcMount"]}
         for name, settings in executors.items()
+        if "pvcMount" in settings
     }
     state, both = {"char-rnn-state": "/mnt/state"}, {"char-rnn-state": "/mnt/state", "char-rnn-serving": "/models"}
     assert mounts == {
@@ -154,7 +156,7 @@ def test_resources_are_set_for_every_component_including_ingest(kfp: list[Any], 
         resources = {task: spec.container(document, task)["resources"] for task in spec.tasks(document)}
         assert resources["CorpusExampleGen"]["memoryLimit"] == 4.0
         assert resources["Trainer"]["accelerator"] == {"type": kind, "count": count}
-        assert resources["Trainer"]["cpuRequest"] == resources["Trainer"]["cpuLimit"] == 4.0
+        assert (resources["Trainer"]["cpuRequest"], resources["Trainer"]["cpuLimit"]) == (1.0, 4.0)
         assert [task for task, wanted in resources.items() if "accelerator" in wanted] == ["Trainer"]
 
 

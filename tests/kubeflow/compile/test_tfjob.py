@@ -20,6 +20,9 @@ def text() -> str:
 
 SETTINGS = ["cluster.image=i:1", "corpus.source=sample", "cluster.workers=3", "cluster.pods.Trainer.gpus=1"]
 SETTINGS += ['cluster.pods.Trainer.node_selector=["pool=gpu"]', 'cluster.pods.Trainer.tolerations=[{key="gpu"}]']
+SETTINGS += ['cluster.image_pull_secrets=["registry"]', "cluster.pods.Trainer.timeout_seconds=3600"]
+SETTINGS += ['cluster.pods.Trainer.labels=["team=nlp"]', 'cluster.pods.Trainer.annotations=["note=any text"]']
+SETTINGS += ['cluster.pods.Trainer.secret_variables=[{name="TOKEN", secret="corpus", key="token"}]']
 
 
 def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> None:
@@ -29,14 +32,26 @@ def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> Non
     worker = job["spec"]["tfReplicaSpecs"]["Worker"]
     assert worker["replicas"] == 3
     # The operator's schema is not available, but its pods are those of Kubernetes.
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": dict(worker["template"]["spec"])}
+    metadata = {"name": "x", **worker["template"]["metadata"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": dict(worker["template"]["spec"])}
     kubernetes_validate.validate(pod, "1.31", strict=True)
     (container,) = pod["spec"]["containers"]
     assert container["name"] == "tensorflow"
     assert container["command"] == ["python", "-m", "kubeflow.entrypoint", "--backend", "kfp"]
     assert container["resources"]["limits"] == {"cpu": "4000m", "memory": "8000M", "nvidia.com/gpu": "1"}
+    assert container["resources"]["requests"] == {"cpu": "1000m", "memory": "3000M", "nvidia.com/gpu": "1"}
+    assert container["env"] == [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "corpus", "key": "token"}}}]
+    assert metadata == {"name": "x", "labels": {"team": "nlp"}, "annotations": {"note": "any text"}}
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
     assert container["volumeMounts"] == [{"name": "state", "mountPath": "/mnt/state"}]
     assert "{{$}}" not in container["args"]
+
+
+def test_job_ends_at_the_time_out_of_the_trainer(text: str) -> None:
+    job = tfjob.manifest(overrides.load("quick", SETTINGS), text, "gs://b/examples", "gs://b/graph")
+    assert job["spec"]["runPolicy"]["activeDeadlineSeconds"] == 3600
+    unlimited = overrides.load("quick", [*SETTINGS, "cluster.pods.Trainer.timeout_seconds=0"])
+    assert "activeDeadlineSeconds" not in tfjob.manifest(unlimited, text, "gs://b/e", "gs://b/g")["spec"]["runPolicy"]
 
 
 def test_preempted_workers_start_again_as_often_as_needed(text: str) -> None:
