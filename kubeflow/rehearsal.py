@@ -226,8 +226,8 @@ def _local_copy(uri: str, pod: Path) -> Path:
 
 
 def _copy_files(source: Path, target: Path) -> None:
-    """Copy files only: an object store has no directories, so empty ones are lost."""
-    for file in source.rglob("*"):
+    """Copy files only: an object store has no directories, so empty ones are lost. An artifact may be one file."""
+    for file in [source] if source.is_file() else source.rglob("*"):
         if file.is_file():
             to = target / file.relative_to(source)
             to.parent.mkdir(parents=True, exist_ok=True)

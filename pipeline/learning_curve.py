@@ -74,7 +74,8 @@ def plot(curves: Curves, path: str, title: str, threshold: float) -> None:
     if math.isfinite(threshold):
         label = f"threshold, perplexity {threshold:.2f}"
         axes.axhline(math.log(threshold), color="#777777", linestyle=":", label=label)
-    axes.set(xlabel="step", ylabel="nats per character", title=title)
+    axes.set(xlabel="step", ylabel="nats per character")
+    axes.set_title(title, parse_math=False)  # a name may contain "$"
     axes.grid(alpha=0.3)
     axes.legend(loc="upper right")
     perplexities = axes.secondary_yaxis("right", functions=(_exp, _log))

@@ -12,6 +12,7 @@ from tfx.components.util import model_utils
 from tfx.utils import path_utils
 
 from components import files
+from components.evaluate import summary
 from components.evaluate.evaluation import Figures, read_figures
 from components.ingest.staging import CorpusFacts
 from components.models import versions
@@ -67,19 +68,8 @@ class Report:
         rows = [
             ("corpus", f"{self.corpus}: {documents}, {facts.characters:,} characters"),
             ("vocabulary", f"{self.vocabulary_size} characters; {unknown:.3%} of the eval text is out of vocabulary"),
-            ("eval characters", f"{figures.eval_chars:,}"),
-            ("perplexity", f"{figures.perplexity:.3f} (state carried within each passage)"),
-            ("bits per character", f"{figures.bits_per_character:.3f}"),
         ]
-        trigram = f"{figures.reference_perplexity:.3f} (character trigram model)"
-        rows.append(("threshold", trigram if self.threshold is None else f"{self.threshold:g}"))
-        baseline = figures.baseline_perplexity
-        none = "none" if self.missing_baseline else "none yet"
-        rows.append(("baseline", none if baseline is None else f"{baseline:.3f} (last blessed model)"))
-        if self.missing_baseline:
-            rows.append(("missing baseline", self.missing_baseline))
-        rows.append(("blessed", "yes" if self.blessed else "no"))
-        rows += [("why not", reason) for reason in self.reasons]
+        rows += summary.rows(figures, self.threshold, self.blessed, self.reasons, self.missing_baseline)
         if self.pushed_version:
             state = "pushed" if self.pushed_now else "served already"
             rows.append(("version", f"{self.pushed_version} ({state}) in {self.serving}"))
@@ -96,7 +86,7 @@ class Report:
     def write(self, path: str) -> None:
         """Write the summary as JSON."""
         figures = self.figures
-        summary: dict[str, Any] = {
+        content: dict[str, Any] = {
             "blessed": self.blessed,
             "pushed_version": self.pushed_version,
             "perplexity": _number(figures.perplexity),
@@ -118,7 +108,7 @@ class Report:
                 name: {"seconds": round(one.seconds, 2), "how": one.how} for name, one in self.outcomes.items()
             },
         }
-        files.write(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        files.write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, outcomes: dict[str, Outcome]) -> Report:

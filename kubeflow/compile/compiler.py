@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from components import dns_label, lean_imports, startup
-from kubeflow.compile import checks, pods, spec
+from kubeflow.compile import checks, pods, report, spec
 from kubeflow.task import failure_report, run_parameters
 from pipeline.config.run import Config
 
@@ -45,6 +45,7 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
     spec.never_cache(compiled)
     _stage_corpus_in_ingest(compiled, config)
     _declare_run_parameters(compiled, config)
+    report.add(compiled, config)
     _report_failure(compiled, config)
     pods.configure(compiled, config, backend)
     spec.check(compiled)

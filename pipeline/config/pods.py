@@ -135,6 +135,7 @@ class Pods(Section):
     Evaluator: PodSettings = PodSettings()
     InfraCheck: PodSettings = PodSettings()
     Pusher: PodSettings = PodSettings()
+    Report: PodSettings = PodSettings()
     FailureReport: ReportPod = ReportPod()
 
     def of(self, component: str) -> DefaultPod:

@@ -14,7 +14,7 @@ from pipeline.config.run import Config
 from tests import warm
 
 TASKS = {"CorpusExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate", "Transform"}
-TASKS |= {"Trainer", "LastBlessed", "Evaluator", "InfraCheck", "Pusher"}
+TASKS |= {"Trainer", "LastBlessed", "Evaluator", "InfraCheck", "Pusher", "Report"}
 MORE_STEPS = {"training": '{"steps": 200}'}
 _SMALL = [
     "corpus.source=sample",

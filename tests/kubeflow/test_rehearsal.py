@@ -50,6 +50,12 @@ def test_object_store_keeps_files_and_no_empty_directories(tmp_path: Path) -> No
     ]
 
 
+def test_artifact_may_be_one_file(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("x")
+    rehearsal._copy_files(tmp_path / "report", tmp_path / "bucket" / "run" / "report")
+    assert (tmp_path / "bucket" / "run" / "report").read_text() == "x"
+
+
 def test_metadata_is_wrapped_as_by_ml_metadata() -> None:
     values = [True, ["a"], {"k": 1}, "x", 2.0]
     assert [rehearsal._wrapped(value) for value in values] == [1, {"list": ["a"]}, {"struct": {"k": 1}}, "x", 2.0]

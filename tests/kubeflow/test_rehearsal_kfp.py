@@ -60,6 +60,20 @@ def test_changed_model_is_compared_with_the_last_blessed_one_that_was_pruned(wor
     assert changed.versions == ["2"]
 
 
+def test_user_interface_shows_metrics_and_a_page_of_each_run(workspace: Workspace) -> None:
+    entries = {entry.version: entry for entry in registry.entries(str(workspace.path / "state/registry/char_rnn"))}
+    for version, run in ((1, workspace.runs["first"]), (2, workspace.runs["changed"])):
+        metrics = run.metadata("Report", "metrics")
+        assert metrics["perplexity"] == pytest.approx(entries[version].perplexity)
+        assert ("baseline_perplexity" in metrics) == (version == 2)
+        uri = run.outcomes["Report"].artifacts["report"]["uri"]
+        page = (workspace.path / "bucket" / uri.removeprefix("minio://bucket/")).read_text(encoding="utf-8")
+        assert f"Blessed; version {version} (pushed)" in page
+        assert '<img alt="Loss of training and evaluation by step" src="data:image/png;base64,' in page
+        assert len(page.partition("<pre>")[2].partition("</pre>")[0]) >= 600, "the sample"
+        assert '<tr><td>train</td><td class="number">1</td>' in page
+
+
 def test_artifacts_are_in_the_object_store(workspace: Workspace) -> None:
     for run in workspace.runs.values():
         assert run.uris()

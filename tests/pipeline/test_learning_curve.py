@@ -44,7 +44,7 @@ def test_plot_is_a_png_file_with_the_eval_loss(threshold: float, tmp_path: Path)
 
     path = tmp_path / "reports" / "curve.png"
     curves = Curves([(1, 4.0), (20, 3.0)], [(20, 2.75)])
-    learning_curve.plot(curves, str(path), "a play", threshold)
+    learning_curve.plot(curves, str(path), "a play for $x^{$", threshold)
     pixels = imread(str(path))
     assert pixels.shape[:2] == (540, 960)
     reddish = (pixels[..., 0] > 0.7) & (pixels[..., 1] < 0.4)

@@ -62,7 +62,7 @@ def test_file_parses_strictly(kfp: list[Any], vertex: list[Any]) -> None:
         parsed = json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())
         assert parsed.schema_version == "2.1.0"
         assert parsed.pipeline_info.name == "char-rnn"
-        assert len(parsed.root.dag.tasks) == 11
+        assert len(parsed.root.dag.tasks) == 12
     json_format.ParseDict(kfp[1], pipeline_spec_pb2.PlatformSpec())
     with pytest.raises(json_format.ParseError):
         json_format.ParseDict(kfp[0] | {"unknown": 1}, pipeline_spec_pb2.PipelineSpec())
@@ -212,7 +212,8 @@ def test_every_container_runs_our_entrypoint_for_its_backend(kfp: list[Any], ver
         for task in spec.tasks(document):
             container = spec.container(document, task)
             assert container["image"] == IMAGE
-            assert container["command"] == ["python", "-m", "kubeflow.entrypoint", "--backend", backend]
+            ours = ["kubeflow.report"] if task == "Report" else ["kubeflow.entrypoint", "--backend", backend]
+            assert container["command"] == ["python", "-m", *ours]
             assert "{{$}}" in container["args"]
 
 

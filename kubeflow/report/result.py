@@ -1,0 +1,152 @@
+"""The result of a run, read from the artifacts of its tasks."""
+
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tensorflow_model_analysis.writers import eval_config_writer
+from tfx.utils import path_utils
+
+from components.evaluate import reference
+from components.evaluate.evaluation import Figures, read_figures
+from pipeline import learning_curve
+
+SAMPLE_CHARS, SAMPLE_SEED, SAMPLE_TEMPERATURE = 600, 42, 0.8
+
+
+class Source(NamedTuple):
+    """An input artifact: its local path, and its properties."""
+
+    path: str
+    properties: Mapping[str, Any]
+
+
+class Split(NamedTuple):
+    """Size of a split of the records; characters at the border of two passages of a document count in both."""
+
+    name: str
+    documents: int
+    passages: int
+    characters: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the report shows. Example: tests/kubeflow/report/test_page.py.
+
+    Attributes:
+      threshold: highest perplexity of a blessed model; None: that of the trigram reference.
+      blessed: whether the Evaluator blessed the model.
+      reasons: why the model was not blessed, or does not work in a server.
+      missing_baseline: which model the candidate should have been compared with, but exists no longer.
+      version: of this model in the serving directory, and whether this run pushed it; empty if it was not pushed.
+      learning_curve: PNG; empty if the training wrote no events.
+      sample: a text of the model, or why there is none.
+    """
+
+    model: str
+    corpus: str
+    figures: Figures
+    threshold: float | None
+    blessed: bool
+    reasons: tuple[str, ...]
+    missing_baseline: str
+    version: str
+    learning_curve: bytes
+    sample: str
+    splits: tuple[Split, ...]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Return the figures that are finite, by name: JSON has no others, and KFP's launcher takes only numbers."""
+        figures = self.figures
+        values = {
+            "perplexity": figures.perplexity,
+            "bits_per_character": figures.bits_per_character,
+            "trigram_perplexity": figures.reference_perplexity,
+            "baseline_perplexity": figures.baseline_perplexity,
+            "out_of_vocabulary_rate": figures.out_of_vocabulary_rate,
+        }
+        return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+
+
+def read(sources: Mapping[str, Source], parameters: Mapping[str, str]) -> Result:
+    """Read the result of a run.
+
+    Args:
+      sources: artifacts by the names in `kubeflow.compile.report`.
+      parameters: `model` and `corpus`, their names.
+    """
+    export = path_utils.serving_model_path(sources["model"].path)
+    figures = read_figures(sources["evaluation"].path, export)
+    bound = _bound(sources["evaluation"].path)
+    infra, pushed = sources["infra_blessing"].properties, sources["pushed_model"].properties
+    not_servable = () if infra.get("blessed") else (f"infra check: {infra.get('reason', '')}",)
+    version = pushed.get("pushed_version", "")
+    return Result(
+        model=parameters["model"],
+        corpus=parameters["corpus"],
+        figures=figures,
+        threshold=None if bound == reference.upper_bound(reference.read(export)) else bound,
+        blessed=bool(sources["blessing"].properties.get("blessed")),
+        reasons=figures.reasons + not_servable,
+        missing_baseline=sources["baseline"].properties.get("missing", ""),
+        version=version and f"{version} ({'pushed' if pushed.get('pushed') else 'served already'})",
+        learning_curve=_learning_curve(sources["model_run"].path, parameters["corpus"], bound),
+        sample=_sample(export),
+        splits=tuple(_splits(sources["statistics"].path)),
+    )
+
+
+def _bound(evaluation: str) -> float:
+    """Return the highest perplexity of a blessed model, which the Evaluator writes next to its figures."""
+    config, *_ = eval_config_writer.load_eval_run(evaluation)
+    (bound,) = (
+        bounded.threshold.value_threshold.upper_bound.value
+        for spec in config.metrics_specs
+        for metric in spec.metrics
+        for bounded in metric.per_slice_thresholds
+    )
+    return float(bound)
+
+
+def _learning_curve(directory: str, title: str, threshold: float) -> bytes:
+    curves = learning_curve.read(directory)
+    if curves is None:
+        return b""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "curve.png")
+        learning_curve.plot(curves, path, title, threshold)
+        return Path(path).read_bytes()
+
+
+def _sample(export: str) -> str:
+    """Generate as `python -m serving generate` does. A model that fails here has failed the infra check, too."""
+    try:
+        outputs = tf.saved_model.load(export).signatures["generate"](
+            prompt=tf.constant([""]),
+            num_chars=tf.constant([SAMPLE_CHARS]),
+            temperature=tf.constant([SAMPLE_TEMPERATURE]),
+            top_k=tf.constant([0]),
+            seed=tf.constant([SAMPLE_SEED], tf.int64),
+        )
+    except Exception as error:  # TensorFlow raises many types for a SavedModel that it cannot use
+        return f"The model generates no text: {error}"
+    return str(outputs["text"].numpy()[0].decode())
+
+
+def _splits(statistics: str) -> list[Split]:
+    splits = []
+    for path in sorted(Path(statistics).glob("Split-*/FeatureStats.pb")):
+        (data,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes()).datasets
+        features = {feature.name or ".".join(feature.path.step): feature for feature in data.features}
+        characters = round(features["length"].num_stats.mean * data.num_examples)
+        documents = features["document"].string_stats.unique
+        splits.append(Split(path.parent.name.removeprefix("Split-"), documents, data.num_examples, characters))
+    return splits

@@ -1,0 +1,27 @@
+"""A result of a run, for the tests of the report."""
+
+from components.evaluate.evaluation import Figures
+from kubeflow.report.result import Result, Split
+
+FIGURES = Figures(
+    perplexity=4.5,
+    bits_per_character=2.17,
+    reference_perplexity=6.0,
+    eval_chars=111_539,
+    out_of_vocabulary_rate=0.00012,
+    baseline_perplexity=None,
+    by_document={"easy.txt": 3.5, "hard.txt": 5.5},
+)
+RESULT = Result(
+    model="char_rnn",
+    corpus="shakespeare",
+    figures=FIGURES,
+    threshold=None,
+    blessed=True,
+    reasons=(),
+    missing_baseline="",
+    version="3 (pushed)",
+    learning_curve=b"PNG",
+    sample="He said & wrote:\n  <so>",
+    splits=(Split("eval", 2, 56, 111_539), Split("train", 2, 502, 1_115_394)),
+)

@@ -1,0 +1,57 @@
+"""Where the task reads and writes on each backend; the rehearsals run it as a task."""
+
+import doctest
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeflow.report import __main__ as program
+from kubeflow.report import result
+from kubeflow.task import invocation
+from tests.kubeflow.report.results import RESULT
+
+pytestmark = pytest.mark.integration
+
+
+def given(root: str, output_file: Path) -> str:
+    def artifacts(*names: str, **fields: Any) -> dict[str, Any]:
+        return {name: {"artifacts": [{"name": f"n-{name}", "uri": f"{root}/{name}", **fields}]} for name in names}
+
+    return json.dumps(
+        {
+            "inputs": {
+                "artifacts": artifacts("model", metadata={"a": 1}) | artifacts("blessing"),
+                "parameterValues": {"corpus": "mine"},
+            },
+            "outputs": {"artifacts": artifacts("metrics", "report"), "outputFile": str(output_file)},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("root", "folder"), [("minio://b/r", "minio/b/r"), ("s3://b/r", "s3/b/r"), ("gs://b/r", "gcs/b/r"), ("", "")]
+)
+def test_files_are_where_the_backend_keeps_them_and_metrics_are_metadata(
+    root: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: dict[str, Any] = {}
+    monkeypatch.setattr(result, "read", lambda sources, parameters: read.update(sources) or RESULT)
+    monkeypatch.setenv(invocation.COPIES, str(tmp_path))
+    place, output_file = tmp_path / folder, tmp_path / "kfp_outputs" / "output_metadata.json"
+    root = root or str(place)
+    assert program.main([given(root, output_file)]) == 0
+    assert read == {
+        "model": result.Source(str(place / "model"), {"a": 1}),
+        "blessing": result.Source(str(place / "blessing"), {}),
+    }
+    assert (place / "report").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert json.loads((place / "metrics").read_text()) == RESULT.metrics
+    reported = {"name": "n-metrics", "uri": f"{root}/metrics", "metadata": RESULT.metrics}
+    assert json.loads(output_file.read_text()) == {"artifacts": {"metrics": {"artifacts": [reported]}}}
+
+
+def test_docstring_example_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(invocation.COPIES, raising=False)
+    assert doctest.testmod(program).failed == 0
