@@ -15,7 +15,7 @@ from components.errors import UserError
 from components.models import versions
 from pipeline.config.run import Config
 from serving.commands.shared import config_options
-from serving.manifests import kustomize
+from serving.manifests import kustomize, secrets
 from serving.manifests.compose import compose
 from serving.rollout import labels
 from serving.rollout.inventory import ModelPaths
@@ -63,6 +63,7 @@ def contents(config: Config) -> dict[str, str]:
         **flags.flag_files(settings),
         "docker-compose.yaml": _yaml(compose(settings, config.model_name, paths.serving_dir)),
         **{os.path.join("kubernetes", name): _yaml(manifest) for name, manifest in objects.items()},
+        **{os.path.join("kubernetes", name): text for name, text in secrets.templates(config).items()},
     }
 
 

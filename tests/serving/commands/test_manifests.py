@@ -80,3 +80,10 @@ def test_servers_read_the_bucket_that_the_pipeline_pushes_to(root: Path) -> None
     # The pipeline may mount the volume elsewhere; the servers always mount it at `mount_path`.
     config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=/mnt/serving"])
     assert "/models/models.config" in manifests.contents(config)["kubernetes/servers/deployment.yaml"]
+
+
+def test_templates_of_secrets_are_not_applied(root: Path) -> None:
+    config = overrides.load("quick", [f"root={root}", 'cluster.image_pull_secrets=["registry"]'])
+    made = manifests.contents(config)
+    assert "kind: Secret" in made["kubernetes/secret-registry.yaml.template"]
+    assert not [name for name, text in made.items() if name.endswith(".yaml") and "kind: Secret" in text]

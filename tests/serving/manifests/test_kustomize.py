@@ -33,6 +33,17 @@ def test_kustomizations_list_all_objects(case: str) -> None:
         assert made[f"{group}/kustomization.yaml"]["namespace"] == config.cluster.namespace
 
 
+@pytest.mark.parametrize("platform", ["kubernetes", "kserve"])
+def test_all_pods_have_the_credentials_of_the_registry(platform: str) -> None:
+    settings = [f"serving.platform={platform}", 'cluster.image_pull_secrets=["registry"]']
+    made = manifests(overrides.load("quick", settings), "")
+    servers = "servers/deployment.yaml" if platform == "kubernetes" else "servers/inferenceservice.yaml"
+    for name in ("pipeline/statefulset.yaml", servers):
+        spec = made[name]["spec"]
+        pod = spec["predictor"] if "predictor" in spec else spec["template"]["spec"]
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+
+
 @pytest.fixture(scope="module")
 def kubectl() -> str:
     path = shutil.which("kubectl")
