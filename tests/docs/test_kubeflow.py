@@ -16,7 +16,8 @@ KINDS = {"svc": "Service"}
 COMMANDS = {
     str(command): command
     for command in markdown.commands()
-    if command.program == "kubectl" and command.page in ("docs/kubeflow.md", "docs/operations.md")
+    if command.program == "kubectl"
+    and command.page in ("docs/kubeflow.md", "docs/kubeflow_reference.md", "docs/operations.md")
 }
 SYSTEM = {"ml-pipeline-ui"}  # objects of Kubeflow Pipelines
 
