@@ -115,5 +115,5 @@ def _report_failure(compiled: spec.Spec, config: Config) -> None:
     }
     if is_url:
         container["env"] = [{"name": variable, "value": webhook}]
-    parameters = {"run": "{{$.pipeline_job_name}}", "run_id": "{{$.pipeline_job_uuid}}"}
+    parameters = {"run": spec.RUN_NAME, "run_id": spec.RUN_ID}
     spec.add_exit_task(compiled, FAILURE_REPORT, container, parameters)

@@ -16,6 +16,8 @@ from components.errors import UserError
 Spec = dict[str, Any]
 _INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 _EXECUTOR = "--executor_class_path"
+FINAL_STATUS = "taskFinalStatus"  # the state of all other tasks together, when the exit task starts
+RUN_NAME, RUN_ID = "{{$.pipeline_job_name}}", "{{$.pipeline_job_uuid}}"  # placeholders, which the backend replaces
 _BODY = "pipeline"  # with an exit task: the task that contains all others
 _AFTER_FAILURES = "ALL_UPSTREAM_TASKS_COMPLETED"
 _LEGAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
@@ -58,13 +60,21 @@ def run_parameters(spec: Spec) -> dict[str, Any]:
 
 
 def task_parameters(spec: Spec, task: str, run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a task's parameters by name, in a run with these parameters."""
-    return {
-        name: run[source["componentInputParameter"]]
-        if "componentInputParameter" in source
-        else source["runtimeValue"]["constant"]
-        for name, source in tasks(spec)[task].get("inputs", {}).get("parameters", {}).items()
-    }
+    """Return the values of a task's parameters by name.
+
+    Args:
+      run: the parameters of the run; for an exit task also `FINAL_STATUS`, and the placeholders of its constants.
+    """
+
+    def value(source: Mapping[str, Any]) -> Any:
+        if FINAL_STATUS in source:
+            return run[FINAL_STATUS]
+        if "componentInputParameter" in source:
+            return run[source["componentInputParameter"]]
+        constant = source["runtimeValue"]["constant"]
+        return run[constant] if str(constant).startswith("{{$.") else constant
+
+    return {name: value(source) for name, source in tasks(spec)[task].get("inputs", {}).get("parameters", {}).items()}
 
 
 def never_cache(spec: Spec) -> None:
@@ -121,8 +131,7 @@ def add_exit_task(spec: Spec, name: str, container: dict[str, Any], parameters: 
     This is what KFP compiles an `ExitHandler` to: the other tasks move into a pipeline inside of this one.
 
     Args:
-      parameters: further text parameters of the task; the backend replaces placeholders such as
-        `{{$.pipeline_job_name}}`.
+      parameters: further text parameters of the task; the backend replaces placeholders such as `RUN_NAME`.
     """
     run = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     types = {parameter: {"parameterType": declared["parameterType"]} for parameter, declared in run.items()}
@@ -143,7 +152,7 @@ def add_exit_task(spec: Spec, name: str, container: dict[str, Any], parameters: 
         "taskInfo": {"name": name},
         "dependentTasks": [_BODY],
         "triggerPolicy": {"strategy": _AFTER_FAILURES},
-        "inputs": {"parameters": constants | {"status": {"taskFinalStatus": {"producerTask": _BODY}}}},
+        "inputs": {"parameters": constants | {"status": {FINAL_STATUS: {"producerTask": _BODY}}}},
     }
     spec["root"]["dag"] = {"tasks": {_BODY: body, name: last}}
 

@@ -77,6 +77,8 @@ def test_other_tasks_move_into_the_pipeline_that_the_exit_task_follows() -> None
     assert spec.tasks(changed)["Gen"] == changed["components"]["pipeline"]["dag"]["tasks"]["Gen"]
     assert spec.run_parameters(changed) == {"corpus": "shakespeare"}
     assert spec.task_parameters(changed, "Gen", {"corpus": "sample"}) == {"input_base": "sample"}
+    run = {"corpus": "sample", spec.RUN_NAME: "nightly", spec.FINAL_STATUS: {"state": "FAILED"}}
+    assert spec.task_parameters(changed, "Report", run) == {"run": "nightly", "status": {"state": "FAILED"}}
     spec.check(changed)
 
 
