@@ -97,9 +97,18 @@ def _check_pipeline_root(config: Config, backend: str) -> None:
 
 def _check_webhook(config: Config, backend: str) -> None:
     webhook = config.cluster.failure_webhook
-    if backend == "vertex" and webhook and "://" not in webhook:
+    if not webhook or "://" in webhook:
+        return
+    if backend == "vertex":
         raise UserError(
             "Vertex AI gives its containers no secrets: cluster.failure_webhook must be the address itself. "
+            f"Received: cluster.failure_webhook={webhook}"
+        )
+    # Otherwise the first failed run would find this mistake.
+    if webhook not in {variable.name for variable in config.cluster.pods.of("FailureReport").secret_variables}:
+        raise UserError(
+            "cluster.failure_webhook names an environment variable that no secret sets: give the address itself, or "
+            f'cluster.pods.FailureReport.secret_variables=[{{name="{webhook}", secret="...", key="..."}}]. '
             f"Received: cluster.failure_webhook={webhook}"
         )
 

@@ -86,9 +86,9 @@ def resolve(config: Config, parameters: Mapping[str, str]) -> Config:
     """Return a configuration with the values of a run; see `parse` and `apply`."""
     try:
         if preset := parameters.get("preset"):
-            if preset not in overrides.preset_names():
-                names = ", ".join(overrides.preset_names())
-                raise UserError(f"preset should be one of: {names}. Received: preset={preset}")
+            names = overrides.preset_names()
+            if not set(preset.split(",")) <= set(names):
+                raise UserError(f"preset should be some of: {', '.join(names)}. Received: preset={preset}")
             chosen = overrides.load(preset)
             config = config.model_copy(update={name: getattr(chosen, name) for name in PRESET_SECTIONS})
         changes: dict[str, Any] = {}

@@ -18,6 +18,7 @@ VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cl
             ("kfp", [f"cluster.image={image}"], f"cannot be the name of an image.*Received: cluster.image={image}")
             for image in ("r.example/Char-RNN:1", "https://r.example/i:1", "i:", "i j", "i@sha256:12", "r:port/i")
         ],
+        ("kfp", ["cluster.failure_webhook=HOOK"], "variable that no secret sets.*Received: .*=HOOK"),
         ("vertex", [*VERTEX, "cluster.failure_webhook=HOOK"], "Vertex AI gives its containers no secrets"),
         ("kfp", ["cluster.root=state"], "absolute path where a volume is mounted"),
         ("kfp", ["cluster.serving_dir=s3://b/serving"], "TensorFlow opens no other object store"),
@@ -64,3 +65,9 @@ def test_image_without_tag_or_digest_is_warned_about(
     printed = capsys.readouterr().err
     assert printed.startswith("warning: Without a separate tag") == warned
     assert printed.endswith(f"Received: cluster.image={image}\n") == warned
+
+
+@pytest.mark.parametrize("webhook", ["https://hooks.example/T1", "HOOK"])
+def test_webhook_is_an_address_or_a_variable_that_a_secret_sets(webhook: str) -> None:
+    secret = 'cluster.pods.FailureReport.secret_variables=[{name="HOOK", secret="webhook", key="url"}]'
+    checks.check(overrides.load("quick", ["cluster.image=i:1", f"cluster.failure_webhook={webhook}", secret]), "kfp")
