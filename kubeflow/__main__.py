@@ -17,6 +17,7 @@ if __name__ == "__main__":
     startup.begin("kubeflow", *startup.PIPELINE, "yaml", also=(signal.SIGTERM, signal.SIGHUP))
 
 import argparse
+import errno
 import tempfile
 import warnings
 from pathlib import Path
@@ -69,7 +70,7 @@ def _configuration(given: argparse.Namespace) -> Config:
 
 
 def _compile(given: argparse.Namespace, config: Config) -> None:
-    _check_suffix(given.output)  # before the slow compilation
+    _check_output(given.output)  # before the slow compilation
     write(given.output, _compiled(config, given.backend))
     print(f"{given.output} written")
 
@@ -157,9 +158,12 @@ def _backend(given: argparse.Namespace, config: Config) -> Backend:
     return KubeflowPipelines(connect(given), config.cluster.experiment)
 
 
-def _check_suffix(path: str) -> None:
+def _check_output(path: str) -> None:
     if Path(path).suffix not in (".yaml", ".yml"):
         raise UserError(f"Kubeflow Pipelines accepts only a file that ends with .yaml. Received: --output {path}")
+    number = errno.EISDIR if Path(path).is_dir() else 0 if Path(path).absolute().parent.is_dir() else errno.ENOENT
+    if number:
+        raise UserError(f"The file cannot be written: {os.strerror(number)}. Received: --output {path}")
 
 
 def write(path: str, text: str) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import UserError
-
-TIMEOUTS = (10.0, 60.0)  # seconds to connect, and between two reads; kfp sets none
+from kubeflow.deploy import address
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,15 +40,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(options: argparse.Namespace) -> Any:
-    """Return a `kfp.Client` with timeouts, which rejects HTML responses.
+    """Return a `kfp.Client` with timeouts, which rejects every response that is not one of the API.
 
     Args:
       options: those of `add_options`, which take precedence over the environment.
 
     Raises:
       ImportError: the extra `kubeflow` is not installed.
-      UserError: a file of an option cannot be read, or the health check of the server failed.
+      UserError: an address is malformed, a file of an option cannot be read, or the health check of the server failed.
     """
+    host = address.check(*_given("--host", options.host, "KF_PIPELINES_ENDPOINT"))
+    ui_host = address.check(*_given("--ui-host", options.ui_host, "KF_PIPELINES_UI_ENDPOINT"))
+    proxy = address.check("--proxy", options.proxy)
     _require_file("--ca-cert", options.ca_cert)
     token, cookies = _secret(options.token_file, "KFP_TOKEN"), _secret(options.cookies_file, "KFP_COOKIES")
     namespace = options.namespace or os.environ.get("KFP_NAMESPACE")
@@ -58,13 +60,13 @@ def connect(options: argparse.Namespace) -> Any:
         import kfp.client
         from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
-        from kubeflow.deploy import server
+        from kubeflow.deploy import responses, server
 
         class Client(kfp.client.Client):
             """Checks the server's health once, instead of five times with a traceback each."""
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002 - kfp's signature
-                _guard(self._healthz_api.api_client)
+                responses.guard(self._healthz_api.api_client)
                 return generated(self._healthz_api, "healthz_service", "get_healthz")()
 
         credentials = None
@@ -73,24 +75,29 @@ def connect(options: argparse.Namespace) -> Any:
             _require_file("--service-account-token", credentials._token_path)
         client = server.call(
             Client,
-            host=options.host or os.environ.get("KF_PIPELINES_ENDPOINT"),
-            ui_host=options.ui_host or os.environ.get("KF_PIPELINES_UI_ENDPOINT"),
+            host=host,
+            ui_host=ui_host,
             namespace=options.kfp_namespace,
             existing_token=token,
             cookies=cookies,
             client_id=options.client_id,
             other_client_id=options.other_client_id,
             credentials=credentials,
-            proxy=options.proxy,
+            proxy=proxy,
             ssl_ca_cert=options.ca_cert,
             verify_ssl=False if options.insecure else None,
             kube_context=options.kube_context,
         )
-    _guard(client._pipelines_api.api_client)
+    responses.guard(client._pipelines_api.api_client)
     if namespace or options.kfp_namespace != "kubeflow":
         # kfp would send the namespace of the installation as the user's, which a single-user server refuses.
         client._context_setting["namespace"] = namespace or ""
     return client
+
+
+def _given(option: str, value: str | None, variable: str) -> tuple[str, str | None]:
+    """Return the option's value, or that of the environment variable, with the name of its source."""
+    return (option, value) if value else (variable, os.environ.get(variable))
 
 
 def _secret(path: str | None, variable: str) -> str | None:
@@ -113,31 +120,3 @@ def _require_file(option: str, path: str | None) -> None:
 def generated(api: Any, service: str, name: str) -> Any:
     """Return a method of the client that `kfp.Client` wraps; newer versions prefix its name with the service."""
     return getattr(api, f"{service}_{name}", None) or getattr(api, name)
-
-
-def _guard(api_client: Any) -> None:
-    """Add timeouts to every request, because kfp sets none, and make an HTML response an error."""
-    from kfp_server_api import ApiException
-
-    rest = api_client.rest_client
-    if getattr(rest, "is_limited", False):
-        return
-    unlimited = rest.request
-    rest.pool_manager.connection_pool_kw["retries"] = False
-
-    def request(*args: Any, **kwargs: Any) -> Any:
-        kwargs["_request_timeout"] = kwargs.get("_request_timeout") or TIMEOUTS
-        try:
-            response = unlimited(*args, **kwargs)
-        except ApiException as error:
-            # An untrusted certificate leaves no body, on which kfp's client fails.
-            error.body = error.body or b""
-            raise
-        if "html" in response.urllib3_response.headers.get("content-type", ""):
-            # A login form or the user interface, which kfp would parse as an empty list.
-            rejected = ApiException(status=response.status, reason="an HTML page instead of an API response")
-            rejected.body = b""
-            raise rejected
-        return response
-
-    rest.request, rest.is_limited = request, True

@@ -26,13 +26,16 @@ class ServerError(UserError):
 
 def pages(function: Callable[..., Any], field: str, **arguments: Any) -> Iterator[Any]:
     """Yield the objects of all pages of a list; a page is read again after a transient failure."""
-    token = ""
+    token, seen = "", {""}
     while True:
         page = _read(function, page_token=token, page_size=_PAGE, **arguments)
         yield from getattr(page, field) or []
         token = page.next_page_token or ""
         if not token:
             return
+        if token in seen:
+            raise unreadable("its lists have no last page", token)
+        seen.add(token)
 
 
 def _read(function: Callable[..., Any], **arguments: Any) -> Any:
@@ -72,6 +75,17 @@ def call(function: Callable[..., Any], *values: Any, **arguments: Any) -> Any:
         ) from error
 
 
+def unreadable(reason: str, body: str | bytes) -> ServerError:
+    """Return the explanation of a response that is not one of the API."""
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    return ServerError(
+        f"The response is not one of the Kubeflow Pipelines API: {reason}. Check that --host (KF_PIPELINES_ENDPOINT) "
+        "is the address of the API, and what a proxy in front of it answers. A request to write may have been carried "
+        f"out nevertheless: the same command completes it. Received: {' '.join(text.split())[:200]!r}",
+        200,
+    )
+
+
 def _explain(error: Any) -> str:
     body = error.body.decode("utf-8", "replace") if isinstance(error.body, bytes) else str(error.body or "")
     received = f"Received: HTTP {error.status} {error.reason}: {' '.join(body.split())[:300]}"
@@ -94,4 +108,5 @@ def _explain(error: Any) -> str:
             "The Kubeflow Pipelines server failed. Check the logs of its ml-pipeline deployment, and run the same "
             f"command again: it resumes where it stopped. {received}"
         )
-    return f"The Kubeflow Pipelines server refused the request. {received}"
+    gone = " Another client may have deleted the object meanwhile: run the same command again." * (error.status == 404)
+    return f"The Kubeflow Pipelines server refused the request.{gone} {received}"

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from kubeflow.deploy import connection
-
 
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
@@ -21,10 +19,10 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         assert found.loader
         sys.modules[name] = importlib.util.module_from_spec(found)
         found.loader.exec_module(sys.modules[name])
-    from kubeflow.deploy import server
+    from kubeflow.deploy import responses, server
 
     monkeypatch.setattr(server, "RETRY_PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(connection, "TIMEOUTS", (1.0, 1.0))
+    monkeypatch.setattr(responses, "TIMEOUTS", (1.0, 1.0))
     for variable in ("KFP_TOKEN", "KFP_COOKIES", "KFP_NAMESPACE", "KF_PIPELINES_ENDPOINT"):
         monkeypatch.delenv(variable, raising=False)
     with sys.modules[name].running() as running:

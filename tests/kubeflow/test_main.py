@@ -45,6 +45,9 @@ def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture
         (["submit", "--image", "i:1", "--param", 'training={"stepps": 3}'], "Did you mean training.steps"),
         (["submit", "--image", "i:1", "--param", "corpus="], "`corpus` names no text"),
         (["status", "--host", "http://127.0.0.1:9"], "Failed to establish a new connection"),
+        (["submit", "--image", "i:1", "--host", "localhost:8080"], "begin with the protocol, http://localhost:8080"),
+        (["deploy", "--image", "i:1", "--cron", "@daily", "--host", "http://x:99999"], "the port is a number"),
+        (["status", "--proxy", "http://"], "Received: --proxy http://"),
         (["rehearse", "--workspace", "/proc/x"], "cannot be created"),
         (["compile", "--image", "i:1", "--output", "/"], "ends with .yaml"),
         (["compile", "--image", "i:1", "--output", ""], "ends with .yaml"),
@@ -70,9 +73,19 @@ def test_mistake_is_one_paragraph_and_exit_code_2(
     assert printed.count("\n") == 1
 
 
-def test_suffix_of_the_output_is_checked_before_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compile", "--output", "x.json"],
+        ["compile", "--output", "/no/such/x.yaml"],
+        ["submit", "--host", "localhost:8080"],
+        ["deploy", "--cron", "@daily", "--host", "localhost:8080"],
+        ["deploy", "--cron", "@daily", "--host", "http://127.0.0.1:9"],
+    ],
+)
+def test_nothing_is_compiled_in_vain(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "_compiled", lambda *_: pytest.fail("compiled"))
-    assert program.main(["compile", "--image", "i:1", "--output", "x.json"]) == 2
+    assert program.main([*command, "--image", "i:1"]) == 2
 
 
 def test_unwritable_file_is_explained(compiled: None, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -97,12 +110,12 @@ def test_without_the_extra_the_package_to_install_is_named(command: str) -> None
 
 @pytest.mark.integration
 def test_failing_server_is_one_paragraph(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    for status in (401, 500, "page"):
+    for status in (401, 500, "page", "circle", b"ok"):
         state.failures = [[99, "", status]]
         assert program.main(["status", "--host", state.address]) == 2
         printed = capsys.readouterr().err
         assert printed.startswith("error: ")
-        assert "the Kubeflow Pipelines server" in printed.replace("The", "the")
+        assert "the Kubeflow Pipelines " in printed.replace("The", "the")
         assert printed.count("\n") == 1
 
 

@@ -1,5 +1,6 @@
 """Deployment with the real `kfp.Client` and a small server of the v2beta1 API; nothing runs on a cluster."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def test_first_deployment_creates_everything_and_second_writes_nothing(state: An
     pipelines(api, printed).deploy(package(tmp_path), CRON)
     assert state.writes() == []
     assert len(state.requests) == 4
+    assert len(schedules(state)) == 1
     assert sum("exists already" in line for line in printed) == 2
 
 
@@ -193,13 +195,13 @@ def test_delete_reports_a_missing_schedule_and_ignores_one_deleted_meanwhile(
     assert printed[-1].endswith("deleted")
 
 
-def test_active_one_of_equal_schedules_is_kept(state: Any, api: Any, tmp_path: Path) -> None:
+def test_one_of_equal_schedules_is_kept_active(state: Any, api: Any, tmp_path: Path) -> None:
     pipelines(api).deploy(package(tmp_path), CRON)
     (active,) = schedules(state)
     twin = {**active, "status": "DISABLED", "mode": "DISABLE", "recurring_run_id": "twin"}
     state.things["recurringruns"] = {"twin": twin, active["recurring_run_id"]: active}
     pipelines(api).deploy(package(tmp_path), CRON)
-    assert schedules(state) == [active]
+    assert [run["status"] for run in schedules(state)] == ["ENABLED"]
 
 
 def test_active_schedule_stays_active_if_its_duplicate_was_paused(state: Any, api: Any, tmp_path: Path) -> None:
@@ -275,7 +277,7 @@ def test_failed_write_is_not_retried_and_the_next_deployment_resumes(state: Any,
 
 def test_object_created_concurrently_by_another_client_is_used(state: Any, api: Any, tmp_path: Path) -> None:
     state.failures.append([1, "POST experiments", 409])
-    found: list[str | None] = [None, None, "experiment-7"]
+    found: list[str | None] = [None, None, "experiment-7", "experiment-7"]
     backend = pipelines(api)
     backend._experiment_id = lambda: found.pop(0)  # type: ignore[method-assign]
     backend.deploy(package(tmp_path), CRON)
@@ -287,3 +289,76 @@ def test_server_that_does_not_respond_is_an_error_after_retries(state: Any, api:
     with pytest.raises(UserError, match="cannot be reached"):
         pipelines(api).deploy(package(tmp_path), CRON)
     assert state.requests.count("GET pipelines") == 3
+
+
+UNREADABLE = {
+    "text": (b"ok", "not JSON"),
+    "nothing": (b"", "empty"),
+    "binary": (b"\xff\xfe\x00", "not JSON"),
+    "page": (b"<html>It works!</html>", "not JSON"),
+    "list": (b"[]", "JSON object"),
+    "null": (b"null", "JSON object"),
+    "another service": (b'{"status": "ok"}', "none of the fields|lacks the field"),
+    "text for a list": (
+        b'{"pipelines": "x", "pipeline_versions": "x", "experiments": "x", "recurringRuns": "x", "runs": "x"}',
+        "not a list|lacks the field",
+    ),
+    "texts in a list": (
+        b'{"pipelines": ["x"], "pipeline_versions": ["x"], "experiments": ["x"], "recurringRuns": ["x"], "runs": [1]}',
+        "JSON object|lacks the field",
+    ),
+    "objects without id": (
+        b'{"pipelines": [{}], "pipeline_versions": [{}], "experiments": [{}], "recurringRuns": [{}], "runs": [{}]}',
+        "lacks the field",
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", UNREADABLE)
+def test_unreadable_response_fails_the_status(state: Any, api: Any, answer: str) -> None:
+    """kfp's client takes most of them for an empty list."""
+    state.failures.append([9, "GET pipelines", UNREADABLE[answer][0]])
+    with pytest.raises(UserError, match=f"not one of the Kubeflow Pipelines API.*{UNREADABLE[answer][1]}.*Received: "):
+        pipelines(api).status("char-rnn")
+
+
+@pytest.mark.parametrize("command", ["deploy", "submit", "status", "pause", "delete"])
+def test_unreadable_response_to_any_request_is_one_paragraph(
+    state: Any, api: Any, tmp_path: Path, command: str
+) -> None:
+    commands: dict[str, Callable[[], None]] = {
+        "deploy": lambda: pipelines(api).deploy(package(tmp_path), CRON),
+        "submit": lambda: pipelines(api).submit(package(tmp_path)),
+        "status": lambda: pipelines(api).status("char-rnn"),
+        "pause": lambda: pipelines(api).pause("char-rnn"),
+        "delete": lambda: pipelines(api).delete("char-rnn", everything=True),
+    }
+
+    def run(failures: list[list[Any]]) -> list[str]:
+        state.things.clear()
+        if command not in ("deploy", "submit"):
+            commands["deploy"]()
+        state.requests.clear()
+        state.failures[:] = failures
+        commands[command]()
+        return sorted({request.partition("0")[0] for request in state.requests})
+
+    for request in run([]):
+        for answer in (b"ok", b'["ok"]'):
+            with pytest.raises(UserError, match="not one of the Kubeflow Pipelines API.*Received: "):
+                run([[1, request, answer]])
+            state.failures.clear()
+
+
+def test_list_without_a_last_page_is_an_error(state: Any, api: Any) -> None:
+    state.failures.append([9, "GET pipelines", b'{"next_page_token": "same"}'])
+    with pytest.raises(UserError, match="no last page"):
+        pipelines(api).status("char-rnn")
+
+
+def test_redirect_in_a_circle_is_named_without_a_retry(state: Any, api: Any) -> None:
+    state.requests.clear()
+    state.failures.append([99, "GET pipelines", "circle"])
+    with pytest.raises(UserError, match="redirects in a circle: stopped after 5.*Received: .*/pipelines"):
+        pipelines(api).status("char-rnn")
+    assert len(state.requests) == 6
