@@ -109,7 +109,7 @@ def _submit_or_deploy(given: argparse.Namespace, config: Config) -> None:
         write(file, _compiled(config, given.backend))
         package = Package(_name(config), file, parameters, cluster.pipeline_root, cluster.service_account)
         if given.command == "deploy":
-            backend.deploy(package, schedule)
+            backend.deploy(package, schedule, given.dry_run)
         else:
             backend.submit(package)
 

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _add_parameters(command("submit", "run once", compiles=True))
     deploy = command("deploy", "upload the version and schedule it; can be repeated", compiles=True)
     deploy.add_argument("--cron", help="six fields for kfp (seconds first, UTC), five for vertex; cluster.schedule")
+    deploy.add_argument("--dry-run", action="store_true", help="only read from the server; print what would change")
     _add_parameters(deploy)
     command("status", "print the schedules and the last runs", compiles=False)
     command("pause", "pause the schedule", compiles=False)

@@ -2,8 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from components.errors import UserError
@@ -40,34 +41,73 @@ class Backend(ABC):
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
+        self._dry_run = False
 
     def submit(self, package: Package) -> None:
         """Start one run."""
         self._report(f"run {self._start_run(package)} of {package.version} started")
 
-    def deploy(self, package: Package, cron: str) -> None:
+    def deploy(self, package: Package, cron: str, dry_run: bool = False) -> None:
         """Upload the pipeline and schedule it. An equal schedule and its pause are kept; any other is replaced.
 
-        The new schedule is created before the previous one is deleted. An interruption leaves one schedule too many,
-        never none, and the next deployment deletes it.
+        Servers cannot create a schedule on the condition that there is no other, and several deployments may run at
+        the same time. So each numbers its schedule one above all that it found, lists again after the creation, and
+        deletes all but the highest: whatever the order of their requests, the highest is never deleted, and the
+        deployment that lists last sees all of them. An interruption leaves one schedule too many, never none, and the
+        next deployment deletes it.
+
+        Args:
+          dry_run: only read, and report what would be written.
         """
+        self._dry_run = dry_run
         wanted = self._prepare(package, cron)
-        existing = self._schedules(package.name)
-        paused = bool(existing) and not any(map(self._is_active, existing))
-        equal = [schedule for schedule in existing if self._is_equal(schedule, wanted)]
-        # An interruption may have left several equal schedules. Keep an active one, or the deployment would pause it.
-        kept = next(filter(self._is_active, equal), equal[0] if equal else None)
-        if kept is None:
-            self._create(wanted, paused)
-            self._report(f"schedule {cron!r} created{' (paused, like the previous one)' if paused else ''}")
-        else:
-            if not paused and not self._is_active(kept):
-                self._set_active(kept, True)
+        schedules = self._ranked(self._schedules(package.name))
+        # The oldest counts: an interruption may have come before the pause of a newer one.
+        paused = bool(schedules) and not self._is_active(schedules[0])
+        if schedules and self._is_equal(schedules[-1], wanted):
             self._report(f"schedule {cron!r} exists already{' (paused)' if paused else ''}")
-        for schedule in existing:
-            if schedule is not kept:
-                self._delete(schedule)
-                self._report(f"previous schedule {self._label(schedule)} deleted")
+            self._correct_pause(schedules[-1], paused)
+        else:
+            number = self._number(schedules[-1]) + 1 if schedules else 1
+            done = f"created{' (paused, like the previous one)' if paused else ''}"
+            created = self._change(f"schedule {cron!r}", done, lambda: self._create(wanted, paused, number))
+            if created is None:  # a dry run
+                schedules.append(None)
+            else:
+                schedules = self._after(package.name, created, paused)
+        for schedule in schedules[:-1]:
+            self._change(f"previous schedule {self._label(schedule)}", "deleted", partial(self._delete, schedule))
+        if dry_run:
+            root, account = package.pipeline_root or "the default", package.service_account or "the default"
+            self._report(f"its runs have the parameters {package.parameters}, pipeline root {root}, account {account}")
+
+    def _after(self, name: str, created: Any, paused: bool) -> list[Any]:
+        """Return all schedules after the creation of one, also those of deployments at the same time."""
+        found = {self._id(schedule): schedule for schedule in (created, *self._schedules(name))}
+        schedules = self._ranked(found.values())
+        if self._id(schedules[-1]) != self._id(created):
+            self._report(f"schedule {self._label(schedules[-1])} of a deployment at the same time replaces it")
+        else:  # a previous one may have been paused or resumed meanwhile
+            self._correct_pause(schedules[-1], not self._is_active(schedules[0]) if schedules[1:] else paused)
+        return schedules
+
+    def _correct_pause(self, schedule: Any, paused: bool) -> None:
+        if self._is_active(schedule) == paused:
+            done = "paused" if paused else "resumed"
+            self._change(f"schedule {self._label(schedule)}", done, lambda: self._set_active(schedule, not paused))
+
+    def _ranked(self, schedules: Iterable[Any]) -> list[Any]:
+        """Return schedules in an order that is the same for all deployments and never changes; the last one stays."""
+        return sorted(schedules, key=lambda schedule: (self._number(schedule), self._id(schedule)))
+
+    def _change(self, what: str, done: str, write: Callable[[], Any]) -> Any:
+        """Write and report it, or in a dry run only report it and return None."""
+        if self._dry_run:
+            self._report(f"{what} would be {done}")
+            return None
+        written = write()
+        self._report(f"{what} {done}")
+        return written
 
     def pause(self, name: str, resume: bool = False) -> None:
         """Pause or resume the schedule of a pipeline. Missed runs are skipped."""
@@ -77,12 +117,16 @@ class Backend(ABC):
                 "This pipeline has no schedule: deploy it first, or give the options of its deployment: --model, and "
                 f"--set cluster.experiment=... (kfp) or --project and --region (vertex). Received: {name}"
             )
-        for schedule in schedules:
-            if self._is_active(schedule) == resume:
-                self._report(f"schedule {self._label(schedule)} is {'active' if resume else 'paused'} already")
-            else:
-                self._set_active(schedule, resume)
-                self._report(f"schedule {self._label(schedule)} {'resumed' if resume else 'paused'}")
+        done: set[str] = set()
+        while remaining := [schedule for schedule in schedules if self._id(schedule) not in done]:
+            for schedule in remaining:
+                done.add(self._id(schedule))
+                if self._is_active(schedule) == resume:
+                    self._report(f"schedule {self._label(schedule)} is {'active' if resume else 'paused'} already")
+                else:
+                    self._set_active(schedule, resume)
+                    self._report(f"schedule {self._label(schedule)} {'resumed' if resume else 'paused'}")
+            schedules = self._schedules(name)  # a deployment at the same time may have replaced it
 
     def delete(self, name: str, everything: bool = False) -> None:
         """Delete the schedules, and with `everything` the uploaded pipeline; runs and models remain."""
@@ -105,7 +149,7 @@ class Backend(ABC):
 
     @abstractmethod
     def _prepare(self, package: Package, cron: str) -> Any:
-        """Upload the pipeline if needed; return the argument for `_create`."""
+        """Upload the pipeline if needed, with `_change`; return the argument for `_create`."""
 
     @abstractmethod
     def _schedules(self, name: str) -> list[Any]:
@@ -121,13 +165,23 @@ class Backend(ABC):
     def _label(self, schedule: Any) -> str: ...
 
     @abstractmethod
-    def _create(self, wanted: Any, paused: bool) -> None: ...
+    def _id(self, schedule: Any) -> str: ...
 
     @abstractmethod
-    def _set_active(self, schedule: Any, active: bool) -> None: ...
+    def _number(self, schedule: Any) -> int:
+        """Return the number that `_create` stored, 0 if there is none."""
 
     @abstractmethod
-    def _delete(self, schedule: Any) -> None: ...
+    def _create(self, wanted: Any, paused: bool, number: int) -> Any:
+        """Create and return a schedule, and store its number."""
+
+    @abstractmethod
+    def _set_active(self, schedule: Any, active: bool) -> None:
+        """Resume or pause a schedule, unless another client has deleted it meanwhile."""
+
+    @abstractmethod
+    def _delete(self, schedule: Any) -> None:
+        """Delete a schedule, unless another client has done so meanwhile."""
 
     def _delete_pipeline(self, name: str) -> bool:  # noqa: ARG002 - subclasses use it
         """Delete the uploaded pipeline; return whether there was one."""

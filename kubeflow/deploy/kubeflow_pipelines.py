@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,15 +12,15 @@ from kubeflow.deploy.backend import Backend, Package
 from kubeflow.deploy.connection import generated
 from kubeflow.deploy.server import ServerError, call, pages
 
-_NOT_FOUND, _CONFLICT = 404, 409  # HTTP statuses
+_NOT_FOUND, _CONFLICTS = 404, (400, 409, 500)  # HTTP statuses
 _SHOWN_RUNS = 5
 
 
 class _Schedule(NamedTuple):
     package: Package
     cron: str
-    pipeline_id: str
-    version_id: str
+    pipeline_id: str | None  # None: a dry run has not created it
+    version_id: str | None
 
 
 class KubeflowPipelines(Backend):
@@ -60,17 +61,22 @@ class KubeflowPipelines(Backend):
 
     def _prepare(self, package: Package, cron: str) -> _Schedule:
         name, version = package.name, package.version
-        pipeline = self._pipeline_id(name) or _create_or_find(
-            lambda: self._create_pipeline(name), lambda: self._pipeline_id(name)
+        pipeline = self._pipeline_id(name) or self._change(
+            f"pipeline {name}",
+            "created",
+            lambda: _create_or_find(lambda: self._create_pipeline(name), lambda: self._pipeline_id(name)),
         )
-        version_id = self._version_ids(pipeline).get(version)
+        version_id = pipeline and self._version_ids(pipeline).get(version)
         if version_id:
             self._report(f"version {version} exists already")
         else:
-            version_id = _create_or_find(
-                lambda: self._upload(package, pipeline), lambda: self._version_ids(pipeline).get(version)
+            version_id = self._change(
+                f"version {version}",
+                "uploaded",
+                lambda: _create_or_find(
+                    lambda: self._upload(package, pipeline), lambda: self._version_ids(pipeline).get(version)
+                ),
             )
-            self._report(f"version {version} uploaded")
         return _Schedule(package, cron, pipeline, version_id)
 
     def _schedules(self, name: str) -> list[Any]:
@@ -98,15 +104,22 @@ class KubeflowPipelines(Backend):
             and bool(schedule.no_catchup)
         )
 
-    def _label(self, schedule: Any) -> str:
+    def _id(self, schedule: Any) -> str:
         return str(schedule.recurring_run_id)
 
-    def _create(self, wanted: _Schedule, paused: bool) -> None:
+    _label = _id
+
+    def _number(self, schedule: Any) -> int:
+        number = re.fullmatch(r"deployment (\d+)", schedule.description or "")
+        return int(number.group(1)) if number else 0
+
+    def _create(self, wanted: _Schedule, paused: bool, number: int) -> Any:
         package = wanted.package
-        call(
+        return call(
             self._client.create_recurring_run,
             self._find_or_create_experiment(),
             package.name,
+            description=f"deployment {number}",
             cron_expression=wanted.cron,
             max_concurrency=1,
             no_catchup=True,
@@ -119,15 +132,12 @@ class KubeflowPipelines(Backend):
         )
 
     def _set_active(self, schedule: Any, active: bool) -> None:
-        change = self._client.enable_recurring_run if active else self._client.disable_recurring_run
-        call(change, schedule.recurring_run_id)
+        _unless_deleted(
+            self._client.enable_recurring_run if active else self._client.disable_recurring_run, self._id(schedule)
+        )
 
     def _delete(self, schedule: Any) -> None:
-        try:
-            call(self._client.delete_recurring_run, schedule.recurring_run_id)
-        except ServerError as error:
-            if error.status != _NOT_FOUND:
-                raise
+        _unless_deleted(self._client.delete_recurring_run, self._id(schedule))
 
     def _delete_pipeline(self, name: str) -> bool:
         pipeline = self._pipeline_id(name)
@@ -183,14 +193,26 @@ class KubeflowPipelines(Backend):
 
 
 def _create_or_find(create: Callable[[], str], find: Callable[[], str | None]) -> str:
-    """Create an object, or find the one that another client has created meanwhile."""
+    """Create an object, or find the one that another client has created meanwhile.
+
+    Servers answer a name that exists with HTTP 409, older ones also with 400 or 500.
+    """
     try:
         return create()
     except ServerError as error:
-        found = find() if error.status == _CONFLICT else None
+        found = find() if error.status in _CONFLICTS else None
         if found is None:
             raise
         return found
+
+
+def _unless_deleted(change: Callable[[str], Any], schedule: str) -> None:
+    """Change a schedule, unless another client has deleted it meanwhile."""
+    try:
+        call(change, schedule)
+    except ServerError as error:
+        if error.status != _NOT_FOUND:
+            raise
 
 
 def _pipeline_of(run: Any) -> str:

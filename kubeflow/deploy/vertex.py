@@ -11,6 +11,7 @@ from kubeflow.deploy.backend import Backend, Package
 
 _STATES = {1: "active", 2: "paused", 3: "completed"}
 _SHOWN_RUNS = 5
+_NUMBER = "deployment"  # label of a schedule's runs
 
 
 class _Schedule(NamedTuple):
@@ -37,7 +38,7 @@ class Vertex(Backend):
         """Print the schedules and the last runs."""
         schedules = self._schedules(name)
         for schedule in schedules:
-            self._report(f"schedule {schedule.cron!r}: {_state(schedule)}, {schedule.display_name}")
+            self._report(f"schedule {schedule.gca_resource.cron!r}: {_state(schedule)}, {schedule.display_name}")
         if not schedules:
             self._report(f"{name} has no schedule")
         jobs = _call(
@@ -47,7 +48,7 @@ class Vertex(Backend):
             enable_simple_view=True,
         )
         for job in jobs[:_SHOWN_RUNS]:
-            self._report(f"run {job.resource_name}: {job.state.name}, {job.create_time}")
+            self._report(f"run {job.resource_name}: {job.gca_resource.state.name}, {job.create_time}")
 
     def _start_run(self, package: Package) -> str:
         job = self._job(package)
@@ -71,8 +72,16 @@ class Vertex(Backend):
     def _label(self, schedule: Any) -> str:
         return str(schedule.display_name)
 
-    def _create(self, wanted: _Schedule, paused: bool) -> None:
-        job = self._job(wanted.package)
+    def _id(self, schedule: Any) -> str:
+        return str(schedule.resource_name)
+
+    def _number(self, schedule: Any) -> int:
+        labels = schedule.gca_resource.create_pipeline_job_request.pipeline_job.labels
+        number = labels.get(_NUMBER, "")
+        return int(number) if number.isdecimal() else 0
+
+    def _create(self, wanted: _Schedule, paused: bool, number: int) -> Any:
+        job = self._job(wanted.package, {_NUMBER: str(number)})
         schedule = self._api.PipelineJobSchedule(pipeline_job=job, display_name=wanted.display_name)
         _call(
             schedule.create,
@@ -82,24 +91,26 @@ class Vertex(Backend):
             service_account=wanted.package.service_account,
         )
         if paused:
-            _call(schedule.pause)
+            self._set_active(schedule, False)
+        return schedule
 
     def _set_active(self, schedule: Any, active: bool) -> None:
         if active:
-            _call(schedule.resume, catch_up=False)
+            _unless_deleted(schedule.resume, catch_up=False)
         else:
-            _call(schedule.pause)
+            _unless_deleted(schedule.pause)
 
     def _delete(self, schedule: Any) -> None:
-        _call(schedule.delete)
+        _unless_deleted(schedule.delete)
 
-    def _job(self, package: Package) -> Any:
+    def _job(self, package: Package, labels: dict[str, str] | None = None) -> Any:
         return _call(
             self._api.PipelineJob,
             display_name=package.name,
             template_path=package.file,
             pipeline_root=package.pipeline_root,
             parameter_values=package.parameters,
+            labels=labels,
             # None: as compiled. True or False would override it, and True would cache the ingest.
             enable_caching=None,
         )
@@ -111,17 +122,31 @@ def _digest(package: Package, cron: str) -> str:
 
 
 def _state(schedule: Any) -> str:
-    return _STATES.get(int(schedule.state), "unknown")
+    """Return the state when the schedule was listed; its property `state` would send a request."""
+    return _STATES.get(int(schedule.gca_resource.state), "unknown")
+
+
+def _unless_deleted(change: Any, **arguments: Any) -> None:
+    """Change a schedule, unless another client has deleted it meanwhile."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        _call(change, **arguments)
+    except UserError as error:
+        if not isinstance(error.__cause__, NotFound):
+            raise
 
 
 def _call(call: Any, **arguments: Any) -> Any:
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
+    from google.protobuf.json_format import ParseError
 
     try:
         return call(**arguments)
-    except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
-        # OSError: raised by the requests library; ValueError: an impossible region, name or bucket.
+    except (GoogleAPIError, GoogleAuthError, ParseError, OSError, ValueError) as error:
+        # ParseError: an unreadable response; OSError: raised by the requests library; ValueError: an impossible region,
+        # name or bucket.
         first = str(error).splitlines()[0][:300] if str(error) else ""
         raise UserError(
             "Vertex AI refused the request or cannot be reached. Log in with `gcloud auth application-default login` "

@@ -23,6 +23,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("compiled")
 def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture[str]) -> None:
     host = ["--host", state.address]
+    assert program.main(["deploy", "--dry-run", "--image", "i:1", "--cron", "0 0 3 * * *", *host]) == 0
+    assert state.writes() == []
     assert program.main(["deploy", "--image", "i:1", "--cron", "0 0 3 * * *", "--param", "corpus=sample", *host]) == 0
     first = list(state.writes())
     assert program.main(["deploy", "--image", "i:1", "--cron", "0 0 3 * * *", "--param", "corpus=sample", *host]) == 0

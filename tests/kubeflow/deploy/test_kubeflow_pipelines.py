@@ -11,6 +11,7 @@ from kubeflow import options
 from kubeflow.deploy.backend import Package
 from kubeflow.deploy.connection import connect
 from kubeflow.deploy.kubeflow_pipelines import KubeflowPipelines
+from tests.kubeflow.turns import Turns, some_orders
 
 pytestmark = pytest.mark.integration
 
@@ -289,6 +290,81 @@ def test_server_that_does_not_respond_is_an_error_after_retries(state: Any, api:
     with pytest.raises(UserError, match="cannot be reached"):
         pipelines(api).deploy(package(tmp_path), CRON)
     assert state.requests.count("GET pipelines") == 3
+
+
+@pytest.mark.parametrize("conflict", [400, 409, 500])
+def test_first_deployments_in_parallel_leave_one_schedule(
+    state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conflict: int
+) -> None:
+    """Each request of the two clients is one step. Servers differ in how they refuse a name that exists."""
+    state.conflict = conflict
+    clients = {name: connect(options.parser().parse_args(["status", "--host", state.address])) for name in "ab"}
+    packages = {}
+    for name in clients:
+        (tmp_path / name).mkdir()
+        packages[name] = package(tmp_path / name, PIPELINE.replace("test", name))
+    for choose in some_orders(8):
+        turns = Turns(choose)
+        with monkeypatch.context() as patched:
+            for client in clients.values():
+                take_turns(client, turns, patched)
+            turns.run({name: lambda name=name: pipelines(clients[name]).deploy(packages[name], CRON) for name in "ab"})
+        assert [len(state.things[kind]) for kind in ("pipelines", "pipeline_versions", "experiments")] == [1, 2, 1]
+        assert len(schedules(state)) == 1
+        state.things.clear()
+
+
+@pytest.mark.parametrize("versions", ["bb", "bc"])
+def test_deployments_in_parallel_replace_a_schedule_by_one(
+    state: Any, api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: str
+) -> None:
+    clients = [connect(options.parser().parse_args(["status", "--host", state.address])) for _ in versions]
+    packages = {}
+    for name in f"a{versions}":
+        (tmp_path / name).mkdir(exist_ok=True)
+        packages[name] = package(tmp_path / name, PIPELINE.replace("test", name))
+    for choose in some_orders(8):
+        pipelines(api).deploy(packages["a"], CRON)
+        turns = Turns(choose)
+        with monkeypatch.context() as patched:
+            functions = {}
+            for number, client in enumerate(clients):
+                take_turns(client, turns, patched)
+                deploy = pipelines(client).deploy
+                functions[str(number)] = lambda deploy=deploy, name=versions[number]: deploy(packages[name], CRON)
+            turns.run(functions, check=lambda: check_one_at_least(state))
+        (left,) = schedules(state)
+        version = state.things["pipeline_versions"][left["pipeline_version_reference"]["pipeline_version_id"]]
+        assert version["display_name"] in {packages[name].version for name in versions}
+
+
+def check_one_at_least(state: Any) -> None:
+    assert schedules(state)
+
+
+def take_turns(client: Any, turns: Turns, patched: pytest.MonkeyPatch) -> None:
+    rest = client._pipelines_api.api_client.rest_client
+    send = rest.request
+
+    def request(*args: Any, **kwargs: Any) -> Any:
+        turns.step()
+        return send(*args, **kwargs)
+
+    patched.setattr(rest, "request", request)
+
+
+def test_dry_run_reads_and_reports(state: Any, api: Any, tmp_path: Path) -> None:
+    printed: list[str] = []
+    pipelines(api, printed).deploy(package(tmp_path, parameters={"corpus": "sample"}), CRON, dry_run=True)
+    assert state.writes() == []
+    assert [line.partition(" would be ")[2] for line in printed[:3]] == ["created", "uploaded", "created"]
+    assert "'corpus': 'sample'" in printed[3]
+    pipelines(api).deploy(package(tmp_path), CRON)
+    before = state.writes()
+    printed.clear()
+    pipelines(api, printed).deploy(package(tmp_path, parameters={"corpus": "sample"}), CRON, dry_run=True)
+    assert state.writes() == before
+    assert [" would be " in line for line in printed] == [False, True, True, False]
 
 
 UNREADABLE = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -18,10 +19,13 @@ import requests
 from components.errors import UserError
 from kubeflow.deploy.backend import Package
 from kubeflow.deploy.vertex import Vertex
+from tests.kubeflow.turns import Turns, some_orders
 
 pytestmark = pytest.mark.integration
 
 PARENT = "projects/p/locations/us-central1"
+MISSING = {"error": {"code": 404, "message": "not found", "status": "NOT_FOUND"}}
+PAGE = 2
 PIPELINE = """
 pipelineInfo: {name: char-rnn}
 schemaVersion: 2.1.0
@@ -36,12 +40,13 @@ deploymentSpec: {executors: {A_executor: {container: {image: i}}}}
 
 @dataclass
 class State:
-    """Objects of the server and requests it received."""
+    """Objects of the server and requests it received. `answer` replaces the body of every response."""
 
     schedules: dict[str, Any] = field(default_factory=dict)
     jobs: list[Any] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     status: int = 200
+    answer: bytes | None = None
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
 
@@ -51,10 +56,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
         name = self._name()
         if name.endswith("/schedules"):
-            return self._answer({"schedules": list(self.state.schedules.values())})
+            page = list(self.state.schedules.values())
+            start = int(parse_qs(urlsplit(self.path).query).get("pageToken", ["0"])[0])
+            more = {"nextPageToken": str(start + PAGE)} if page[start + PAGE :] else {}
+            return self._answer({"schedules": page[start : start + PAGE], **more})
         if name.endswith("/pipelineJobs"):
             return self._answer({"pipelineJobs": self.state.jobs})
-        return self._answer(self.state.schedules.get(name) or self.state.jobs[-1])
+        return self._answer(MISSING, 404)
 
     def do_POST(self) -> None:  # noqa: N802
         name = self._name()
@@ -69,23 +77,26 @@ class Handler(BaseHTTPRequestHandler):
             self.state.jobs.append(body)
         else:
             name, _, verb = name.partition(":")
+            if name not in self.state.schedules:
+                return self._answer(MISSING, 404)
             self.state.schedules[name]["state"] = "PAUSED" if verb == "pause" else "ACTIVE"
             body = {}
-        self._answer(body)
+        return self._answer(body)
 
     def do_DELETE(self) -> None:  # noqa: N802
         name = self._name()
         self.state.writes.append(f"DELETE {name.removeprefix(PARENT + '/')}")
-        del self.state.schedules[name]
+        if self.state.schedules.pop(name, None) is None:
+            return self._answer(MISSING, 404)
         empty = {"@type": "type.googleapis.com/google.protobuf.Empty"}
-        self._answer({"name": f"{name}/operations/1", "done": True, "response": empty})
+        return self._answer({"name": f"{name}/operations/1", "done": True, "response": empty})
 
     def _name(self) -> str:
         return self.path.partition("?")[0].removeprefix("/v1/")
 
-    def _answer(self, body: Any) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(self.state.status)
+    def _answer(self, body: Any, status: int = 200) -> None:
+        text = self.state.answer if self.state.answer is not None else json.dumps(body).encode()
+        self.send_response(max(status, self.state.status))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -196,15 +207,14 @@ def test_submit_status_resume_and_delete(state: State, tmp_path: Path) -> None:
         vertex(printed).pause("char-rnn")
 
 
-def test_active_one_of_equal_schedules_is_kept(state: State, tmp_path: Path) -> None:
+def test_one_of_equal_schedules_is_kept_active(state: State, tmp_path: Path) -> None:
     vertex([]).deploy(package(tmp_path), "0 3 * * *")
     ((name, active),) = state.schedules.items()
     twin = {**active, "name": f"{PARENT}/schedules/twin", "state": "PAUSED"}
     state.schedules.clear()
     state.schedules |= {twin["name"]: twin, name: active}
     vertex([]).deploy(package(tmp_path), "0 3 * * *")
-    assert list(state.schedules) == [name]
-    assert state.schedules[name]["state"] == "ACTIVE"
+    assert [schedule["state"] for schedule in state.schedules.values()] == ["ACTIVE"]
 
 
 def test_active_schedule_stays_active_if_its_duplicate_was_paused(state: State, tmp_path: Path) -> None:
@@ -257,3 +267,60 @@ def test_unreachable_service_is_one_paragraph(
     monkeypatch.setattr(requests.Session, "request", broken)
     with pytest.raises(UserError, match=f"cannot be reached.*Received: {kind.__name__}: no route"):
         vertex([]).status("char-rnn")
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_deployments_in_parallel_leave_one_schedule(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paused: bool
+) -> None:
+    """Each request is one step."""
+    packages = {}
+    for name in ("old", "a", "b"):
+        (tmp_path / name).mkdir()
+        packages[name] = package(tmp_path / name, f"{PIPELINE}# {name}")
+    send = requests.Session.request
+    for choose in some_orders(6):
+        vertex([]).deploy(packages["old"], "0 3 * * *")
+        if paused:
+            vertex([]).pause("char-rnn")
+        turns = Turns(choose)
+
+        def request(*args: Any, turns: Turns = turns, **kwargs: Any) -> Any:
+            turns.step()
+            return send(*args, **kwargs)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(requests.Session, "request", request)
+            functions = {name: lambda name=name: vertex([]).deploy(packages[name], "0 3 * * *") for name in "ab"}
+            turns.run(functions, check=lambda: check_one_at_least(state))
+        (left,) = state.schedules.values()
+        assert left["state"] == ("PAUSED" if paused else "ACTIVE")
+        vertex([]).pause("char-rnn", resume=True)
+
+
+def check_one_at_least(state: State) -> None:
+    assert state.schedules
+
+
+def test_schedules_on_later_pages_are_found(state: State, tmp_path: Path) -> None:
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    ((name, own),) = state.schedules.items()
+    others = {f"{PARENT}/schedules/x{number}": {**own, "displayName": "other"} for number in range(4)}
+    state.schedules = {key: {**value, "name": key} for key, value in {**others, name: own}.items()}
+    state.writes.clear()
+    vertex([]).deploy(package(tmp_path), "0 3 * * *")
+    assert state.writes == []
+
+
+@pytest.mark.parametrize("answer", [b"ok", b"", b"<html>", b'{"schedules": "x"}', b'{"schedules": [1]}'])
+def test_unreadable_response_is_one_paragraph(state: State, answer: bytes) -> None:
+    state.answer = answer
+    with pytest.raises(UserError, match="Received: "):
+        vertex([]).status("char-rnn")
+
+
+def test_dry_run_writes_nothing(state: State, tmp_path: Path) -> None:
+    printed: list[str] = []
+    vertex(printed).deploy(package(tmp_path), "0 3 * * *", dry_run=True)
+    assert state.writes == []
+    assert printed[0] == "schedule '0 3 * * *' would be created"
