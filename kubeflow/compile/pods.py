@@ -15,7 +15,7 @@ _NEED_SERVING = ("LastBlessed", "Pusher")
 # `backoffMaxDuration` in seconds. Argo, below Kubeflow Pipelines, counts it from the start of the first attempt: after
 # it nothing is started again, and a running attempt is ended. On Vertex AI it is the longest pause, one hour at most.
 _RETRY_WINDOWS = {"kfp": 60 * 24 * 3600, "vertex": 3600}
-_ENTRYPOINT = "kubeflow.entrypoint"  # the module that ends a task after its time-out
+_WITH_TIMEOUT = {"kubeflow.entrypoint", "kubeflow.report"}  # the modules that end a task after its time-out
 _START_SECONDS = 600  # for pulling the image and copying artifacts, which count towards a pod's deadline
 
 
@@ -35,7 +35,7 @@ def configure(spec: specification.Spec, config: Config, backend: str) -> None:
         pod = config.cluster.pods.of(task)
         container = specification.container(spec, task)
         container["resources"] = _resources(pod, config, backend)
-        if pod.timeout_seconds and _ENTRYPOINT in container["command"]:
+        if pod.timeout_seconds and _WITH_TIMEOUT.intersection(container["command"]):
             container["args"][:0] = ["--timeout_seconds", str(pod.timeout_seconds)]
         if pod.retries:
             specification.tasks(spec)[task]["retryPolicy"] = {

@@ -6,21 +6,27 @@ The launcher replaces `{{$}}` by KFP's `ExecutorInput`. TFX's entrypoint cannot 
 `system.Metrics` nor `system.HTML`, the types that the user interfaces show.
 """
 
+import argparse
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from components import command_line, lean_imports
-from kubeflow.task import invocation
+from components import command_line, cpu_quota, lean_imports
+from kubeflow.task import deadline, invocation
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the task and return the exit code."""
-    (given,) = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="python -m kubeflow.report", allow_abbrev=False)
+    parser.add_argument("invocation")
+    parser.add_argument("--timeout_seconds", type=int, default=0)
+    options = parser.parse_args(argv)
+    deadline.start(options.timeout_seconds)
+    cpu_quota.limit_threads(os.environ)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    return command_line.run(lambda: run(json.loads(given)))
+    return command_line.run(lambda: run(json.loads(options.invocation)))
 
 
 def run(given: invocation.Invocation) -> int:

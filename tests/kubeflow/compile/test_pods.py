@@ -10,14 +10,15 @@ from kubeflow.compile import pods
 from pipeline.config import overrides
 from pipeline.config.run import Config
 
-TASKS = ("CorpusExampleGen", "Trainer", "Report")
+TASKS = ("CorpusExampleGen", "Trainer", "Report", "FailureReport")
 SECRET = '{name="CORPUS_AUTHORIZATION", secret="corpus", key="header"}'
 TOLERATION = {"operator": "Exists", "value": "", "effect": ""}
 
 
 def specification() -> dict[str, Any]:
-    """Return a specification with the tasks `TASKS`; the last one does not run the entrypoint."""
-    modules = dict.fromkeys(TASKS, "kubeflow.entrypoint") | {"Report": "kubeflow.other"}
+    """Return a specification with the tasks `TASKS`, the last two of which do not run the entrypoint."""
+    others = {"Report": "kubeflow.report", "FailureReport": "kubeflow.task.failure_report"}
+    modules = dict.fromkeys(TASKS, "kubeflow.entrypoint") | others
     executors = {
         f"{task}_executor": {"container": {"command": ["python", "-m", module], "args": ["--x", "{{$}}"]}}
         for task, module in modules.items()
@@ -100,7 +101,8 @@ def test_time_out_ends_the_task_first_and_then_its_pod() -> None:
     tasks = configured(setting)
     assert tasks["Trainer"]["args"] == ["--timeout_seconds", "7200", "--x", "{{$}}"]
     assert tasks["CorpusExampleGen"]["args"][:2] == ["--timeout_seconds", "86400"]
-    assert tasks["Report"]["args"] == ["--x", "{{$}}"], "it does not run the entrypoint, which reads this option"
+    assert tasks["Report"]["args"][:2] == ["--timeout_seconds", "86400"]
+    assert tasks["FailureReport"]["args"] == ["--x", "{{$}}"], "it does not read this option"
     assert executor("Trainer", setting)["activeDeadlineSeconds"] == 7200 + 600
     none = "cluster.pods.Trainer.timeout_seconds=0"
     assert configured(none)["Trainer"]["args"] == ["--x", "{{$}}"]

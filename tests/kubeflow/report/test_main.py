@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from components import cpu_quota
 from kubeflow.report import __main__ as program
 from kubeflow.report import result
-from kubeflow.task import invocation
+from kubeflow.task import deadline, invocation
 from tests.kubeflow.report.results import RESULT
 
 pytestmark = pytest.mark.integration
@@ -39,9 +40,14 @@ def test_files_are_where_the_backend_keeps_them_and_metrics_are_metadata(
     read: dict[str, Any] = {}
     monkeypatch.setattr(result, "read", lambda sources, parameters: read.update(sources) or RESULT)
     monkeypatch.setenv(invocation.COPIES, str(tmp_path))
+    started: list[float] = []
+    monkeypatch.setattr(deadline, "start", started.append)
+    for variable in cpu_quota.THREADS:
+        monkeypatch.setenv(variable, "1")
     place, output_file = tmp_path / folder, tmp_path / "kfp_outputs" / "output_metadata.json"
     root = root or str(place)
-    assert program.main([given(root, output_file)]) == 0
+    assert program.main(["--timeout_seconds", "60", given(root, output_file)]) == 0
+    assert started == [60]
     assert read == {
         "model": result.Source(str(place / "model"), {"a": 1}),
         "blessing": result.Source(str(place / "blessing"), {}),
