@@ -31,7 +31,7 @@ def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> Non
     assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v1", "TFJob")
     worker = job["spec"]["tfReplicaSpecs"]["Worker"]
     assert worker["replicas"] == 3
-    # The operator's schema is not available, but its pods are those of Kubernetes.
+    # `test_published_schemas` checks the fields of the operator; its pods are those of Kubernetes.
     metadata = {"name": "x", **worker["template"]["metadata"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": dict(worker["template"]["spec"])}
     kubernetes_validate.validate(pod, "1.31", strict=True)
