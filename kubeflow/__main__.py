@@ -88,7 +88,7 @@ def _rehearse(given: argparse.Namespace, config: Config) -> None:
         ) from error
     places = {"root": str(workspace / "state"), "serving_dir": str(workspace / "serving")}
     rehearsed = config.model_copy(update={"cluster": config.cluster.model_copy(update=places)})
-    text = _compiled(rehearsed, given.backend, rehearse=True)
+    text = _compiled(rehearsed, rehearsal.BACKENDS[given.backend].compiled_for, rehearse=True)
     rehearsal.run(text, given.backend, workspace, parameters, lambda line: print(line, flush=True))
     print(f"done; served versions are in {workspace / 'serving' / config.model_name}")
 

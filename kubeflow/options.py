@@ -1,11 +1,13 @@
 """The command line of `python -m kubeflow`."""
 
 import argparse
+from collections.abc import Sequence
 
 from kubeflow.deploy import connection
 from pipeline.config import overrides
 
 BACKENDS = ("kfp", "vertex")
+REHEARSED = ("kfp", "kfp-next", "vertex")  # kfp-next: Kubeflow Pipelines after 2.18, without ML Metadata
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,16 +20,19 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = program.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, about: str, *, compiles: bool, server: bool = True) -> argparse.ArgumentParser:
+    def command(
+        name: str, about: str, *, compiles: bool, server: bool = True, backends: Sequence[str] = BACKENDS
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=about, description=about)
-        _add_configuration(added, compiles)
+        _add_configuration(added, compiles, backends)
         if server:
             connection.add_options(added)
         return added
 
     add = command("compile", "write the file that the backend runs", compiles=True, server=False).add_argument
     add("--output", required=True, metavar="FILE", help="the file to write; ends with .yaml")
-    rehearse = command("rehearse", "compile and run every task on this machine", compiles=True, server=False)
+    about = "compile and run every task on this machine; kfp-next: as Kubeflow Pipelines after 2.18 does"
+    rehearse = command("rehearse", about, compiles=True, server=False, backends=REHEARSED)
     rehearse.add_argument("--workspace", required=True, metavar="DIR", help="directory in place of buckets and volumes")
     _add_parameters(rehearse)
     _add_parameters(command("submit", "run once", compiles=True))
@@ -46,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
     return program
 
 
-def _add_configuration(to: argparse.ArgumentParser, compiles: bool) -> None:
+def _add_configuration(to: argparse.ArgumentParser, compiles: bool, backends: Sequence[str]) -> None:
     add = to.add_argument
-    add("--backend", choices=BACKENDS, default="kfp", help="default kfp")
+    add("--backend", choices=backends, default="kfp", help="default kfp")
     add(
         "--preset",
         default="quick",

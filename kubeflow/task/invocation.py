@@ -1,8 +1,9 @@
 """The invocation of a task, converted from the backend's form into the one that TFX reads; and the result, back.
 
-TFX was written for Vertex AI. Open-source Kubeflow Pipelines differs: input artifacts have lost their types, lists and
-mappings in their metadata are wrapped, and `minio://` or `s3://` artifacts are local copies that the launcher uploads
-afterwards. An invocation is KFP's `ExecutorInput` as a plain dict.
+TFX was written for Vertex AI. Open-source Kubeflow Pipelines differs: input artifacts have lost their types, or have
+them in a form that TFX cannot read; with ML Metadata, lists and mappings in their metadata are wrapped; `minio://` or
+`s3://` artifacts are local copies that the launcher uploads afterwards. An invocation is KFP's `ExecutorInput` as a
+plain dict.
 """
 
 import json
@@ -17,6 +18,7 @@ from components import files
 Invocation = dict[str, Any]
 # Schemes that neither TensorFlow nor Beam can open, and the launcher's folder for the local copies of each.
 _COPIED = {"minio://": "minio", "s3://": "s3"}
+_DIRECT = "gs://"  # TensorFlow and Beam open it themselves
 COPIES = "KFP_LOCAL_COPIES"  # environment variable: the directory of those folders; default /
 
 
@@ -24,12 +26,12 @@ def adapt(invocation: Invocation, inputs_spec: dict[str, Any]) -> None:
     """Convert an invocation by open-source Kubeflow Pipelines, in place.
 
     Args:
-      inputs_spec: KFP's `ComponentInputsSpec` of the task as a dict, which has the types.
+      inputs_spec: KFP's `ComponentInputsSpec` of the task as a dict, which has the types. Those in the invocation
+        differ by the release of KFP: empty, or the text of the schema in the field for its title.
     """
     known = inputs_spec.get("artifacts", {})
     for name, artifact in _artifacts(invocation, "inputs"):
-        kind = artifact.get("type") or {}
-        if not any(kind.values()) and name in known:
+        if name in known:
             artifact["type"] = known[name]["artifactType"]
         artifact["metadata"] = {key: _unwrap(value) for key, value in (artifact.get("metadata") or {}).items()}
     outputs = invocation.get("outputs", {}).get("artifacts", {})
@@ -44,6 +46,19 @@ def make_outputs(invocation: Invocation) -> None:
     for _, artifact in _artifacts(invocation, "outputs"):
         if "://" not in artifact["uri"]:
             Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
+
+
+def satisfy_launcher(invocation: Invocation) -> None:
+    """Create an empty directory in the pod for every output that TensorFlow writes into a bucket itself.
+
+    Without ML Metadata (after KFP 2.18) the launcher fails a task whose output is missing in the pod, and looks for
+    those with gs:// as well. It uploads the files that it finds: none.
+    """
+    for _, artifact in _artifacts(invocation, "outputs"):
+        if artifact["uri"].startswith(_DIRECT):
+            directory = Path(_copies("gcs"), artifact["uri"].removeprefix(_DIRECT))
+            if directory.parent.is_dir():  # no launcher otherwise: the pods of a TFJob
+                directory.mkdir(exist_ok=True)
 
 
 def divert_outputs(invocation: Invocation, directory: str) -> None:

@@ -1,4 +1,4 @@
-"""Rehearsals of the pipeline with a small configuration, for the tests of both backends."""
+"""Rehearsals of the pipeline with a small configuration, for the tests of all backends."""
 
 import sys
 from collections.abc import Mapping
@@ -62,10 +62,11 @@ class Workspace:
         places = [f"cluster.root={self.path}/state", f"cluster.serving_dir={self.path}/serving"]
         return overrides.load("quick", [*_SMALL, *places])
 
-    def run(self, name: str, parameters: Mapping[str, str] | None = None) -> None:
-        """Rehearse once; minutes."""
-        text = compile_pipeline(self.config, self.backend, rehearse=True)
+    def run(self, name: str, parameters: Mapping[str, str] | None = None, backend: str | None = None) -> None:
+        """Rehearse once, under the workspace's backend or another one; minutes."""
+        backend = backend or self.backend
+        text = compile_pipeline(self.config, rehearsal.BACKENDS[backend].compiled_for, rehearse=True)
         with mock.patch.object(sys, "executable", warm.python()):  # its folder is first on a task's PATH
-            outcomes = rehearsal.run(text, self.backend, self.path, dict(parameters or {}))
+            outcomes = rehearsal.run(text, backend, self.path, dict(parameters or {}))
         served = sorted(path.name for path in (self.path / "serving" / "char_rnn").iterdir())
         self.runs[name] = Rehearsed(outcomes, served)

@@ -28,17 +28,20 @@ def restored(directory: Path, artifact: dict[str, Any]) -> Any:
     return json.loads(output.read_text())["artifacts"]["model"]["artifacts"][0]
 
 
-@pytest.mark.parametrize("kind", [{"instanceSchema": ""}, {}, None])
-def test_missing_type_is_taken_from_the_task(kind: Any) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"instanceSchema": ""},
+        {},
+        None,
+        {"schemaTitle": "title: tfx.Model\ntype: object\n"},
+        {"schemaTitle": "system.Model"},
+    ],
+)
+def test_type_is_taken_from_the_task(kind: Any) -> None:
     changed = given({"uri": "gs://b/model", "type": kind})
     invocation.adapt(changed, SPEC)
     assert first(changed)["type"] == SPEC["artifacts"]["model"]["artifactType"]
-
-
-def test_existing_type_is_kept() -> None:
-    changed = given({"uri": "gs://b/model", "type": {"instanceSchema": "title: tfx.Schema"}})
-    invocation.adapt(changed, SPEC)
-    assert first(changed)["type"] == {"instanceSchema": "title: tfx.Schema"}
 
 
 @pytest.mark.parametrize(
@@ -109,6 +112,20 @@ def test_directories_of_outputs_are_created(tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "model").is_dir()
 
 
+@pytest.mark.parametrize("launcher", [True, False])
+def test_launcher_finds_a_directory_for_each_output_in_a_bucket(
+    launcher: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(invocation.COPIES, str(tmp_path))
+    directory = tmp_path / "gcs" / "bucket" / "run" / "model"
+    if launcher:  # which creates the parent; a pod without one may not be allowed to
+        directory.parent.mkdir(parents=True)
+    changed = given({"uri": "gs://bucket/run/model"}, "outputs")
+    invocation.satisfy_launcher(changed)
+    assert directory.is_dir() == launcher
+    assert first(changed, "outputs")["uri"] == "gs://bucket/run/model", "TensorFlow still writes into the bucket"
+
+
 def test_wrapped_lists_and_mappings_in_metadata_are_unwrapped() -> None:
     metadata = {"names": {"list": ["a", "b"]}, "map": {"struct": {"k": 1}}, "plain": "x", "own": {"list": "no list"}}
     changed = given({"uri": "gs://b/x", "metadata": metadata})
@@ -136,7 +153,11 @@ def test_worker_that_is_not_the_chief_has_separate_outputs(tmp_path: Path) -> No
 
 
 @pytest.mark.integration
-def test_tfx_fails_without_these_conversions() -> None:
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [({"instanceSchema": ""}, AttributeError), ({"schemaTitle": "title: tfx.Model\ntype: object\n"}, ImportError)],
+)
+def test_tfx_fails_without_these_conversions(kind: dict[str, str], error: type[Exception]) -> None:
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
     from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils import parse_raw_artifact_dict
@@ -146,8 +167,8 @@ def test_tfx_fails_without_these_conversions() -> None:
         return parse_raw_artifact_dict(message.inputs.artifacts)["model"][0]
 
     metadata = {"names": {"list": ["a", "b"]}}
-    changed = given({"name": "1", "uri": "minio://b/model", "type": {"instanceSchema": ""}, "metadata": metadata})
-    with pytest.raises(AttributeError):
+    changed = given({"name": "1", "uri": "minio://b/model", "type": kind, "metadata": metadata})
+    with pytest.raises(error):
         parse(changed)
     invocation.adapt(changed, SPEC)
     parsed = parse(changed)
