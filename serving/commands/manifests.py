@@ -55,11 +55,12 @@ def contents(config: Config) -> dict[str, str]:
     pushed_to = config.cluster.serving_dir or ""
     bucket = pushed_to.rstrip("/") if "://" in pushed_to else None
     directory = bucket or settings.mount_path
-    # Nothing was pushed to a new volume yet, whatever is served here.
+    # Nothing was pushed to a new volume or bucket yet, whatever is served here.
     first = model_config.merged("", ServedModel(paths.name, os.path.join(directory, paths.name), All()))
+    same = bucket in (None, paths.serving_dir.rstrip("/"))
     objects = kustomize.manifests(config, first, bucket)
     return {
-        model_config.FILE_NAME: model_config.merged("", _cluster_entry(paths, directory)),
+        model_config.FILE_NAME: model_config.merged("", _cluster_entry(paths, directory)) if same else first,
         **flags.flag_files(settings),
         "docker-compose.yaml": _yaml(compose(settings, config.model_name, paths.serving_dir)),
         **{os.path.join("kubernetes", name): _yaml(manifest) for name, manifest in objects.items()},

@@ -71,7 +71,8 @@ def test_output_that_cannot_be_written_is_one_paragraph(
     assert "Received: --output" in capsys.readouterr().err
 
 
-def test_servers_read_the_bucket_that_the_pipeline_pushes_to(root: Path) -> None:
+def test_servers_read_the_bucket_that_the_pipeline_pushes_to(root: Path, push: Callable[..., Path]) -> None:
+    push(3)  # here, not to the bucket
     config = overrides.load("quick", [f"root={root}", "cluster.serving_dir=gs://bucket/serving/"])
     made = manifests.contents(config)
     assert model_config.parse(made["models.config"]) == [ServedModel("char_rnn", "gs://bucket/serving/char_rnn", All())]
