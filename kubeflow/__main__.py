@@ -27,6 +27,7 @@ import components
 import pipeline
 from components import command_line, files, own_packages
 from components.errors import UserError
+from components.models import versions
 from kubeflow import options
 from kubeflow.deploy import cron
 from kubeflow.deploy.backend import Backend, Package
@@ -90,7 +91,9 @@ def _rehearse(given: argparse.Namespace, config: Config) -> None:
     rehearsed = config.model_copy(update={"cluster": config.cluster.model_copy(update=places)})
     text = _compiled(rehearsed, rehearsal.BACKENDS[given.backend].compiled_for, rehearse=True)
     rehearsal.run(text, given.backend, workspace, parameters, lambda line: print(line, flush=True))
-    print(f"done; served versions are in {workspace / 'serving' / config.model_name}")
+    served = workspace / "serving" / config.model_name
+    numbers = ", ".join(map(str, versions.complete(str(served)))) or "none, because no model was blessed"
+    print(f"done; versions in {served}: {numbers}")
 
 
 def _tfjob(given: argparse.Namespace, config: Config) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kubeflow import __main__ as program
+from kubeflow import rehearsal
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = "pipelineInfo: {name: char-rnn}\nschemaVersion: 2.1.0\nroot: {dag: {tasks: {}}}\n"
@@ -16,7 +17,7 @@ PIPELINE = "pipelineInfo: {name: char-rnn}\nschemaVersion: 2.1.0\nroot: {dag: {t
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "_compiled", lambda *_: PIPELINE)
+    monkeypatch.setattr(program, "_compiled", lambda *_, **__: PIPELINE)
 
 
 @pytest.mark.integration
@@ -35,6 +36,21 @@ def test_deploy_twice_pause_and_delete(state: Any, capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     for word in ("uploaded", "exists already", "paused", "resumed", "deleted", "started"):
         assert word in printed
+
+
+@pytest.mark.usefixtures("compiled")
+def test_rehearsal_prints_the_versions_that_were_pushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rehearsal, "run", lambda *_: None)
+    command = ["rehearse", "--workspace", str(tmp_path)]
+    assert program.main(command) == 0
+    assert "none, because no model was blessed" in capsys.readouterr().out
+    version = tmp_path / "serving" / "char_rnn" / "3"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    assert program.main(command) == 0
+    assert capsys.readouterr().out.endswith(f"{version.parent}: 3\n")
 
 
 @pytest.mark.parametrize(
