@@ -77,7 +77,9 @@ def test_logging_is_not_configured() -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 5), (signal.SIGTERM, -signal.SIGTERM)])
 def test_signal_reaches_the_program(number: signal.Signals, code: int) -> None:
-    wait = "import time, sys\ntry:\n  print('ready', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: sys.exit(5)"
+    # Many short sleeps: Python notices a signal that arrives just before a sleep only after it.
+    loop = "print('ready', flush=True)\n  while True: time.sleep(0.05)"
+    wait = f"import time, sys\ntry:\n  {loop}\nexcept KeyboardInterrupt: sys.exit(5)"
     with subprocess.Popen([warm.python(), "-c", wait], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
