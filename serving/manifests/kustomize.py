@@ -20,12 +20,13 @@ def manifests(config: Config, models_config: str, bucket: str | None = None) -> 
     }
     for objects in groups.values():
         _set_pull_secrets(objects, config.cluster.image_pull_secrets)
-    made = {FILE_NAME: _kustomization([group for group, objects in groups.items() if objects])}
+    made = {f"{group}/{name}": manifest for group, objects in groups.items() for name, manifest in objects.items()}
+    # All files, because kubectl before 1.21, as in Debian 12, takes no directories.
+    kustomizations = {FILE_NAME: _kustomization(list(made), config)}
     for group, objects in groups.items():
         if objects:
-            made[f"{group}/{FILE_NAME}"] = _kustomization(list(objects), namespace=config.cluster.namespace)
-            made |= {f"{group}/{name}": manifest for name, manifest in objects.items()}
-    return made
+            kustomizations[f"{group}/{FILE_NAME}"] = _kustomization(list(objects), config)
+    return kustomizations | made
 
 
 def _set_pull_secrets(objects: dict[str, Manifest], secrets: tuple[str, ...]) -> None:
@@ -37,6 +38,10 @@ def _set_pull_secrets(objects: dict[str, Manifest], secrets: tuple[str, ...]) ->
             pod["imagePullSecrets"] = [{"name": secret} for secret in secrets]
 
 
-def _kustomization(resources: list[str], **content: str) -> Manifest:
-    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-    return {**head, **content, "resources": resources}
+def _kustomization(resources: list[str], config: Config) -> Manifest:
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": config.cluster.namespace,
+        "resources": resources,
+    }

@@ -25,12 +25,15 @@ CASES: dict[str, list[str]] = {
 def test_kustomizations_list_all_objects(case: str) -> None:
     config = overrides.load("quick", CASES[case])
     made = manifests(config, "", config.cluster.serving_dir)
-    groups = made["kustomization.yaml"]["resources"]
-    assert groups == (["servers"] if case == "buckets" else ["pipeline", "servers"])
-    listed = {f"{group}/{name}" for group in groups for name in made[f"{group}/kustomization.yaml"]["resources"]}
-    assert listed == {path for path in made if not path.endswith("kustomization.yaml")}
-    for group in groups:
-        assert made[f"{group}/kustomization.yaml"]["namespace"] == config.cluster.namespace
+    kustomizations = {path: made.pop(path) for path in list(made) if path.endswith("kustomization.yaml")}
+    groups = ["servers"] if case == "buckets" else ["pipeline", "servers"]
+    assert list(kustomizations) == ["kustomization.yaml", *(f"{group}/kustomization.yaml" for group in groups)]
+    assert kustomizations["kustomization.yaml"]["resources"] == list(made)
+    listed = [
+        f"{group}/{name}" for group in groups for name in kustomizations[f"{group}/kustomization.yaml"]["resources"]
+    ]
+    assert listed == list(made)
+    assert {one["namespace"] for one in kustomizations.values()} == {config.cluster.namespace}
 
 
 @pytest.mark.parametrize("platform", ["kubernetes", "kserve"])
@@ -52,6 +55,13 @@ def kubectl() -> str:
     return path
 
 
+def build(kubectl: str, directory: Path) -> list[dict[str, Any]]:
+    done = subprocess.run([kubectl, "kustomize", str(directory)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "kustomize warns of deprecated fields"
+    return list(yaml.safe_load_all(done.stdout))
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
 def test_kubectl_builds_the_directories(settings: list[str], kubectl: str, tmp_path: Path) -> None:
@@ -63,15 +73,13 @@ def test_kubectl_builds_the_directories(settings: list[str], kubectl: str, tmp_p
         path.write_text(text)
         if name.startswith("kubernetes/") and not name.endswith("kustomization.yaml"):
             written.append(yaml.safe_load(text))
-    done = subprocess.run(
-        [kubectl, "kustomize", str(tmp_path / "kubernetes")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "", "kustomize warns of deprecated fields"
-    built = list(yaml.safe_load_all(done.stdout))
+    built = build(kubectl, tmp_path / "kubernetes")
     for manifest in written:
         manifest["metadata"]["namespace"] = config.cluster.namespace
         assert manifest in built
         if manifest["kind"] != "InferenceService":
             kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
     assert len(built) == len(written)
+    groups = [path.parent for path in (tmp_path / "kubernetes").glob("*/kustomization.yaml")]
+    parts = [manifest for group in groups for manifest in build(kubectl, group)]
+    assert sorted(map(str, parts)) == sorted(map(str, built))
