@@ -3,6 +3,7 @@
 A plain `tf.Module`: the SavedModel needs TensorFlow or TF Serving, and nothing of this project.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,9 +99,9 @@ class OneStep(Network):
         """The signature `score`, see `serving.graph.scoring.score`."""
         return scoring.score(self, text)
 
-    def eval_nll(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    def eval_nll(self, examples: tf.Tensor, score: Callable[[tf.Tensor], dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
         """The signature `eval_nll`, see `serving.graph.scoring.eval_nll`."""
-        return scoring.eval_nll(self, examples)
+        return scoring.eval_nll(self, examples, score)
 
     def _checks(self, state: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor) -> list[Any]:
         max_chars, max_temperature = self.defaults.max_chars, self.defaults.max_temperature

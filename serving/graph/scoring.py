@@ -1,5 +1,6 @@
 """Log-likelihood of texts under the model: the signatures `score` and `eval_nll`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,24 +24,26 @@ def score(network: Network, text: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"nll": nll, "nll_sum": tf.reduce_sum(nll, 1), "num_chars": tf.maximum(lengths - 1, 0)}
 
 
-def eval_nll(network: Network, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+def eval_nll(
+    network: Network, examples: tf.Tensor, score: Callable[[tf.Tensor], dict[str, tf.Tensor]]
+) -> dict[str, tf.Tensor]:
     """Compute the figures that the Evaluator sums up.
 
     Args:
       examples: serialized `tf.Example`s with a feature `text`, string (batch,).
+      score: the function `score` of this network.
 
     Returns:
       `nll_sum`, `num_chars` and `num_unknown` (out-of-vocabulary targets), float32 (batch,) each.
     """
-    parsed = tf.io.parse_example(examples, {"text": tf.io.FixedLenFeature([], tf.string)})
-    ids, lengths = network.encode(parsed["text"])
-    nll = _nll(network, ids, lengths)
-    chars = tf.cast(tf.maximum(lengths - 1, 0), tf.float32)
+    text = tf.io.parse_example(examples, {"text": tf.io.FixedLenFeature([], tf.string)})["text"]
+    scored = score(text)
+    ids, lengths = network.encode(text)
     time = tf.range(1, tf.shape(ids)[1])
     unknown = (ids[:, 1:] == network.vocabulary.out_of_vocabulary) & (time[None, :] < lengths[:, None])
     return {
-        "nll_sum": tf.reduce_sum(nll, 1),
-        "num_chars": chars,
+        "nll_sum": scored["nll_sum"],
+        "num_chars": tf.cast(scored["num_chars"], tf.float32),
         "num_unknown": tf.reduce_sum(tf.cast(unknown, tf.float32), 1),
     }
 

@@ -31,13 +31,17 @@ def build(model: OneStep) -> dict[str, Any]:
         _spec("seed", tf.int64),
     )
 
+    # Functions of their own, so that signatures that share one trace, save, load, and prepare it once.
+    continued = tf.function(model.generate_from_state, autograph=False)
+    scored = tf.function(model.score, autograph=False)
+
     def fresh(prompt: tf.Tensor) -> tf.Tensor:
         return tf.zeros((tf.shape(prompt)[0], model.state_size))
 
     @tf.function(input_signature=(prompt,), autograph=False)
     def serving_default(prompt: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = tf.shape(prompt)
-        text, _ = model.generate_from_state(
+        text, _ = continued(
             prompt,
             fresh(prompt),
             tf.fill(rows, model.defaults.num_chars),
@@ -53,7 +57,7 @@ def build(model: OneStep) -> dict[str, Any]:
     def generate(
         prompt: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        text, _ = model.generate_from_state(prompt, fresh(prompt), num_chars, temperature, top_k, seed)
+        text, _ = continued(prompt, fresh(prompt), num_chars, temperature, top_k, seed)
         return {"text": text}
 
     @tf.function(input_signature=(prompt, _spec("state", tf.float32, model.state_size), *controls), autograph=False)
@@ -65,11 +69,17 @@ def build(model: OneStep) -> dict[str, Any]:
         top_k: tf.Tensor,
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        text, state = model.generate_from_state(prompt, state, num_chars, temperature, top_k, seed)
+        text, state = continued(prompt, state, num_chars, temperature, top_k, seed)
         return {"text": text, "state": state}
 
-    score = tf.function(model.score, input_signature=(_spec("text", tf.string),), autograph=False)
-    eval_nll = tf.function(model.eval_nll, input_signature=(_spec("examples", tf.string),), autograph=False)
+    @tf.function(input_signature=(_spec("text", tf.string),), autograph=False)
+    def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        return scored(text)
+
+    @tf.function(input_signature=(_spec("examples", tf.string),), autograph=False)
+    def eval_nll(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.eval_nll(examples, scored)
+
     return {
         "serving_default": serving_default,
         "generate": generate,

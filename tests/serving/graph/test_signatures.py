@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from serving.graph import signatures
 from serving.graph.one_step import Defaults, OneStep, Weights
@@ -106,6 +107,12 @@ def test_loaded_model_gives_the_same_results(saved: tuple[OneStep, str]) -> None
             np.testing.assert_array_equal(actual[key], expected[key], err_msg=f"{name}: {key}")
 
 
+def test_signatures_share_the_graphs_that_read_write_and_score(saved: tuple[OneStep, str]) -> None:
+    graphs = saved_model_pb2.SavedModel.FromString(Path(saved[1], "saved_model.pb").read_bytes()).meta_graphs[0]
+    nodes = [node for function in graphs.graph_def.library.function for node in function.node_def]
+    assert sum(node.op in ("While", "StatelessWhile") for node in nodes) == 3
+
+
 def test_generate_equals_generate_from_state_with_zeros(saved: tuple[OneStep, str]) -> None:
     model, directory = saved
     loaded, inputs = tf.saved_model.load(directory).signatures, {"prompt": tf.constant(PROMPTS), **controls(3)}
@@ -136,6 +143,7 @@ def test_default_uses_the_configured_temperature_and_top_k() -> None:
 EXPORT = """
 import sys
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 sys.path.insert(0, sys.argv[2])
 import numpy as np
 from serving.graph import signatures

@@ -182,8 +182,8 @@ class Nameless(Tiny):
 class Optimist(Tiny):
     """Reports a lower loss to the Evaluator than to `score`."""
 
-    def eval_nll(self, examples: Any) -> Any:
-        outputs = super().eval_nll(examples)
+    def eval_nll(self, examples: Any, score: Any) -> Any:
+        outputs = super().eval_nll(examples, score)
         return {**outputs, "nll_sum": outputs["nll_sum"] * 0.9}
 
 
