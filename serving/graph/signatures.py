@@ -31,7 +31,7 @@ def build(model: OneStep) -> dict[str, Any]:
         _spec("seed", tf.int64),
     )
 
-    # Functions of their own, so that signatures that share one trace, save, load, and prepare it once.
+    # Shared by several signatures, so that each of the two is traced, saved, loaded, and prepared once.
     continued = tf.function(model.generate_from_state, autograph=False)
     scored = tf.function(model.score, autograph=False)
 
