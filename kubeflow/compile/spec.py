@@ -17,7 +17,8 @@ Spec = dict[str, Any]
 _INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 _EXECUTOR = "--executor_class_path"
 FINAL_STATUS = "taskFinalStatus"  # the state of all other tasks together, when the exit task starts
-RUN_NAME, RUN_ID = "{{$.pipeline_job_name}}", "{{$.pipeline_job_uuid}}"  # placeholders, which the backend replaces
+# Constants that the backend replaces.
+PLACEHOLDERS = RUN_NAME, RUN_ID = "{{$.pipeline_job_name}}", "{{$.pipeline_job_uuid}}"
 _BODY = "pipeline"  # with an exit task: the task that contains all others
 _AFTER_FAILURES = "ALL_UPSTREAM_TASKS_COMPLETED"
 _LEGAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
@@ -72,7 +73,7 @@ def task_parameters(spec: Spec, task: str, run: Mapping[str, Any]) -> dict[str, 
         if "componentInputParameter" in source:
             return run[source["componentInputParameter"]]
         constant = source["runtimeValue"]["constant"]
-        return run[constant] if str(constant).startswith("{{$.") else constant
+        return run[constant] if constant in PLACEHOLDERS else constant
 
     return {name: value(source) for name, source in tasks(spec)[task].get("inputs", {}).get("parameters", {}).items()}
 

@@ -55,6 +55,12 @@ class Vertex:
         """Return an output as the next task gets it."""
         return artifact
 
+    @staticmethod
+    def final_status(failure: str) -> dict[str, Any]:
+        """Return what the exit task gets about the other tasks, of which one failed unless the text is empty."""
+        error = {"error": {"message": failure}} if failure else {}
+        return {"state": "FAILED" if failure else "SUCCEEDED", "pipelineTaskName": "pipeline", **error}
+
 
 class KubeflowPipelines(Vertex):
     """Open-source Kubeflow Pipelines up to 2.18: the launcher copies artifacts; ML Metadata keeps no types."""
@@ -87,6 +93,11 @@ class KubeflowPipelines(Vertex):
         """Return an output as ML Metadata returns it: without its type, lists and mappings wrapped."""
         metadata = {name: _wrapped(value) for name, value in artifact["metadata"].items()}
         return artifact | {"type": {"instanceSchema": ""}, "metadata": metadata}
+
+    @staticmethod
+    def final_status(failure: str) -> dict[str, Any]:
+        """Return the state in ML Metadata, which has no message."""
+        return {"state": "FAILED" if failure else "COMPLETE", "pipelineTaskName": "pipeline", "error": {}}
 
     def _stored(self, uri: str) -> Path:
         if not uri.startswith(f"{self.root()}/"):
@@ -128,6 +139,11 @@ class WithoutMlMetadata(KubeflowPipelines):
             )
         if not artifact["uri"].startswith("gs://"):  # nothing in the pod: the task wrote into the bucket itself
             super().upload(artifact)
+
+    @staticmethod
+    def final_status(failure: str) -> dict[str, Any]:
+        """Return the state of the API server's task, with the message of the one that failed."""
+        return Vertex.final_status(failure)
 
     def passed_on(self, artifact: Artifact) -> Artifact:
         """Return an output as the API server returns it: the text of its schema in the field for a title."""

@@ -26,6 +26,8 @@ def run(
 ) -> dict[str, Outcome]:
     """Run all tasks in the order of their dependencies and return their outcomes by name.
 
+    The exit task is the last one, and also runs after a failure.
+
     Args:
       text: the compiled file.
       backend: a name in `BACKENDS`.
@@ -46,10 +48,31 @@ def run(
     values |= parameters or {}
     run_id = f"run-{time.time_ns()}"
 
-    def start(name: str, outcomes: dict[str, Outcome]) -> Outcome:
-        return Task(spec, name, BACKENDS[backend], workspace, run_id).run(values, outcomes)
+    def task(name: str) -> Task:
+        return Task(spec, name, BACKENDS[backend], workspace, run_id)
 
-    return _run_in_order(specification.tasks(spec), start, report)
+    def start(name: str, outcomes: dict[str, Outcome]) -> Outcome:
+        return task(name).run(values, outcomes)
+
+    last = specification.exit_task(spec)
+    tasks = {name: of for name, of in specification.tasks(spec).items() if name != last}
+
+    def run_last(failure: str) -> dict[str, Outcome]:
+        if not last:
+            return {}
+        status = BACKENDS[backend].final_status(failure)
+        given = {specification.FINAL_STATUS: status, **dict.fromkeys(specification.PLACEHOLDERS, run_id)}
+        return _run_in_order({last: {}}, lambda *_: task(last).run(given, {}), report)
+
+    try:
+        outcomes = _run_in_order(tasks, start, report)
+    except UserError as error:
+        try:
+            run_last(str(error).partition("\n")[0])
+        except UserError as second:  # it must not hide the first one
+            report(str(second))
+        raise
+    return outcomes | run_last("")
 
 
 def _run_in_order(

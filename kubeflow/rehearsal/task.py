@@ -127,7 +127,8 @@ class Task:
         done = subprocess.run(
             [argument.replace("{{$}}", given) for argument in (*container["command"], *container["args"])],
             cwd=self._pod / "work",
-            env=_environment(self._pod),
+            env=_environment(self._pod)
+            | {variable["name"]: variable["value"] for variable in container.get("env", [])},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -140,7 +141,8 @@ class Task:
 
     def _collect(self, invocation: Invocation) -> dict[str, dict[str, Any]]:
         """Return the output artifacts as the backend passes them on; upload their files."""
-        result = json.loads(Path(invocation["outputs"]["outputFile"]).read_text())
+        file = Path(invocation["outputs"]["outputFile"])
+        result = json.loads(file.read_text()) if file.exists() else {}  # optional for a task without outputs
         json_format.ParseDict(result, pipeline_spec_pb2.ExecutorOutput())
         collected = {}
         for key, artifacts in invocation["outputs"].get("artifacts", {}).items():

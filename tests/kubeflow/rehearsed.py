@@ -15,7 +15,7 @@ from tests import warm
 
 TASKS = {"CorpusExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate", "Transform"}
 TASKS |= {"Trainer", "LastBlessed", "Evaluator", "InfraCheck", "Pusher", "Report"}
-MORE_STEPS = {"training": '{"steps": 200}'}
+MORE_STEPS = {"training": '{"steps": 200}', "evaluation": '{"threshold": 59}'}
 _SMALL = [
     "corpus.source=sample",
     "model.units=48",

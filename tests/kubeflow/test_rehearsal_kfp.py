@@ -7,10 +7,14 @@ cluster are not tested.
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.errors import UserError
 from components.models import registry, versions
+from kubeflow import rehearsal
+from kubeflow.compile.compiler import compile_pipeline
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Workspace
 
 pytestmark = pytest.mark.e2e
@@ -46,6 +50,9 @@ def test_changed_model_is_compared_with_the_last_blessed_one_that_was_pruned(wor
     stored = Path(str(workspace.path / "bucket"), baseline["uri"].removeprefix("minio://bucket/"))
     assert list(stored.rglob("saved_model.pb")), "the baseline is in the bucket"
     assert changed.metadata("Evaluator", "blessing")["baseline_model"] == baseline["uri"]
+    uri = changed.outcomes["Evaluator"].artifacts["evaluation"]["uri"]
+    thresholds = (workspace.path / "bucket" / uri.removeprefix("minio://bucket/") / "eval_config.json").read_text()
+    assert "59.0" in thresholds, "the threshold of this run"
     assert changed.versions == ["2"]
 
 
@@ -78,3 +85,18 @@ def test_nothing_that_a_later_pod_reads_names_a_path_of_an_earlier_pod(workspace
     texts = [path for path in written if path.suffix in (".json", ".txt", ".pbtxt")]
     assert {"1.json", "2.json", "eval_config.json"} <= {path.name for path in texts}
     assert [path for path in texts if pods.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_bad_value_of_a_run_fails_its_first_task_and_is_reported(
+    workspace: Workspace, tmp_path: Path, webhook: Any
+) -> None:
+    cluster = {"failure_webhook": f"http://127.0.0.1:{webhook.server_port}/T1"}
+    config = workspace.config.model_copy(update={"cluster": workspace.config.cluster.model_copy(update=cluster)})
+    text = compile_pipeline(config, "kfp", rehearse=True)
+    with pytest.raises(
+        UserError, match="CorpusExampleGen failed .*training.steps should be .*Received: training.steps=0"
+    ):
+        rehearsal.run(text, "kfp-next", tmp_path, {"training": '{"steps": 0}'})
+    ((_, _, report),) = webhook.received
+    assert report["text"].startswith("char-rnn: run run-")
+    assert "failed. The task CorpusExampleGen failed" in report["text"]

@@ -1,11 +1,8 @@
 """The exit task: what it reports, and what happens if the webhook does not answer."""
 
 import doctest
-import http.server
 import json
 import socket
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,26 +45,6 @@ def test_every_other_state_is_reported(status: dict[str, Any], text: str) -> Non
     assert found
     assert found["text"].startswith(text)
     assert found["state"] == status.get("state", "UNKNOWN")
-
-
-@pytest.fixture
-def webhook() -> Iterator[Any]:
-    """A server that keeps what it gets."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.received.append((self.path, self.headers["Content-Type"], json.loads(body)))  # type: ignore[attr-defined]
-            self.send_response(404 if "gone" in self.path else 200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None: ...
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.received = []  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 @pytest.mark.integration
