@@ -438,3 +438,6 @@ def test_redirect_in_a_circle_is_named_without_a_retry(state: Any, api: Any) -> 
     with pytest.raises(UserError, match="redirects in a circle: stopped after 5.*Received: .*/pipelines"):
         pipelines(api).status("char-rnn")
     assert len(state.requests) == 6
+    state.failures[:] = [[2, "GET pipelines", "circle"]]  # a redirect that leads to the API is followed
+    pipelines(api).status("char-rnn")
+    assert len(state.requests) == 9
