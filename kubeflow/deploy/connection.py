@@ -1,6 +1,7 @@
 """Connection to a Kubeflow Pipelines server: the options of `kfp.Client`, from the command line or the environment."""
 
 import argparse
+import json
 import os
 import warnings
 from pathlib import Path
@@ -47,7 +48,7 @@ def connect(options: argparse.Namespace) -> Any:
 
     Raises:
       ImportError: the extra `kubeflow` is not installed.
-      UserError: an address is malformed, a file of an option cannot be read, or the health check of the server failed.
+      UserError: an address is malformed, a file cannot be read, or the health check of the server failed.
     """
     host = address.check(*_given("--host", options.host, "KF_PIPELINES_ENDPOINT"))
     ui_host = address.check(*_given("--ui-host", options.ui_host, "KF_PIPELINES_UI_ENDPOINT"))
@@ -69,6 +70,7 @@ def connect(options: argparse.Namespace) -> Any:
                 responses.guard(self._healthz_api.api_client)
                 return generated(self._healthz_api, "healthz_service", "get_healthz")()
 
+        _require_settings(Client._LOCAL_KFP_CONTEXT)
         credentials = None
         if options.service_account_token is not None:
             credentials = ServiceAccountTokenVolumeCredentials(options.service_account_token or None)
@@ -115,6 +117,23 @@ def _secret(path: str | None, variable: str) -> str | None:
 def _require_file(option: str, path: str | None) -> None:
     if path and not Path(path).is_file():
         raise UserError(f"There is no such file: name another, or omit the option. Received: {option} {path}")
+
+
+def _require_settings(path: str) -> None:
+    """Raise a UserError if kfp's own settings exist and have no namespace: kfp would fail with a traceback."""
+    if not os.path.exists(path):
+        return
+    try:
+        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    else:
+        if isinstance(settings, dict) and isinstance(settings.get("namespace"), str):
+            return
+        reason = "it is not a JSON object with a namespace"
+    raise UserError(
+        f"The settings of the package kfp cannot be read: {reason}. Repair or delete them. Received: {path}"
+    )
 
 
 def generated(api: Any, service: str, name: str) -> Any:

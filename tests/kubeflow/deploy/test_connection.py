@@ -73,6 +73,19 @@ def test_namespace_from_the_settings_of_kfp_applies_to_reads_and_writes(
     assert state.bodies[-1]["namespace"] == "team-b"
 
 
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b"{}", b'{"namespace": null}'])
+def test_unreadable_settings_of_kfp_are_explained(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import kfp.client
+
+    file = tmp_path / "context.json"
+    file.write_bytes(content)
+    monkeypatch.setattr(kfp.client.Client, "_LOCAL_KFP_CONTEXT", str(file))
+    with pytest.raises(UserError, match="settings of the package kfp.*Repair or delete them. Received: .*context.json"):
+        pipelines("http://127.0.0.1:9")
+
+
 @pytest.mark.integration
 def test_namespace_of_the_installation_is_not_sent_as_the_users(state: Any) -> None:
     """A single-user server rejects requests with a namespace."""
