@@ -131,9 +131,7 @@ def _require_settings(path: str) -> None:
         if isinstance(settings, dict) and isinstance(settings.get("namespace"), str):
             return
         reason = "it is not a JSON object with a namespace"
-    raise UserError(
-        f"The settings of the package kfp cannot be read: {reason}. Repair or delete them. Received: {path}"
-    )
+    raise UserError(f"The settings of kfp cannot be read: {reason}. Repair or delete them. Received: {path}")
 
 
 def generated(api: Any, service: str, name: str) -> Any:

@@ -82,7 +82,7 @@ def test_unreadable_settings_of_kfp_are_explained(
     file = tmp_path / "context.json"
     file.write_bytes(content)
     monkeypatch.setattr(kfp.client.Client, "_LOCAL_KFP_CONTEXT", str(file))
-    with pytest.raises(UserError, match="settings of the package kfp.*Repair or delete them. Received: .*context.json"):
+    with pytest.raises(UserError, match="settings of kfp.*Repair or delete them. Received: .*context.json"):
         pipelines("http://127.0.0.1:9")
 
 
