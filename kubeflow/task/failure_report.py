@@ -75,10 +75,11 @@ def send(payload: dict[str, str], url: str, variable: str) -> None:
         request = urllib.request.Request(url, json.dumps(payload).encode(), headers)
         with urllib.request.urlopen(request, timeout=TIMEOUT):
             return
-    except OSError as error:
-        reason, server = str(error), urllib.parse.urlsplit(url).hostname
-    except (ValueError, http.client.HTTPException) as error:
-        reason, server = f"it is not an address ({type(error).__name__})", "nothing" if not url else "a text"
+    except (ValueError, http.client.InvalidURL):  # their messages contain the address
+        reason, server = "this is no address", "a text" if url else "nothing"
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(error).removeprefix("<urlopen error ").removesuffix(">") or type(error).__name__
+        server = urllib.parse.urlsplit(url).hostname or "a text"
     raise UserError(
         f"The webhook did not get the report of the failed run: {reason}. Check cluster.failure_webhook and the "
         f"secret that it names. Received: {server} in the environment variable {variable}"

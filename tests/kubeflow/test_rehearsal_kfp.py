@@ -6,8 +6,10 @@ cluster are not tested.
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -15,6 +17,7 @@ from components.errors import UserError
 from components.models import registry, versions
 from kubeflow import rehearsal
 from kubeflow.compile.compiler import compile_pipeline
+from tests import warm
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Workspace
 
 pytestmark = pytest.mark.e2e
@@ -93,8 +96,11 @@ def test_bad_value_of_a_run_fails_its_first_task_and_is_reported(
     cluster = {"failure_webhook": f"http://127.0.0.1:{webhook.server_port}/T1"}
     config = workspace.config.model_copy(update={"cluster": workspace.config.cluster.model_copy(update=cluster)})
     text = compile_pipeline(config, "kfp", rehearse=True)
-    with pytest.raises(
-        UserError, match="CorpusExampleGen failed .*training.steps should be .*Received: training.steps=0"
+    with (
+        mock.patch.object(sys, "executable", warm.python()),
+        pytest.raises(
+            UserError, match="CorpusExampleGen failed .*training.steps should be .*Received: training.steps=0"
+        ),
     ):
         rehearsal.run(text, "kfp-next", tmp_path, {"training": '{"steps": 0}'})
     ((_, _, report),) = webhook.received
