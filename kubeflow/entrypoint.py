@@ -56,13 +56,15 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _execute(options: argparse.Namespace, beam_args: list[str], diverted: str | None) -> int:
-    from kubeflow.task import invocation, run_parameters
+    from kubeflow.task import invocation, retry, run_parameters
 
     given = json.loads(options.json_serialized_invocation_args)
     if options.backend == "kfp":
         invocation.adapt(given, json.loads(options.json_serialized_inputs_spec_args))
     if diverted:
         invocation.divert_outputs(given, diverted)
+    else:
+        retry.clear_outputs(given)
     invocation.make_outputs(given)
     run_parameters.apply(given.get("inputs", {}).get("parameterValues", {}))
     options.json_serialized_invocation_args = json.dumps(given)

@@ -10,7 +10,7 @@ import pytest
 
 from components import cpu_quota
 from kubeflow import entrypoint
-from kubeflow.task import deadline, invocation
+from kubeflow.task import deadline, invocation, retry
 from trainer.cluster import ProcessLost
 
 ARGUMENTS = ["--backend", "kfp", "--executor_class_path", "x.Y", "--json_serialized_invocation_args"]
@@ -76,7 +76,7 @@ def test_tasks_that_use_beam_check_its_job_service_first(
     ("task", "diverted"),
     [(None, False), ({"type": "worker", "index": 0}, False), ({"type": "worker", "index": 1}, True)],
 )
-def test_only_workers_that_are_not_the_chief_divert_their_outputs(
+def test_only_workers_that_are_not_the_chief_divert_their_outputs_and_the_chief_clears_them(
     task: dict[str, object] | None, diverted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directories: list[str] = []
@@ -85,12 +85,15 @@ def test_only_workers_that_are_not_the_chief_divert_their_outputs(
         assert Path(directory).is_dir()
         directories.append(directory)
 
+    cleared: list[object] = []
     monkeypatch.setattr(invocation, "divert_outputs", divert)
+    monkeypatch.setattr(retry, "clear_outputs", cleared.append)
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if task:
         monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": task}))
     assert entrypoint.main([*ARGUMENTS, INVOCATION]) == 2  # fails before TFX starts
     assert bool(directories) == diverted
+    assert bool(cleared) != diverted, "the outputs are the chief's"
     assert not any(Path(directory).exists() for directory in directories)
 
 
