@@ -52,6 +52,20 @@ local.run = run
 sys.exit(local_runner.main(sys.argv[1:]))
 """
 
+# A run that ends with an error as soon as the model is trained.
+TRAINING_ONLY = """
+import sys
+import local_runner
+from components.errors import UserError
+from components.release import infra_check
+
+def check(model):
+    raise UserError("Received: a model")
+
+infra_check.check = check
+sys.exit(local_runner.main(sys.argv[1:]))
+"""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -123,25 +137,25 @@ def test_two_machines_train_the_model_of_one_and_share_its_cache(tmp_path: Path)
     assert "version 1 (pushed)" in worker.output
     trained = weights(summary["model"])
 
-    # One machine trains again, from the same examples.
-    shutil.rmtree(root / "checkpoints")
-    shutil.rmtree(root / "pipeline" / "Trainer" / "model")
-    alone = Machine(root).start()
-    ended = alone.end()
-    assert ended.code == 0, ended.output
-    assert "MultiWorker" not in ended.output
-    assert executed(alone.summary())[0] == "Trainer"
-    # The bounds of tests/trainer/test_workers.py, for the same settings.
-    rounding = numeric.relative(10 * 100)
-    expected = weights(alone.summary()["model"])
-    assert trained.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_allclose(trained[name], value, rtol=rounding, atol=10 * STEPS * RATE * rounding, err_msg=name)
-
+    # The same command again.
     chief, worker, summary = run(root)
     assert (chief.code, worker.code) == (0, 0), chief.output + worker.output
     assert executed(summary) == []
     assert "has ended without training, because its result of an earlier run was reused: perplexity " in worker.output
+
+    # One machine trains again, from the same examples.
+    shutil.rmtree(root / "checkpoints")
+    shutil.rmtree(root / "pipeline" / "Trainer" / "model")
+    ended = Machine(root).start("-c", TRAINING_ONLY).end()
+    assert "error: Received: a model" in ended.output
+    assert "MultiWorker" not in ended.output
+    (alone,) = (root / "pipeline" / "Trainer" / "model").glob("*/Format-Serving")
+    # The bounds of tests/trainer/test_workers.py, for the same settings.
+    rounding = numeric.relative(10 * 100)
+    expected = weights(str(alone))
+    assert trained.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(trained[name], value, rtol=rounding, atol=10 * STEPS * RATE * rounding, err_msg=name)
 
 
 def test_error_before_training_ends_the_worker_and_components_see_no_cluster(tmp_path: Path) -> None:
