@@ -4,10 +4,13 @@ import datetime
 import itertools
 import re
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any, NamedTuple
 
 import kfp_server_api
+from google.protobuf import json_format
 
+from components.errors import UserError
 from kubeflow.deploy.backend import Backend, Package
 from kubeflow.deploy.connection import generated
 from kubeflow.deploy.server import ServerError, call, pages
@@ -48,15 +51,22 @@ class KubeflowPipelines(Backend):
 
     def _start_run(self, package: Package) -> str:
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-        run = call(
-            self._client.run_pipeline,
-            self._find_or_create_experiment(),
-            f"{package.name} {now}",
-            pipeline_package_path=package.file,
-            params=package.parameters,
-            pipeline_root=package.pipeline_root,
-            service_account=package.service_account,
-        )
+        try:
+            run = call(
+                self._client.run_pipeline,
+                self._find_or_create_experiment(),
+                f"{package.name} {now}",
+                pipeline_package_path=package.file,
+                params=package.parameters,
+                pipeline_root=package.pipeline_root,
+                service_account=package.service_account,
+            )
+        except json_format.ParseError as error:
+            raise UserError(
+                f"The installed kfp does not know a setting of this file: {' '.join(str(error).split())} Use `deploy`, "
+                "which uploads the file as it is, or Python 3.11 or newer: its kfp knows cluster.run_timeout_seconds. "
+                f"Received: kfp {metadata.version('kfp')}"
+            ) from error
         return str(run.run_id)
 
     def _prepare(self, package: Package, cron: str) -> _Schedule:

@@ -160,6 +160,15 @@ def test_run_has_its_parameters_and_root_and_caching_as_compiled(state: Any, api
     assert "cachingOptions" not in str(body)
 
 
+def test_setting_that_an_old_kfp_cannot_parse_is_explained(state: Any, api: Any, tmp_path: Path) -> None:
+    """As `pipelineConfig` of KFP 2.17 in kfp 2.5, of Python 3.10."""
+    newer = package(tmp_path, PIPELINE.replace("{kubernetes: {", "{kubernetes: {setting_of_a_later_kfp: {}, "))
+    with pytest.raises(UserError, match='no field named "setting_of_a_later_kfp".* Use `deploy`.* Received: kfp 2'):
+        pipelines(api).submit(newer)
+    pipelines(api).deploy(newer, CRON)
+    assert len(schedules(state)) == 1
+
+
 def test_status_prints_runs_of_this_pipeline_only(state: Any, api: Any, tmp_path: Path) -> None:
     """Several pipelines can have runs in one experiment."""
     pipelines(api).deploy(package(tmp_path), CRON)
