@@ -111,9 +111,17 @@ def run_pytest(tmp_path: Path) -> Callable[..., str]:
         (tmp_path / "pytest.ini").write_text(
             "[pytest]\naddopts = --import-mode=importlib\nmarkers = unit\n e2e\n integration\n"
         )
-        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *arguments]
+        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-p", "xdist", *arguments]
+        # The other installed plugins take a second to import.
+        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return subprocess.run(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         ).stdout
 
     return run
