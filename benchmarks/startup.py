@@ -24,6 +24,29 @@ PIPELINE = {
     "import tfx.components (peer)": ["-c", "import tfx.components"],
     "import pipeline.create": ["-c", "import pipeline.create"],
 }
+_TASK = (
+    "from components import lean_imports as lean; from contextlib import nullcontext\n"
+    "with {block}:\n"
+    "  from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entrypoint\n"
+    "  entrypoint.import_utils.import_class_by_path('{executor}.{name}')"
+)
+_GATE = "components.validate.anomaly_gate"
+TASKS = {
+    "TFX's entrypoint, one gate (peer)": [
+        "-c",
+        _TASK.format(block="nullcontext(lean.frameworks())", executor=_GATE, name="AnomalyGate_Executor"),
+    ],
+    **{
+        f"task {title}": ["-c", _TASK.format(block="lean.one_task()", executor=executor, name=name)]
+        for title, executor, name in (
+            ("AnomalyGate", _GATE, "AnomalyGate_Executor"),
+            ("Trainer", "tfx.components.trainer.executor", "GenericExecutor"),
+            ("StatisticsGen", "tfx.components.statistics_gen.executor", "Executor"),
+            ("Transform", "tfx.components.transform.executor", "Executor"),
+            ("Evaluator", "components.evaluate.evaluator", "Executor"),
+        )
+    },
+}
 MODEL = {
     "import tensorflow (peer)": ["-c", "import tensorflow"],
     "import without Keras": [
@@ -93,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     serving_dir = options.serving_dir and os.path.abspath(options.serving_dir)
     print(machine.line(machine.describe(None)))
-    for rows in (PIPELINE, MODEL, COMMANDS):
+    for rows in (PIPELINE, TASKS, MODEL, COMMANDS):
         print("\nCPU-seconds")
         for line in block(rows, serving_dir, options.rounds):
             print(line, flush=True)

@@ -4,9 +4,13 @@ docs/startup.md lists the costs of the imports.
 """
 
 import contextlib
+import functools
 import gc
+import importlib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from importlib import util
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
@@ -16,6 +20,27 @@ from typing import Any
 _SERVER_RUNNERS = tuple(
     f"tfx.components.infra_validator.model_server_runners.{name}"
     for name in ("kubernetes_runner", "local_docker_runner")
+)
+
+
+# Packages that TensorFlow imports for its first Keras and for clusters of Google's, and that it works without.
+_OF_TENSORFLOW = ("googleapiclient", "h5py", "oauth2client", "scipy")
+# Packages that Beam imports for data sources that this project does not use, and that it works without.
+_OF_BEAM = ("google.cloud.bigquery", "google.cloud.bigquery_storage", "google.cloud.pubsub", "hdfs", "pandas")
+# Packages and modules that import much, or everything that they contain, and of which a task needs a part or nothing:
+# its executor, the metrics of texts of TFMA, views in notebooks, Keras' wrapper of scikit-learn.
+_DEFERRED = (
+    "IPython",
+    "keras._tf_keras.keras.wrappers",
+    "keras.wrappers",
+    "kfp",
+    "tensorflow_data_validation",
+    "tensorflow_model_analysis",
+    "tensorflow_model_analysis.metrics.bleu",
+    "tensorflow_model_analysis.metrics.rouge",
+    "tensorflow_model_analysis.view",
+    "tfx.components",
+    "tfx.components.evaluator.executor",
 )
 
 
@@ -46,6 +71,16 @@ def lazy(*modules: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def deferred(*modules: str) -> Iterator[None]:
+    """Execute modules that are imported in the block only when a name is used that is not one of their submodules.
+
+    This helps with packages whose `__init__.py` imports everything that they contain. Unknown names are ignored.
+    """
+    with _installed(_Finder(_DeferringLoader, *modules)):
+        yield
+
+
+@contextlib.contextmanager
 def without_gc() -> Iterator[None]:
     """Import without garbage collection, which takes a third of the CPU-seconds of an import of the frameworks.
 
@@ -71,6 +106,16 @@ def frameworks() -> None:
         import tfx.components  # noqa: F401
 
 
+@contextlib.contextmanager
+def one_task() -> Iterator[None]:
+    """Import, in the block, TFX's entrypoint and one component's executor without what the others need."""
+    tensorflow_without_keras()
+    with without_gc(), hidden(*_OF_BEAM):
+        import apache_beam  # noqa: F401
+    with without_gc(), hidden("matplotlib"), lazy(*_SERVER_RUNNERS), deferred(*_DEFERRED):
+        yield
+
+
 def tensorflow_without_keras() -> None:
     """Import TensorFlow without Keras, for processes that only use SavedModels: half of the CPU-seconds.
 
@@ -80,7 +125,7 @@ def tensorflow_without_keras() -> None:
     # Not `hidden`: TensorFlow also looks up the path of Keras, and keeps it for `import tensorflow.keras`.
     if "tensorflow" in sys.modules:
         return
-    with without_gc(), _installed(_Finder(_FailingLoader, "keras", "tf_keras")):
+    with without_gc(), hidden(*_OF_TENSORFLOW), _installed(_Finder(_FailingLoader, "keras", "tf_keras")):
         import tensorflow  # noqa: F401
 
 
@@ -117,3 +162,46 @@ class _FailingLoader:
 
     def exec_module(self, module: ModuleType) -> None:
         raise ModuleNotFoundError(f"not loaded to save time: {module.__name__}", name=module.__name__)
+
+
+class _DeferringLoader:
+    """Loads a module without executing it, until a name is used that is not one of its submodules."""
+
+    def __init__(self, usual: Any) -> None:
+        self._usual = usual
+        self._lock = threading.RLock()
+        self._started = False
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Let the usual loader create it."""
+        created: ModuleType | None = self._usual.create_module(spec)
+        return created
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave the module empty; its `__getattr__` executes it."""
+        assert module.__spec__
+        module.__spec__.loader = module.__loader__ = self._usual
+        module.__getattr__ = functools.partial(self._get, module)  # type: ignore[method-assign]
+
+    def _get(self, module: ModuleType, name: str) -> Any:
+        if name.startswith("__") and name not in (
+            "__all__",
+            "__version__",
+        ):  # as `inspect` and `pickle` ask of all modules
+            raise AttributeError(name)
+        with self._lock:
+            if name in module.__dict__:  # another thread executed the module meanwhile
+                return module.__dict__[name]
+            submodule = f"{module.__name__}.{name}"
+            if hasattr(module, "__path__") and util.find_spec(submodule):
+                return importlib.import_module(submodule)
+            if self._started:  # the module itself asks for a name that it does not have yet, or it has none such
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            self._started = True
+            try:
+                self._usual.exec_module(module)
+            except BaseException:
+                self._started = False
+                raise
+            del module.__getattr__
+            return getattr(module, name)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from components import command_line, cpu_quota, lean_imports
+from components import command_line, cpu_quota
 from kubeflow.task import deadline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,11 +56,12 @@ def _run(options: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _execute(options: argparse.Namespace, beam_args: list[str], diverted: str | None) -> int:
-    from kubeflow.task import invocation, retry, run_parameters
+    from kubeflow.task import execute, invocation, retry, run_parameters
 
     given = json.loads(options.json_serialized_invocation_args)
     if options.backend == "kfp":
         invocation.adapt(given, json.loads(options.json_serialized_inputs_spec_args))
+        invocation.satisfy_launcher(given)
     if diverted:
         invocation.divert_outputs(given, diverted)
     else:
@@ -69,16 +70,7 @@ def _execute(options: argparse.Namespace, beam_args: list[str], diverted: str | 
     run_parameters.apply(given.get("inputs", {}).get("parameterValues", {}))
     options.json_serialized_invocation_args = json.dumps(given)
 
-    lean_imports.frameworks()
-    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
-    from tfx.utils import import_utils
-
-    from pipeline import beam
-
-    if issubclass(import_utils.import_class_by_path(options.executor_class_path), BaseBeamExecutor):
-        beam.check_job_service(beam_args)
-    kubeflow_v2_run_executor.main((options, beam_args))
+    execute.run(options, beam_args)
     if options.backend == "kfp":
         invocation.restore(given)
     return command_line.OK

@@ -3,6 +3,8 @@
 import shutil
 from typing import Any
 
+from components import lean_imports
+
 # TensorBoard's events: a Trainer that resumes from a checkpoint adds to them.
 _CONTINUED = "model_run"
 
@@ -26,6 +28,7 @@ def _delete(uri: str) -> None:
     if "://" not in uri:
         shutil.rmtree(uri, ignore_errors=True)
         return
+    lean_imports.tensorflow_without_keras()
     from tensorflow.io import gfile  # late: slow, and needed in a bucket only
 
     if gfile.isdir(uri):

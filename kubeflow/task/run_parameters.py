@@ -72,8 +72,8 @@ def apply(parameters: dict[str, Any]) -> None:
         # Late: slow imports, for the one task that imports them anyway.
         from components import lean_imports
 
-        lean_imports.frameworks()
-        from components.evaluate import evaluator
+        with lean_imports.one_task():
+            from components.evaluate import evaluator
 
         parameters["eval_config"] = evaluator.with_settings(parameters["eval_config"], **config.evaluation.model_dump())
     elif "custom_config" in parameters:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.lean_imports import hidden, lazy, without_gc
+from components.lean_imports import deferred, hidden, lazy, without_gc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,6 +87,41 @@ def test_other_modules_are_not_lazy(package: str) -> None:
     with lazy("no_such_package"):
         importlib.import_module(f"{package}.part")
     assert sys.modules[package].ran == ["part"]
+
+
+def test_deferred_package_is_executed_for_a_name_but_not_for_a_submodule(package: str) -> None:
+    finders = list(sys.meta_path)
+    with deferred(package, "no_such_package"):
+        whole = importlib.import_module(package)
+        assert "ran" not in vars(whole)
+        (Path(whole.__path__[0]) / "part.py").write_text("VALUE = 7")
+        assert __import__(package, fromlist=["part"]).part.VALUE == 7
+    assert sys.meta_path == finders
+    assert not hasattr(whole, "__wrapped__")
+    assert "ran" not in vars(whole), "submodules and the questions of inspect are no use of it"
+    assert whole.ran == []
+    with pytest.raises(AttributeError, match="no attribute 'other'"):
+        whole.other  # noqa: B018
+    assert whole.__spec__
+    assert whole.__loader__ is whole.__spec__.loader
+
+
+def test_deferred_package_that_asks_for_its_own_names_is_executed_once(package: str, tmp_path: Path) -> None:
+    text = f"import {package} as itself\nearly = hasattr(itself, 'late')\nlate = part = 1\nran = []"
+    (tmp_path / package / "__init__.py").write_text(text)
+    with deferred(package):
+        whole = importlib.import_module(package)
+    assert whole.late == 1
+    assert whole.early is False
+
+
+def test_deferred_package_that_fails_is_tried_again(package: str, tmp_path: Path) -> None:
+    (tmp_path / package / "__init__.py").write_text("import no_such_package_at_all")
+    with deferred(package):
+        whole = importlib.import_module(package)
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="no_such_package_at_all"):
+            whole.ran  # noqa: B018
 
 
 @pytest.mark.integration
