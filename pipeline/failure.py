@@ -8,7 +8,8 @@ from components.command_line import FAILED, USER_ERROR
 
 _LONGEST = 300  # characters shown of a framework's message
 # The frameworks wrap errors of the system in their own exceptions, or in text from other processes. Only words remain.
-_DISK = (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), "disk is full")  # the last is SQLite's
+# The last two are SQLite's: of a statement, and of the end of a transaction that it has rolled back after that.
+_DISK = (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT)), "disk is full", "no transaction is active")
 _PERMISSION = (*map(os.strerror, (errno.EACCES, errno.EPERM, errno.EROFS)), "readonly database")
 _MEMORY = ("OOM when allocating", os.strerror(errno.ENOMEM), "MemoryError", "out of memory")
 # Of this project or of TFX: this process has imported them, so it is a Beam worker that lacks them.

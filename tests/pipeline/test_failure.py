@@ -9,6 +9,7 @@ from pipeline import failure
 
 # Messages of the frameworks on a full disk.
 SQLITE = "Error when executing query: database or disk is full query: COMMIT;"
+ROLLED_BACK = "Error when executing query: cannot commit - no transaction is active query: COMMIT;"
 BEAM = (
     "tensorflow.python.framework.errors_impl.ResourceExhaustedError: /root/saved_model.pb.tmp9; "
     "No space left on device [while running 'Analyze/CreateSavedModel']\n\nduring\nmore"
@@ -38,6 +39,7 @@ def caused(error: Exception, reason: BaseException | None) -> Exception:
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/root/x"), "The disk is full", "Free some space"),
         (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), "The disk is full", "Free some space"),
         (RuntimeError(SQLITE), "The disk is full", "Free some space"),
+        (RuntimeError(ROLLED_BACK), "The disk is full", "Free some space"),
         (RuntimeError(BEAM), "The disk is full", "Free some space"),
         (
             caused(RuntimeError("it failed"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
