@@ -1,13 +1,13 @@
 """Odd input in the real pipeline: unusual corpora work, a full disk is one error paragraph, two runs do the work once.
 
 The model is too small to learn much. A small tmpfs is the disk; the test is skipped if it cannot be mounted.
+Three corpora show everything, because a run of even this model takes twenty CPU-seconds.
 """
 
 import contextlib
 import json
 import os
 import random
-import string
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,26 +33,9 @@ TINY = {
     "evaluation.max_increase": 1e30,
     "evaluation.by_document": "false",
 }
-
-
-def tiny(corpus: Path, root: Path, **changes: Any) -> Result:
-    settings = TINY | {key.replace("__", "."): value for key, value in changes.items()}
-    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    summary = str(root.parent / f"{root.name}.json")
-    return run("--corpus", str(corpus), "--root", str(root), "--summary", summary, *words, python=warm.python())
-
-
-def odd_texts() -> dict[str, str]:
-    generator = random.Random(1)
-    scripts = [chr(0x4E00 + i) for i in range(20_000)]  # CJK ideographs
-    words = ["tea", "at", "the", "harbor", "lamp", "and", "quay"]
-    line = " ".join(generator.choice(words) for _ in range(300_000))[: 1 << 20]
-    return {
-        "one": "a" * 5000,
-        "unseen": "ab c\n" * 900 + "xyz!" * 125,
-        "lines": f"{line}\n{line[:1000]}",
-        "ideographs": "".join(generator.sample(scripts, 20_000) + generator.sample(scripts, 20_000)),
-    }
+AUTO = {"evaluation.threshold": "auto"}  # the trigram model is bad at these texts too, so even this model is better
+LINE, UNSEEN = 1_249_499, 500  # characters of the long line, and of the eval split after it
+ROOMS = {0: "cannot be copied into", 200_000: "The disk is full", 700_000: "The disk is full"}
 
 
 @contextlib.contextmanager
@@ -77,115 +60,147 @@ def fill(disk: Path, room: int) -> Path:
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
-            file.write(b"\0" * 4096)
+            file.write(b"\0" * 65536)
     os.truncate(filler, filler.stat().st_size - room)
     return filler
 
 
 @dataclass(frozen=True)
-class Root:
-    path: Path
+class Done:
+    """A run that has ended."""
+
+    root: Path
     ended: Result
+    report: Path
 
     def summary(self) -> dict[str, Any]:
         assert self.ended.code == 0, self.ended
-        result: dict[str, Any] = json.loads((self.path.parent / f"{self.path.name}.json").read_text())
+        result: dict[str, Any] = json.loads(self.report.read_text())
         return result
 
 
 @dataclass(frozen=True)
-class Odd:
-    """Runs by name, the first on a small disk; `no_disk` is the reason if it cannot be mounted."""
+class FullDisk:
+    """Runs on a full disk.
 
-    runs: dict[str, "Future[Root]"]
-    disk: Path
+    Attributes:
+      before: digests of the results before them.
+      runs: each run by the number of bytes that were left, with the digests after it.
+      last: the same run with enough room.
+    """
+
+    before: dict[str, str]
+    runs: dict[int, tuple[Result, dict[str, str]]]
+    last: Done
+
+
+@dataclass(frozen=True)
+class Odd:
+    """Runs by name, and those on a full disk; `no_disk` is the reason if a small disk cannot be mounted."""
+
+    runs: dict[str, "Future[Done]"]
+    full_disk: "Future[FullDisk]"
     no_disk: str
 
-    def __getitem__(self, name: str) -> Root:
+    def __getitem__(self, name: str) -> Done:
         return self.runs[name].result()
+
+
+def odd_texts() -> dict[str, str]:
+    generator = random.Random(1)
+    scripts = [chr(0x4E00 + i) for i in range(20_000)]  # CJK ideographs
+    return {
+        "one": "a" * 5000,
+        "line": "".join(generator.choices("ab c", k=LINE)) + "\n" + "xyz!" * (UNSEEN // 4),
+        "ideographs": "".join(generator.sample(scripts, 20_000) + generator.sample(scripts, 20_000)),
+    }
 
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Odd]:
     """Runs on odd corpora, two at a time because most of a run uses one core."""
     directory = tmp_path_factory.mktemp("odd")
-    disk = directory / "disk"
-    texts = odd_texts()
-    for name, text in texts.items():
+    disk, root = directory / "disk", directory / "disk" / "root"
+    for name, text in odd_texts().items():
         (directory / f"{name}.txt").write_text(text)
 
-    def learn(name: str) -> Root:
-        # The trigram model is bad at these texts too, so even this model is better.
-        threshold = {"evaluation__threshold": "auto"} if name in ("unseen", "ideographs") else {}
-        root = (disk if name == "one" else directory) / name
-        return Root(root, tiny(directory / f"{name}.txt", root, **threshold))
+    def learn(name: str, corpus: str, root: Path, **changes: Any) -> Done:
+        settings = [word for item in (TINY | changes).items() for word in ("--set", "=".join(map(str, item)))]
+        report = directory / f"{name}.json"
+        where = ("--corpus", str(directory / f"{corpus}.txt"), "--root", str(root), "--summary", str(report))
+        return Done(root, run(*where, *settings, python=warm.python()), report)
 
-    with small_disk(disk, 24) as no_disk, ThreadPoolExecutor(2) as pool:
-        again = {"one, at once": pool.submit(learn, "one")}
-        yield Odd(again | {name: pool.submit(learn, name) for name in texts}, disk, no_disk)
+    def full(earlier: "list[Future[Done]]", no_disk: str) -> FullDisk:
+        for one in earlier:
+            one.result()
+        before, runs = files(*results(root)), {}
+        for room in () if no_disk else ROOMS:
+            filler = fill(disk, room)
+            ended = learn(f"{room} bytes", "ideographs", root, **AUTO).ended
+            filler.unlink()
+            runs[room] = ended, files(*results(root))
+        return FullDisk(before, runs, learn("ideographs", "ideographs", root, **AUTO))
+
+    with small_disk(disk, 96) as no_disk, ThreadPoolExecutor(2) as pool:
+        runs = {name: pool.submit(learn, name, "one", root) for name in ("one", "one, at once")}
+        unseen = {"corpus.eval_fraction": UNSEEN / (LINE + 1 + UNSEEN)}
+        full_disk = pool.submit(full, [*runs.values()], no_disk)
+        runs["line"] = pool.submit(learn, "line", "line", directory / "line", **AUTO, **unseen)
+        yield Odd(runs, full_disk, no_disk)
 
 
 def test_corpus_of_one_repeated_character_is_learned(odd: Odd) -> None:
-    root = odd["one"]
-    summary = root.summary()
+    summary = odd["one"].summary()
     assert (summary["vocabulary_size"], summary["eval_chars"], summary["out_of_vocabulary_rate"]) == (1, 499, 0)
     assert 1 <= summary["perplexity"] < 2  # of this character and the unknown ones
-    assert "a" * 300 in root.ended.out
-
-
-def test_eval_split_of_unknown_characters_pays_for_every_one(odd: Odd) -> None:
-    summary = odd["unseen"].summary()
-    assert (summary["vocabulary_size"], summary["eval_chars"], summary["out_of_vocabulary_rate"]) == (5, 499, 1)
-    assert summary["perplexity"] > 0x110000 - 5  # no better than a choice among all unknown characters
+    assert "a" * 300 in odd["one"].ended.out
 
 
 def test_line_of_a_megabyte_is_read_completely(odd: Odd) -> None:
-    summary = odd["lines"].summary()
-    assert summary["characters"] == 2**20 + 1001
-    assert summary["eval_chars"] == summary["characters"] - summary["characters"] * 9 // 10 - 1
+    line = odd["line"]
+    assert line.summary()["characters"] == LINE + 1 + UNSEEN
+    assert f"{LINE:,} training characters" in line.ended.out  # the first one is not predicted, the line's end is
+
+
+def test_eval_split_of_unknown_characters_pays_for_every_one(odd: Odd) -> None:
+    summary = odd["line"].summary()
+    assert (summary["vocabulary_size"], summary["eval_chars"]) == (5, UNSEEN - 1)
+    assert summary["out_of_vocabulary_rate"] == 1
+    assert summary["perplexity"] > 0x110000 - 5  # no better than a choice among all unknown characters
 
 
 def test_twenty_thousand_characters_get_ids_and_are_generated(odd: Odd) -> None:
-    root = odd["ideographs"]
-    summary = root.summary()
+    done = odd.full_disk.result().last
+    summary = done.summary()
     assert (summary["vocabulary_size"], summary["out_of_vocabulary_rate"]) == (20_000, 0)
-    assert any(len(line) == 300 and min(line) >= "\u4e00" for line in root.ended.out.splitlines())
+    assert any(len(line) == 300 and min(line) >= "\u4e00" for line in done.ended.out.splitlines())
 
 
 def test_two_concurrent_runs_on_one_root_do_the_work_once(odd: Odd) -> None:
-    roots = [odd["one"], odd["one, at once"]]
-    assert [root.ended.code for root in roots] == [0, 0], roots
-    first, second = sorted((root.ended for root in roots), key=lambda ended: "Another run is using" in ended.out)
+    done = [odd["one"], odd["one, at once"]]
+    assert [one.ended.code for one in done] == [0, 0], done
+    first, second = sorted((one.ended for one in done), key=lambda ended: "Another run is using" in ended.out)
     assert "Another run is using" not in first.out
-    assert second.out.startswith(f"Another run is using {roots[0].path}; waiting until it has ended")
+    assert second.out.startswith(f"Another run is using {done[0].root}; waiting until it has ended")
     assert "executed" not in second.out
     assert "1 (served already)" in second.out
-    assert [path.name for path in (roots[0].path / "serving" / "char_rnn").iterdir()] == ["1"]
+    serving = done[0].root / "serving" / "char_rnn"
+    before = map(Path, odd.full_disk.result().before)
+    assert {path.relative_to(serving).parts[0] for path in before if path.is_relative_to(serving)} == {"1"}
 
 
-def test_full_disk_is_reported_at_every_stage_and_finished_results_are_kept(odd: Odd, tmp_path: Path) -> None:
-    """A tmpfs of 24 MB is full before the copy of the corpus, before the first record, and during Transform."""
+def test_full_disk_is_reported_at_every_stage_and_finished_results_are_kept(odd: Odd) -> None:
+    """A tmpfs is full before the copy of the corpus, before the first record, and during Transform (see `ROOMS`)."""
     if odd.no_disk:
         pytest.skip(f"a small disk cannot be mounted here: {odd.no_disk}")
-    root = odd["one"].path
-    assert odd["one, at once"].path == root
-    generator = random.Random(2)
-    (tmp_path / "second.txt").write_text("".join(generator.choices(string.ascii_lowercase, k=20_000)))
-    before = files(*results(root))
-    for room, message in (
-        (0, "cannot be copied into"),
-        (60_000, "The disk is full"),
-        (300_000, "The disk is full"),
-    ):
-        filler = fill(odd.disk, room)
-        output = tiny(tmp_path / "second.txt", root).paragraph()
-        filler.unlink()
-        assert message in output
+    disk = odd.full_disk.result()
+    assert list(disk.runs) == list(ROOMS)
+    for room, (ended, after) in disk.runs.items():
+        output = ended.paragraph()
+        assert ROOMS[room] in output
         assert "No space left on device" in output or "disk is full" in output
-        assert str(root) in output
-        after = files(*results(root))
-        assert before.items() <= after.items(), "results of the first run are unchanged"
-    ended = tiny(tmp_path / "second.txt", root)
-    assert ended.code == 0, ended
-    assert "2 (pushed)" in ended.out
-    assert before.items() <= files(*results(root)).items()
+        assert str(disk.last.root) in output
+        assert disk.before.items() <= after.items(), "results of the first run are unchanged"
+    assert disk.last.ended.code == 0, disk.last.ended
+    assert "2 (pushed)" in disk.last.ended.out
+    assert disk.before.items() <= files(*results(disk.last.root)).items()
