@@ -5,10 +5,14 @@ restarted each time; on another root it is not killed. Files on disk show the st
 milliseconds of it, not at one exact instruction. `scripts/kill_runs.py` kills many more runs, at random moments.
 """
 
+import contextlib
+import ctypes
 import json
 import os
+import select
 import shutil
 import signal
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -24,25 +28,67 @@ from tests import warm
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parent.parent
+STEPS, EVERY = 240, 60
 SETTINGS = {
     "model.units": 64,
     "model.embedding": 16,
     "model.dropout": 0.1,
     "training.batch_size": 16,
     "training.sequence_length": 50,
-    "training.steps": 400,
-    "training.eval_every": 100,
+    "training.steps": STEPS,
+    "training.eval_every": EVERY,
     "training.checkpoint_seconds": 1,
     "evaluation.threshold": 50.0,
 }
 _LIMIT_SECONDS = 300.0
 _ATTEMPTS = 5
+_CREATED, _MOVED_HERE, _DIRECTORY = 0x100, 0x80, 0x40000000  # flags of inotify
+
+
+class Watch:
+    """Waits for new files below a directory (inotify), because polling for them would slow down the run."""
+
+    def __init__(self, directory: Path) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._file = self._libc.inotify_init1(os.O_CLOEXEC)
+        assert self._file >= 0, os.strerror(ctypes.get_errno())
+        self._directories: dict[int, str] = {}
+        self._add(str(directory))
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def wait(self, seconds: float) -> None:
+        """Return when there are new files, at the latest after these seconds."""
+        if not select.select([self._file], [], [], seconds)[0]:
+            return
+        events, start = os.read(self._file, 1 << 16), 0
+        while start < len(events):
+            number, flags, _, length = struct.unpack_from("iIII", events, start)
+            start += 16 + length
+            if flags & _DIRECTORY:
+                name = os.fsdecode(events[start - length : start].rstrip(b"\0"))
+                self._add(os.path.join(self._directories[number], name))
+
+    def _add(self, directory: str) -> None:
+        number = self._libc.inotify_add_watch(self._file, os.fsencode(directory), _CREATED | _MOVED_HERE)
+        if number < 0:
+            return  # deleted already
+        self._directories[number] = directory
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    self._add(entry.path)
 
 
 def _command(root: Path) -> list[str]:
     settings = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     summary = ["--summary", str(root.parent / f"{root.name}.json")]
-    return [warm.python(), "local_runner.py", "--corpus", "sample", "--root", str(root), *summary, *settings]
+    corpus = str(root.parent / "corpus.txt")
+    return [warm.python(), "local_runner.py", "--corpus", corpus, "--root", str(root), *summary, *settings]
 
 
 def _finish(root: Path) -> dict[str, Any]:
@@ -73,18 +119,20 @@ def _kill_when(root: Path, moment: Callable[[], bool]) -> None:
 
 
 def _killed(root: Path, moment: Callable[[], bool]) -> bool:
-    process = subprocess.Popen(_command(root), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + _LIMIT_SECONDS
-        while not moment():
-            if process.poll() is not None:
-                assert process.returncode == 0
-                return False
-            assert time.monotonic() < end, "the moment did not occur"
-            time.sleep(0.0005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    root.mkdir(exist_ok=True)
+    with Watch(root) as watch:
+        process = subprocess.Popen(_command(root), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + _LIMIT_SECONDS
+            while not moment():
+                if process.poll() is not None:
+                    assert process.returncode == 0
+                    return False
+                assert time.monotonic() < end, "the moment did not occur"
+                watch.wait(seconds=0.1)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
     return True
 
 
@@ -102,17 +150,19 @@ def _steps_saved(root: Path) -> int:
 def test_killed_run_ends_with_the_model_of_an_undisturbed_run(tmp_path: Path) -> None:
     root, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     serving = root / "serving" / "char_rnn"
+    text = next((ROOT / "components" / "sample").glob("*.txt")).read_text(encoding="utf-8")
+    (tmp_path / "corpus.txt").write_text(text[:20_000], encoding="utf-8")
 
     def is_there(pattern: str) -> Callable[[], bool]:
         return lambda: next(root.glob(pattern), None) is not None
 
     _kill_when(root, is_there("pipeline/CorpusExampleGen/examples/*/*"))
     _kill_when(root, is_there("pipeline/Transform/transform_graph/*"))
-    _kill_when(root, lambda: _steps_saved(root) >= 100)
+    _kill_when(root, lambda: _steps_saved(root) >= EVERY)
     first = _steps_saved(root)
-    assert 100 <= first < 400
+    assert EVERY <= first < STEPS
     _kill_when(root, lambda: _steps_saved(root) > first and is_there("checkpoints/*/*/ckpt-*_temp/*")())
-    assert first <= _steps_saved(root) <= 400
+    assert first <= _steps_saved(root) <= STEPS
     _kill_when(root, is_there("checkpoints/*/export-*.partial/saved_model.pb"))
     assert not [path for path in root.glob("checkpoints/*/export-*") if path.suffix != ".partial"]
     _kill_when(root, is_there("serving/char_rnn/.incoming-*/*"))
