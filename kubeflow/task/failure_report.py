@@ -64,6 +64,12 @@ def report(pipeline: str, parameters: dict[str, Any]) -> dict[str, str] | None:
     return {"text": text, "pipeline": pipeline, "run": run, "run_id": run_id, "state": state, "message": message}
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Makes a redirect an error: urllib would repeat the request as a GET, without the report."""
+
+    def redirect_request(self, *_: Any) -> None: ...
+
+
 def send(payload: dict[str, str], url: str, variable: str) -> None:
     """Post JSON. Errors do not contain the address, because it is a secret.
 
@@ -72,8 +78,10 @@ def send(payload: dict[str, str], url: str, variable: str) -> None:
     """
     headers = {"Content-Type": "application/json"}
     try:
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValueError
         request = urllib.request.Request(url, json.dumps(payload).encode(), headers)
-        with urllib.request.urlopen(request, timeout=TIMEOUT):
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=TIMEOUT):
             return
     except (ValueError, http.client.InvalidURL):  # their messages contain the address
         reason, server = "this is no address", "a text" if url else "nothing"

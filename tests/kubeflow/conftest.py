@@ -40,7 +40,12 @@ def webhook() -> Iterator[Any]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             server.received.append((self.path, self.headers["Content-Type"], json.loads(body)))  # type: ignore[attr-defined]
-            self.send_response(404 if "gone" in self.path else 200)
+            self.send_response(404 if "gone" in self.path else 302 if "moved" in self.path else 200)
+            self.send_header("Location", "/")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None: ...

@@ -68,6 +68,8 @@ def test_webhook_gets_json_with_a_text_for_slack(webhook: Any, monkeypatch: pyte
     [
         ("http://127.0.0.1:{closed}/T1234", ": [Errno 111] Connection refused. "),
         ("http://127.0.0.1:{port}/gone/T1234", "HTTP Error 404"),
+        ("http://127.0.0.1:{port}/moved/T1234", "HTTP Error 302"),
+        ("data:,T1234", "this is no address"),
         ("http://[T1234", "this is no address"),
         ("http://h.example:T1234", "this is no address"),
         ("T1234", "this is no address"),
