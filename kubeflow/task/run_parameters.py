@@ -51,6 +51,11 @@ def parse(options: list[str], config: Config) -> dict[str, str]:
             f"all other values are compiled in and set with --set. Received: {' '.join(wrong or options)}"
         )
     parameters = {name: value for name, _, value in (option.partition("=") for option in options)}
+    if len(parameters) < len(options):
+        raise UserError(
+            "Each parameter of a run can be given once: join the values of a section in one JSON object. "
+            f"Received: {' '.join(f'--param {option}' for option in options)}"
+        )
     if not parameters.get("corpus", "any").strip():
         raise UserError("The run's parameter `corpus` names no text: give a name, path or URL. Received: corpus=")
     resolve(config, parameters)
@@ -86,7 +91,7 @@ def resolve(config: Config, parameters: Mapping[str, str]) -> Config:
     """Return a configuration with the values of a run; see `parse` and `apply`."""
     try:
         if preset := parameters.get("preset"):
-            names = overrides.preset_names()
+            names = _presets()
             if not set(preset.split(",")) <= set(names):
                 raise UserError(f"preset should be some of: {', '.join(names)}. Received: preset={preset}")
             chosen = overrides.load(preset)
@@ -106,14 +111,25 @@ def resolve(config: Config, parameters: Mapping[str, str]) -> Config:
     return config
 
 
+def _presets() -> list[str]:
+    """Return the names of presets for a run: not those, such as `spot`, whose values are all compiled in."""
+    default = Config()
+    loaded = {name: overrides.load(name) for name in overrides.preset_names()}
+    return [
+        name
+        for name, chosen in loaded.items()
+        if chosen == default or any(getattr(chosen, one) != getattr(default, one) for one in PRESET_SECTIONS)
+    ]
+
+
 def _parse_object(section: str, text: str) -> dict[str, Any]:
     """Parse a JSON object. Empty text, which is what the user interface sends for an empty field, has no values."""
     try:
         values = json.loads(text or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         values = error
     if not isinstance(values, dict):
-        reason = f" ({values})" if isinstance(values, ValueError) else ""
+        reason = f" ({values})" if isinstance(values, Exception) else ""
         raise UserError(
             f"{section} should be a JSON object{reason} of values of this section of the configuration, for example "
             f"{EXAMPLES[section]}. Received: {section}={text}"

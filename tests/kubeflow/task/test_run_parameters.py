@@ -1,5 +1,6 @@
 """Parameters of a run: parsed before it is sent, applied in its tasks."""
 
+import contextlib
 import doctest
 import json
 import sys
@@ -71,7 +72,7 @@ def test_epochs_of_a_run_replace_the_compiled_steps() -> None:
 def test_values_of_the_evaluation_replace_those_of_the_evaluator(monkeypatch: pytest.MonkeyPatch) -> None:
     """`test_evaluator` has the function that joins them, whose module imports TFMA."""
     stub = SimpleNamespace(with_settings=lambda config, **values: json.dumps({"before": config, **values}))
-    monkeypatch.setattr(lean_imports, "frameworks", lambda: None)
+    monkeypatch.setattr(lean_imports, "one_task", contextlib.nullcontext)
     monkeypatch.setitem(sys.modules, "components.evaluate.evaluator", stub)
     monkeypatch.setattr(evaluate, "evaluator", stub, raising=False)
     parameters = task(evaluation='{"threshold": 5}') | {"eval_config": "compiled"}
@@ -99,6 +100,9 @@ def test_values_of_the_evaluation_replace_those_of_the_evaluator(monkeypatch: py
         ("evaluation", '{"threshold": "low"}', "evaluation.threshold should be .*'auto' or.*Received: .*'low'"),
         ("evaluation", '{"max_increase": -1}', "evaluation.max_increase should be greater than or equal to 0"),
         ("export", '{"num_chars": 200000}', "export.num_chars should be less than or equal to 100000"),
+        ("model", "[" * 100_000, "model should be a JSON object .*recursion"),
+        # It has nothing for a run, which would have the default model instead of the compiled one.
+        ("preset", "spot", "preset should be some of: best, .*Received: preset=spot"),
         ("preset", "fast", "preset should be some of: best, .*Received: preset=fast"),
     ],
 )
@@ -127,6 +131,12 @@ def test_values_that_are_not_given_are_the_compiled_ones() -> None:
     resolved = run_parameters.resolve(config, {"evaluation": '{"max_increase": 0.1}', "training": '{"steps": 2}'})
     assert resolved.evaluation == EvaluationConfig(threshold=4.0, max_increase=0.1)
     assert resolved.training == TrainingConfig(batch_size=3, steps=2)
+
+
+def test_parameter_that_is_given_twice_is_refused() -> None:
+    """The first one would be lost."""
+    with pytest.raises(UserError, match=r'given once: .*Received: --param training=\{"steps": 2\} --param training='):
+        run_parameters.parse(['training={"steps": 2}', 'training={"learning_rate": 1}'], Config())
 
 
 @pytest.mark.parametrize(
