@@ -28,7 +28,10 @@ def check(option: str, value: str | None) -> str | None:
         return None
     reason = _reason(value)
     if reason:
-        raise UserError(f"The address cannot be used: {reason}. Received: {option} {value}")
+        message = f"The address cannot be used: {reason}. Received: {option} {value}"
+        before, at, _ = value.rpartition("@")
+        secret = before.partition("//")[2] or before  # a user's name and password
+        raise UserError(message.replace(secret, "...") if at else message)
     return value
 
 

@@ -63,3 +63,13 @@ def test_missing_address_is_left_to_the_client() -> None:
 def test_malformed_address_is_explained(value: str, reason: str) -> None:
     with pytest.raises(UserError, match=f"(?s)The address cannot be used: .*({reason}).*Received: --host "):
         address.check("--host", value)
+
+
+@pytest.mark.parametrize(
+    "value", ["http://me:secret@localhost", "me:secret@localhost", "//me:secret@[", "ftp://:secret@h"]
+)
+def test_password_is_not_printed(value: str) -> None:
+    with pytest.raises(UserError) as raised:
+        address.check("--proxy", value)
+    assert "secret" not in str(raised.value)
+    assert "...@" in str(raised.value)
