@@ -20,6 +20,13 @@ else:
 
 PRESETS = Path(__file__).parents[1] / "presets"
 _NONE = ("none", "null")  # TOML has no null
+# Of pydantic's messages, to continue "should be".
+_BEGINNINGS = {
+    "Value error, ": "",
+    "Input should be ": "",
+    "String should match pattern ": "text that matches the pattern ",
+    "String should have ": "text of ",
+}
 
 
 def preset_names() -> list[str]:
@@ -180,10 +187,18 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> Iterable[str]
         # A union adds the name of its member to the location: the longest known key is that of the value.
         while location and ".".join(location) not in values:
             location.pop()
-        message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        by_key.setdefault(".".join(location), []).append(message)
+        by_key.setdefault(".".join(location), []).append(_expected(problem))
     for key, messages in by_key.items():
         if not key:
             yield " ".join(messages)
         else:
             yield f"{key} should be {' or '.join(dict.fromkeys(messages))}. Received: {key}={values[key]!r}"
+
+
+def _expected(problem: Mapping[str, Any]) -> str:
+    """Return what follows "should be" in the explanation of a bad value."""
+    if word := {"missing": "with", "extra_forbidden": "without"}.get(problem["type"]):
+        return f"given {word} {problem['loc'][-1]}"
+    message: str = problem["msg"]
+    beginning = next(filter(message.startswith, _BEGINNINGS), "")
+    return _BEGINNINGS.get(beginning, "") + message.removeprefix(beginning)
