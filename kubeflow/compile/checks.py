@@ -79,6 +79,12 @@ def _check_volumes(config: Config, backend: str) -> None:
             "State and served models need two volumes with different paths: servers must not see the state. "
             f"Received: cluster.root={root}, and the same for cluster.serving_dir or serving.mount_path"
         )
+    claim = config.cluster.state_claim
+    if "://" not in root + served and claim == config.serving.volume_claim:
+        raise UserError(
+            "State and served models need two volumes: servers must not see the state. Received: "
+            f"cluster.state_claim={claim}, serving.volume_claim={claim}"
+        )
 
 
 def _check_pipeline_root(config: Config, backend: str) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components.errors import UserError
 from pipeline.config.run import Config
 from serving.manifests.objects import Manifest, manifest, object_name, selector
 from serving.tf_serving.model_config import FILE_NAME
@@ -22,6 +23,9 @@ def manifests(config: Config, models_config: str, bucket: str | None) -> dict[st
     Args:
       models_config: text of the servers' first `models.config`.
       bucket: the serving directory, if it is in a bucket, gs://...; None: it is the volume.
+
+    Raises:
+      UserError: both volumes have the same claim or path.
     """
     cluster, serving = config.cluster, config.serving
     mounts: dict[str, tuple[str, str]] = {}  # claim and path, by volume
@@ -36,9 +40,20 @@ def manifests(config: Config, models_config: str, bucket: str | None) -> dict[st
         made["configmap.yaml"] = manifest(
             "v1", "ConfigMap", name, selector(name, "shell"), data={FILE_NAME: models_config}
         )
+    _require_different(mounts)
     if mounts:
         made["statefulset.yaml"] = _shell(config, mounts)
     return made
+
+
+def _require_different(mounts: dict[str, tuple[str, str]]) -> None:
+    """Reject what kustomize (equal names) or Kubernetes (equal paths) would refuse later."""
+    values = ["{}, mounted at {}".format(*mount) for mount in mounts.values()]
+    if any(len(set(of_all)) < len(mounts) for of_all in zip(*mounts.values(), strict=True)):
+        raise UserError(
+            "State and served models are two volumes: give cluster.state_claim and serving.volume_claim, and "
+            f"cluster.root and serving.mount_path, different values. Received: {'; '.join(values)}"
+        )
 
 
 def _claim(config: Config, name: str, size: str) -> Manifest:

@@ -28,6 +28,7 @@ VERTEX = ["cluster.root=gs://b/state", "cluster.serving_dir=gs://b/serving", "cl
         ("kfp", ["cluster.root=/"], "absolute path where a volume is mounted"),
         ("kfp", ["cluster.root=gs://"], "absolute path where a volume is mounted"),
         ("kfp", ["cluster.root=/models"], "two volumes with different paths"),
+        ("kfp", ["serving.volume_claim=char-rnn-state"], "two volumes: .*serving.volume_claim=char-rnn-state"),
         ("kfp", ["cluster.pipeline_root=/mnt/runs"], "folder in the backend's object store"),
         ("kfp", ["training.strategy=mirrored", "training.logical_cpus=2"], "local machine"),
         ("vertex", [], "Vertex AI mounts no volumes"),

@@ -10,6 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from components.errors import UserError
 from kubeflow.compile.pods import serving_dir
 from pipeline.config import overrides
 from pipeline.config.run import Config
@@ -46,6 +47,13 @@ def test_claims_have_the_configured_access_mode_and_class() -> None:
             assert spec["accessModes"] == [mode]
             assert spec.get("storageClassName") == storage
             assert spec["resources"]["requests"]["storage"] == size
+
+
+@pytest.mark.parametrize("setting", ["cluster.root=/models/", "serving.volume_claim=char-rnn-state"])
+def test_state_and_models_in_the_same_place_are_refused(setting: str) -> None:
+    with pytest.raises(UserError, match=r"are two volumes: .*Received: char-rnn-state, mounted at /m.*; .* at /models"):
+        manifests(overrides.load("quick", [setting]), "", None)
+    assert manifests(overrides.load("quick", [setting]), "", "gs://bucket/serving")
 
 
 def test_claims_belong_to_no_model() -> None:
