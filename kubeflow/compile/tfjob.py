@@ -87,7 +87,11 @@ def _pod(config: Config, container: dict[str, Any], invocation: str) -> dict[str
     if settings.node_selector:
         pod["nodeSelector"] = pods.pairs(settings.node_selector)
     if settings.tolerations:
-        pod["tolerations"] = [toleration.model_dump(exclude_defaults=True) for toleration in settings.tolerations]
+        # With the operator: Kubernetes' own default is Equal.
+        pod["tolerations"] = [
+            {key: value for key, value in toleration.model_dump().items() if value}
+            for toleration in settings.tolerations
+        ]
     metadata = {"labels": pods.pairs(settings.labels), "annotations": pods.pairs(settings.annotations)}
     metadata = {kind: values for kind, values in metadata.items() if values}
     return ({"metadata": metadata} if metadata else {}) | {"spec": pod}

@@ -42,6 +42,7 @@ def test_every_worker_runs_the_trainers_command_in_a_valid_pod(text: str) -> Non
     assert container["resources"]["requests"] == {"cpu": "1000m", "memory": "3000M", "nvidia.com/gpu": "1"}
     assert container["env"] == [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "corpus", "key": "token"}}}]
     assert metadata == {"name": "x", "labels": {"team": "nlp"}, "annotations": {"note": "any text"}}
+    assert pod["spec"]["tolerations"] == [{"key": "gpu", "operator": "Exists"}], "without it, Kubernetes means Equal"
     assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
     assert container["volumeMounts"] == [{"name": "state", "mountPath": "/mnt/state"}]
     assert "{{$}}" not in container["args"]
