@@ -5,8 +5,8 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
+from tfx.components import Evaluator  # this package first: that of TFX 1.21 gives TFMA back its names
 from tfx.components.evaluator import executor
-from tfx.components.evaluator.component import Evaluator
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types import artifact_utils
 from tfx.utils import path_utils

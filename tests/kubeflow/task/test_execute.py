@@ -33,10 +33,20 @@ HEAVY = (
 EXECUTORS: dict[str, set[str]] = {
     "components.validate.anomaly_gate.AnomalyGate_Executor": set(),
     "components.release.pusher.Pusher_Executor": set(),
-    "tfx.components.trainer.executor.GenericExecutor": set(),
     "kubeflow.task.staging.Executor": set(),
     "tfx.components.statistics_gen.executor.Executor": {"pandas", "tensorflow_data_validation.api"},
-    "components.evaluate.evaluator.Executor": {"keras.src", "scipy", "tensorflow_model_analysis.api", "tf_keras"},
+    "tfx.components.trainer.executor.GenericExecutor": set(),  # that of TFX 1.21 imports TFDV
+    # TFX 1.21 repairs TFMA in the package of all components.
+    "components.evaluate.evaluator.Executor": {
+        "IPython.terminal",
+        "keras.src",
+        "scipy",
+        "sklearn",
+        "tensorflow_model_analysis.api",
+        "tensorflow_transform",
+        "tf_keras",
+        "tfx.components.bulk_inferrer",
+    },
 }
 IMPORT = """
 import json, sys
