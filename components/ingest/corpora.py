@@ -85,7 +85,7 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
     if url:
         try:
             # The secret is for the server of the user's own text only.
-            secret = None if source in KNOWN else os.environ.get(download.AUTHORIZATION)
+            secret = None if source in KNOWN else download.authorization()
             path = download.fetch(url, expected or known_checksum, cache, secret)
             return Corpus(source, (SourceFile(download.name(url), path),), None)
         except download.Unreachable as error:

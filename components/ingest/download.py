@@ -23,6 +23,21 @@ class Unreachable(_TryAgain):
     """A download that failed without a complete response."""
 
 
+def authorization() -> str | None:
+    """Return the secret for a private text, from the environment; without the line break that a file ends with.
+
+    Raises:
+      UserError: it cannot be sent; the message does not have it, and a library's would.
+    """
+    secret = os.environ.get(AUTHORIZATION, "").strip()
+    if not (secret.isascii() and secret.isprintable()):
+        raise UserError(
+            "The Authorization header of a private text is one line of ASCII text, for example: Bearer TOKEN. Correct "
+            f"the environment variable. Received: {AUTHORIZATION} with a line break or another such character"
+        )
+    return secret or None
+
+
 def fetch(url: str, expected: str | None, cache: Path, authorization: str | None = None) -> Path:
     """Return the path in the cache of the file at an http(s) URL; download it if it is missing or damaged.
 

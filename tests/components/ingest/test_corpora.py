@@ -266,8 +266,21 @@ def test_secret_is_for_the_users_own_url_only(web: Web, cache: Path, monkeypatch
     monkeypatch.setenv("CORPUS_AUTHORIZATION", "Bearer secret")
     resolve("https://example.org/private.txt", None, cache)
     assert web.authorization == "Bearer secret"
+    monkeypatch.setenv("CORPUS_AUTHORIZATION", "Bearer secret\n")  # a Secret that was made from a file
+    resolve("https://example.org/private.txt", None, cache)
+    assert web.authorization == "Bearer secret"
     resolve("shakespeare", None, cache)
     assert web.authorization is None
+
+
+@pytest.mark.parametrize("secret", ["Bearer\nsecret", "secret\u20ac", "secret\0"])
+def test_secret_that_cannot_be_sent_is_not_printed(
+    secret: str, web: Web, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"CORPUS_AUTHORIZATION": secret})  # the real one can hold no null character
+    with pytest.raises(UserError, match="one line of ASCII text") as raised:
+        resolve("https://example.org/private.txt", None, cache)
+    assert "secret" not in str(raised.value)
 
 
 def test_known_corpus_has_a_checksum_unless_the_user_gives_another(web: Web, cache: Path) -> None:
