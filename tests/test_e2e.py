@@ -91,7 +91,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         "same": run(root),
         "repaired": repair(root),
         "worse": run(root, training__steps=20),
-        "better": run(root, training__steps=400),
+        "better": run(root, training__steps=300),
     }
 
 
