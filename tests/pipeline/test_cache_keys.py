@@ -40,8 +40,10 @@ HARMLESS_TO_TRAINING = {
     "components/models/registry.py",  # finds the initial model, whose digest is in the key of the training
     "components/models/versions.py",  # the same; copies the export
     "components/files.py",  # decides how a file is written, not its content
+    "components/cpu_quota.py",  # decides how many threads compute, not what
     "pipeline/config/run.py",  # its values are the component's parameters
     "pipeline/config/cluster.py",  # the same
+    "pipeline/config/pods.py",  # the same
     "pipeline/config/section.py",  # the same
     "pipeline/config/serving.py",  # the same
 }
