@@ -81,6 +81,16 @@ class PodSettings(Section):
     # Environment variables with secrets.
     secret_variables: tuple[SecretVariable, ...] | None = None
 
+    @model_validator(mode="after")
+    def _check_names(self) -> "PodSettings":
+        pairs = {key: getattr(self, key) or () for key in ("node_selector", "labels", "annotations")}
+        names = {key: [text.partition("=")[0] for text in texts] for key, texts in pairs.items()}
+        names["secret_variables"] = [variable.name for variable in self.secret_variables or ()]
+        for key, given in names.items():
+            if len(given) > len(set(given)):
+                raise ValueError(f"{key} of a pod must have different names. Received: {', '.join(given)}")
+        return self
+
 
 class DefaultPod(PodSettings):
     """Values of every pod that its own section does not set."""

@@ -68,3 +68,18 @@ def test_value_that_kubernetes_or_vertex_refuses_is_an_error(setting: str) -> No
 )
 def test_value_that_kubernetes_accepts_is_valid(setting: str) -> None:
     overrides.load("quick", [setting])
+
+
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        ('node_selector=["a=b", "a=c"]', "a, a"),
+        ('labels=["x=", "a=b", "x=c"]', "x, a, x"),
+        ('annotations=["a=b", "a=b"]', "a, a"),
+        ('secret_variables=[{name="A", secret="s", key="k"}, {name="A", secret="t", key="k"}]', "A, A"),
+    ],
+)
+def test_name_that_is_given_twice_is_an_error(setting: str, names: str) -> None:
+    """Only the last one would count."""
+    with pytest.raises(UserError, match=f"{setting.partition('=')[0]} of a pod .* different names. Received: {names}$"):
+        overrides.load("quick", [f"cluster.pods.Trainer.{setting}"])
