@@ -34,7 +34,8 @@ MODEL = "char_rnn"
 class Served:
     """An embedded server in a separate process."""
 
-    def __init__(self, directory: Path, *flags: str) -> None:
+    def __init__(self, directory: Path, *flags: str, python: str = sys.executable) -> None:
+        self.python = python
         self.base = directory / MODEL
         self.config = Path(path_in(str(directory)))
         if not self.config.exists():
@@ -47,7 +48,7 @@ class Served:
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             port = one.getsockname()[1]
-        command = [sys.executable, "-m", "serving.embedded", f"--rest_api_port={port}", *self.flags]
+        command = [self.python, "-m", "serving.embedded", f"--rest_api_port={port}", *self.flags]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=self.log, stderr=self.log)
         self.url = f"http://127.0.0.1:{port}/v1/models/{MODEL}"
         deadline = time.monotonic() + 120

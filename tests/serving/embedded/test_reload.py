@@ -13,6 +13,7 @@ from benchmarks.reload import MODEL, Load, Served, broken
 from components import files
 from components.models.versions import publish
 from serving.tf_serving.model_config import ServedModel, Specific, merged
+from tests import warm
 
 pytestmark = pytest.mark.e2e
 CHARS = 60
@@ -22,7 +23,7 @@ CHARS = 60
 def served(tmp_path_factory: pytest.TempPathFactory, export_dir: Path) -> Iterator[Served]:
     directory = tmp_path_factory.mktemp("serving")
     publish(str(export_dir), str(directory / MODEL))
-    one = Served(directory)
+    one = Served(directory, python=warm.python())
     yield one
     assert one.stop() == 0
 
