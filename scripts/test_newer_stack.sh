@@ -4,6 +4,7 @@
 #
 #   scripts/test_newer_stack.sh [TREE]          default: /var/tmp/char-rnn-debian13
 #   PYTEST_ARGS="-k windows" scripts/test_newer_stack.sh
+#   PYTEST_ARGS="-n0 -m slow tests/kubeflow/test_rehearsal_runs.py" scripts/test_newer_stack.sh
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 tree=${1:-/var/tmp/char-rnn-debian13}
