@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(given: invocation.Invocation) -> int:
     """Write the outputs of an `ExecutorInput`, which is also how the metrics are passed on: as metadata."""
-    with lean_imports.without_gc():
+    with lean_imports.one_task():
         from kubeflow.report import page, result
 
     artifacts = {
