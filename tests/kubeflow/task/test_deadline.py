@@ -20,12 +20,16 @@ def test_docstring_examples_are_true() -> None:
 def test_hanging_process_ends_with_a_message_and_where_it_hung() -> None:
     program = (
         "from kubeflow.task import deadline\n"
-        "import threading\n"
+        "import subprocess, threading\n"
+        # As a worker of Beam: in a shell, with the task's own output.
+        "subprocess.Popen('sleep 60; true', shell=True)\n"
         "def hang(): threading.Event().wait()\n"
         "deadline.start(0.01)\n"
         "hang()"
     )
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+    )
     assert ended.returncode == 1, "a code from 128 would let the training operator restart the pod"
     assert "in hang" in ended.stderr
     assert "failed: the task has used up its time-out of 0.01 s" in ended.stderr
