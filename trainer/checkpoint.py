@@ -28,7 +28,8 @@ def describe(directory: str, vocabulary: Vocabulary, model: ModelConfig, restore
 def delete_incomplete(directory: str) -> None:
     """Delete all checkpoints but the newest complete one: what runs left that were killed while they wrote one."""
     latest = tf.train.latest_checkpoint(directory)
-    for path in tf.io.gfile.glob(os.path.join(directory, "ckpt-*")):
+    # TensorFlow renames checkpoint.tmp* to the file that names the newest checkpoint.
+    for path in tf.io.gfile.glob([os.path.join(directory, name) for name in ("ckpt-*", "checkpoint.tmp*")]):
         if latest is None or not path.startswith(f"{latest}."):
             (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
 

@@ -155,7 +155,8 @@ def test_what_killed_runs_left_is_deleted(tmp_path: Path) -> None:
     saved.checkpoints.save(POSITION, carried())
     saved.checkpoints.save_epoch(1)
     whole = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
-    for name in ("ckpt-4.index", "ckpt-7.data-00000-of-00001", "ckpt-50_temp/part-00000-of-00001", "ckpt-5_temp/part"):
+    parts = ("ckpt-7.data-00000-of-00001", "ckpt-50_temp/part-00000-of-00001", "ckpt-5_temp/part")
+    for name in ("checkpoint.tmp01ab", "ckpt-4.index", *parts):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     delete_incomplete(str(tmp_path))
