@@ -94,7 +94,7 @@ def test_script_runs_from_any_directory(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: Unknown preset.")
 
 
-PRESETS = "best, char_rnn_series, dickens, quick, tutorial"
+PRESETS = "best, char_rnn_series, dickens, quick, spot, tutorial"
 
 
 def test_beam_that_cannot_run_is_refused_before_the_start(run: CommandLine) -> None:
@@ -119,7 +119,10 @@ def test_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, argumen
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "qick"], f"Unknown preset. Give one of: {PRESETS}. Received: --preset qick"),
+        (
+            ["--preset", "qick"],
+            f"Unknown preset. Give one of these, or several with commas between them: {PRESETS}. Received: ",
+        ),
         (["--set", "training.step=5"], "Did you mean training.steps"),
         (["--set", "training.steps"], "written key=value"),
         (["--set", "training.steps=0"], "training.steps should be greater than or equal to 1"),
