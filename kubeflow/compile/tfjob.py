@@ -108,7 +108,8 @@ def _inputs(config: Config, compiled: spec.Spec, examples: str, transform_graph:
     types = spec.component(compiled, "Trainer")["inputDefinitions"]["artifacts"]
     artifacts = {}
     for name, uri in (("examples", examples), ("transform_graph", transform_graph)):
-        if not uri.startswith(("gs://", os.path.join(config.cluster.root, ""))):
+        # Normalized: `..` could lead out of the volume.
+        if not (uri.startswith("gs://") or os.path.normpath(uri).startswith(os.path.join(config.cluster.root, ""))):
             raise UserError(
                 "Workers have no local copies of artifacts, as tasks of a pipeline have. Let runs keep their artifacts "
                 "in a bucket (cluster.pipeline_root=gs://...), or copy these two into the state volume, below "

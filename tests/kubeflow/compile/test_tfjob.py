@@ -63,7 +63,9 @@ def test_preempted_workers_start_again_as_often_as_needed(text: str) -> None:
     assert "backoffLimit" not in job["spec"]["runPolicy"]
 
 
-@pytest.mark.parametrize("uri", ["minio://b/examples", "/elsewhere/examples", "/mnt/state-of/x", "examples"])
+@pytest.mark.parametrize(
+    "uri", ["minio://b/examples", "/elsewhere/examples", "/mnt/state-of/x", "/mnt/state/../x", "examples"]
+)
 def test_artifact_that_workers_cannot_read_is_rejected(text: str, uri: str) -> None:
     with pytest.raises(UserError, match=f"no local copies.*below /mnt/state. Received: examples={uri}"):
         tfjob.manifest(overrides.load("quick", SETTINGS), text, uri, "gs://b/graph")
