@@ -1,24 +1,28 @@
 """A long text in chunks; each request continues from the state that the previous one returned."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from serving.client.errors import ServerError
-from serving.client.options import GenerateOptions
-from serving.client.protocol import Protocol, Steps, initial_state
-from serving.client.values import as_integer, as_texts
+from .errors import ServerError
+from .options import GenerateOptions
+from .protocol import Protocol, Steps, initial_state
+from .values import as_integer, as_texts
 
 FIRST_CHUNK = 16  # characters: a short wait for the first ones
 GROWTH = 4  # ratio of the sizes of two consecutive chunks
 LARGEST_CHUNK = 512  # characters: the cost of a request is then small compared with generating
 _CONTEXT_CHARS = 10_000  # of the text so far, that another version reads before it continues
+# TF Serving has no route for an export's limits; the graph states them when it rejects a request.
+_CHUNK_LIMIT = re.compile(r"num_chars must be from 0 to (\d+)")
 
 
 class Progress:
     """Position in a stream. After an error, the chunk is requested again from the state before it.
 
     All chunks come from one version. If the server unloads that version, its replacement reads the text so far and
-    continues. Example: `test_chunks_start_small_and_grow` in tests/serving/client/test_stream.py.
+    continues. An export that rejects the size of a chunk is asked for smaller ones from then on.
+    Example: `test_chunks_start_small_and_grow` in tests/serving/client/test_stream.py.
     """
 
     def __init__(self, protocol: Protocol, prompt: str, options: GenerateOptions, chunk_chars: int) -> None:
@@ -62,8 +66,18 @@ class Progress:
         self._version = metadata.version
 
     def _continue(self) -> Steps[str]:
+        try:
+            return (yield from self._request(min(self._size, self._remaining)))
+        except ServerError as error:
+            found = _CHUNK_LIMIT.search(error.message) if error.status == 400 else None
+            limit = int(found[1]) if found else 0
+            if not 0 < limit < min(self._size, self._remaining):
+                raise
+        self._largest = self._size = limit
+        return (yield from self._request(limit))
+
+    def _request(self, size: int) -> Steps[str]:
         assert self.state is not None
-        size = min(self._size, self._remaining)
         options = replace(self._options, num_chars=size)
         (row,) = yield from self._protocol.generate_from_state([self._unread], [self.state], options, self._version)
         text, self.state = str(row.text), row.state

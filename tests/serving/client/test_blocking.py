@@ -174,6 +174,13 @@ def test_stream_joins_to_the_text_of_one_request(client: Client) -> None:
 
 
 @pytest.mark.integration
+def test_chunks_follow_the_limit_that_the_served_graph_states(client: Client) -> None:
+    stream = client.stream("ROMEO:", num_chars=1_400, seed=11, chunk_chars=2_000)
+    assert [len(chunk) for chunk in stream] == [16, 64, 256, 1_000, 64]
+    assert stream.text == "".join(client.stream("ROMEO:", num_chars=1_400, seed=11))
+
+
+@pytest.mark.integration
 def test_steps_with_explicit_state_join_to_one_text(client: Client) -> None:
     full = client.generate("é:", num_chars=12, seed=3)
     (row,) = client.generate_from_state(["é:"], seed=3)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.client.errors import ModelUnavailable
+from serving.client.errors import ModelUnavailable, ServerError
 from serving.client.options import GenerateOptions
 from serving.client.protocol import Protocol, Steps
 from serving.client.stream import LARGEST_CHUNK, Progress
@@ -16,6 +16,7 @@ class Model(Protocol):
         super().__init__("http://x", "m", version)
         object.__setattr__(self, "served", 1)
         object.__setattr__(self, "requests", [])
+        object.__setattr__(self, "max_chars", 100_000)
 
     def metadata(self, version: int | None = None) -> Steps[Metadata]:
         yield from ()
@@ -27,6 +28,9 @@ class Model(Protocol):
         self.requests.append((version, prompts[0], states[0], options.num_chars))  # type: ignore[attr-defined]
         if version != self.served:  # type: ignore[attr-defined]
             raise ModelUnavailable(404, "Servable not found", "http://x")
+        if options.num_chars > self.max_chars:  # type: ignore[attr-defined]
+            message = f"assertion failed: [num_chars must be from 0 to {self.max_chars}] [{options.num_chars}]"  # type: ignore[attr-defined]
+            raise ServerError(400, message, "http://x")
         letter = "abc"[version - 1]
         return [Continuation(Generated(letter * options.num_chars, 1), [states[0][0] + options.num_chars])]
 
@@ -57,6 +61,38 @@ def test_chunks_start_small_and_grow() -> None:
 def test_chunk_chars_bounds_the_first_chunk_too() -> None:
     stream = progress(Model(), 10, chunk_chars=4)
     assert [chunk(stream) for _ in range(4)] == ["aaaa", "aaaa", "aa", None]
+
+
+def sizes(model: Model) -> list[int]:
+    return [requested for _, _, _, requested in model.requests]  # type: ignore[attr-defined]
+
+
+def test_chunks_follow_the_limit_of_the_export() -> None:
+    model = Model()
+    object.__setattr__(model, "max_chars", 100)
+    stream = progress(model, 300)
+    chunks = [chunk(stream) for _ in range(6)]
+    assert chunks == ["a" * 16, "a" * 64, "a" * 100, "a" * 100, "a" * 20, None]
+    assert sizes(model) == [16, 64, 220, 100, 100, 20]  # one request to learn it
+    assert [state[0] for _, _, state, _ in model.requests] == [0, 16, 80, 80, 180, 280]  # type: ignore[attr-defined]
+
+
+def test_another_version_may_have_a_lower_limit() -> None:
+    model = Model()
+    stream = progress(model, 100)
+    assert chunk(stream) == "a" * 16
+    object.__setattr__(model, "served", 2)
+    object.__setattr__(model, "max_chars", 60)
+    assert [chunk(stream) for _ in range(3)] == ["b" * 60, "b" * 24, None]
+
+
+@pytest.mark.parametrize("max_chars", [0, -1])
+def test_export_that_rejects_every_size_is_an_error(max_chars: int) -> None:
+    model = Model()
+    object.__setattr__(model, "max_chars", max_chars)
+    with pytest.raises(ServerError, match="num_chars must be"):
+        chunk(progress(model, 10))
+    assert sizes(model) == [10]
 
 
 def test_another_version_reads_the_text_so_far_and_continues() -> None:
