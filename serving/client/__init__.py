@@ -1,22 +1,47 @@
 """Client: everything that speaks TF Serving's REST protocol, without TensorFlow.
 
-May import `components.errors` and nothing else of the project. `Client` and `AsyncClient` load httpx on first use.
+Imports nothing of the project, and its own modules relatively, so that the folder can be installed alone: as
+`char_rnn_client`, by its pyproject.toml. The clients load httpx on first use.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from serving.client.errors import ClientError
+from .errors import BadAnswer, ClientError, ModelUnavailable, NotReachable, ServerError, TimedOut
 
 if TYPE_CHECKING:
-    from serving.client.asynchronous import AsyncClient
-    from serving.client.blocking import Client
+    from .asynchronous import AsyncClient
+    from .blocking import Client
+    from .status import VersionStatus
+    from .values import Continuation, Generated, Metadata, Score
 
-__all__ = ["AsyncClient", "Client", "ClientError"]
-_MODULES = {"AsyncClient": "serving.client.asynchronous", "Client": "serving.client.blocking"}
+__all__ = [
+    "AsyncClient",
+    "BadAnswer",
+    "Client",
+    "ClientError",
+    "Continuation",
+    "Generated",
+    "Metadata",
+    "ModelUnavailable",
+    "NotReachable",
+    "Score",
+    "ServerError",
+    "TimedOut",
+    "VersionStatus",
+]
+_MODULES = {
+    "AsyncClient": "asynchronous",
+    "Client": "blocking",
+    "Continuation": "values",
+    "Generated": "values",
+    "Metadata": "values",
+    "Score": "values",
+    "VersionStatus": "status",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

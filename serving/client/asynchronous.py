@@ -1,4 +1,4 @@
-"""The client of a served model for asynchronous programs: `serving.client.blocking` with `await`."""
+"""The client of a served model for asynchronous programs: that of `blocking` with `await`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, overload
 
 import httpx
 
-from serving.client import transport
-from serving.client.options import GenerateArguments, GenerateOptions
-from serving.client.protocol import Failure, Pause, Request, Response, Result, Steps
-from serving.client.status import VersionStatus
-from serving.client.stream import LARGEST_CHUNK, Progress
-from serving.client.values import Continuation, Generated, Metadata, Score
+from . import transport
+from .options import GenerateArguments, GenerateOptions
+from .protocol import Pause, Request, Result, Steps
+from .responses import Failure, Response
+from .status import VersionStatus
+from .stream import LARGEST_CHUNK, Progress
+from .values import Continuation, Generated, Metadata, Score
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class AsyncClient(transport.BaseClient[httpx.AsyncClient]):
+class AsyncClient(transport.BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
     """Asynchronous client of one model, for one event loop; values, errors and retries are those of `Client`.
 
     Example, run by `test_example_of_the_asynchronous_client`:
@@ -68,7 +69,10 @@ class AsyncClient(transport.BaseClient[httpx.AsyncClient]):
     def stream(
         self, prompt: str, *, chunk_chars: int = LARGEST_CHUNK, **options: "Unpack[GenerateArguments]"
     ) -> "AsyncTextStream":
-        """Generate the text of `generate` in chunks of at most `chunk_chars`; the first ones are smaller."""
+        """Generate the text of `generate` in chunks of at most `chunk_chars`; the first ones are smaller.
+
+        Where the export allows less in one request, chunks have at most that length; the complete text may be longer.
+        """
         return AsyncTextStream(self, prompt, GenerateOptions(**options), chunk_chars)
 
     @overload

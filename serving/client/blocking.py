@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, overload
 
 import httpx
 
-from serving.client import transport
-from serving.client.options import GenerateArguments, GenerateOptions
-from serving.client.protocol import Failure, Pause, Request, Response, Result, Steps
-from serving.client.status import VersionStatus
-from serving.client.stream import LARGEST_CHUNK, Progress
-from serving.client.values import Continuation, Generated, Metadata, Score
+from . import transport
+from .options import GenerateArguments, GenerateOptions
+from .protocol import Pause, Request, Result, Steps
+from .responses import Failure, Response
+from .status import VersionStatus
+from .stream import LARGEST_CHUNK, Progress
+from .values import Continuation, Generated, Metadata, Score
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class Client(transport.BaseClient[httpx.Client]):
+class Client(transport.BaseClient[httpx.Client, httpx.BaseTransport]):
     """Blocking client of one model; works with any TF Serving, needs no TensorFlow, may be shared by threads.
 
-    After 429, 502, 503 and a lost connection a request is sent again, with exponential back-off. The retry generates
-    the same text, because every request carries its seeds.
+    After 429, 502, 503 and a lost connection a request is sent again, `retries` times at most, after pauses that grow
+    from 0.1 to 10 seconds. The retry generates the same text, because every request carries its seeds.
 
     Example, run by `test_example_of_the_client`:
       >>> with Client("http://127.0.0.1:8501") as client:
@@ -89,7 +90,10 @@ class Client(transport.BaseClient[httpx.Client]):
     def stream(
         self, prompt: str, *, chunk_chars: int = LARGEST_CHUNK, **options: "Unpack[GenerateArguments]"
     ) -> "TextStream":
-        """Generate the text of `generate` in chunks of at most `chunk_chars`; the first ones are smaller."""
+        """Generate the text of `generate` in chunks of at most `chunk_chars`; the first ones are smaller.
+
+        Where the export allows less in one request, chunks have at most that length; the complete text may be longer.
+        """
         return TextStream(self, prompt, GenerateOptions(**options), chunk_chars)
 
     @overload

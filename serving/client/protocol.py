@@ -5,25 +5,22 @@ yielded and sends back a `Response` or a `Failure`. So the blocking and the asyn
 wait.
 """
 
-import html
 import itertools
 import json
 import random
-import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from serving.client import status
-from serving.client.errors import BadAnswer, ModelUnavailable, NotReachable, ServerError, TimedOut
-from serving.client.options import GenerateOptions
-from serving.client.status import VersionStatus
-from serving.client.values import Continuation, Generated, Metadata, Score, as_texts
+from . import status
+from .errors import BadAnswer
+from .options import GenerateOptions
+from .responses import RETRY_STATUS, Failure, Response, expect_text, field, numbers, read, unexpected
+from .status import VersionStatus
+from .values import Continuation, Generated, Metadata, Score, as_texts
 
-_RETRY_STATUS = (429, 502, 503)  # overloaded, loading or restarting; not 504, which would take as long again
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds
-_MESSAGE_CHARS = 500  # of a server's message
 
 
 @dataclass(frozen=True)
@@ -40,24 +37,6 @@ class Pause:
     """A time to wait, in seconds."""
 
     seconds: float
-
-
-@dataclass(frozen=True)
-class Response:
-    """An HTTP response; `retry_after` is in seconds."""
-
-    status: int
-    body: bytes
-    reason: str = ""
-    retry_after: float | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A request without a response."""
-
-    kind: Literal["connection", "timeout", "undecodable"]
-    reason: str
 
 
 Result = TypeVar("Result")
@@ -91,7 +70,7 @@ class Protocol:
         """Generate text after one prompt, or a list of texts after several."""
         rows = options.rows(as_texts(prompts, "prompt"))
         predictions = yield from self._predict("generate", rows)
-        texts = [Generated(_text(value), row["seed"]) for value, row in zip(predictions, rows)]
+        texts = [Generated(expect_text(value), row["seed"]) for value, row in zip(predictions, rows)]
         return texts[0] if isinstance(prompts, str) else texts
 
     def generate_from_state(
@@ -111,7 +90,7 @@ class Protocol:
         instances = [{**row, "state": list(state)} for row, state in zip(rows, states)]
         predictions = yield from self._predict("generate_from_state", instances, version)
         return [
-            Continuation(Generated(_text(_field(value, "text")), row["seed"]), _numbers(_field(value, "state")))
+            Continuation(Generated(expect_text(field(value, "text")), row["seed"]), numbers(field(value, "state")))
             for value, row in zip(predictions, rows)
         ]
 
@@ -120,12 +99,12 @@ class Protocol:
         predictions = yield from self._predict("score", [{"text": text} for text in as_texts(texts, "text")])
         scores = []
         for value in predictions:
-            count, total = _field(value, "num_chars"), _field(value, "nll_sum")
-            (total,) = _numbers([total])
+            count, total = field(value, "num_chars"), field(value, "nll_sum")
+            (total,) = numbers([total])
             if not isinstance(count, int):
-                raise _unexpected("an integer num_chars", count)
+                raise unexpected("an integer num_chars", count)
             # Rows are padded with zeros to the longest.
-            scores.append(Score(_numbers(_field(value, "nll"))[:count], total, count))
+            scores.append(Score(numbers(field(value, "nll"))[:count], total, count))
         return scores[0] if isinstance(texts, str) else scores
 
     def status(self) -> Steps[list[VersionStatus]]:
@@ -134,7 +113,7 @@ class Protocol:
         try:
             return status.parse(response)
         except ValueError:
-            raise _unexpected("model_version_status", response) from None
+            raise unexpected("model_version_status", response) from None
 
     def metadata(self, version: int | None = None) -> Steps[Metadata]:
         """Ask which version responds, and for its signatures."""
@@ -144,7 +123,7 @@ class Protocol:
                 int(response["model_spec"]["version"]), dict(response["metadata"]["signature_def"]["signature_def"])
             )
         except (LookupError, TypeError, ValueError, OverflowError):
-            raise _unexpected("model_spec and signature_def", response) from None
+            raise unexpected("model_spec and signature_def", response) from None
 
     def _predict(self, signature: str, rows: Sequence[Any], version: int | None = None) -> Steps[list[Any]]:
         if not rows:
@@ -153,7 +132,7 @@ class Protocol:
         response = yield from self._send(Request("POST", f"{self.model_url(version)}:predict", body))
         predictions = response.get("predictions")
         if not isinstance(predictions, list) or len(predictions) != len(rows):
-            raise _unexpected(f"{len(rows)} predictions", response)
+            raise unexpected(f"{len(rows)} predictions", response)
         return predictions
 
     def _send(self, request: Request) -> Steps[dict[str, Any]]:
@@ -162,7 +141,7 @@ class Protocol:
             outcome = yield request
             assert isinstance(outcome, (Response, Failure)), outcome
             if attempt == self.retries or not _should_retry(outcome):
-                return _read(outcome, request.url, attempt + 1)
+                return read(outcome, request.url, attempt + 1)
             retry_after = outcome.retry_after or 0.0 if isinstance(outcome, Response) else 0.0
             # Exponential back-off with jitter, to avoid a thundering herd. The power of a late attempt would overflow.
             backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0)
@@ -179,72 +158,4 @@ def initial_state(metadata: Metadata) -> list[float]:
 
 
 def _should_retry(outcome: Response | Failure) -> bool:
-    return outcome.status in _RETRY_STATUS if isinstance(outcome, Response) else outcome.kind == "connection"
-
-
-def _read(outcome: Response | Failure, url: str, attempts: int) -> dict[str, Any]:
-    if isinstance(outcome, Failure):
-        reason = _sentence(outcome.reason)
-        if outcome.kind == "connection":
-            times = "once" if attempts == 1 else f"{attempts} times"
-            raise NotReachable(f"No server responds: {reason} Tried {times}. Received: {url}")
-        if outcome.kind == "timeout":
-            raise TimedOut(f"The server did not respond in time: {reason} Received: {url}")
-        raise BadAnswer(f"The response cannot be decoded: {reason} Received from: {url}")
-    try:
-        parsed = json.loads(outcome.body)  # Python reads TF Serving's bare NaN and Infinity
-    except (ValueError, RecursionError):
-        parsed = None
-    if not 200 <= outcome.status < 300:
-        raise _server_error(outcome, parsed, url)
-    if not isinstance(parsed, dict):
-        raise BadAnswer(f"The response is not a JSON object: {_plain_text(outcome)} Received from: {url}")
-    return parsed
-
-
-def _server_error(response: Response, parsed: Any, url: str) -> ServerError:
-    """The error of a response other than success, with the server's message if there is one."""
-    has_message = isinstance(parsed, dict) and isinstance(parsed.get("error"), str)
-    message = _sentence(parsed["error"]) if has_message else _plain_text(response)
-    missing = has_message and (response.status == 404 or "Unrecognized servable version label" in message)
-    kind = ModelUnavailable if missing or response.status in _RETRY_STATUS else ServerError
-    return kind(response.status, message, url)
-
-
-def _plain_text(response: Response) -> str:
-    """Text of a response that is not JSON: a proxy's page without its markup, or the name of the status."""
-    text = response.body.decode("utf-8", "replace")
-    if "<" in text:
-        text = re.sub(r"(?is)<(script|style|head)\b.*?</\1\s*>|<[^>]*>", " ", text)
-        text = html.unescape(text)
-    return _sentence(" ".join(text.split()) or response.reason or "(no message)")
-
-
-def _sentence(message: str) -> str:
-    message = message.strip()
-    message = message if len(message) <= _MESSAGE_CHARS else f"{message[:_MESSAGE_CHARS]} ..."
-    return message if message.endswith((".", "!", "?", "...")) else f"{message}."
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _unexpected("text", value)
-    return value
-
-
-def _field(value: Any, name: str) -> Any:
-    if not isinstance(value, dict) or name not in value:
-        raise _unexpected(name, value)
-    return value[name]
-
-
-def _numbers(values: Any) -> tuple[float, ...]:
-    if not isinstance(values, list) or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
-        raise _unexpected("numbers", values)
-    return tuple(map(float, values))
-
-
-def _unexpected(wanted: str, value: Any) -> BadAnswer:
-    shown = json.dumps(value)
-    shown = shown if len(shown) <= 200 else f"{shown[:200]} ..."
-    return BadAnswer(f"The response is not one of this project's models: {wanted} was expected. Received: {shown}")
+    return outcome.status in RETRY_STATUS if isinstance(outcome, Response) else outcome.kind == "connection"

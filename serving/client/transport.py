@@ -1,13 +1,16 @@
 """The httpx side that the blocking and the asynchronous client share: settings, responses and failures."""
 
 import ipaddress
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import httpx
 
-from serving.client.protocol import Failure, Protocol, Response
-from serving.client.values import as_integer, as_number
+from .protocol import Protocol
+from .responses import Failure, Response
+from .values import as_integer, as_number
 
 DEFAULT_URL = "http://127.0.0.1:8501"
 TIMEOUT = 120.0  # seconds; 100,000 characters take about a minute
@@ -16,12 +19,18 @@ _CONNECT_SECONDS = 5.0
 _NO_NAMES = ("", ".", "..")  # HTTP clients and proxies remove the last two from a path
 _LONGEST_TIMEOUT = 1_000_000.0  # seconds; much longer ones overflow the system's nanoseconds
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
+Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
+Auth: TypeAlias = tuple[str | bytes, str | bytes] | Callable[[httpx.Request], httpx.Request] | httpx.Auth
 
 
-class BaseClient(Generic[Http]):
+class BaseClient(Generic[Http, Transport]):
     """The constructor of both clients.
 
-    Example: `test_example_of_the_client` in tests/serving/client/test_blocking.py.
+    Example, a client that an application's test can use without a server:
+      >>> replies = httpx.MockTransport(lambda request: httpx.Response(200, json={"predictions": ["Good night."]}))
+      >>> with Client("http://test", transport=replies) as client:
+      ...     client.generate("ROMEO:", seed=7)
+      'Good night.'
     """
 
     _http_class: type[Http]
@@ -36,6 +45,9 @@ class BaseClient(Generic[Http]):
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
         headers: Mapping[str, str] | None = None,
+        auth: Auth | None = None,
+        verify: ssl.SSLContext | str | bool = True,
+        transport: Transport | None = None,
     ) -> None:
         """Choose server and model; sends nothing yet.
 
@@ -45,23 +57,37 @@ class BaseClient(Generic[Http]):
           version: this version instead of the newest.
           label: the version with this label, for example `stable`.
           timeout: seconds to wait for the next byte of a response.
-          retries: how often a request is repeated.
-          headers: further HTTP headers, for example for a proxy that requires authorization.
+          retries: how often a request is repeated, any number from 0.
+          headers: further HTTP headers, for example `{"Authorization": f"Bearer {token}"}`.
+          auth: authentication as httpx takes it: (user, password) or an `httpx.Auth`. Default: those in the URL.
+          verify: as httpx takes it: the `ssl.SSLContext` of https connections; False accepts any certificate.
+          transport: as httpx takes it: sends the requests, instead of connections that follow `verify` and the
+            environment's proxies.
 
         Raises:
           ValueError: the address or another value is invalid.
+          OSError: the certificates that `verify` names cannot be read.
         """
         self.protocol = protocol(url, model, version, label, retries)
-        self._http: Http = self._http_class(**options(self.protocol, timeout, headers))
+        parsed = httpx.URL(url)
+        if auth is None and parsed.userinfo:
+            auth = (parsed.username, parsed.password)
+        how: dict[str, Any] = {"auth": auth, "verify": verify, "transport": transport}
+        self._http: Http = self._http_class(**options(self.protocol, timeout, headers), **how)
 
 
 def protocol(url: str, model: str, version: int | None, label: str | None, retries: int) -> Protocol:
-    """Validate the address of a model; raise `ValueError` with the bad value."""
+    """Validate the address of a model; raise `ValueError` with the bad value.
+
+    The result, and with it every message, is without the URL's user name and password.
+    """
+    shown = re.sub(r"(?<=//)[^/?#]*@", "", url, count=1) if isinstance(url, str) else url
     try:
         parsed = httpx.URL(url)
         host = parsed.host
     except (httpx.InvalidURL, TypeError, ValueError) as error:  # the last: not an internationalized domain name
-        raise ValueError(f"The server's address is not a URL: {error}. Received: url={url!r}") from None
+        raise ValueError(f"The server's address is not a URL: {error}. Received: url={shown!r}") from None
+    url = shown
     if "%" in host:  # httpx escapes what a name cannot contain, for example a lone bracket
         raise ValueError(f"The server's address has no valid host name. Received: url={url!r}")
     if parsed.scheme not in ("http", "https") or not host:
@@ -84,11 +110,18 @@ def protocol(url: str, model: str, version: int | None, label: str | None, retri
 
 
 def options(protocol: Protocol, timeout: float, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    """Arguments of `httpx.Client` and `httpx.AsyncClient`; raises `ValueError` for a bad timeout."""
+    """Arguments of `httpx.Client` and `httpx.AsyncClient`; raises `ValueError` for a bad timeout or header."""
     if not 0 < as_number("timeout", timeout) <= _LONGEST_TIMEOUT:
         raise ValueError(
             f"timeout must be above 0 and at most {_LONGEST_TIMEOUT:.0f} seconds. Received: timeout={timeout}"
         )
+    for name, value in (headers or {}).items():
+        # Not the value, which may be a secret. httpx would take such a header for a failure of the connection.
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            raise ValueError(
+                f"The value of the header {name} must be ASCII characters of one line, without spaces at its ends. "
+                f"Received: {len(value)} characters"
+            )
     return {
         "timeout": httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
         "headers": {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})},
@@ -110,6 +143,8 @@ def failure(error: httpx.HTTPError) -> Failure:
     reason = str(error) or type(error).__name__
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return Failure("timeout", reason)
+    if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in reason:
+        return Failure("certificate", reason)
     return Failure("connection" if isinstance(error, httpx.TransportError) else "undecodable", reason)
 
 

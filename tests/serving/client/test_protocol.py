@@ -7,7 +7,8 @@ import pytest
 
 from serving.client.errors import BadAnswer, ModelUnavailable, NotReachable
 from serving.client.options import GenerateOptions
-from serving.client.protocol import Failure, Pause, Protocol, Request, Response, Steps
+from serving.client.protocol import Pause, Protocol, Request, Steps
+from serving.client.responses import Failure, Response
 from serving.client.status import VersionStatus
 from serving.client.values import Continuation, Score
 
@@ -74,10 +75,9 @@ def test_last_failure_is_raised_after_all_retries(outcome: Response | Failure, k
         drive(Protocol("http://x", "m", retries=2).generate(["A"], OPTIONS), outcome, outcome, outcome)
 
 
-def test_long_message_is_truncated() -> None:
-    with pytest.raises(ModelUnavailable) as caught:
-        drive(Protocol("http://x", "m", retries=0).status(), answer({"error": "x" * 10_000}, 404))
-    assert len(str(caught.value)) < 700
+def test_untrusted_certificate_is_not_retried() -> None:
+    with pytest.raises(NotReachable, match="verify="):
+        drive(Protocol("http://x", "m", retries=2).status(), Failure("certificate", "self-signed"))
 
 
 @pytest.mark.parametrize(

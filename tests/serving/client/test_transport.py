@@ -1,16 +1,27 @@
 """Addresses, timeouts and the classes of httpx's errors; test_blocking.py uses a real connection."""
 
+import asyncio
+import contextlib
+import doctest
+import json
 import socketserver
+import ssl
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from serving.client import transport
-from serving.client.protocol import Failure, Response
+from serving.client import AsyncClient, Client, NotReachable, ServerError, transport
+from serving.client.responses import Failure, Response
+from tests import bucket_server
 
 GOOD: dict[str, Any] = {"url": "http://x", "model": "m", "version": None, "label": None, "retries": 1}
+
+
+STATUS = {"model_version_status": [{"version": "3", "state": "AVAILABLE"}]}
 
 
 class Greeting(socketserver.StreamRequestHandler):
@@ -93,6 +104,7 @@ def test_proxy_is_not_used_for_this_machine(url: str, uses_proxy: bool) -> None:
     [
         (httpx.ConnectError("refused"), "connection"),
         (httpx.ConnectTimeout(""), "connection"),
+        (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"), "certificate"),
         (httpx.ReadError(""), "connection"),
         (httpx.RemoteProtocolError("hung up"), "connection"),
         (httpx.ReadTimeout(""), "timeout"),
@@ -109,3 +121,107 @@ def test_kind_of_each_httpx_error(error: httpx.HTTPError, how: Any) -> None:
 def test_retry_after_header_is_parsed(header: str | None, seconds: float | None) -> None:
     response = httpx.Response(503, content=b"x", headers={"Retry-After": header} if header else {})
     assert transport.response(response) == Response(503, b"x", "Service Unavailable", seconds)
+
+
+class Recorder(httpx.MockTransport):
+    """Answers every request with a status, and keeps the requests."""
+
+    def __init__(self, code: int = 200) -> None:
+        self.requests: list[httpx.Request] = []
+        super().__init__(lambda request: self.requests.append(request) or httpx.Response(code, json=STATUS))
+
+
+class Token(httpx.Auth):
+    def auth_flow(self, request: httpx.Request) -> Any:
+        request.headers["Authorization"] = "Bearer new"
+        yield request
+
+
+def signed(request: httpx.Request) -> httpx.Request:
+    request.headers["Authorization"] = "Bearer signed"
+    return request
+
+
+BASIC = "Basic bWU6YUBiL2M="  # me:a@b/c
+
+
+@pytest.mark.parametrize(
+    ("url", "how", "authorization"),
+    [
+        ("http://x", {}, None),
+        ("http://x", {"auth": ("me", "a@b/c")}, BASIC),
+        ("http://x", {"auth": Token()}, "Bearer new"),
+        ("http://x", {"auth": signed}, "Bearer signed"),
+        ("http://x", {"headers": {"Authorization": "Bearer mine"}}, "Bearer mine"),
+        ("http://me:a%40b%2Fc@x", {}, BASIC),
+        ("http://other:person@x", {"auth": ("me", "a@b/c")}, BASIC),
+    ],
+)
+def test_requests_are_authenticated(url: str, how: dict[str, Any], authorization: str | None) -> None:
+    async def asynchronously(recorder: Recorder) -> None:
+        async with AsyncClient(url, transport=recorder, **how) as client:
+            await client.status()
+
+    recorder = Recorder()
+    with Client(url, transport=recorder, **how) as client:
+        client.status()
+    asyncio.run(asynchronously(recorder))
+    assert [request.headers.get("Authorization") for request in recorder.requests] == [authorization] * 2
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@x", "http://me:sec@ret@x/inner", "http://me:secret@x?query"])
+def test_password_in_the_url_is_not_in_messages(url: str) -> None:
+    with pytest.raises((ServerError, ValueError)) as caught, Client(url, transport=Recorder(500)) as client:
+        client.status()
+    assert "http://x" in str(caught.value)
+    assert "ret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["Bearer secret\n", "Bearer\r\nsecret", " secret", "Bearer sécret"])
+def test_header_that_cannot_be_sent_is_an_error_without_its_value(value: str) -> None:
+    with pytest.raises(ValueError, match="header Authorization") as caught:
+        Client("http://x", headers={"Authorization": value})
+    assert "cret" not in str(caught.value)
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server with its own certificate; its URL, and the file of the certificate."""
+    bucket_server.certify(tmp_path, ["localhost"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError), context.wrap_socket(self.request, server_side=True) as connection:
+                connection.recv(10_000)
+                body = json.dumps(STATUS).encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"https://localhost:{server.server_address[1]}", tmp_path / "certificate.pem"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.integration
+def test_certificate_is_verified_by_the_given_context(certified: tuple[str, Path]) -> None:
+    url, certificate = certified
+    with pytest.raises(NotReachable, match="certificate is not trusted"), Client(url) as client:
+        client.status()
+    for verify in (ssl.create_default_context(cafile=certificate), False):
+        with Client(url, verify=verify) as client:
+            assert client.status()[0].version == 3
+
+
+@pytest.mark.filterwarnings("ignore:.verify=<str>:DeprecationWarning")
+def test_certificate_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Client("https://x", verify=str(tmp_path / "none.pem"))
+
+
+def test_example() -> None:
+    result = doctest.testmod(transport, extraglobs={"Client": Client})
+    assert result.failed == 0 < result.attempted
