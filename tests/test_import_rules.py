@@ -41,7 +41,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pipeline/config/run.py", "pipeline.create", "The configuration imports nothing of the project"),
         ("serving/graph/cells.py", "components.models.registry", "The served graph imports of components only"),
         ("serving/client/errors.py", "tensorflow", "The client imports no framework"),
-        ("serving/client/errors.py", "serving.tf_serving.flags", "The client imports no framework"),
+        ("serving/client/errors.py", "components.errors", "The client imports no framework"),
         ("serving/rollout/labels.py", "serving.launcher.process", "Packages of serving import downward"),
         ("serving/new_package/__init__.py", "components.errors", "Packages of serving import downward"),
         ("serving/embedded/codec/values.py", "serving.embedded.models.served", "Packages of the embedded server"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from serving.client.values import as_integer, as_number
+from .values import as_integer, as_number
 
 _INT32, _INT64 = 2**31, 2**63
 _SEED_RANGE = 2**31  # of random seeds: short enough to type
