@@ -218,7 +218,7 @@ def test_certificate_is_verified_by_the_given_context(certified: tuple[str, Path
 
 @pytest.mark.filterwarnings("ignore:.verify=<str>:DeprecationWarning")
 def test_certificate_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match="No such file|invalid path"):  # of httpx 0.28, of httpx 0.27
         Client("https://x", verify=str(tmp_path / "none.pem"))
 
 
