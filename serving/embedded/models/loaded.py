@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import config_pb2
 
 from serving.embedded.codec.signature import Signature, TensorInfo, Tensors
 from serving.embedded.statuses import RequestError, internal, invalid
@@ -66,7 +67,7 @@ class LoadedModel:
         return self.signatures[name]
 
     def run(self, name: str, inputs: Tensors) -> dict[str, np.ndarray]:
-        """Run a signature.
+        """Run a signature; the graph decides which shapes it takes, as in TF Serving.
 
         Args:
           name: of the signature.
@@ -82,9 +83,12 @@ class LoadedModel:
                 f"len({{{','.join(sorted(inputs))}}}) != len({{{','.join(sorted(signature.inputs))}}})"
             )
         if name not in self._callables:
-            feeds = [info.tensor for info in signature.inputs.values()]
-            fetches = [info.tensor for info in signature.outputs.values()]
-            self._callables[name] = self._session.make_callable(fetches, feeds)
+            # Not `make_callable`, which compares the shapes with the signature.
+            options = config_pb2.CallableOptions(
+                feed=[info.tensor for info in signature.inputs.values()],
+                fetch=[info.tensor for info in signature.outputs.values()],
+            )
+            self._callables[name] = self._session._make_callable_from_options(options)
         try:
             outputs = self._callables[name](*(inputs[feed] for feed in signature.inputs))
         except Exception as error:
@@ -93,8 +97,8 @@ class LoadedModel:
 
     def close(self) -> None:
         """Free the weights."""
-        self._session.close()
         self._callables.clear()
+        self._session.close()
         del self._session
         gc.collect()  # a graph is a reference cycle: its weights would stay until the next collection
 

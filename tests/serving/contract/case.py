@@ -131,6 +131,35 @@ def error(status: int, *parts: str) -> Answer:
     return Answer(status, check, f"{status} with an error that contains {' and '.join(map(repr, parts))}")
 
 
+def error_in_order(status: int, *parts: str) -> Answer:
+    """The same with the parts in this order, one after the other."""
+    plain = error(status, *parts)
+
+    def check(response: Response) -> Complaint:
+        if complaint := plain.check(response):
+            return complaint
+        message = response.json()["error"]
+        for part in parts:
+            _, found, message = message.partition(part)
+            if not found:
+                return f"{part!r} is not after the part before it"
+        return ""
+
+    return Answer(status, check, f"{plain.promise}, in this order")
+
+
+def error_bytes(status: int, part: bytes) -> Answer:
+    """An error whose message contains these bytes unchanged, although they are not UTF-8."""
+
+    def check(response: Response) -> Complaint:
+        content = json.loads(response.body.decode("utf-8", "surrogateescape"))
+        if list(content) != ["error"]:
+            return "the body is not an object with the single key 'error'"
+        return "" if part in content["error"].encode("utf-8", "surrogateescape") else f"{part!r} is not in the message"
+
+    return Answer(status, check, f"{status} with an error that contains {part!r}")
+
+
 def empty(status: int) -> Answer:
     """No body."""
     return Answer(status, lambda r: "" if not r.body else "there is a body", f"{status} without a body")
@@ -139,6 +168,12 @@ def empty(status: int) -> Answer:
 def any_body(status: int) -> Answer:
     """The status only."""
     return Answer(status, lambda _: "", f"{status}")
+
+
+def empty_page(status: int) -> Answer:
+    """No body, with the HTTP library's own content type."""
+    blank, html = empty(status), page(status)
+    return Answer(status, lambda r: blank.check(r) or html.check(r), f"{status} without a body, as HTML")
 
 
 def page(status: int, *parts: str) -> Answer:

@@ -83,6 +83,7 @@ def contract_signatures(version: int) -> dict[str, Any]:
         "inconsistent": signature(lambda x: {"as_many": tf.identity(x), "more": tf.concat([x, [0.0]], 0)}, x=rows),
         "no_rows": signature(lambda x: {"y": x[:0]}, x=rows),
         "no_inputs": signature(lambda: {"y": tf.constant([1.0])}),
+        "column": signature(lambda x: {"y": x / 2 + 2}, x=([None, 1], tf.float32)),
         "matmul": signature(lambda x: {"y": tf.matmul(x, [[1.0], [10.0]])}, x=matrix),
         "positive": signature(positive, x=rows),
     }

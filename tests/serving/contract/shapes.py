@@ -96,8 +96,12 @@ ROWS = [
     _rows("null", "serving_default", [1.0, None], _element(1, "Type: Null is not of expected type: float"), _DENSE),
     _rows("object-inside", "echo_float", [[{"x": 1.0}]], _element(0, "Type: Object is not of expected type: float"),
           _DENSE),
-    # The tensor has one dimension too many. The graph, not the protocol, decides whether that is an error.
-    predict("rows-scalar-input", _RUN, {"instances": [1.0]}, error(400), _predictions(2.0), signature="scalar"),
+    # Shapes are fed as sent: the graph, not the signature, decides whether one is an error.
+    _rows("scalar-input", "scalar", [1.0, 2.0], _predictions(2.0, 3.0), _RUN),
+    _rows("more-dimensions", "serving_default", [[1.0, 2.0]], _predictions([3.5, 4.0]), _RUN),
+    _rows("more-dimensions-named", "serving_default", [{"x": [1.0]}, {"x": [2.0]}], _predictions([3.5], [4.0]), _RUN),
+    _rows("fewer-dimensions", "column", [2.0, 3.0, 4.0], _predictions(3.0, 3.5, 4.0), _RUN),
+    _rows("other-width", "column", [[2.0, 3.0]], _predictions([3.0, 3.5]), _RUN),
     _rows("scalar-output", "scalar_output", [1.0, 3.0], error(400, "Tensor name: mean has no shape information"),
           _ROWS_OUT),
     _rows("inconsistent-output", "inconsistent", [1.0, 2.0], error(400, "has inconsistent batch size: ", "expecting: "),
@@ -143,6 +147,10 @@ COLUMNS = [
     _columns("value-for-list", "echo_float", [[1.0], 2.0], error(400, "found at incorrect level"), _DENSE),
     _columns("value-for-empty-list", "echo_float", [[], 2.0], error(400, "found at incorrect level"), _DENSE),
     _columns("refused-by-graph", "positive", [0.0], error(400, "x must be positive"), _RUN),
+    _columns("value-for-rows", "serving_default", 0.0, _outputs(3.0), _RUN),
+    _columns("rows-for-value", "scalar", [1.0, 2.0], _outputs([2.0, 3.0]), _RUN),
+    _columns("more-dimensions", "two_inputs", {"a": [[1.0], [2.0]], "b": [1, 2]}, _outputs([[2.0, 3.0], [3.0, 4.0]]),
+             _RUN),
     _columns("wrong-width", "matmul", [[1.0]], error(400), _RUN),
     # Two inputs have different numbers of rows: an error of the graph.
     _columns("unequal-lengths", "two_inputs", {"a": [1.0, 2.0], "b": [1, 2, 3]}, error(400), _RUN),

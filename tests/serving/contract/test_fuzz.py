@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -136,6 +137,21 @@ def test_any_values_for_a_signature(server: wire.Server, signature: str, items: 
 )
 def test_any_parameters_of_generate(server: wire.Server, row: dict[str, Any]) -> None:
     predicted(server, encode({"signature_name": "generate", "instances": [row]}), f"{TEXT}:predict")
+
+
+column = st.lists(st.integers(0, 3), max_size=3).map(tuple)
+
+
+@some(150)
+@given(
+    st.sampled_from(["serving_default", "generate", "generate_from_state", "score", "eval_nll"]),
+    st.fixed_dictionaries(dict.fromkeys([*exports.GOOD, "state", "text", "examples"], column)),
+)
+def test_any_shapes_for_an_export(server: wire.Server, signature: str, shapes_: dict[str, tuple[int, ...]]) -> None:
+    # The graph decides about shapes: no kernel of it may end the process.
+    value = exports.GOOD | {"state": 0.0, "text": "ab", "examples": ""}
+    inputs = {name: np.full(shape, value[name], object).tolist() for name, shape in shapes_.items()}
+    predicted(server, encode({"signature_name": signature, "inputs": inputs}), f"{TEXT}:predict")
 
 
 @some(400)
