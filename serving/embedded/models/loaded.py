@@ -152,6 +152,8 @@ def _tensor_metadata(info: TensorInfo) -> dict[str, Any]:
 
 
 def _request_error(error: Exception) -> RequestError:
+    if isinstance(error, UnicodeDecodeError):  # of a message that quotes bytes of the request
+        return invalid(error.object.decode("utf-8", "surrogateescape"))
     if isinstance(error, tf.errors.OpError):
         code = next(name for name, number in vars(tf.errors).items() if number == error.error_code and name.isupper())
         message = error.message.removeprefix("Graph execution error:\n\n")

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from tests.serving.contract.case import TEXT, Answer, Case, error, ok, ok_that, predict
+from tests.serving.contract.case import TEXT, Answer, Case, error, error_bytes, error_in_order, ok, ok_that, predict
 from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, STATE_SIZE
 
 _SIGNATURES = "serving/graph/signatures.py (this repository)"
 _CHECKS = "serving/graph/one_step.py OneStep._checks (this repository)"
 _ROWS = "util/json_tensor.cc FillTensorMapFromInstancesList"
 _ADD = "util/json_tensor.cc AddValueToTensor"
+_EXAMPLE = "tensorflow core/util/example_proto_fast_parsing.cc"
 GOOD = {"prompt": "The ", "num_chars": 12, "temperature": 0.8, "top_k": 0, "seed": 7}
 FRESH = [0.0] * STATE_SIZE
 CONTROLS = {key: [value] for key, value in GOOD.items()}
@@ -152,6 +153,7 @@ SCORE = [
     _predict("score-columns", "score", {"inputs": ["ab"]},
              ok_that("three outputs", lambda v: set(v["outputs"]) == {"nll", "nll_sum", "num_chars"}
                      and v["outputs"]["num_chars"] == [1])),
-    _predict("eval-not-an-example", "eval_nll", {"instances": [{"b64": "//8="}]}, error(400)),
+    _predict("eval-not-an-example", "eval_nll", {"instances": [{"b64": "//8="}]},
+             error_bytes(400, b"Could not parse example input, value: '\xff\xff'"), source=_EXAMPLE),
 ]  # fmt: skip
 CASES = DEFAULT + GENERATE + STATEFUL + SCORE

@@ -86,6 +86,14 @@ def test_a_wrong_shape_is_an_invalid_argument(loaded: LoadedModel, array: np.nda
     assert caught.value.http == 400
 
 
+def test_a_message_that_quotes_bytes_is_kept(loaded: LoadedModel) -> None:
+    with pytest.raises(RequestError) as caught:
+        loaded.run("eval_nll", {"examples": np.array([b"\xff"], object)})
+    assert caught.value.http == 400
+    message = caught.value.message.encode("utf-8", "surrogateescape")
+    assert b"Could not parse example input, value: '\xff'" in message
+
+
 def test_the_graphs_error_has_no_stack_trace(loaded: LoadedModel) -> None:
     inputs = {
         **prompts(b"x"),
