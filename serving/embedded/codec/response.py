@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.embedded.codec.request import ROW
-from serving.embedded.codec.signature import TensorInfo
+from serving.embedded.codec.signature import NUMPY, TensorInfo
+from serving.embedded.codec.values import flush_denormals
 from serving.embedded.statuses import invalid
 
 _SHORT_DIGITS, _EXACT_DIGITS = 6, {"float": 9, "double": 17}  # significant digits
@@ -65,7 +66,7 @@ def values(name: str, array: NDArray[Any], dtype: str) -> list[str]:
         return _decimals(flat, _EXACT_DIGITS[dtype])
     if dtype == "bool":
         return ["true" if value else "false" for value in flat]
-    if np.issubdtype(array.dtype, np.integer):
+    if dtype in NUMPY:  # an integer
         return [str(value) for value in flat.tolist()]
     if not flat.size:
         return []

@@ -83,8 +83,9 @@ def _checked(values: list[Any], dtype: str) -> list[Any]:
         low, high = _RANGES[dtype]
         fits = kinds <= {int} and all(low <= value <= high for value in values)
     else:
-        first = values[0] if values else []
-        raise RequestError("UNIMPLEMENTED", f"Conversion of JSON Value: {quote(first)} to type: {dtype}")
+        if values and not isinstance(values[0], dict):
+            raise RequestError("UNIMPLEMENTED", f"Conversion of JSON Value: {quote(values[0])} to type: {dtype}")
+        fits = not values
     if not fits:
         raise _wrong_type(next(value for value in values if not _fits(value, dtype)), dtype)
     return values
@@ -129,6 +130,8 @@ def _decode_base64(text: str) -> bytes:
 
 def array(values: list[Any], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Make a tensor of checked values; texts are `bytes` in an array of objects."""
+    if dtype not in NUMPY:
+        return np.empty(shape, dtype)  # without values: JSON cannot hold any of this type
     if dtype == "string":
         tensor = np.empty(len(values), object)
         tensor[:] = values

@@ -5,6 +5,7 @@ from typing import Any
 from tests.serving.contract.case import Answer, Case, error, ok, ok_raw, ok_tokens, predict
 
 _ADD = "util/json_tensor.cc AddValueToTensor"
+_FILL = "util/json_tensor.cc FillTensorProto"
 _WRITE = "util/json_tensor.cc AddSingleValueAndAdvance"
 _DECIMAL = "util/json_tensor.cc WriteDecimal"
 _NUMBER = "rapidjson reader.h ParseNumber"
@@ -106,6 +107,11 @@ OTHERS = [
     _refused("bool", "is-1", 1),
     _refused("bool", "is-string", "true", "String"),
     _echo_answers("half", "input", 1.5, error(501, "half"), source=_ADD),
+    _echo_answers("half", "object", {"x": 1.5}, error(400, "Type: Object is not of expected type: half"), source=_FILL),
+    predict("half-row-object", _FILL, {"instances": [{"x": {"y": 1.5}}]},
+            error(400, "Failed to process element: 0 key: x", "Type: Object is not of expected type: half"),
+            signature="echo_half"),
+    predict("half-empty", _FILL, {"inputs": []}, ok({"outputs": []}), signature="echo_half"),
     predict("half-output", _WRITE, {"instances": [1.5]}, error(400, "Failed to write JSON value for tensor type: half"),
             signature="half_output"),
     predict("half-output-columns", _WRITE, {"inputs": [1.5]},

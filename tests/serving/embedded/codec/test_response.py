@@ -69,8 +69,9 @@ def test_other_types(name: str, array: np.ndarray, dtype: str, expected: list[st
 
 
 def test_a_type_that_json_cannot_hold() -> None:
-    with pytest.raises(RequestError, match="Failed to write JSON value for tensor type: half"):
-        values("x", np.zeros(1, np.float16), "half")
+    for dtype, numpy in (("half", np.float16), ("uint16", np.uint16)):
+        with pytest.raises(RequestError, match=f"Failed to write JSON value for tensor type: {dtype}"):
+            values("x", np.zeros(1, numpy), dtype)
 
 
 ONE = {"x": np.arange(4, dtype=np.int32).reshape(2, 2)}

@@ -71,11 +71,24 @@ def test_which_values_fit_a_type(dtype: str, good: list[Any], bad: list[Any]) ->
             assert f"is not of expected type: {dtype}" in message([good[0], value], dtype)
 
 
-@pytest.mark.parametrize("value", [1, [1], [], [[]]])
+@pytest.mark.parametrize("value", [1, [1], [[None, {}]]])
 def test_types_that_json_cannot_hold_are_not_implemented(value: Any) -> None:
     with pytest.raises(RequestError) as caught:
         flatten(value, "half")
     assert caught.value.http == 501
+
+
+@pytest.mark.parametrize("value", [{}, [{"x": 1}], [{"b64": ""}, 1]])
+def test_an_object_for_a_type_that_json_cannot_hold(value: Any) -> None:
+    assert "Type: Object is not of expected type: half" in message(value, "half")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("value", [[], [[], []]])
+def test_an_empty_list_fits_every_type(value: Any) -> None:
+    values, shape = flatten(value, "half")
+    tensor = array(values, "half", tuple(shape))
+    assert (tensor.dtype, tensor.tolist()) == (np.float16, value)
 
 
 @pytest.mark.integration
