@@ -75,6 +75,7 @@ def values(name: str, array: NDArray[Any], dtype: str) -> list[str]:
 
 def _decimals(flat: NDArray[Any], exact: int) -> list[str]:
     """Write six digits if they parse to the same number, else all; append `.0` to integers."""
+    flat = flush_denormals(flat)
     numbers = flat.tolist()
     short = [f"{number:.{_SHORT_DIGITS}g}" for number in numbers]
     with np.errstate(over="ignore"):

@@ -140,7 +140,15 @@ def array(values: list[Any], dtype: str, shape: tuple[int, ...]) -> NDArray[Any]
     else:
         with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite
             tensor = np.array(values, np.float64 if dtype == "float" else NUMPY[dtype]).astype(NUMPY[dtype])
+        if dtype in ("float", "double"):
+            tensor = flush_denormals(tensor)
     return tensor.reshape(shape)
+
+
+def flush_denormals(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Replace denormal numbers with zeros of the same sign, as the processor does in TF Serving's threads."""
+    denormal = (np.abs(numbers) < np.finfo(numbers.dtype).tiny) & (numbers != 0)
+    return np.where(denormal, np.copysign(numbers.dtype.type(0), numbers), numbers) if denormal.any() else numbers
 
 
 def is_base64(value: Any) -> bool:

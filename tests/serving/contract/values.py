@@ -13,6 +13,7 @@ _BASE64 = "util/json_tensor.cc JsonDecodeBase64Object"
 _UNESCAPE = "absl/strings/escaping.cc Base64Unescape"
 _BYTES = "util/json_tensor.cc IsNamedTensorBytes"
 _CAST = "tensorflow core/framework/tensor.cc FromProtoField"
+_THREADS = "tensorflow core/platform/denormal.h ScopedFlushDenormal, in each thread of a pool"
 INFINITY, NAN = float("inf"), float("nan")
 
 
@@ -58,7 +59,11 @@ FLOATS = [
     _echo("float", "int64-max", b"9223372036854775807", back=9.22337204e18),
     _echo("float", "uint64-max", b"18446744073709551615", back=1.84467441e19),
     _echo("float", "larger-than-uint64", b"100000000000000000000", back=1e20),
-    _echo("float", "denormal", b"1e-45", back=1.4013e-45),
+    # The processor flushes denormal numbers to zero in TF Serving's threads.
+    *(_echo(dtype, id, value, back=back, source=_THREADS) for dtype, id, value, back in (
+        ("float", "denormal", b"1e-45", 0.0), ("float", "denormal-negative", b"-1e-39", -0.0),
+        ("float", "small-normal", b"2e-38", 2e-38), ("double", "denormal", b"5e-324", 0.0),
+        ("double", "denormal-negative", b"-1e-310", -0.0))),
     _echo("double", "tenth", 0.1),
     _echo("double", "from-int", b"-7", back=-7.0),
     _echo("double", "nan", b"NaN", back=NAN, source=_NUMBER),

@@ -97,6 +97,14 @@ def test_numbers_too_large_or_too_small_for_the_type() -> None:
     np.testing.assert_array_equal(array([300, -1], "uint8", (2,)), np.uint8([44, 255]))
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize(("dtype", "denormal", "normal"), [("float", 1e-39, 2e-38), ("double", 1e-310, 3e-308)])
+def test_denormal_numbers_are_zero(dtype: str, denormal: float, normal: float) -> None:
+    numbers = array([denormal, -denormal, normal, 0.0, float("nan")], dtype, (5,))
+    np.testing.assert_array_equal(numbers, np.array([0.0, -0.0, normal, 0.0, np.nan], numbers.dtype))
+    assert np.signbit(numbers).tolist() == [False, True, False, False, False]
+
+
 @given(st.binary(max_size=40), st.booleans(), st.sampled_from(["", " ", "\n"]))
 def test_base64_with_and_without_padding(data: bytes, padded: bool, space: str) -> None:
     text = base64.b64encode(data).decode()
