@@ -18,7 +18,7 @@ class Metrics:
 
     Example:
       >>> metrics = Metrics()
-      >>> metrics.count_request("char_rnn", "Predict", "OK", seconds=0.01)
+      >>> metrics.count_request("char_rnn", "predict", "OK", seconds=0.01)
       >>> print(metrics.text().splitlines()[2])
       :tensorflow:serving:request_count{model_name="char_rnn",status="OK"} 1
     """
@@ -30,7 +30,10 @@ class Metrics:
         self._sums: dict[tuple[str, str], float] = defaultdict(float)
 
     def count_request(self, model: str, api: str, code: str, seconds: float) -> None:
-        """Count a request; only successful ones are timed, as in TF Serving."""
+        """Count a request; as in TF Serving, only successful ones are timed.
+
+        `api` is the verb of the path: "predict", or "" for status and metadata.
+        """
         with self._lock:
             self._requests[model, code] += 1
         if code == "OK":

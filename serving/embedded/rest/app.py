@@ -25,7 +25,6 @@ from serving.tf_serving.flags import METRICS_PATH
 
 _log = logging.getLogger(__name__)
 _UNLIMITED = ("status", "metadata")  # answered from memory: probes and label changes must not depend on the load
-_APIS = {"predict": "Predict", "classify": "Classify", "regress": "Regress", "metadata": "GetModelMetadata"}
 _JSON = {"content-type": "application/json"}
 _CROSS_ORIGIN = {
     "access-control-allow-origin": "*",
@@ -134,10 +133,10 @@ class Server:
             _log.exception("Unhandled exception while answering a request")
             raise statuses.internal(error) from error
         finally:
-            if wanted is not None and wanted.action in _APIS:
-                # Bound label cardinality: unknown models share one counter.
-                model = wanted.model if self._catalogue.knows(wanted.model) else ""
-                self._metrics.count_request(model, _APIS[wanted.action], code, time.perf_counter() - started)
+            # Bound label cardinality: unknown models share one counter.
+            model = wanted.model if wanted is not None and self._catalogue.knows(wanted.model) else ""
+            verb = wanted.action if wanted is not None and wanted.action not in _UNLIMITED else ""
+            self._metrics.count_request(model, verb, code, time.perf_counter() - started)
 
     async def _answer_limited(self, request: Request, wanted: Route, started: float) -> bytes:
         """Answer unless too many requests are active; a body that is still arriving does not count as one."""

@@ -48,6 +48,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "--host=127.0.0.1",
         f"--rest_api_port={port}",
         f"--model_config_file={directory / 'models.config'}",
+        f"--monitoring_config_file={directory / 'monitoring.config'}",
         "--model_config_file_poll_wait_seconds=1",
         "--file_system_poll_wait_seconds=1",
     ]

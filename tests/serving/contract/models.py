@@ -2,8 +2,8 @@
 
     python -m tests.serving.contract.models DIR [DIR_ON_SERVER]
 
-writes both and prints the command that starts TF Serving with them; DIR_ON_SERVER is the path of DIR on that server,
-for example in a container. The models:
+writes them and `monitoring.config`, and prints the command that starts TF Serving with them; DIR_ON_SERVER is the path
+of DIR on that server, for example in a container. The models:
 
 - `contract`, versions 1 and 2, labels stable=1 and canary=2: one signature for each conversion of types and shapes.
   `serving_default` is x / 2 + 1 + version, so a response identifies the version.
@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from serving.graph import signatures, warmup
 from serving.graph.one_step import Defaults, OneStep, Weights
-from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, UNITS
+from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, METRICS_PATH, UNITS
 from transform.vocabulary import Vocabulary
 
 VERSIONS = {"contract": (1, 2), "text": (3, 7)}
@@ -127,7 +127,7 @@ def config(base: str) -> str:
 
 
 def build(directory: Path, on_server: str | None = None) -> Path:
-    """Write the models and `models.config` to a directory; return the path of the latter."""
+    """Write models, `models.config` and `monitoring.config` to a directory; return the path of `models.config`."""
     for name in VERSIONS:
         shutil.rmtree(directory / name, ignore_errors=True)
     for version in VERSIONS["contract"]:
@@ -140,6 +140,7 @@ def build(directory: Path, on_server: str | None = None) -> Path:
         warmup.write(place, "text", model.state_size)
     path = directory / "models.config"
     path.write_text(config(on_server or str(directory.resolve())))
+    (directory / "monitoring.config").write_text(f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}\n')
     return path
 
 
@@ -149,10 +150,10 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(__doc__)
     directory = Path(arguments[0])
     path = build(directory, *arguments[1:])
-    seen = path if len(arguments) == 1 else f"{arguments[1]}/{path.name}"
+    seen = path.parent if len(arguments) == 1 else arguments[1]
     print(
         "tensorflow_model_server --port=8500 --rest_api_port=8501 --allow_version_labels_for_unavailable_models=true "
-        f"--model_config_file={seen}\n"
+        f"--model_config_file={seen}/models.config --monitoring_config_file={seen}/monitoring.config\n"
         "pytest tests/serving/contract --serving-url http://127.0.0.1:8501"
     )
 

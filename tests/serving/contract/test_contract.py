@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving.contract import exports, lookups, resources, routing, shapes, syntax, values, wire
+from tests.serving.contract import exports, limits, lookups, resources, routing, shapes, syntax, values, wire
 from tests.serving.contract.case import CONTRACT, TEXT, Case, encode, unique
 
 CASES = unique([table.CASES for table in (routing, syntax, shapes, values, lookups, resources, exports)])
@@ -112,3 +112,35 @@ def test_http_1_0_is_supported(server: wire.Server) -> None:
     body = encode({"instances": [1.0]})
     head = f"POST {CONTRACT}:predict HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     assert server.exchange(head + body).json() == {"predictions": [3.5]}
+
+
+def _counters(server: wire.Server) -> dict[str, float]:
+    """Values of the metrics page by name and labels."""
+    page = server.send("GET", limits.METRICS_PATH)
+    assert (page.status, page.headers["content-type"].split(";")[0]) == (200, "text/plain")
+    lines = [line.rpartition(" ") for line in page.text().splitlines() if line and not line.startswith("#")]
+    return {name.removeprefix(":tensorflow:serving:"): float(value) for name, _, value in lines}
+
+
+@pytest.mark.integration
+def test_requests_are_counted_and_timed_by_the_verb_of_their_path(server: wire.Server) -> None:
+    """Source: model_servers/http_server.cc ProcessRequest; only a prediction's path has a verb."""
+    before = _counters(server)
+    for method, target in (
+        ("POST", f"{CONTRACT}:predict"),
+        ("GET", CONTRACT),
+        ("GET", f"{CONTRACT}/versions/1"),
+        ("GET", f"{CONTRACT}/metadata"),
+        ("GET", f"{CONTRACT}/versions/50"),
+    ):
+        server.send(method, target, encode({"instances": [1.0]}) if method == "POST" else b"")
+    after = _counters(server)
+    added = {name: value - before.get(name, 0.0) for name, value in after.items() if value != before.get(name, 0.0)}
+    assert {
+        name: count for name, count in added.items() if name.startswith(("request_count", "request_latency_c"))
+    } == {
+        'request_count{model_name="contract",status="OK"}': 4,
+        'request_count{model_name="contract",status="NOT_FOUND"}': 1,
+        'request_latency_count{model_name="contract",API="predict",entrypoint="REST"}': 1,
+        'request_latency_count{model_name="contract",API="",entrypoint="REST"}': 3,
+    }

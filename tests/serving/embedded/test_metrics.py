@@ -27,7 +27,7 @@ def test_new_metrics_are_empty() -> None:
 def test_requests_are_counted_by_model_and_code() -> None:
     metrics = Metrics()
     for code in ("OK", "OK", "INVALID_ARGUMENT"):
-        metrics.count_request("m", "Predict", code, 0.01)
+        metrics.count_request("m", "predict", code, 0.01)
     assert samples(metrics)[f"{PREFIX}request_count_total"] == {
         (("model_name", "m"), ("status", "OK")): 2,
         (("model_name", "m"), ("status", "INVALID_ARGUMENT")): 1,
@@ -38,9 +38,9 @@ def test_requests_are_counted_by_model_and_code() -> None:
 def test_a_bucket_counts_the_values_up_to_its_bound(seconds: list[float]) -> None:
     metrics = Metrics()
     for one in seconds:
-        metrics.count_request("m", "Predict", "OK", one)
+        metrics.count_request("m", "predict", "OK", one)
     found = samples(metrics)
-    labels = (("API", "Predict"), ("entrypoint", "REST"), ("model_name", "m"))
+    labels = (("API", "predict"), ("entrypoint", "REST"), ("model_name", "m"))
     assert found[f"{PREFIX}request_latency_count"] == {labels: len(seconds)}
     assert found[f"{PREFIX}request_latency_sum"][labels] == pytest.approx(sum(seconds) * 1e6)
     buckets = {dict(key)["le"]: value for key, value in found[f"{PREFIX}request_latency_bucket"].items()}
@@ -51,7 +51,7 @@ def test_a_bucket_counts_the_values_up_to_its_bound(seconds: list[float]) -> Non
 
 def test_only_requests_that_succeeded_are_timed() -> None:
     metrics = Metrics()
-    metrics.count_request("m", "Predict", "NOT_FOUND", 1.0)
+    metrics.count_request("m", "predict", "NOT_FOUND", 1.0)
     assert f"{PREFIX}request_latency_count" not in samples(metrics)
 
 
@@ -68,7 +68,7 @@ def test_warm_ups_and_runtimes_are_timed() -> None:
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "é", ""])
 def test_any_name_can_be_a_label(name: str) -> None:
     metrics = Metrics()
-    metrics.count_request(name, "Predict", "OK", 0.1)
+    metrics.count_request(name, "predict", "OK", 0.1)
     assert {dict(key)["model_name"] for key in samples(metrics)[f"{PREFIX}request_count_total"]} == {name}
 
 
@@ -77,7 +77,7 @@ def test_concurrent_updates_are_all_counted() -> None:
 
     def count() -> None:
         for _ in range(500):
-            metrics.count_request("m", "Predict", "OK", 0.001)
+            metrics.count_request("m", "predict", "OK", 0.001)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:

@@ -141,14 +141,22 @@ def test_metrics_count_known_models_by_name_and_others_together() -> None:
         await served.post(b"")
         for name in ("x", "y", "%ff"):
             await served.post(b"{}", f"/v1/models/{name}:predict")
-        await served.client.get("/v1/models/m")  # not counted, as in TF Serving
+        for path in ("m", "m/metadata", "x"):
+            await served.client.get(f"/v1/models/{path}")
+        await served.client.get("/v1/")
         page = await served.client.get("/monitoring/prometheus/metrics")
         assert page.headers["content-type"].startswith("text/plain")
         counts = [line for line in page.text.splitlines() if "request_count{" in line]
         assert counts == [
-            ':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"} 3',
+            ':tensorflow:serving:request_count{model_name="",status="INVALID_ARGUMENT"} 1',
+            ':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"} 4',
             ':tensorflow:serving:request_count{model_name="m",status="INVALID_ARGUMENT"} 1',
-            ':tensorflow:serving:request_count{model_name="m",status="OK"} 1',
+            ':tensorflow:serving:request_count{model_name="m",status="OK"} 3',
+        ]
+        timed = [line for line in page.text.splitlines() if "request_latency_count{" in line]
+        assert timed == [
+            ':tensorflow:serving:request_latency_count{model_name="m",API="",entrypoint="REST"} 2',
+            ':tensorflow:serving:request_latency_count{model_name="m",API="predict",entrypoint="REST"} 1',
         ]
 
     run(test)
