@@ -18,6 +18,8 @@ from serving.embedded.statuses import RequestError, invalid
 ROW, COLUMN = "row", "column"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HUGE = re.compile(rb"[0-9]{300}")  # digits of a number that may exceed a double
+# Newer RapidJSON reports a control character in a string in other words than TF Serving's.
+_TEXTS = {"Invalid encoding in string.": "Invalid escape character in string."}
 # Bytes that are not UTF-8 pass through the parser as characters of Unicode's private use area.
 _TO_PRIVATE_USE = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}
 _FROM_PRIVATE_USE = {private: escape for escape, private in _TO_PRIVATE_USE.items()}
@@ -69,7 +71,8 @@ class _Decoder(rapidjson.Decoder):
         return []
 
     def end_object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        return dict(reversed(pairs))
+        last = dict(pairs)  # in the order of the text, which messages show
+        return last if len(last) == len(pairs) else last | dict(reversed(pairs))
 
 
 class _LenientDecoder(_Decoder):
@@ -89,7 +92,7 @@ _NATIVE = _decoders(rapidjson.NM_NAN | rapidjson.NM_NATIVE)  # reports numbers t
 
 def _split(error: str) -> tuple[int, str]:
     found = re.fullmatch(r"Parse error at offset (\d+): (.*)", error, re.DOTALL)
-    return (int(found[1]), found[2]) if found else (0, error)
+    return (int(found[1]), _TEXTS.get(found[2], found[2])) if found else (0, error)
 
 
 def signature_name(document: Mapping[str, Any]) -> str:

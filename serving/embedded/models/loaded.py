@@ -77,11 +77,8 @@ class LoadedModel:
           RequestError: the graph rejects the inputs.
         """
         signature = self.signature(name)
-        if set(inputs) != set(signature.inputs):
-            raise invalid(
-                f"input size does not match signature: {len(inputs)}!={len(signature.inputs)} "
-                f"len({{{','.join(sorted(inputs))}}}) != len({{{','.join(sorted(signature.inputs))}}})"
-            )
+        if inputs.keys() != signature.inputs.keys():
+            raise _wrong_inputs(set(inputs), set(signature.inputs))
         if name not in self._callables:
             # Not `make_callable`, which compares the shapes with the signature.
             options = config_pb2.CallableOptions(
@@ -149,6 +146,16 @@ def _tensor_metadata(info: TensorInfo) -> dict[str, Any]:
         "tensor_shape": {"dim": dims, "unknown_rank": info.shape is None},
         "name": info.tensor,
     }
+
+
+def _wrong_inputs(sent: set[str], needed: set[str]) -> RequestError:
+    def names(some: set[str]) -> str:
+        return "{" + ",".join(sorted(some)) + "}"
+
+    return invalid(
+        f"input size does not match signature: {len(sent)}!={len(needed)} len({names(sent)}) != len({names(needed)}). "
+        f"Sent extra: {names(sent - needed)}. Missing but required: {names(needed - sent)}."
+    )
 
 
 def _request_error(error: Exception) -> RequestError:

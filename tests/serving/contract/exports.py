@@ -116,6 +116,10 @@ GENERATE = [
                  error(400, "Failed to process element: 0", "num_chars,prompt,seed,temperature,top_k"), source=_ROWS)
         for key in GOOD
     ),
+    _predict("generate-quoted-keys", "generate",
+             {"instances": [{"top_k": 0, "prompt": "The ", "num_chars": 12, "seed": 7}]},
+             error_in_order(400, "JSON object: {", '"top_k"', '"prompt"', '"num_chars"', '"seed"', "} keys must be"),
+             source=_ROWS),
     _predict("generate-columns-without-seed", "generate",
              {"inputs": {key: value for key, value in CONTROLS.items() if key != "seed"}},
              error(400, "Missing named input: seed"), source="util/json_tensor.cc FillTensorMapFromInputsMap"),

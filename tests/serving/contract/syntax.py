@@ -41,7 +41,7 @@ CASES = [
     _broken("body-bad-hex", rb'{"instances": ["\u12G4"]}', "Incorrect hex digit after \\u escape in string."),
     _broken("body-lone-high-surrogate", rb'{"instances": ["\ud800x"]}', "The surrogate pair in string is invalid."),
     _broken("body-wrong-surrogates", rb'{"instances": ["\ud800\ud800"]}', "The surrogate pair in string is invalid."),
-    _broken("body-newline-in-string", b'{"instances": ["a\nb"]}'),
+    _broken("body-newline-in-string", b'{"instances": ["a\nb"]}', "Invalid escape character in string."),
     _broken("body-nul-in-string", b'{"instances": ["a\0b"]}'),
     _broken("body-python-none", b'{"instances": [None]}'),
     _broken("body-lower-nan", b'{"instances": [nan]}', "Invalid value."),

@@ -68,6 +68,8 @@ def test_strings_may_have_any_encoding(data: bytes) -> None:
         (b'{"a": "\xff\\ud800"}', "surrogate pair in string is invalid"),
         (b'{"a": 1e999}', "Number too big to be stored in double"),
         (b'{"a": ' + b"1" * 5_000 + b"}", "Number too big to be stored in double"),
+        (b'{"a": "b\nc"}', "JSON Parse error: Invalid escape character in string. at offset: 8"),
+        (b'{"a": "\xff\nc"}', "JSON Parse error: Invalid escape character in string."),
         (b"[1]", "JSON Value: [1] Is not object"),
         (b"null", "JSON Value: null Is not object"),
         (b'{"a": ' + b"[" * 100_000, "nesting too deep"),
@@ -93,6 +95,10 @@ def test_nan_is_a_number_and_numbers_beyond_a_double_are_rejected() -> None:
 
 def test_the_first_of_duplicate_keys_counts() -> None:
     assert parse(b'{"a": 1, "a": 2, "b": {"c": 3, "c": 4}}') == {"a": 1, "b": {"c": 3}}
+
+
+def test_keys_keep_the_order_of_the_text() -> None:
+    assert list(parse(b'{"b": 1, "a": 2, "c": 3, "b": 4}')) == ["b", "a", "c"]
 
 
 def test_the_name_of_the_signature() -> None:
