@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import html
+import http
 import logging
 import re
 import time
@@ -32,13 +33,10 @@ _CROSS_ORIGIN = {
     "access-control-allow-headers": "Content-Type",
 }
 _PAGE = (
-    "<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n"
-    "<P>The requested URL {path} was not found on this server.</P></BODY></HTML>\n"
+    "<HTML><HEAD>\n<TITLE>{status} {phrase}</TITLE>\n</HEAD><BODY>\n<H1>{phrase}</H1>\n<P>{text}</P></BODY></HTML>\n"
 )
-_BAD_PAGE = (
-    "<HTML><HEAD>\n<TITLE>400 Bad Request</TITLE>\n</HEAD><BODY>\n<H1>Bad Request</H1>\n"
-    "<P>The request's path cannot be read.</P></BODY></HTML>\n"
-)
+_METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}  # others are not implemented
+_NO_TYPE = {"content-type": "text/html; charset=ISO-8859-1"}  # the type of a response that sets none
 _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -95,16 +93,20 @@ class Server:
 
     async def _respond(self, request: Request) -> Response:
         path = _raw_target(request.scope)
+        if request.method not in _METHODS:
+            return _page(501, "The request's method is not supported.")
         if path == self._limits.metrics_path and request.method == "GET":
             return Response(self._metrics.text(), media_type="text/plain")
         if _BROKEN_ESCAPE.search(path):
-            return Response(_BAD_PAGE, 400, media_type="text/html")
+            return _page(400, "The request's path cannot be read.")
         if not is_api(path):
-            return Response(_PAGE.format(path=html.escape(path, quote=False)), 404, media_type="text/html")
-        headers = _JSON | _CROSS_ORIGIN if self._limits.cross_origin else _JSON
+            shown = html.escape(path, quote=False)
+            return _page(404, f"The requested URL {shown} was not found on this server.")
+        cross_origin = _CROSS_ORIGIN if self._limits.cross_origin else {}
         if request.method == "OPTIONS":
             allowed = request.headers.get("origin", "").startswith(("http://", "https://"))
-            return Response(status_code=200 if allowed else 400, headers=headers)
+            return Response(status_code=200 if allowed else 400, headers=_NO_TYPE | cross_origin)
+        headers = _JSON | cross_origin
         try:
             text = await self._answer(request, path)
         except RequestError as error:
@@ -168,6 +170,12 @@ class Server:
         finally:
             work.cancel()
             disconnected.cancel()
+
+
+def _page(status: int, text: str) -> Response:
+    """Return a page of the HTTP library."""
+    content = _PAGE.format(status=status, phrase=http.HTTPStatus(status).phrase, text=text)
+    return Response(content, status, media_type="text/html")
 
 
 def _raw_target(scope: Scope) -> str:

@@ -5,6 +5,7 @@ from tests.serving.contract.case import (
     Case,
     any_body,
     empty,
+    empty_page,
     encode,
     error,
     get,
@@ -23,6 +24,7 @@ _VERSION = "model_servers/http_rest_api_util.cc ParseModelInfo"
 _DECODE = "model_servers/http_rest_api_util.cc DecodeArg"
 _OPTIONS = "model_servers/http_server.cc RestApiRequestDispatcher::ProcessRequest (CORS)"
 _URI = "libevent http.c evhttp_uri_parse"
+_METHODS = "util/net_http/server/internal/evhttp_server.cc Initialize"
 
 X = {"instances": [1.0]}
 BODY = encode(X)
@@ -130,15 +132,16 @@ METHODS = [
     _other("PUT", f"{CONTRACT}:predict"),
     _other("PATCH", f"{CONTRACT}:predict"),
     _other("DELETE", CONTRACT),
-    # Methods that libevent rejects; HTTP libraries respond differently.
-    Case("method-trace", "util/net_http/server/internal/evhttp_server.cc Initialize", "TRACE", CONTRACT, b"",
-         (any_body(501), any_body(405), any_body(400))),
-    Case("options-origin-http", _OPTIONS, "OPTIONS", f"{CONTRACT}:predict", b"", (empty(200),),
+    # TF Serving does not let libevent accept it, for any path.
+    Case("method-trace", _METHODS, "TRACE", CONTRACT, b"", (page(501, "501 Not Implemented"),)),
+    Case("method-trace-elsewhere", _METHODS, "TRACE", "/", b"", (page(501, "501 Not Implemented"),)),
+    Case("options-origin-http", _OPTIONS, "OPTIONS", f"{CONTRACT}:predict", b"", (empty_page(200),),
          (("Origin", "http://example.org"),)),
-    Case("options-origin-https", _OPTIONS, "OPTIONS", CONTRACT, b"", (empty(200),),
+    Case("options-origin-https", _OPTIONS, "OPTIONS", CONTRACT, b"", (empty_page(200),),
          (("Origin", "https://example.org"),)),
-    Case("options-no-origin", _OPTIONS, "OPTIONS", f"{CONTRACT}:predict", b"", (empty(400),)),
-    Case("options-origin-null", _OPTIONS, "OPTIONS", f"{CONTRACT}:predict", b"", (empty(400),), (("Origin", "null"),)),
+    Case("options-no-origin", _OPTIONS, "OPTIONS", f"{CONTRACT}:predict", b"", (empty_page(400),)),
+    Case("options-origin-null", _OPTIONS, "OPTIONS", f"{CONTRACT}:predict", b"", (empty_page(400),),
+         (("Origin", "null"),)),
     predict("cors-off-by-default", _OPTIONS, X, with_header(ok(V2), "access-control-allow-origin", None),
             headers=(("Origin", "http://example.org"),)),
 ]  # fmt: skip

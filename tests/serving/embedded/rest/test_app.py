@@ -32,6 +32,8 @@ def test_the_routes() -> None:
         assert "Expected classification" in error(
             await served.post(b'{"examples": [{}]}', "/v1/models/m:classify"), 400
         )
+        trace = await served.client.request("TRACE", "/other")
+        assert (trace.status_code, "501 Not Implemented" in trace.text) == (501, True)
         other = await served.client.get("/other?<script>")
         assert (other.status_code, "<script>" in other.text) == (404, False)
 
@@ -118,6 +120,7 @@ def test_cross_origin_requests(cross_origin: bool) -> None:
             assert ("access-control-allow-origin" in response.headers) is cross_origin
         allowed = await served.client.options(URL, headers={"origin": "https://example.org"})
         assert (allowed.status_code, allowed.content) == (200, b"")
+        assert allowed.headers["content-type"] == "text/html; charset=ISO-8859-1"
         assert allowed.headers.get("access-control-allow-methods") == ("POST, GET" if cross_origin else None)
         for headers in ({}, {"origin": "file://x"}):
             refused = await served.client.options(URL, headers=headers)
