@@ -157,10 +157,13 @@ def is_base64(value: Any) -> bool:
 
 
 def _wrong_type(value: Any, dtype: str) -> RequestError:
-    kinds = {type(None): "Null", bool: str(value), dict: "Object", list: "Array", str: "String"}
-    return invalid(
-        f"JSON Value: {quote(value)} Type: {kinds.get(type(value), 'Number')} is not of expected type: {dtype}"
-    )
+    return invalid(f"JSON Value: {quote(value)} Type: {json_type(value)} is not of expected type: {dtype}")
+
+
+def json_type(value: Any) -> str:
+    """Return the name that TF Serving's messages give to the type of a JSON value."""
+    names = {type(None): "Null", bool: str(value), dict: "Object", list: "Array", str: "String"}
+    return names.get(type(value), "Number")
 
 
 def quote(value: Any) -> str:

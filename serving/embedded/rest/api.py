@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from serving.embedded.codec import request, response, values
+from serving.embedded.codec import examples, request, response
 from serving.embedded.models.batching import Predictor
 from serving.embedded.models.catalogue import Catalogue
 from serving.embedded.models.served import Version
@@ -15,10 +15,6 @@ from serving.embedded.statuses import RequestError, invalid
 
 _Result = TypeVar("_Result")
 _LARGE = 100_000  # bytes; larger JSON is parsed or written in a thread, so that it does not block the event loop
-_METHODS = {
-    "classify": ("classification", "tensorflow/serving/classify"),
-    "regress": ("regression", "tensorflow/serving/regress"),
-}
 
 
 async def answer(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
@@ -60,24 +56,15 @@ def _version(catalogue: Catalogue, route: Route) -> AbstractContextManager[tuple
 
 
 def _classify_or_regress(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
-    """Raise TF Serving's error: no model of this project has a signature for these routes."""
+    """Raise the error that TF Serving would; no model of this project has a signature for these routes."""
     document = request.parse(body)
     name = request.signature_name(document)
-    examples = document.get("examples")
-    if "examples" not in document:
-        raise invalid(
-            f"JSON Value: {values.quote(document)} When method is classify, key 'examples' is expected and was "
-            "not found"
-        )
-    if not isinstance(examples, list):
-        raise invalid(f"JSON Value: {values.quote(document)} Expecting 'examples' value to be an list/array")
-    if not examples:
-        raise invalid(f"JSON Value: {values.quote(document)} 'examples' value is an empty array")
+    examples.check(document)
     with _version(catalogue, route) as (_, predictor):
-        signature = predictor.model.signature(name)
-    kind, method = _METHODS[route.action]
-    if signature.method != method:
-        raise invalid(f"Expected {kind} signature method_name to be {method}. Was: {signature.method}")
+        signature = predictor.model.signatures.get(name)
+    if signature is None:
+        raise invalid(f"No signature was found with the name: {name}")
+    examples.check_signature(route.action, signature)
     raise RequestError("UNIMPLEMENTED", f"The embedded server does not support {route.action}; use TF Serving")
 
 

@@ -82,7 +82,8 @@ CASES = [
         body={"signature_name": "no_inputs"}),
     _at("order-both-before-tensors", _ORDER, CONTRACT, 400, "expecting only", body={"inputs": "a", "instances": "b"}),
     _at("order-keys-before-run", _ORDER, CONTRACT, 400, _MISSING, body={"signature_name": "positive"}),
-    # No model of the suite has signatures for these routes, so all responses are errors.
+    # No model of the suite has signatures for these routes, so all responses are errors: of the examples, then of the
+    # model, then of the signature.
     _classify("classify-bad-json", "classify", CONTRACT, b"{", 400, "JSON Parse error"),
     _classify("classify-no-examples", "classify", CONTRACT, {}, 400, "'examples'"),
     _classify("classify-not-a-list", "classify", CONTRACT, {"examples": {}}, 400, "'examples'", "list/array"),
@@ -91,6 +92,26 @@ CASES = [
     _classify("regress-no-examples", "regress", CONTRACT, {}, 400, "'examples'"),
     _classify("classify-no-model", "classify", NOWHERE, {"examples": [{"x": 1.0}]}, 404, LATEST),
     _classify("regress-no-model", "regress", NOWHERE, {"examples": [{"x": 1.0}]}, 404, LATEST),
-    _classify("classify-predict-signature", "classify", CONTRACT, {"examples": [{"x": 1.0}]}, 400),
-    _classify("regress-predict-signature", "regress", CONTRACT, {"examples": [{"x": 1.0}]}, 400),
+    _classify("classify-context", "classify", NOWHERE, {"context": [], "examples": []}, 400,
+              "Example must be JSON object but got JSON Array"),
+    *(_classify(f"{verb}-{id}", verb, NOWHERE, {"examples": [{"x": 1.0}, example]}, 400, part)
+      for verb in ("classify", "regress") for id, example, part in (
+          ("example-is-number", 1, "Example must be JSON object but got JSON Number"),
+          ("example-is-null", None, "Example must be JSON object but got JSON Null"),
+          ("feature-is-null", {"x": None}, "Feature: x has element with unexpected JSON type: Null"),
+          ("feature-is-object", {"x": [{}]}, "Feature: x has element with unexpected JSON type: Object"),
+          ("feature-is-nested", {"x": [[1]]}, "Feature: x has element with unexpected JSON type: Array"),
+          ("feature-mixed", {"x": [1, 1.0]}, "Unexpected element type in feature: x expecting type: int64"),
+          ("feature-b64", {"x": {"b64": "*"}}, "Unable to base64 decode"),
+          ("feature-too-large", {"x": 2**63}, "Feature: x has uint64 element. Only int64 is supported."))),
+    *(_classify(f"{verb}-signature-{signature}", verb, CONTRACT,
+                {"signature_name": signature, "examples": [{"x": [1.0, 2.0], "y": True}]}, 400, part)
+      for verb, signature, part in (
+          ("classify", "nothing", "No signature was found with the name: nothing"),
+          ("regress", "nothing", "No signature was found with the name: nothing"),
+          ("classify", "two_inputs", "Expected one input Tensor."),
+          ("regress", "two_inputs", "Expected one input Tensor."),
+          ("regress", "two_outputs", "Expected one output Tensor."),
+          ("classify", "serving_default", "No classification inputs found in SignatureDef: "),
+          ("regress", "serving_default", "No regression inputs found in SignatureDef: "))),
 ]  # fmt: skip

@@ -29,7 +29,7 @@ def test_the_routes() -> None:
         assert "Malformed request: PUT" in error(await served.client.put(URL), 400)
         assert "Servable not found" in error(await served.post(url="/v1/models/x:predict"), 404)
         assert "Could not find any versions" in error(await served.client.get("/v1/models/x"), 404)
-        assert "Expected classification" in error(
+        assert "No classification inputs" in error(
             await served.post(b'{"examples": [{}]}', "/v1/models/m:classify"), 400
         )
         trace = await served.client.request("TRACE", "/other")
@@ -48,6 +48,9 @@ def test_the_order_of_checks() -> None:
             (b'{"signature_name": "?"}', "/v1/models/x:predict", 404, "Servable not found"),
             (b'{"signature_name": "?"}', URL, 400, 'Serving signature name: "?" not found'),
             (b"{}", URL, 400, "Missing 'inputs' or 'instances' key"),
+            (b'{"examples": [1]}', "/v1/models/x:regress", 400, "Example must be JSON object"),
+            (b'{"examples": [{}], "signature_name": "?"}', "/v1/models/x:regress", 404, "Servable not found"),
+            (b'{"examples": [{}], "signature_name": "?"}', "/v1/models/m:regress", 400, "No signature was found"),
         ]:
             assert expected in error(await served.post(body, url), status)
 
