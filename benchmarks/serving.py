@@ -1,16 +1,19 @@
 """Characters per second of generation: the tutorial's Python loop, `generate` in process, and over REST.
 
-    python benchmarks/serving.py [--units 512] [--embedding 64] [--chars 1000] [--rounds 3] [--json FILE]
+    python benchmarks/serving.py [--units 512] [--embedding 64] [--chars 1000] [--rounds 3] [--score 200000]
 
 All measurements alternate within one run, on random weights: the speed does not depend on their values.
 In process the rows are one batch; over REST they are concurrent clients of the embedded server, or with `--url` of any
 TF Serving that serves such a model (whose size `--units` and `--embedding` then do not change).
+With `--score` a text of that many characters is scored in one request to the embedded server, and the memory that this
+adds to its process is printed (Linux only); with `--rounds 0` nothing else is measured.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import re
 import socket
 import statistics
 import subprocess
@@ -57,14 +60,15 @@ def random_export(directory: str, embedding: int, units: int) -> None:
 
 
 @contextlib.contextmanager
-def embedded_server(serving_dir: Path) -> Iterator[str]:
-    """Start the embedded server on a free port of the loopback interface; yield its address."""
+def embedded_server(serving_dir: Path) -> Iterator[tuple[str, int]]:
+    """Start the embedded server on a free port of the loopback interface; yield its address and process id."""
     config = serving_dir / "models.config"
     config.write_text(f'model_config_list {{ config {{ name: "{MODEL}" base_path: "{serving_dir / MODEL}" }} }}\n')
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "serving.embedded", f"--rest_api_port={port}", f"--model_config_file={config}"]
+    command.append("--rest_api_timeout_in_ms=3600000")
     log = (serving_dir / "server.log").open("w")
     server = subprocess.Popen(command, cwd=Path(__file__).resolve().parent.parent, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
@@ -76,7 +80,7 @@ def embedded_server(serving_dir: Path) -> Iterator[str]:
                 if httpx.get(f"{url}/v1/models/{MODEL}").is_success:
                     break
             time.sleep(0.2)
-        yield url
+        yield url, server.pid
     finally:
         server.terminate()
         server.wait()
@@ -154,12 +158,30 @@ def one_by_one(client: Client, chars: int, seed: int) -> list[float]:
     return seconds
 
 
+def score_memory(url: str, process: int, characters: int) -> dict[str, float]:
+    """Return the peak of resident memory that one request to score adds to the server, and its seconds."""
+    text = "".join(np.random.default_rng(1).choice(list(CHARACTERS), characters))
+
+    def resident(name: str) -> float:
+        (line,) = re.findall(rf"{name}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+        return int(line) / 1024
+
+    with Client(url, model=MODEL, timeout=3600) as client:
+        client.score(text[:1000])
+        Path(f"/proc/{process}/clear_refs").write_text("5")  # resets the peak
+        before, began = resident("VmRSS"), time.perf_counter()
+        client.score(text)
+        seconds = time.perf_counter() - began
+    return {"characters": characters, "mebibytes": resident("VmHWM") - before, "seconds": seconds}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--embedding", type=int, default=64)
     parser.add_argument("--chars", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--score", type=int, metavar="CHARS")
     parser.add_argument("--url", help="a running TF Serving instead of the embedded server")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -167,7 +189,10 @@ def main() -> None:
         serving_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="serving-benchmark-")))
         version = str(serving_dir / MODEL / "1")
         random_export(version, options.embedding, options.units)
-        url = options.url or stack.enter_context(embedded_server(serving_dir))
+        url, server = options.url, None
+        if not url:
+            url, server = stack.enter_context(embedded_server(serving_dir))
+        scored = score_memory(url, server, options.score) if options.score and server else {}
         ways = {
             LOOP: (tutorial(options.embedding, options.units), options.chars // 4),
             "generate in process": (in_process(version), options.chars),
@@ -175,11 +200,17 @@ def main() -> None:
             "REST stream": (clients(url, streamed), options.chars),
             "REST, one character per request": (clients(url, one_by_one), options.chars // 10),
         }
-        results = measure(ways, options.rounds)
-    show(results, options)
+        results = measure(ways, options.rounds) if options.rounds else []
+    if scored:
+        print("score: {characters:,} characters, +{mebibytes:.0f} MiB, {seconds:.1f} s".format(**scored))
+    if results:
+        show(results, options)
     if options.json:
         options.json.write_text(
-            json.dumps({"cores": os.cpu_count(), **vars(options), "results": results}, default=str, indent=2) + "\n"
+            json.dumps(
+                {"cores": os.cpu_count(), **vars(options), "score": scored, "results": results}, default=str, indent=2
+            )
+            + "\n"
         )
 
 

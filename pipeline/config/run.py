@@ -163,6 +163,9 @@ class ExportConfig(Section):
     top_k: NonNegativeInt = 0
     # Characters that one request may ask for at most.
     max_chars: Annotated[int, Field(ge=100)] = 100_000
+    # Characters that one `score` request may hold at most: the number of texts times the length of the longest, to
+    # which all are padded.
+    max_score_chars: Annotated[int, Field(ge=100)] = 500_000
     # Highest temperature that a request may ask for; the text is noise long before this default.
     max_temperature: PositiveFloat = 100.0
     # Type of the matrix products when serving. bfloat16 is faster with large batches only.

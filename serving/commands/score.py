@@ -20,7 +20,7 @@ from pipeline.config.run import Config
 from serving.client.values import Score
 from serving.commands.shared import config_options, input_text, model_source
 
-_ROWS = 16  # passages in one request
+_ROWS = 16  # passages in one request, at most
 _SPLITS = ("all", "train", "eval", "test")
 
 
@@ -49,10 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.file} --split {arguments.split}"
         )
     scores: list[Score] = []
+    rows = max(1, min(_ROWS, config.export.max_score_chars // (config.corpus.passage_length + 1)))
     with model_source.chosen(arguments, config) as (model, where):
         print(where, file=sys.stderr, flush=True)
-        for first in range(0, len(pieces), _ROWS):
-            scores += model.score([piece.text for piece in pieces[first : first + _ROWS]])
+        for first in range(0, len(pieces), rows):
+            scores += model.score([piece.text for piece in pieces[first : first + rows]])
             if sys.stderr.isatty():
                 print(f"\r{len(scores):,} of {len(pieces):,} passages", end="", file=sys.stderr)
     if sys.stderr.isatty():

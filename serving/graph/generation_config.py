@@ -19,6 +19,8 @@ class Limits:
       max_chars: upper bound of a request's `num_chars`.
       state_size: width of the state that `generate_from_state` takes.
       max_temperature: upper bound of a request's temperature; the default is that of exports that do not state one.
+      max_score_chars: upper bound of a `score` request: number of texts times characters of the longest; 0 in older
+        exports, which have no bound.
     """
 
     num_chars: int
@@ -27,6 +29,7 @@ class Limits:
     max_chars: int
     state_size: int
     max_temperature: float = 100.0
+    max_score_chars: int = 0
 
 
 def write(directory: str, limits: Limits) -> None:
@@ -40,16 +43,20 @@ def write(directory: str, limits: Limits) -> None:
 
 
 def read(directory: str) -> Limits | None:
-    """Read the limits of a SavedModel; None if the file is missing or malformed."""
+    """Read the limits of a SavedModel; None if the file is missing or malformed.
+
+    Fields that a newer version of this project adds are ignored.
+    """
     from tensorflow.io import gfile
 
+    types = {field.name: (int, float) if field.type is float else (int,) for field in dataclasses.fields(Limits)}
     path = os.path.join(directory, PLACE)
     if not gfile.exists(path):
         return None
     with gfile.GFile(path) as file:
         try:
-            limits = Limits(**json.loads(file.read()))
+            values = dict(json.loads(file.read()))
+            limits = Limits(**{name: values[name] for name in types.keys() & values.keys()})
         except (TypeError, ValueError):
             return None
-    types = {field.name: (int, float) if field.type is float else (int,) for field in dataclasses.fields(Limits)}
     return limits if all(type(getattr(limits, name)) in allowed for name, allowed in types.items()) else None

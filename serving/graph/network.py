@@ -77,9 +77,23 @@ class Network(tf.Module):
             default_value=vocabulary.out_of_vocabulary,
         )
 
-    def encode(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return ids int32 (batch, time), padded with zeros to at least two columns, and lengths int32 (batch,)."""
+    def encode(self, text: tf.Tensor, max_chars: int | None = None, message: str = "") -> tuple[tf.Tensor, tf.Tensor]:
+        """Encode texts as ids.
+
+        Args:
+          text: string (batch,).
+          max_chars: upper bound of the number of texts times the length of the longest, to which all are padded; with
+            `message` the graph refuses more before it allocates them. None: no bound.
+
+        Returns:
+          ids int32 (batch, time), padded with zeros to at least two columns, and lengths int32 (batch,).
+        """
         code_points = tf.strings.unicode_decode(text, "UTF-8")  # ragged (batch, time)
+        if max_chars is not None:
+            lengths = code_points.row_lengths()
+            padded = tf.size(lengths, tf.int64) * tf.reduce_max(lengths)
+            with tf.control_dependencies([tf.debugging.Assert(padded <= max_chars, [message, padded])]):
+                code_points = code_points.with_flat_values(tf.identity(code_points.flat_values))
         ids = tf.ragged.map_flat_values(self._ids.lookup, code_points)
         dense = ids.to_tensor()
         short = tf.maximum(2 - tf.shape(dense)[1], 0)  # so that every loop takes a step

@@ -3,7 +3,6 @@
 A plain `tf.Module`: the SavedModel needs TensorFlow or TF Serving, and nothing of this project.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +32,7 @@ class Defaults:
     max_chars: int
     precision: str = "float32"
     max_temperature: float = Limits.max_temperature
+    max_score_chars: int = 500_000
 
 
 class OneStep(Network):
@@ -55,7 +55,8 @@ class OneStep(Network):
     def limits(self) -> Limits:
         """The limits and defaults that an export states."""
         own = self.defaults
-        return Limits(own.num_chars, own.temperature, own.top_k, own.max_chars, self.state_size, own.max_temperature)
+        bounds = own.max_temperature, own.max_score_chars
+        return Limits(own.num_chars, own.temperature, own.top_k, own.max_chars, self.state_size, *bounds)
 
     def generate_from_state(
         self,
@@ -95,13 +96,17 @@ class OneStep(Network):
         sampled = (sampled + tf.cast(num_chars, tf.int64)) % _EXACT_IN_FLOAT32
         return text, self._pack(hidden, last, sampled)
 
-    def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The signature `score`, see `serving.graph.scoring.score`."""
-        return scoring.score(self, text)
+    def nll(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        """The loop of `score` and `eval_nll`, see `serving.graph.scoring.nll`."""
+        return scoring.nll(self, ids, lengths)
 
-    def eval_nll(self, examples: tf.Tensor, score: Callable[[tf.Tensor], dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+    def score(self, text: tf.Tensor, nll: scoring.Nll | None = None) -> dict[str, tf.Tensor]:
+        """The signature `score`, see `serving.graph.scoring.score`."""
+        return scoring.score(self, text, self.defaults.max_score_chars, nll or self.nll)
+
+    def eval_nll(self, examples: tf.Tensor, nll: scoring.Nll) -> dict[str, tf.Tensor]:
         """The signature `eval_nll`, see `serving.graph.scoring.eval_nll`."""
-        return scoring.eval_nll(self, examples, score)
+        return scoring.eval_nll(self, examples, nll)
 
     def _checks(self, state: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor) -> list[Any]:
         max_chars, max_temperature = self.defaults.max_chars, self.defaults.max_temperature

@@ -33,7 +33,7 @@ def build(model: OneStep) -> dict[str, Any]:
 
     # Shared by several signatures, so that each of the two is traced, saved, loaded, and prepared once.
     continued = tf.function(model.generate_from_state, autograph=False)
-    scored = tf.function(model.score, autograph=False)
+    nll = tf.function(model.nll, autograph=False)
 
     def fresh(prompt: tf.Tensor) -> tf.Tensor:
         return tf.zeros((tf.shape(prompt)[0], model.state_size))
@@ -74,11 +74,11 @@ def build(model: OneStep) -> dict[str, Any]:
 
     @tf.function(input_signature=(_spec("text", tf.string),), autograph=False)
     def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return scored(text)
+        return model.score(text, nll)
 
     @tf.function(input_signature=(_spec("examples", tf.string),), autograph=False)
     def eval_nll(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return model.eval_nll(examples, scored)
+        return model.eval_nll(examples, nll)
 
     return {
         "serving_default": serving_default,

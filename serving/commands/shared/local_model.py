@@ -1,6 +1,7 @@
 """A model in this process, with operations of `serving.client.Client`: no server is needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,8 @@ class LocalModel:
 
     def score(self, texts: Sequence[str]) -> list[Score]:
         """Score each text, as `Client.score` does."""
-        outputs = self._signatures["score"](text=tf.constant([text.encode() for text in texts], tf.string))
+        with _rejections():
+            outputs = self._signatures["score"](text=tf.constant([text.encode() for text in texts], tf.string))
         rows = zip(*(outputs[name].numpy() for name in ("nll", "nll_sum", "num_chars")))
         return [Score(tuple(map(float, nll[:count])), float(total), int(count)) for nll, total, count in rows]
 
@@ -79,7 +81,7 @@ class LocalModel:
         self, prompts: Sequence[str], state: tf.Tensor, options: GenerateOptions
     ) -> tuple[list[str], tf.Tensor]:
         rows = len(prompts)
-        try:
+        with _rejections():
             outputs = self._signatures["generate_from_state"](
                 prompt=tf.constant([prompt.encode() for prompt in prompts], tf.string),
                 state=state,  # (rows, state_size)
@@ -88,6 +90,13 @@ class LocalModel:
                 top_k=tf.fill([rows], options.top_k),
                 seed=tf.constant(options.seeds(rows), tf.int64),
             )
-        except tf.errors.InvalidArgumentError as error:
-            raise UserError(f"The model rejects the request: {assertion_message(error.message)}") from error
         return [text.decode("utf-8") for text in outputs["text"].numpy()], outputs["state"]
+
+
+@contextmanager
+def _rejections() -> Iterator[None]:
+    """Turn a failed assertion of the graph into a `UserError`."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        raise UserError(f"The model rejects the request: {assertion_message(error.message)}") from error

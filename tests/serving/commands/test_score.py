@@ -12,6 +12,7 @@ import pytest
 from components.ingest import passages
 from serving.__main__ import main
 from serving.client.blocking import Client
+from serving.client.values import Score
 from tests import numeric
 
 pytestmark = pytest.mark.integration
@@ -66,6 +67,22 @@ def test_split_is_that_of_the_pipeline(score: Command, file: str, served: Any) -
 def test_passage_length_is_configured(score: Command, file: str) -> None:
     result = json.loads(score(file, "--json", "--set", "corpus.passage_length=500")[1])
     assert (result["passages"], result["passage_length"]) == (11, 500)
+
+
+@pytest.mark.parametrize(("bound", "rows"), [(1_001, 1), (1_002, 2), (500_000, 11)])
+def test_requests_stay_within_the_bound_of_the_export(
+    score: Command, file: str, bound: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def record(_: Client, texts: list[str]) -> list[Score]:
+        sizes.append(len(texts))
+        return [Score((), 1.0, len(text) - 1) for text in texts]
+
+    monkeypatch.setattr(Client, "score", record)
+    settings = ("--set", "corpus.passage_length=500", "--set", f"export.max_score_chars={bound}")
+    assert json.loads(score(file, "--json", *settings)[1])["nats"] == 11.0
+    assert (max(sizes), sum(sizes)) == (rows, 11)
 
 
 def test_table_of_the_result(score: Command, file: str) -> None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 from tests.serving.contract.case import TEXT, Answer, Case, error, error_bytes, error_in_order, ok, ok_that, predict
-from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, STATE_SIZE
+from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, MAX_SCORE_CHARS, STATE_SIZE
 
 _SIGNATURES = "serving/graph/signatures.py (this repository)"
 _CHECKS = "serving/graph/one_step.py OneStep._checks (this repository)"
+_BOUND = "serving/graph/network.py Network.encode (this repository)"
 _ROWS = "util/json_tensor.cc FillTensorMapFromInstancesList"
 _ADD = "util/json_tensor.cc AddValueToTensor"
 _EXAMPLE = "tensorflow core/util/example_proto_fast_parsing.cc"
@@ -56,6 +57,7 @@ NUM_CHARS, TEMPERATURE, TOP_K = (
     "temperature must be from 0 to 100",
     "top_k must be 0",
 )
+TOO_LONG = f"score takes at most {MAX_SCORE_CHARS} characters: number of texts times length of the longest"
 STATE = "state must be one that generate_from_state returned, or zeros"
 NO_INT32 = error(400, "key: num_chars", "is not of expected type: int32")
 DEFAULT = [
@@ -150,7 +152,11 @@ SCORE = [
     _score("one-character", "a", 0),
     _score("empty", "", 0),
     _score("unicode", "é日😀Ж\0", 4),
-    _score("long", "abc " * 1000, 3999),
+    _score("longest", "abc " * (MAX_SCORE_CHARS // 4), MAX_SCORE_CHARS - 1),
+    _predict("score-too-long", "score", {"instances": ["é" * (MAX_SCORE_CHARS + 1)]}, error(400, TOO_LONG),
+             source=_BOUND),
+    _predict("score-too-long-when-padded", "score", {"instances": ["a" * 101] + [""] * 39}, error(400, TOO_LONG),
+             source=_BOUND),
     _predict("score-padded", "score", {"instances": [{"text": "abcde"}, {"text": "ab"}]},
              ok_that("rows of one length", lambda v: len({len(row["nll"]) for row in v["predictions"]}) == 1
                      and [row["num_chars"] for row in v["predictions"]] == [4, 1])),

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from serving.graph import signatures, warmup
 from serving.graph.one_step import Defaults, OneStep, Weights
-from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, METRICS_PATH, UNITS
+from tests.serving.contract.limits import DEFAULT_CHARS, MAX_CHARS, MAX_SCORE_CHARS, METRICS_PATH, UNITS
 from transform.vocabulary import Vocabulary
 
 VERSIONS = {"contract": (1, 2), "text": (3, 7)}
@@ -99,7 +99,7 @@ def text_model(seed: int) -> OneStep:
     ids, embedding = len(CHARACTERS) + 1, 4
     gru = (normal(embedding, 3 * UNITS), normal(UNITS, 3 * UNITS), normal(2, 3 * UNITS))
     weights = Weights(normal(ids, embedding), [gru], normal(UNITS, ids), normal(ids))
-    defaults = Defaults(num_chars=DEFAULT_CHARS, temperature=0.8, top_k=0, max_chars=MAX_CHARS)
+    defaults = Defaults(DEFAULT_CHARS, 0.8, top_k=0, max_chars=MAX_CHARS, max_score_chars=MAX_SCORE_CHARS)
     return OneStep(weights, Vocabulary(tuple(map(ord, CHARACTERS))), defaults)
 
 

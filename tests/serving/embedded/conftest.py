@@ -31,7 +31,8 @@ def export_dir(exported: tuple[SimpleNamespace, str], tmp_path_factory: pytest.T
     from transform.vocabulary import Vocabulary
 
     weights = Weights(**vars(exported[0]))
-    model = OneStep(weights, Vocabulary(tuple(map(ord, ALPHABET))), Defaults(40, 0.8, 0, 5_000, max_temperature=20.0))
+    defaults = Defaults(40, 0.8, 0, 5_000, max_temperature=20.0, max_score_chars=2_000)
+    model = OneStep(weights, Vocabulary(tuple(map(ord, ALPHABET))), defaults)
     directory = tmp_path_factory.mktemp("export") / "model"
     export.save(model, str(directory), "char_rnn", 1.5)
     return directory

@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import math
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,21 +147,78 @@ def test_out_of_vocabulary_character_costs_the_choice_among_all_others() -> None
     assert nats == pytest.approx(math.log(0x110000 - len(CHARACTERS)), rel=numeric.relative(4))
 
 
+def example(text: str) -> bytes:
+    feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
+    return bytes(tf.train.Example(features=tf.train.Features(feature={"text": feature})).SerializeToString())
+
+
 @both
 def test_sums_for_the_evaluator_are_those_of_score(layers: int) -> None:
     texts = ["tea\nat Té", "", "e", "xet ate\U0001f600", "x"]
-
-    def example(text: str) -> bytes:
-        feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[text.encode()]))
-        made = tf.train.Example(features=tf.train.Features(feature={"text": feature}))
-        return bytes(made.SerializeToString())
-
     sums = signature(layers, "eval_nll")(examples=tf.constant([example(text) for text in texts]))
     assert {value.dtype for value in sums.values()} == {tf.float32}
     scored = score(layers, texts)
     np.testing.assert_array_equal(sums["nll_sum"], scored["nll_sum"])
     np.testing.assert_array_equal(sums["num_chars"], [8, 0, 0, 7, 0])
     np.testing.assert_array_equal(sums["num_unknown"], [0, 0, 0, 1, 0])  # a first character is no target
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("length", [64, 65, 66, 130])  # cross-entropies are computed for 64 steps at a time
+def test_scores_of_long_texts_are_those_of_the_reference(length: int) -> None:
+    texts = [(CHARACTERS * length)[:length], (CHARACTERS[::-1] * 65)[:65]]
+    actual = score(2, texts)
+    for row, text in enumerate(texts):
+        numeric.close(actual["nll"][row, : len(text) - 1], reference(2).nll(text), text)
+        assert not actual["nll"][row, len(text) - 1 :].any()
+
+
+def bounded() -> OneStep:
+    defaults = Defaults(num_chars=5, temperature=0.8, top_k=0, max_chars=20_000, max_score_chars=100)
+    return OneStep(random_weights(1), Vocabulary(tuple(map(ord, CHARACTERS))), defaults)
+
+
+@pytest.mark.parametrize("rows", [["é" * 100], ["e" * 25, "", "", "t"], []])
+def test_texts_up_to_the_bound_are_scored(rows: list[str]) -> None:
+    assert bounded().score(tf.constant(rows, tf.string))["nll_sum"].shape == len(rows)
+
+
+@pytest.mark.parametrize("rows", [["é" * 101], ["e" * 26, "", "", "t"]])
+def test_texts_above_the_bound_are_refused_in_words(rows: list[str]) -> None:
+    model = bounded()
+    assert model.limits.max_score_chars == 100
+    with pytest.raises(tf.errors.InvalidArgumentError, match="score takes at most 100 characters: number of texts"):
+        model.score(tf.constant(rows))
+
+
+def test_score_keeps_no_state_per_character() -> None:
+    units, ids = 256, len(CHARACTERS) + 1
+
+    def zeros(*shape: int) -> NDArray[np.float32]:
+        return np.zeros(shape, np.float32)
+
+    layer = zeros(4, 3 * units), zeros(units, 3 * units), zeros(2, 3 * units)
+    run = signatures.build(one_step(Weights(zeros(ids, 4), [layer], zeros(units, ids), zeros(ids))))["score"]
+    run(text=tf.constant(["e" * 200]))
+    grown = peak_growth(lambda: run(text=tf.constant(["e" * 20_000])))
+    assert grown < 10 * 2**20  # the states are 20 MiB
+
+
+def peak_growth(run: Callable[[], Any]) -> int:
+    """Bytes that the peak of this process's resident memory is above what it was before."""
+
+    def resident(name: str) -> int:
+        return 1024 * int(re.findall(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[0])
+
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before = resident("VmRSS")
+    run()
+    return resident("VmHWM") - before
+
+
+def test_examples_for_the_evaluator_are_bounded() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="eval_nll takes at most 8000000 characters"):
+        signature(1, "eval_nll")(examples=tf.constant([example("e" * 8_000_001)]))
 
 
 # generate

@@ -52,6 +52,8 @@ def test_empty_requests(local: LocalModel) -> None:
 def test_limits_of_the_model_are_user_errors(local: LocalModel) -> None:
     with pytest.raises(UserError, match="temperature must be .*. Received: 101"):
         local.generate(["A"], temperature=101)
+    with pytest.raises(UserError, match="score takes at most 500000 characters.*. Received: 500001"):
+        local.score(["a" * 500_001])
 
 
 def test_directory_without_a_model_is_a_user_error(tmp_path: Path) -> None:

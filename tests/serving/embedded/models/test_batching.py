@@ -1,6 +1,7 @@
 """A real export: batched requests return what the graph returns, and other requests run alone."""
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving.embedded.models import batching
 from serving.embedded.models.batching import Predictor
 from serving.embedded.models.loaded import LoadedModel
 from serving.embedded.statuses import RequestError
@@ -118,12 +120,26 @@ def test_the_graphs_error_is_returned_for_an_invalid_row(
     assert caught.value.http == 400
 
 
-def test_a_text_that_needs_too_much_memory_is_rejected(predictor: Predictor) -> None:
-    asyncio.run(predictor.run("score", {"text": texts("a" * 100_000)}))
-    for large in (texts("a" * 600_000), texts("a" * 30_000, *[""] * 100)):
-        with pytest.raises(RequestError, match="characters, need too much memory") as caught:
-            asyncio.run(predictor.run("score", {"text": large}))
-        assert caught.value.http == 400  # not 429 or 503: a retry would fail as well
+@pytest.mark.parametrize("large", [("é" * 2_001,), ("a" * 30, *[""] * 70)])
+def test_score_is_bounded_by_the_graph(
+    predictor: Predictor, large: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "_MAX_PADDED_CHARACTERS", 1_000)  # the server's own bound, in bytes, is not for this
+    asyncio.run(predictor.run("score", {"text": texts("é" * 2_000)}))
+    with pytest.raises(RequestError, match="score takes at most 2000 characters") as caught:
+        asyncio.run(predictor.run("score", {"text": texts(*large)}))
+    assert caught.value.http == 400  # not 429 or 503: a retry would fail as well
+
+
+@pytest.mark.parametrize("large", [("a" * 600_000,), ("a" * 30_000, *[""] * 100)])
+def test_a_text_that_needs_too_much_memory_is_rejected_for_an_export_without_a_bound(
+    predictor: Predictor, large: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predictor.model.limits is not None
+    monkeypatch.setattr(predictor.model, "limits", dataclasses.replace(predictor.model.limits, max_score_chars=0))
+    with pytest.raises(RequestError, match="characters, need too much memory") as caught:
+        asyncio.run(predictor.run("score", {"text": texts(*large)}))
+    assert caught.value.http == 400
 
 
 def test_a_model_without_limits_runs_without_batching(export_dir: Path) -> None:
