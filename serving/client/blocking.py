@@ -102,7 +102,11 @@ class Client(transport.BaseClient[httpx.Client, httpx.BaseTransport]):
     def score(self, texts: Sequence[str]) -> list[Score]: ...
 
     def score(self, texts: str | Sequence[str]) -> Score | list[Score]:
-        """Compute the log-likelihood of one text or several, each from the initial state; a list for several."""
+        """Compute the log-likelihood of one text or several, each from the initial state; a list for several.
+
+        They are one request, which must not exceed the export's limit, `export.max_score_chars`: number of texts times
+        characters of the longest. Otherwise there is a `ServerError` with status 400 that states the limit.
+        """
         return self._run(self.protocol.score(texts))
 
     def status(self) -> list[VersionStatus]:
