@@ -1,13 +1,14 @@
 """Cost by size of the text, size of the model, and number of replicas.
 
-    python benchmarks/scaling.py CORPUS [--megabytes 1 10 100] [--units 128 256 512 1024] [--json FILE]
+    python benchmarks/scaling.py CORPUS [--megabytes 1 10 100] [--evaluate 10] [--units 128 256 512 1024] [--json FILE]
 
 The text is CORPUS, repeated and cut to size, with one character in a hundred replaced by another character of the text,
 so that no two passages are the same. The pipeline's components prepare it, and the trainer's functions load it and
 train on it, with the settings of `quick`. CPU seconds are per million characters of the text; for training, per million
-characters trained on. Step times are those of the trainer's step; sizes and replicas alternate. Replicas are logical
-CPUs (`training.strategy=mirrored`) that share the global batch and the same cores: they measure the cost of
-distribution.
+characters trained on. The Evaluator runs on the eval split, a tenth of the text, with the batches of passages that TFMA
+chooses and with those that the pipeline sets. Step times are those of the trainer's step; sizes and replicas alternate.
+Replicas are logical CPUs (`training.strategy=mirrored`) that share the global batch and the same cores: they measure
+the cost of distribution.
 """
 
 import argparse
@@ -39,6 +40,9 @@ def main() -> None:
     parser.add_argument(
         "--megabytes", nargs="*", type=float, default=[1, 10, 100], help="sizes of the text; none: skip"
     )
+    parser.add_argument(
+        "--evaluate", nargs="*", type=float, default=[10], help="sizes with which the Evaluator runs, too"
+    )
     parser.add_argument("--units", nargs="*", type=int, default=[128, 256, 512, 1024])
     parser.add_argument("--layers", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--replicas", nargs="*", type=int, default=[1, 2])
@@ -66,7 +70,7 @@ def main() -> None:
             texts.append({"megabytes": megabytes, "left_out": str(failure)})
         save()
     if texts:
-        print("\n".join(["", *text_table(texts)]), flush=True)
+        print("\n".join(["", *text_table(texts), *evaluator_table(texts)]), flush=True)
     if options.rounds:
         print("\nsizes and replicas ...", flush=True)
         found["models"] = step_times(options)
@@ -92,6 +96,7 @@ def measure_text(megabytes: float, options: argparse.Namespace) -> dict[str, Any
         path.write_text(noisy(text, round(megabytes * 1e6), seed=1), encoding="utf-8")
         with Worker("pipeline_stages", {"settings": options.set, "threads": options.threads}) as worker:
             request = {"text": str(path), "root": str(Path(directory, "root")), "steps": options.steps}
+            request["evaluate"] = megabytes in options.evaluate
             return worker.ask(request)
 
 
@@ -158,6 +163,23 @@ def text_table(texts: list[dict[str, Any]]) -> list[str]:
     lines.append(_row("  training, of characters trained on", [f"{one:.2f}" for one in trained]))
     lines.append(_row("wall seconds until training", [f"{one:.1f}" for one in wall]))
     return lines + failed
+
+
+def evaluator_table(texts: list[dict[str, Any]]) -> list[str]:
+    """Return wall and CPU seconds of the Evaluator with both ways to make batches, and how their figures differ."""
+    lines = []
+    for text in texts:
+        if evaluated := text.get("evaluated"):
+            adaptive, fixed = evaluated["adaptive"], evaluated["fixed"]
+            lines += ["", _row(f"Evaluator, {fixed['characters']:,} characters", ["wall s", "CPU s"])]
+            lines += [
+                _row(name, [f"{one['wall']:.1f}", f"{one['cpu']:.1f}"])
+                for name, one in (("  batches that TFMA chooses", adaptive), ("  batches of a fixed size", fixed))
+            ]
+            lines.append(_row("  times as fast", [f"{adaptive[cost] / fixed[cost]:.1f}" for cost in ("wall", "cpu")]))
+            difference = abs(fixed["perplexity"] / adaptive["perplexity"] - 1)
+            lines.append(_row("  relative difference of perplexity", [f"{difference:.0e}"]))
+    return lines
 
 
 def _cpu(text: dict[str, Any], stage: str | None) -> float:

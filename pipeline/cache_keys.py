@@ -83,6 +83,7 @@ EVALUATOR = Code(
     (
         "components/evaluate/metrics.py",
         "components/evaluate/evaluator.py",
+        "components/evaluate/extractors.py",
         *_REFERENCE,
         "components/files.py",
         "components/models/versions.py",

@@ -1,8 +1,9 @@
 """Cost of the pipeline's components, from a text file to training steps.
 
 The job: `settings`, as for the runner's `--set`, and `threads`. The request: `text`, a path; `root`, an empty
-directory; `steps`. The answer: number of characters, wall and CPU seconds of each stage in the order of the data, and
-of all training steps but the first, which traces.
+directory; `steps`; `evaluate`, whether the Evaluator runs. The answer: number of characters, wall and CPU seconds of
+each stage in the order of the data, of all training steps but the first, which traces, and of the Evaluator, see
+`benchmarks.implementations.evaluator_batches`.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from typing import Any
 
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
+from benchmarks.implementations import evaluator_batches
 from benchmarks.implementations.ours import build, set_threads
 from benchmarks.implementations.protocol import Answer, Stopwatch, serve
 from components.ingest import corpora
@@ -22,7 +24,8 @@ from pipeline.config import overrides
 from pipeline.config.places import Places
 from pipeline.create import Inputs, create_pipeline
 from pipeline.launch import WatchedRunner
-from trainer import fitting, hardware
+from serving.graph.one_step import Defaults
+from trainer import export, fitting, hardware
 from trainer.checkpoint import Position
 from trainer.data import windows
 from trainer.loop import Loop
@@ -43,13 +46,13 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         explicit = {"root": request["root"], "corpus.source": request["text"]}
-        return run(overrides.load("quick", job["settings"], explicit), request["steps"])
+        return run(overrides.load("quick", job["settings"], explicit), request["steps"], request["evaluate"])
 
     return {}, answer
 
 
-def run(config: Any, steps: int) -> dict[str, Any]:
-    """Stage, prepare, load, and train on the corpus of a configuration."""
+def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
+    """Stage, prepare, load, train on, and evaluate on the corpus of a configuration."""
     costs: dict[str, dict[str, float]] = {}
 
     @contextlib.contextmanager
@@ -82,7 +85,7 @@ def run(config: Any, steps: int) -> dict[str, Any]:
             cut(split.ids, split.lengths, training.sequence_length) for split in (text.train, text.evaluation)
         )
         total = Loop.count_steps(training, train, machine.strategy.num_replicas_in_sync)
-    _, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
+    model, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
     state = loop.zero_state(loop.batch_size)
     batches = itertools.chain.from_iterable(loop.batches(Position()) for _ in itertools.count())
     _, state, _ = loop.train_step(0, next(batches), state)
@@ -90,10 +93,17 @@ def run(config: Any, steps: int) -> dict[str, Any]:
     for step, batch in enumerate(itertools.islice(batches, steps)):
         _, state, _ = loop.train_step(1 + step, batch, state)
         characters += int(batch.mask.sum())
+    trained = watch.read()
+    evaluated = None
+    if evaluate:
+        exported = export.one_step(model, text.vocabulary, Defaults(**config.export.model_dump()))
+        examples = outputs["CorpusExampleGen"].outputs["examples"]
+        evaluated = evaluator_batches.compare(exported, examples, os.path.join(config.root, "evaluator"))
     return {
         "characters": facts.characters,
         "stages": costs,
-        "trained": {**watch.read(), "characters": characters, "batch": loop.batch_size},
+        "trained": {**trained, "characters": characters, "batch": loop.batch_size},
+        "evaluated": evaluated,
     }
 
 

@@ -11,7 +11,7 @@ from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.evaluate import reference
+from components.evaluate import extractors, reference
 from components.evaluate.metrics import FORMULAS, FromSums
 from components.models import versions
 
@@ -21,7 +21,7 @@ _AUTO = 0.0
 
 
 class Executor(executor.Executor):
-    """TFX's executor, which reads threshold "auto" from the candidate and ignores an empty baseline artifact.
+    """TFX's executor; reads threshold "auto" from the candidate, ignores an empty baseline, and fixes the batch size.
 
     Example in tests/components/evaluate/test_evaluator.py:
     `test_model_no_better_than_the_reference_model_is_not_blessed`.
@@ -33,7 +33,8 @@ class Executor(executor.Executor):
         baseline = input_dict.get("baseline_model")
         if baseline and not versions.is_complete(_export(baseline)):
             input_dict = {key: value for key, value in input_dict.items() if key != "baseline_model"}
-        super().Do(input_dict, output_dict, {**exec_properties, "eval_config": eval_config})
+        changed = {"eval_config": eval_config, "module_path": extractors.__name__}
+        super().Do(input_dict, output_dict, {**exec_properties, **changed})
 
 
 class PerplexityEvaluator(Evaluator):

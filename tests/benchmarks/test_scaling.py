@@ -39,6 +39,18 @@ def test_costs_are_per_million_characters_and_the_last_column_excludes_start_up(
     ]
 
 
+def test_evaluator_is_compared_with_the_batches_that_tfma_chooses() -> None:
+    fixed = {"wall": 2.0, "cpu": 4.0, "perplexity": 5.0, "characters": 1000}
+    adaptive = {**fixed, "wall": 10.0, "cpu": 10.0, "perplexity": 5.0 * (1 + 3e-7)}
+    text = {**results(1), "evaluated": {"fixed": fixed, "adaptive": adaptive}}
+    assert [line.split()[-2:] for line in scaling.evaluator_table([results(4), text])[2:]] == [
+        ["10.0", "10.0"],
+        ["2.0", "4.0"],
+        ["5.0", "2.5"],
+        ["perplexity", "3e-07"],
+    ]
+
+
 def test_single_text_has_no_further_column() -> None:
     assert [len(line.split()) for line in scaling.text_table([results(4)])[1:3]] == [2, 2]
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_program_measures_texts_and_models(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 200)
     command = [warm.python(), "benchmarks/scaling.py", str(tmp_path / "text.txt"), "--megabytes", "0.02"]
+    command += ["--evaluate", "0.02"]
     command += ["--units", "8", "--layers", "1", "--replicas", "2", "--steps", "1", "--rounds", "1"]
     command += [
         "--set",
@@ -34,4 +35,7 @@ def test_program_measures_texts_and_models(tmp_path: Path) -> None:
     assert {"StatisticsGen", "Transform", "load", "windows"} <= set(text["stages"])
     assert text["characters"] == 20_000
     assert text["trained"]["characters"] > 0
+    fixed, adaptive = (text["evaluated"][name] for name in ("fixed", "adaptive"))
+    assert fixed["characters"] == adaptive["characters"] > 0
+    assert fixed["perplexity"] == pytest.approx(adaptive["perplexity"], rel=1e-6)
     assert [(one["replicas"], "turns" in one) for one in found["models"]] == [(1, True), (2, True)]

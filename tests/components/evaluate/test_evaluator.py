@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.evaluate import reference
+from components.evaluate import extractors, reference
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.evaluator import Executor, eval_config, with_settings
 from pipeline.beam import LOCAL
@@ -52,6 +52,19 @@ class Known(tf.Module):
         }
 
 
+class Batches(tf.Module):
+    """A model that reports the number of passages of its call in place of unknown characters."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")], autograph=False)
+    def eval_nll(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = tf.shape(examples)[:1]
+        return {
+            "nll_sum": tf.ones(rows),
+            "num_chars": tf.ones(rows),
+            "num_unknown": tf.fill(rows, tf.cast(rows[0], tf.float32)),
+        }
+
+
 def mean(easy: float, hard: float) -> float:
     return (300 * easy + 200 * hard) / 500
 
@@ -63,11 +76,11 @@ def artifact(kind: Any, folder: Path) -> Any:
     return made
 
 
-def model(folder: Path, nats: tuple[float, float] | None) -> Any:
-    """Return a Model artifact; without nats it is empty, like that of LastBlessed without a baseline."""
+def model(folder: Path, nats: tuple[float, float] | tf.Module | None) -> Any:
+    """Return a Model artifact with this model or these nats; with None it is empty, like LastBlessed's without one."""
     made = artifact(standard_artifacts.Model, folder)
     if nats is not None:
-        known = Known(*nats)
+        known = nats if isinstance(nats, tf.Module) else Known(*nats)
         export = path_utils.serving_model_path(made.uri)
         tf.saved_model.save(known, export, signatures={"eval_nll": known.eval_nll})
         reference.write(export, REFERENCE)
@@ -94,18 +107,19 @@ Evaluate = Callable[..., Evaluated]
 @pytest.fixture
 def evaluate(tmp_path: Path) -> Evaluate:
     def run(
-        candidate: tuple[float, float],
+        candidate: tuple[float, float] | tf.Module,
         baseline: tuple[float, float] | None = None,
         threshold: float | None = None,
         max_increase: float = 0.02,
         by_document: bool = True,
+        records: Sequence[tuple[str, str]] = RECORDS,
     ) -> Evaluated:
         examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
         examples.split_names = '["train", "eval"]'
         (tmp_path / "examples" / "Split-eval").mkdir()
         path = str(tmp_path / "examples" / "Split-eval" / "data_tfrecord-00000-of-00001.gz")
         with tf.io.TFRecordWriter(path, "GZIP") as writer:
-            for record in RECORDS:
+            for record in records:
                 writer.write(example(*record))
         outputs = {
             "evaluation": [artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation")],
@@ -185,6 +199,14 @@ def test_model_may_be_worse_than_the_baseline_within_the_tolerance(
     rise = math.exp(mean(easy, 1.45)) - math.e
     refusal = f"perplexity rose by {rise:.3f} over the last blessed model, more than 2.0%"
     assert figures.reasons == (() if blessed else (refusal,))
+
+
+def test_model_evaluates_passages_in_batches_of_a_fixed_size(evaluate: Evaluate) -> None:
+    size = extractors.BATCH_SIZE
+    passages = 2 * size + 3
+    result = evaluate(candidate=Batches(), records=[("a.txt", EASY)] * passages, by_document=False)
+    assert result.figures.eval_chars == passages
+    assert result.figures.out_of_vocabulary_rate == pytest.approx((2 * size * size + 3 * 3) / passages)
 
 
 def test_thresholds_apply_to_the_entire_split_and_code_changes_the_configuration() -> None:
