@@ -20,6 +20,8 @@ from components.evaluate import extractors, reference
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.evaluator import Executor, eval_config, with_settings
 from pipeline.beam import LOCAL
+from pipeline.config.run import CorpusConfig
+from serving.graph import scoring
 from tests import numeric
 
 pytestmark = pytest.mark.integration
@@ -207,6 +209,11 @@ def test_model_evaluates_passages_in_batches_of_a_fixed_size(evaluate: Evaluate)
     result = evaluate(candidate=Batches(), records=[("a.txt", EASY)] * passages, by_document=False)
     assert result.figures.eval_chars == passages
     assert result.figures.out_of_vocabulary_rate == pytest.approx((2 * size * size + 3 * 3) / passages)
+
+
+def test_batch_of_the_longest_passages_is_within_the_bound_of_the_export() -> None:
+    longest = CorpusConfig.model_json_schema()["properties"]["passage_length"]["maximum"]
+    assert extractors.BATCH_SIZE * (longest + 1) <= scoring.MAX_EVAL_CHARS
 
 
 def test_thresholds_apply_to_the_entire_split_and_code_changes_the_configuration() -> None:
