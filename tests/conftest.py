@@ -38,11 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than the machine has cores, because many tests wait for processes and servers."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_configure(config: pytest.Config) -> None:
     for plugin in (tiers, skipped):
         config.pluginmanager.register(plugin)
