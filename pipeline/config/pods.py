@@ -119,7 +119,7 @@ class TrainerPod(PodSettings):
     timeout_seconds: Seconds | None = 7 * 24 * 3600
 
 
-class ReportPod(PodSettings):
+class FailureReportPod(PodSettings):
     """The pod that reports a failed run. None: the value of `cluster.pods.default`."""
 
     cpu: Cores | None = 0.1
@@ -146,7 +146,7 @@ class Pods(Section):
     InfraCheck: PodSettings = PodSettings()
     Pusher: PodSettings = PodSettings()
     Report: PodSettings = PodSettings()
-    FailureReport: ReportPod = ReportPod()
+    FailureReport: FailureReportPod = FailureReportPod()
 
     def of(self, component: str) -> DefaultPod:
         """Return the settings of one component; values that it does not set come from `default`."""
