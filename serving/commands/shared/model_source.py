@@ -99,7 +99,7 @@ def _choose(arguments: argparse.Namespace, config: Config, stack: contextlib.Exi
         which = f"version {arguments.version}" if arguments.version is not None else "newest version"
         which = f"label {arguments.label}" if arguments.label else which
         client = stack.enter_context(_client(url, arguments, config, arguments.timeout, RETRIES))
-        return client, f"{config.model_name} ({which}) at {url}"
+        return client, f"{config.model_name} ({which}) at {client.protocol.base}"  # without a password in the URL
     return _pushed(arguments, config, "" if here else f"nothing serves {config.model_name} at {url}, and ")
 
 

@@ -42,6 +42,12 @@ def test_default_is_the_server_at_the_default_address(served: Any) -> None:
         assert where == f"tiny (newest version) at {served.url}"
 
 
+def test_description_has_no_password(served: Any) -> None:
+    url = served.url.replace("//", "//user:secret@")
+    with model_source.chosen(*parsed("--model", "tiny", "--url", url)) as (_, where):
+        assert where == f"tiny (newest version) at {served.url}"
+
+
 def test_without_a_server_it_is_the_newest_pushed_version(
     served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
