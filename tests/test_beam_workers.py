@@ -25,7 +25,7 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from tests import numeric, warm
+from tests import numeric, ports, warm
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,9 +50,7 @@ class Engine:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.started: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._pool_port = probe.getsockname()[1]
+        self._pool_port = ports.free()
 
     def start(self) -> None:
         image = self.directory / "image"

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,19 +17,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import warm
+from tests import ports, warm
 from tests.docs import markdown
 from tests.docs.markdown import ROOT, Block, Command
 
 pytestmark = pytest.mark.integration
 TEXT = "TO BE, or not to be: that is the question.\n" * 60
 PAGES = sorted({block.page for block in markdown.blocks() if block.language in ("bash", "python") and not block.needs})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +50,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of `python -m serving up` with the first version."""
     root = Path(shutil.copytree(root, tmp_path_factory.mktemp("up") / "root", ignore=shutil.ignore_patterns(*"234")))
-    port = free_port()
-    settings = [f"--set=serving.rest_port={port}", f"--set=serving.playground_port={free_port()}", "--server=embedded"]
+    port = ports.free()
+    settings = [f"--set=serving.rest_port={port}", f"--set=serving.playground_port={ports.free()}", "--server=embedded"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [warm.python(), "-m", "serving", "up", *settings]
     with (
@@ -95,7 +88,7 @@ def run(command: Command, directory: Path, port: int) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_of_a_page_run(page: str, root: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
-    directory, port = tmp_path, free_port()
+    directory, port = tmp_path, ports.free()
     for block in markdown.blocks():
         if block.page != page or block.needs:
             continue

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 from kubeflow.compile import tfjob
 from kubeflow.compile.compiler import compile_pipeline
-from tests import warm
+from tests import ports, warm
 from tests.kubeflow.rehearsed import TASKS, Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,12 +47,6 @@ def test_artifacts_are_directories_that_every_task_can_open(workspace: Workspace
         assert all(Path(uri).exists() for uri in run.uris())
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.e2e
 def test_two_workers_write_one_export_and_one_checkpoint(workspace: Workspace, tmp_path: Path) -> None:
     transform = {}
@@ -71,7 +64,7 @@ def test_two_workers_write_one_export_and_one_checkpoint(workspace: Workspace, t
         transform["transform_graph"],
     )
     (container,) = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
-    addresses = [f"127.0.0.1:{_free_port()}" for _ in range(2)]
+    addresses = [f"127.0.0.1:{ports.free()}" for _ in range(2)]
     started = []
     for index in range(2):
         temporary = tmp_path / f"worker-{index}"

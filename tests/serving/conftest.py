@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests import warm
+from tests import ports, warm
 
 ROOT = Path(__file__).resolve().parents[2]
 CHARACTERS = " etaoinshrdlu\nROME:é語"
@@ -147,9 +147,7 @@ def pushed(tiny: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def served(pushed: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The embedded server in a separate process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = ports.free()
     folder = tmp_path_factory.mktemp("server")
     base = os.path.join(pushed, "serving", "tiny")
     models = folder / "models.config"
@@ -228,9 +226,4 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 def free_port() -> Callable[[], int]:
     """Find a free port."""
 
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
+    return ports.free

@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import re
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +25,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.ingest.passages import cut
-from tests import numeric, warm
+from tests import numeric, ports, warm
 from transform.preprocessing import preprocessing_fn
 
 pytestmark = pytest.mark.e2e
@@ -163,7 +162,7 @@ def _train(transformed: Path, place: Path, chiefs: int, workers: int, *kills: st
       kills: of each process, the points before which it is killed once, separated by commas; the chief comes first.
     """
     count = chiefs + workers
-    addresses = [f"127.0.0.1:{_free_port()}" for _ in range(count)]
+    addresses = [f"127.0.0.1:{ports.free()}" for _ in range(count)]
     jobs = {"chief": addresses[:chiefs], "worker": addresses[chiefs:]}
     tasks = [{"type": "chief", "index": 0}] * chiefs + [{"type": "worker", "index": i} for i in range(workers)]
     processes = [
@@ -185,12 +184,6 @@ def _train(transformed: Path, place: Path, chiefs: int, workers: int, *kills: st
 
 def _losses(output: str) -> list[float]:
     return [float(loss) for loss in re.findall(r"eval loss ([\d.]+) nats  perplexity", output)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _weights(model: Path) -> dict[str, np.ndarray]:
@@ -250,7 +243,7 @@ def test_killed_chief_and_killed_worker_join_again_from_the_last_checkpoint(
 
 
 def test_processes_with_different_configurations_are_refused(transformed: Path, tmp_path: Path) -> None:
-    addresses = [f"127.0.0.1:{_free_port()}" for _ in range(2)]
+    addresses = [f"127.0.0.1:{ports.free()}" for _ in range(2)]
     processes = []
     for i, units in enumerate((24, 25)):
         arguments = _arguments(transformed, tmp_path / str(i), tmp_path / "shared", f"model.units={units}")

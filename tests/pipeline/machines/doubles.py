@@ -12,6 +12,7 @@ from pipeline.console import Screen
 from pipeline.machines.chief import Chief
 from pipeline.machines.messages import Connection, connect, listen
 from pipeline.machines.worker import Worker
+from tests import ports
 from trainer.cluster import Cluster
 
 SECONDS = 60.0
@@ -44,11 +45,7 @@ def arguments(*code: str, precision: str = "auto") -> dict[str, Any]:
 
 def free_addresses(count: int) -> tuple[str, ...]:
     """Return addresses on loopback with ports that were free."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = tuple(f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes)
-    for probe in probes:
-        probe.close()
-    return addresses
+    return tuple(f"127.0.0.1:{ports.free()}" for _ in range(count))
 
 
 class Terminal(io.StringIO):

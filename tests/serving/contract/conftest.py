@@ -7,7 +7,6 @@ runs the same suite against another server of the models that `tests/serving/con
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import warm
+from tests import ports, warm
 from tests.serving.contract import wire
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,7 +39,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     build = [warm.python(), "-m", "tests.serving.contract.models", str(directory)]
     subprocess.run(build, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
-    port, log = _free_port(), directory / "server.log"
+    port, log = ports.free(), directory / "server.log"
     command = [
         warm.python(),
         "-m",
@@ -93,9 +92,3 @@ def _available(server: wire.Server, model: str) -> bool:
 
 def _tail(log: Path | None) -> str:
     return log.read_text(errors="replace")[-3000:] if log else ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
