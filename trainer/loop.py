@@ -166,10 +166,14 @@ class Loop:
         return stops_early or position.step >= self.total_steps
 
     def _diverged(self, step: int, loss: float) -> UserError:
+        rate, clip_norm = self._training.learning_rate, self._training.clip_norm
+        if clip_norm:
+            advice = "Lower training.learning_rate or training.clip_norm."
+        else:
+            advice = "Set training.clip_norm to 1, which limits the gradients, or lower training.learning_rate."
         return UserError(
-            f"Training diverged: the loss at step {step} is {loss}. Lower training.learning_rate or training.clip_norm."
-            f" Received: training.learning_rate={self._training.learning_rate}, "
-            f"training.clip_norm={self._training.clip_norm}"
+            f"Training diverged: the loss at step {step} is {loss}. {advice} "
+            f"Received: training.learning_rate={rate}, training.clip_norm={clip_norm}"
         )
 
     def _compile(self) -> tuple[Any, Any]:

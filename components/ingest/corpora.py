@@ -28,6 +28,11 @@ class SourceFile:
     name: str
     path: Path
 
+    @property
+    def typed(self) -> str:
+        """The path for a shell in the working directory: relative if it was given so."""
+        return str(self.path).removeprefix(os.path.join(os.getcwd(), ""))
+
     def read(self) -> bytes:
         """Return the file's bytes; raises UserError if it was deleted or cannot be read."""
         try:

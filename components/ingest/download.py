@@ -13,6 +13,8 @@ from components.errors import UserError
 AUTHORIZATION = "CORPUS_AUTHORIZATION"  # environment variable
 RETRY_PAUSES = (0.5, 2.0)  # seconds
 TIMEOUTS = (10, 60)  # seconds to connect, and between two reads
+_START = 1024  # bytes in which a web page is recognized
+_HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE)
 
 
 class _TryAgain(UserError):
@@ -49,7 +51,7 @@ def fetch(url: str, expected: str | None, cache: Path, authorization: str | None
 
     Raises:
       Unreachable: no complete response after several attempts, or the cache cannot be written.
-      UserError: the server reports an error, or the checksum differs.
+      UserError: the server reports an error or sends a web page, or the checksum differs.
     """
     # File systems limit the length of a name; its end is the informative part.
     target = cache.absolute() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name(url)[-50:]}"
@@ -85,12 +87,17 @@ def mismatch(where: str, expected: str, actual: str) -> UserError:
 
 
 def _is_good(cached: Path, expected: str | None) -> bool:
-    if expected is None:
-        return os.path.isfile(cached)
     try:
+        if expected is None:
+            with cached.open("rb") as file:
+                return not _is_html(file.read(_START))
         return hashlib.sha256(cached.read_bytes()).hexdigest() == expected
     except OSError:
         return False
+
+
+def _is_html(start: bytes) -> bool:
+    return _HTML.match(start) is not None
 
 
 def _download(url: str, expected: str | None, target: Path, authorization: str | None) -> Path:
@@ -107,7 +114,11 @@ def _download(url: str, expected: str | None, target: Path, authorization: str |
                 hint = f"; {AUTHORIZATION} holds the Authorization header of a private text"
                 denied = response.status_code in (401, 403)
                 raise _failed(url, f"HTTP {response.status_code} {response.reason}{hint if denied else ''}", kind)
+            media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
             for chunk in response.iter_content(1 << 20):
+                # A checksum means exactly this content, whatever it is.
+                if expected is None and not file.tell() and (media_type == "text/html" or _is_html(chunk[:_START])):
+                    raise _web_page(url, media_type)
                 digest.update(chunk)
                 file.write(chunk)
             announced, received = response.headers.get("Content-Length", ""), response.raw.tell()
@@ -124,6 +135,15 @@ def _download(url: str, expected: str | None, target: Path, authorization: str |
     except OSError as error:
         reason = f"it cannot be stored in the cache {target.parent} ({error}); XDG_CACHE_HOME sets another directory"
         raise _failed(url, reason, Unreachable) from error
+
+
+def _web_page(url: str, media_type: str) -> UserError:
+    return UserError(
+        f"The server sent a web page (HTML) for {url} instead of a plain text: a login, an error, or a viewer that "
+        "shows the file. Open the address in a browser, find the link to the file itself (often named raw or download),"
+        f" and use that, or save the text and give its path (--corpus PATH). For a private text, {AUTHORIZATION} holds "
+        f"the Authorization header. Received: content type {media_type or 'not given'}"
+    )
 
 
 def _failed(url: str, reason: object, kind: type[UserError] = UserError) -> UserError:

@@ -9,6 +9,8 @@ from components.errors import UserError
 
 # Characters. A shorter held-out block is too small to measure anything, so it is used for training.
 MIN_HELD_OUT = 100
+# Characters. A shorter document has none to predict and is left out.
+MIN_DOCUMENT = 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ def split_blocks(length: int, eval_fraction: float, test_fraction: float = 0.0) 
     """Return (split, start, end) in characters for a document of `length` characters, in document order.
 
     The blocks follow one another without a gap: train, eval, test. The size of a held-out block of fewer than
-    `MIN_HELD_OUT` characters is added to train. Empty blocks are omitted, so the list of an empty document is empty.
+    `MIN_HELD_OUT` characters is added to train. Empty blocks are omitted. A document of fewer than `MIN_DOCUMENT`
+    characters has no block.
 
     >>> split_blocks(2000, 0.1)
     [('train', 0, 1800), ('eval', 1800, 2000)]
@@ -46,6 +49,8 @@ def split_blocks(length: int, eval_fraction: float, test_fraction: float = 0.0) 
             "The held-out parts leave no text to train on: eval_fraction and test_fraction must sum to less than 1. "
             f"Lower one of them. Received: eval_fraction={eval_fraction}, test_fraction={test_fraction}"
         )
+    if length < MIN_DOCUMENT:
+        return []
     train_end = floor(length * (1 - sum(held_out)))
     eval_end = floor(length * (1 - held_out[1]))
     sizes = {"eval": eval_end - train_end, "test": length - eval_end}
@@ -66,8 +71,7 @@ def cut(
 
     A split of n characters has n - 1 targets, all but its first character. They fill ceil((n - 1) / passage_length)
     passages whose sizes differ by at most one. Every passage starts with the character before its first target, so
-    consecutive passages overlap by one character, and every target is predicted once. A split of one character is one
-    passage without a target.
+    consecutive passages overlap by one character, and every target is predicted once.
 
     >>> [passage.text for passage in cut("a.txt", "abcdefgh", 3, 0.1)]
     ['abc', 'cde', 'efgh']

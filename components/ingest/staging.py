@@ -16,6 +16,7 @@ from components.ingest import passages, text
 from components.ingest.corpora import Corpus, SourceFile
 
 _NAMED = 5  # most documents that a warning names
+_LARGEST_EVAL_FRACTION = 0.5  # that the configuration allows
 
 
 @dataclass(frozen=True)
@@ -27,26 +28,27 @@ class CorpusFacts:
       characters: number of characters of all documents together.
       eval_chars: number of targets of the eval split.
       distinct: number of distinct characters.
-      empty: names of the documents without a character.
+      unused: names of the documents with fewer than two characters, in which there is nothing to predict.
     """
 
     documents: int
     characters: int
     eval_chars: int
     distinct: int
-    empty: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def note(self) -> str | None:
         """A warning for the user, one paragraph; None if there is none."""
-        if not self.empty:
+        if not self.unused:
             return None
-        named = ", ".join(map(repr, self.empty[:_NAMED]))
-        if len(self.empty) > _NAMED:
-            named += f" and {len(self.empty) - _NAMED} more"
+        named = ", ".join(map(repr, self.unused[:_NAMED]))
+        if len(self.unused) > _NAMED:
+            named += f" and {len(self.unused) - _NAMED} more"
         return (
-            f"{len(self.empty)} of {self.documents} documents are empty without byte-order marks and licenses, so "
-            f"they are ignored: {named}. If they should contain text, fix them and run again."
+            f"{len(self.unused)} of {self.documents} documents have fewer than {passages.MIN_DOCUMENT} characters "
+            f"without byte-order marks and licenses, so they are left out: {named}. If they should contain text, fix "
+            "them and run again."
         )
 
 
@@ -70,10 +72,12 @@ def check(
     passages.split_blocks(0, eval_fraction, test_fraction)
     characters = eval_chars = longest = 0
     distinct: set[str] = set()
-    empty: list[str] = []
+    unused: list[str] = []
     for file in corpus.files:
         length, found = _measure(file)
-        empty += [] if length else [file.name]
+        if length < passages.MIN_DOCUMENT:
+            unused.append(file.name)
+            continue
         characters += length
         longest = max(longest, length)
         distinct |= found
@@ -91,14 +95,12 @@ def check(
             f"required. Add text or lower that minimum (min_chars). Received: {size}"
         )
     if eval_chars == 0:
-        needed = math.ceil(passages.MIN_HELD_OUT / eval_fraction) if eval_fraction else 0
-        advice = f"add a document of {needed} characters or raise" if needed else "raise"
         raise UserError(
             f"The corpus {corpus.label!r} has no eval split to evaluate the model on: a document's held-out part "
-            f"must have at least {passages.MIN_HELD_OUT} characters. To get one, {advice} eval_fraction. "
+            f"must have at least {passages.MIN_HELD_OUT} characters. {_held_out_advice(longest, characters)} "
             f"Received: eval_fraction={eval_fraction}, longest document {longest} characters, {size}"
         )
-    return CorpusFacts(len(corpus.files), characters, eval_chars, len(distinct), tuple(empty))
+    return CorpusFacts(len(corpus.files), characters, eval_chars, len(distinct), tuple(unused))
 
 
 def stage(corpus: Corpus, directory: Path) -> Path:
@@ -154,9 +156,29 @@ def _staged_name(name: str) -> str:
     return special.sub(lambda found: quote(found[0], safe="", errors="surrogateescape"), name)
 
 
+def _held_out_advice(longest: int, characters: int) -> str:
+    """Return what gives a corpus an eval split, a sentence or two that can be followed."""
+    if (fraction := _sufficient(longest)) is not None:
+        return f"Raise eval_fraction to {fraction} or more, or join short documents to longer ones."
+    if (fraction := _sufficient(characters)) is not None:
+        return (
+            f"No eval_fraction up to {_LARGEST_EVAL_FRACTION} is enough for documents as short as these: join them to "
+            f"one, for example with `cat *.txt > joined.txt` in their directory, and set eval_fraction to {fraction} "
+            "or more."
+        )
+    needed = math.ceil(passages.MIN_HELD_OUT / _LARGEST_EVAL_FRACTION)
+    return f"Add text: that takes a document of {needed} characters and an eval_fraction of {_LARGEST_EVAL_FRACTION}."
+
+
+def _sufficient(length: int) -> float | None:
+    """Return the eval_fraction, in hundredths, that holds out enough of a document; None: it would be too large."""
+    fraction = math.ceil(100 * passages.MIN_HELD_OUT / length) / 100 if length else math.inf
+    return fraction if fraction <= _LARGEST_EVAL_FRACTION else None
+
+
 def _measure(file: SourceFile) -> tuple[int, set[str]]:
     """Return the length and the distinct characters of one document; its text is freed on return."""
-    content = text.read_document(file.read(), file.name)
+    content = text.read_document(file.read(), file.name, file.typed)
     return len(content), set(content)
 
 

@@ -1,15 +1,15 @@
 """Decode and clean one document: bytes in, text out. No files, no frameworks."""
 
+import contextlib
 import gzip
 import re
 import shlex
 import zlib
 
 from components.errors import UserError
+from components.ingest import encoding
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_UTF_32_MARKS = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 # All carriage returns before a line feed, so that cleaning is idempotent. The look-behind keeps a long run of carriage
 # returns linear.
@@ -32,44 +32,32 @@ _CLOSING = re.compile(
 _EDITOR_NOTE = re.compile(r"^\[Project Gutenberg Editor['\u2019]s Note:[^\]]*\][ \t]*\n*", re.IGNORECASE | re.MULTILINE)
 
 
-def decode(data: bytes, name: str) -> str:
+def decode(data: bytes, name: str, path: str | None = None) -> str:
     """Return the text of one document's bytes, after decompression if they are gzip data.
 
     Args:
       data: content of the file, UTF-8 or gzip of UTF-8.
       name: name of the document in error messages.
+      path: the file, for the commands in error messages; None if there is none.
 
     Raises:
       UserError: corrupt gzip data, an encoding other than UTF-8, or binary data. Offsets in the message are in bytes
         of the decompressed data, from 0.
     """
-    if data.startswith(_GZIP_MAGIC):
+    compressed = data.startswith(_GZIP_MAGIC)
+    if compressed:
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
+            test = f"gzip -t < {shlex.quote(path)}" if path else "gzip -t"
             raise UserError(
                 f"The document {name!r} starts like a gzip file but cannot be decompressed. It is probably truncated "
-                f"or damaged: test it with `gzip -t` and download it again. Received: {error}"
+                f"or damaged: test it with `{test}` and download it again. Received: {error}"
             ) from error
-    if data.startswith(_UTF_32_MARKS + _UTF_16_MARKS):
-        encoding = "UTF-32" if data.startswith(_UTF_32_MARKS) else "UTF-16"
-        raise UserError(
-            f"The document {name!r} is {encoding} according to its byte-order mark, and only UTF-8 is supported. "
-            f"Convert it with {_conversion(encoding, name)}. Received: {data[:4]!r} at byte offset 0"
-        )
-    if (binary := data.find(b"\x00")) >= 0:
-        raise UserError(
-            f"The document {name!r} looks binary: it contains a NUL character. Use plain text in UTF-8 "
-            f"(extract the text of a PDF, EPUB or word processor file first). Received: 0x00 at byte offset {binary}"
-        )
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"The document {name!r} is not UTF-8 at byte offset {error.start}. Find its encoding with `file` and "
-            f"convert it, for instance with {_conversion('WINDOWS-1252', name)}. "
-            f"Received: 0x{data[error.start]:02x} ({error.reason})"
-        ) from error
+    if not encoding.is_marked(data) and b"\x00" not in data:
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("utf-8")
+    raise encoding.error(data, encoding.Place(name, path, compressed))
 
 
 def clean(text: str) -> str:
@@ -88,9 +76,9 @@ def clean(text: str) -> str:
     return text
 
 
-def read_document(data: bytes, name: str) -> str:
-    """Return the clean text of one document's bytes; raises UserError as `decode` does."""
-    return clean(decode(data, name))
+def read_document(data: bytes, name: str, path: str | None = None) -> str:
+    """Return the clean text of one document's bytes; arguments and errors are those of `decode`."""
+    return clean(decode(data, name, path))
 
 
 def _clean_once(text: str) -> str:
@@ -113,8 +101,3 @@ def _work(section: str) -> str:
     if credit := _CREDIT.match(section):
         section = section[credit.end() :]
     return _EDITOR_NOTE.sub("", section).strip("\n")
-
-
-def _conversion(encoding: str, name: str) -> str:
-    quoted = shlex.quote(name)
-    return f"`iconv -f {encoding} -t UTF-8 {quoted} > {shlex.quote('utf8-' + name.rsplit('/', 1)[-1])}`"

@@ -8,6 +8,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -340,9 +341,13 @@ def test_small_split_is_trained_on_in_fewer_rows(tmp_path: Path) -> None:
     assert create(tmp_path, train=RISING[:12], data_order="shuffled").loop.batch_size == 2
 
 
-def test_divergence_is_reported_with_the_settings_to_change(tmp_path: Path) -> None:
-    trial = create(tmp_path, learning_rate=1e38, schedule="constant")
-    with pytest.raises(UserError, match=r"diverged.*training\.learning_rate=1e\+38, training\.clip_norm=1\.0"):
+@pytest.mark.parametrize(
+    ("clip_norm", "advice"), [(1.0, "or training.clip_norm."), (0.0, "Set training.clip_norm to 1")]
+)
+def test_divergence_is_reported_with_the_settings_to_change(clip_norm: float, advice: str, tmp_path: Path) -> None:
+    trial = create(tmp_path, learning_rate=1e38, schedule="constant", clip_norm=clip_norm)
+    received = re.escape(f"training.learning_rate=1e+38, training.clip_norm={clip_norm}")
+    with pytest.raises(UserError, match=rf"diverged.*{advice}.*{received}"):
         trial.run()
     assert len(trial.recorder.losses) < 12
 

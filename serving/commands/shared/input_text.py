@@ -44,4 +44,4 @@ def document(path: str) -> str:
     Raises:
       UserError: it cannot be read, or is not text in UTF-8.
     """
-    return read_document(content(path), "standard input" if path == "-" else path)
+    return read_document(content(path), *(("standard input", None) if path == "-" else (path, path)))

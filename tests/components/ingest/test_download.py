@@ -127,6 +127,33 @@ def test_missing_page_is_not_retried(server: Server, cache: Path) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    ("page", "headers"),
+    [
+        (b"<p>Please log in", {"Content-Type": "text/html; charset=utf-8"}),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><title>Login</title>", {"Content-Type": "text/plain"}),
+        (b"<HTML lang=en>", {}),
+    ],
+)
+def test_web_page_is_no_text_and_is_not_kept(page: bytes, headers: dict[str, str], server: Server, cache: Path) -> None:
+    server.answers = [(200, page, headers)]
+    with pytest.raises(UserError, match="sent a web page .*Received: content type ") as caught:
+        fetch(f"{server.url}/a.txt", None, cache)
+    assert not isinstance(caught.value, Unreachable)
+    assert len(server.paths) == 1
+    assert list(cache.iterdir()) == []
+    # A checksum means exactly this content.
+    assert fetch(f"{server.url}/a.txt", hashlib.sha256(page).hexdigest(), cache).read_bytes() == page
+
+
+@pytest.mark.integration
+def test_web_page_in_the_cache_is_replaced(server: Server, cache: Path) -> None:
+    cached = fetch(f"{server.url}/a.txt", None, cache)
+    cached.write_bytes(b"<!doctype html>")
+    assert fetch(f"{server.url}/a.txt", None, cache).read_bytes() == TEXT
+
+
+@pytest.mark.integration
 def test_server_error_is_retried(server: Server, cache: Path) -> None:
     server.answers = [(500, b"", {}), (503, b"", {}), (200, TEXT, {})]
     assert fetch(f"{server.url}/a.txt", None, cache).read_bytes() == TEXT

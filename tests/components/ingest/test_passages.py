@@ -41,7 +41,7 @@ def test_sizes_have_no_rounding_errors_of_floats() -> None:
     assert split_blocks(10_000, 0.3, 0.6) == [("train", 0, 1000), ("eval", 1000, 4000), ("test", 4000, 10_000)]
 
 
-@given(st.integers(0, 10**7), st.integers(0, 99))
+@given(st.integers(2, 10**7), st.integers(0, 99))
 def test_train_size_is_the_floor_of_exact_arithmetic(length: int, percent: int) -> None:
     sizes = {split: end - start for split, start, end in split_blocks(length, percent / 100)}
     train = int((Decimal(length) * (100 - percent) / 100).to_integral_value(ROUND_FLOOR))
@@ -54,7 +54,8 @@ def test_train_size_is_the_floor_of_exact_arithmetic(length: int, percent: int) 
     ("length", "eval_fraction", "test_fraction", "expected"),
     [
         (0, 0.1, 0.1, []),
-        (1, 0.1, 0.1, [("train", 0, 1)]),
+        (1, 0.1, 0.1, []),
+        (2, 0.1, 0.1, [("train", 0, 2)]),
         (990, 0.1, 0.0, [("train", 0, 990)]),
         (991, 0.1, 0.0, [("train", 0, 891), ("eval", 891, 991)]),
         (1000, 0.0, 0.1, [("train", 0, 900), ("test", 900, 1000)]),
@@ -75,7 +76,7 @@ def test_passages_restore_splits_and_document(
 ) -> None:
     splits = by_split(list(cut("a.txt", content, passage_length, eval_fraction, test_fraction)))
     assert list(splits) == [split for split in ("train", "eval", "test") if split in splits]
-    assert "".join(map(restored, splits.values())) == content
+    assert "".join(map(restored, splits.values())) == (content if len(content) > 1 else "")
     for split, start, end in split_blocks(len(content), eval_fraction, test_fraction):
         assert restored(splits[split]) == content[start:end]
 
@@ -101,7 +102,7 @@ def test_passages_have_nearly_equal_sizes_and_overlap_by_one(
 
 def test_tiny_documents() -> None:
     assert list(cut("a.txt", "", 5, 0.1)) == []
-    assert list(cut("a.txt", "x", 5, 0.1)) == [Passage("train", "a.txt", 0, "x")]
+    assert list(cut("a.txt", "x", 5, 0.1)) == []
     assert list(cut("a.txt", "xy", 5, 0.1)) == [Passage("train", "a.txt", 0, "xy")]
 
 

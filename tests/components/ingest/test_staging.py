@@ -41,7 +41,11 @@ def test_facts_are_those_of_the_clean_text(tmp_path: Path) -> None:
     assert check(corpus_of(tmp_path, contents), 1250, 10, 0.1, 0.0) == CorpusFacts(3, 1250, 119, 4, ("c.txt",))
 
 
-@given(st.lists(st.integers(0, 3000), min_size=1, max_size=5), st.sampled_from([0.0, 0.1, 0.2]), st.integers(1, 99))
+@given(
+    st.lists(st.integers(0, 3000) | st.integers(0, 3), min_size=1, max_size=5),
+    st.sampled_from([0.0, 0.1, 0.2]),
+    st.integers(1, 99),
+)
 def test_eval_characters_are_the_eval_targets_that_passages_cut(
     lengths: list[int], test_fraction: float, passage_length: int
 ) -> None:
@@ -55,18 +59,19 @@ def test_eval_characters_are_the_eval_targets_that_passages_cut(
         for passage in passages.cut(name, content.decode(), passage_length, 0.1, test_fraction)
         if passage.split == "eval"
     ]
-    empty = tuple(f"{index}.txt" for index, length in enumerate(lengths) if not length)
-    assert facts == CorpusFacts(len(lengths), sum(lengths), sum(targets), 1, empty)
+    unused = tuple(f"{index}.txt" for index, length in enumerate(lengths) if length < 2)
+    used = sum(length for length in lengths if length >= 2)
+    assert facts == CorpusFacts(len(lengths), used, sum(targets), 1, unused)
 
 
-def test_warning_names_at_most_five_empty_documents(tmp_path: Path) -> None:
+def test_warning_names_at_most_five_unused_documents(tmp_path: Path) -> None:
     documents = {"full.txt": b"x" * 1000}
     assert check(corpus_of(tmp_path / "0", documents), 1, 10, 0.1, 0.0).note is None
     one = check(corpus_of(tmp_path / "1", documents | {"a b.txt": b"\xef\xbb\xbf"}), 1, 10, 0.1, 0.0).note
     assert one is not None
-    assert one.startswith("1 of 2 documents are empty ")
-    assert "they are ignored: 'a b.txt'. " in one
-    many = check(corpus_of(tmp_path / "9", documents | {f"{i}.txt": b"" for i in range(9)}), 1, 10, 0.1, 0.0).note
+    assert one.startswith("1 of 2 documents have fewer than 2 characters ")
+    assert "they are left out: 'a b.txt'. " in one
+    many = check(corpus_of(tmp_path / "9", documents | {f"{i}.txt": b"\n" for i in range(9)}), 1, 10, 0.1, 0.0).note
     assert many is not None
     assert "9 of 10 documents" in many
     assert "'0.txt', '1.txt', '2.txt', '3.txt', '4.txt' and 4 more. " in many
@@ -85,14 +90,26 @@ def test_short_corpus_is_an_error(tmp_path: Path) -> None:
         check(corpus, 2001, 10, 0.1, 0.0)
 
 
-def test_corpus_without_eval_split_is_an_error(tmp_path: Path) -> None:
-    corpus = corpus_of(tmp_path, {str(index): b"x" * 990 for index in range(10)})
-    with pytest.raises(UserError, match=r"no eval split.* add a document of 1000 characters.*longest document 990"):
-        check(corpus, 1, 10, 0.1, 0.0)
-    with pytest.raises(
-        UserError, match=r"no eval split.* To get one, raise eval_fraction.*Received: eval_fraction=0\.0"
-    ):
-        check(corpus, 1, 10, 0.0, 0.2)
+@pytest.mark.parametrize(
+    ("lengths", "fraction", "advice"),
+    [
+        ([990] * 10, 0.1, "Raise eval_fraction to 0.11 or more"),
+        ([200] * 10, 0.1, "Raise eval_fraction to 0.5 or more"),
+        ([55] * 300, 0.5, "join them to one.*set eval_fraction to 0.01 or more"),
+        ([55] * 3, 0.1, "a document of 200 characters and an eval_fraction of 0.5"),
+    ],
+)
+def test_advice_for_a_corpus_without_eval_split_can_be_followed(
+    lengths: list[int], fraction: float, advice: str, tmp_path: Path
+) -> None:
+    corpus = corpus_of(tmp_path, {str(index): b"x" * length for index, length in enumerate(lengths)})
+    with pytest.raises(UserError, match=rf"no eval split.*{advice}.*longest document {lengths[0]} characters"):
+        check(corpus, 1, 10, fraction, 0.0)
+    if found := re.search(r"eval_fraction (?:to|of) ([0-9.]+\d)", advice):
+        joined = "join" in advice or "document of" in advice
+        lengths = [max(sum(lengths), 200)] if joined else lengths
+        corpus = corpus_of(tmp_path / "followed", {str(i): b"x" * length for i, length in enumerate(lengths)})
+        assert check(corpus, 1, 10, float(found[1]), 0.0).eval_chars > 0
 
 
 def test_bad_document_or_setting_is_named(tmp_path: Path) -> None:

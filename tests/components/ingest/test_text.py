@@ -41,9 +41,9 @@ def test_corrupt_gzip_is_an_error_with_the_name(damaged: bytes) -> None:
 
 def test_other_encoding_is_an_error_with_offset_and_conversion() -> None:
     with pytest.raises(UserError) as caught:
-        decode("naïve café".encode("latin-1"), "my book.txt")
+        decode("naïve café".encode("latin-1"), "my book.txt", "books/my book.txt")
     assert "'my book.txt' is not UTF-8 at byte offset 2" in str(caught.value)
-    assert "iconv -f WINDOWS-1252 -t UTF-8 'my book.txt'" in str(caught.value)
+    assert "iconv -f WINDOWS-1252 -t UTF-8 'books/my book.txt' > 'utf8-my book.txt'" in str(caught.value)
     assert str(caught.value).endswith("Received: 0xef (invalid continuation byte)")
 
 
@@ -63,7 +63,7 @@ def test_nul_looks_binary() -> None:
 )
 def test_utf_16_and_utf_32_are_recognized(encoding: str, mark: bytes) -> None:
     with pytest.raises(UserError, match=rf"'a\.txt' is {encoding}.*iconv -f {encoding} -t UTF-8 a\.txt"):
-        decode(mark + b"a\0b\0", "a.txt")
+        decode(mark + b"a\0b\0", "a.txt", "a.txt")
 
 
 @pytest.mark.parametrize(
