@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parent
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line; an error in it ends the program with code 2."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="local_runner.py",
         description="Train, evaluate and push a character-level language model with TFX on this machine.",
         epilog="Exit codes: 0 pushed or already served, 3 trained but not good enough, 2 an error in input or "
@@ -175,16 +175,18 @@ def _show_text(screen: Any, model: str, config: Config) -> None:
     """Print text that the trained model generates."""
     import tensorflow as tf
 
+    length = min(300, config.export.max_chars)
     generate = tf.saved_model.load(model).signatures["generate"]
     text = generate(
         prompt=tf.constant([""]),
-        num_chars=tf.constant([300]),
+        num_chars=tf.constant([length]),
         temperature=tf.constant([config.export.temperature]),
         top_k=tf.constant([config.export.top_k]),
         seed=tf.constant([config.seed], tf.int64),
     )["text"]
-    screen.print(f"\n300 characters at temperature {config.export.temperature:g}:\n", style="bold")
-    screen.print(text.numpy()[0].decode("utf-8"))
+    screen.print(f"\n{length} characters at temperature {config.export.temperature:g}:\n", style="bold")
+    generated = text.numpy()[0].decode("utf-8")
+    screen.print(command_line.visible(generated) if screen.console.is_terminal else generated)
 
 
 def _show_next(screen: Any, config: Config, version: str | None) -> None:

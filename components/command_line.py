@@ -1,15 +1,56 @@
-"""Exit codes of the command lines, and the paragraph that each prints about the exception that ended it."""
+"""What the command lines share: their parser, what they print, exit codes, and the paragraph about an exception."""
 
+import argparse
+import codecs
 import contextlib
+import json
 import os
+import re
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from components.errors import UserError
 from components.startup import INTERRUPTED
 
 OK, FAILED, USER_ERROR = 0, 1, 2
 BROKEN_PIPE = 141  # as a shell reports a program that SIGPIPE ended
+
+# Control characters but tab and line feed, and those that reorder the text after them.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses empty texts, such as those of a shell's unset variables. Use `type=str` to allow them.
+
+    Example: tests/components/test_command_line.py.
+    """
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        """Create a parser; its subparsers are of this class as well."""
+        super().__init__(*arguments, **keywords)
+        self.register("type", None, _not_empty)
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"it must not be empty (is a shell variable unset?). Received: {text!r}")
+    return text
+
+
+def to_json(value: Any) -> str:
+    """Return one line of JSON that standard output can represent; other characters are escaped as JSON does."""
+    unicode = codecs.lookup(sys.stdout.encoding).name.startswith("utf-")
+    return json.dumps(value, ensure_ascii=not unicode)
+
+
+def visible(text: str) -> str:
+    r"""Return the text with control characters escaped: in a terminal they can hide or change what is displayed.
+
+    >>> print(visible("red: \x1b[31m"))
+    red: \x1b[31m
+    """
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def print_error(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The first step of every program: handle Ctrl-C during the imports, and check that the packages are installed.
+"""The first step of every program: handle Ctrl-C during the imports, set up the output, check for missing packages.
 
 A Python without the packages, or too old for them, prints a line with the right command. Therefore this file uses only
 the syntax of Python 3.8 and the standard library.
@@ -7,6 +7,7 @@ the syntax of Python 3.8 and the standard library.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -23,13 +24,17 @@ _handled: list[signal.Signals] = []  # signals that `importing` and `hand_over` 
 
 
 def begin(program: str, *packages: str, also: Sequence[signal.Signals] = ()) -> None:
-    """Exit at once on Ctrl-C until `hand_over` is called, and exit if packages are missing.
+    """Exit at once on Ctrl-C until `hand_over` is called, and exit if packages are missing; set up the output.
 
     Args:
       program: as in `shell_command.of`.
       packages: packages to check now. Other missing ones are reported when their import fails.
       also: further signals that end the program like Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A character that the terminal or the file cannot represent is escaped: no error after the work is done.
+            stream.reconfigure(errors="backslashreplace")
     _handled[:] = not_ignored(signal.SIGINT, *also)
     for number in _handled:
         signal.signal(number, _exit_handler(INTERRUPTED, _report))

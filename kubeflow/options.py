@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from components import command_line
 from kubeflow.deploy import connection
 from pipeline.config import overrides
 
@@ -12,7 +13,7 @@ REHEARSED = ("kfp", "kfp-next", "vertex")  # kfp-next: Kubeflow Pipelines after 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser, with a subparser for each command."""
-    program = argparse.ArgumentParser(
+    program = command_line.Parser(
         prog="python -m kubeflow",
         description="The pipeline on Kubeflow Pipelines or Vertex AI Pipelines.",
         epilog="Exit codes: 0 done, 2 a mistake in input or options or a failure of the server, 130 interrupted, "

@@ -110,7 +110,7 @@ class ProgressHandler(logging.Handler):
 def duplicate_stdout() -> TextIO:
     """Return a stream to the current standard output, which a later redirection does not change."""
     sys.stdout.flush()
-    return os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace", buffering=1)
+    return os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors="backslashreplace", buffering=1)
 
 
 def redirect_output(log: str) -> None:

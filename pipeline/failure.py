@@ -18,6 +18,7 @@ _RPC = ("StatusCode.",)  # only Beam's clients of job services and workers use g
 _ADVICE = (
     (_DISK, "The disk is full", "Free some space"),
     (_PERMISSION, "A file cannot be read or written", "Fix its permissions"),
+    (("database is locked",), "Another program holds metadata.db", "End that program (`fuser` names it)"),
     (
         _PACKAGES,
         "A Beam worker cannot import the project",

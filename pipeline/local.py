@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from components import files, lean_imports, startup
 from components.errors import UserError
 from components.ingest import bucket, corpora, staging
-from pipeline import cache_keys
+from pipeline import cache_keys, metadata_store
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from pipeline.console import Screen
@@ -40,7 +40,8 @@ def locked(places: Places, report: Callable[[str], None]) -> Iterator[None]:
     """Lock the root; wait while another run holds the lock. The kernel releases the lock of a killed run.
 
     Raises:
-      UserError: the root or the serving directory cannot be created or written, or belongs to another model.
+      UserError: the root or the serving directory cannot be created or written, or belongs to another model; or the
+        metadata of earlier runs is damaged.
     """
     if "://" in places.root or set("*?[") & set(places.root):
         raise UserError(
@@ -61,6 +62,7 @@ def locked(places: Places, report: Callable[[str], None]) -> Iterator[None]:
         _check_serving(places.serving)
         waiting = f"Another run is using {places.root}; waiting until it has ended (Ctrl-C to give up) ..."
         files.lock(handle, places.root, lambda: report(waiting))
+        metadata_store.check(places.metadata, report)
         yield
 
 

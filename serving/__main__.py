@@ -21,7 +21,7 @@ from serving.client.errors import ClientError
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     """Read the command line; a mistake in it ends the program with code 2."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m serving",
         description="Serve, query and manage the models that the pipeline pushed.",
         epilog="Exit codes: 0 done, 2 a mistake in input or options, 130 interrupted, 1 anything else.",

@@ -105,7 +105,7 @@ def test_beam_that_cannot_run_is_refused_before_the_start(run: CommandLine) -> N
     assert "Dask runner cannot run" in run.refused("--set", 'beam_args=["--runner=DaskRunner"]')
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["stray"], ["--corpus"]])
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["stray"], ["--corpus"], ["--corpus", ""], ["--serving-dir", ""]])
 def test_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, arguments: list[str]) -> None:
     ended = run(*arguments)
     assert (ended.code, ended.out, ended.imported) == (2, "", [])
@@ -130,7 +130,7 @@ def test_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, argumen
         (["--set", "training.steps=5", "--set", "training.epochs=5"], "exactly one of them"),
         (["--set", "training.logical_cpus=2"], "training.strategy=mirrored"),
         (["--model", "my model"], "model_name should"),
-        (["--corpus", ""], "corpus.source should"),
+        (["--set", "corpus.source="], "corpus.source should"),
     ],
 )
 def test_error_in_the_configuration_is_reported_and_nothing_is_written(

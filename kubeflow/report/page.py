@@ -41,7 +41,8 @@ def render(result: Result) -> str:
     hardest = sorted(figures.by_document.items(), key=lambda item: -item[1])
     documents = [(name, f"{value:.3f}") for name, value in hardest[:_DOCUMENTS]]
     rest = f"{len(hardest) - _DOCUMENTS:,} documents with lower perplexity are left out."
-    how = f"{SAMPLE_CHARS} characters from the start of a line, temperature {SAMPLE_TEMPERATURE}, seed {SAMPLE_SEED}"
+    origin = f"temperature {SAMPLE_TEMPERATURE}, seed {SAMPLE_SEED}"
+    how = f"up to {SAMPLE_CHARS} characters from the start of a line, {origin}"
     splits = [(split.name, *(f"{count:,}" for count in split[1:])) for split in result.splits]
     parts = [
         f"<h1>{_text(result.model)}</h1>",

@@ -16,6 +16,7 @@ from tfx.utils import path_utils
 from components.evaluate import reference
 from components.evaluate.evaluation import Figures, read_figures
 from pipeline import learning_curve
+from serving.graph import generation_config
 
 SAMPLE_CHARS, SAMPLE_SEED, SAMPLE_TEMPERATURE = 600, 42, 0.8
 
@@ -128,10 +129,12 @@ def _learning_curve(directory: str, title: str, threshold: float) -> bytes:
 
 def _sample(export: str) -> str:
     """Generate as `python -m serving generate` does. A model that fails here has failed the infra check, too."""
+    limits = generation_config.read(export)
+    length = min(SAMPLE_CHARS, limits.max_chars) if limits else SAMPLE_CHARS
     try:
         outputs = tf.saved_model.load(export).signatures["generate"](
             prompt=tf.constant([""]),
-            num_chars=tf.constant([SAMPLE_CHARS]),
+            num_chars=tf.constant([length]),
             temperature=tf.constant([SAMPLE_TEMPERATURE]),
             top_k=tf.constant([0]),
             seed=tf.constant([SAMPLE_SEED], tf.int64),

@@ -29,7 +29,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `generate`."""
     add = parser.add_argument
-    add("prompts", nargs="*", metavar="PROMPT", help="text to continue; default: start of a line")
+    add("prompts", nargs="*", type=str, metavar="PROMPT", help="text to continue; default: start of a line")
     add("--prompt-file", metavar="FILE|-", help="read the prompt from this file, or from standard input")
     add(
         "--chars",
@@ -53,7 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="sample among the K most likely characters; 0: all",
     )
     add("--seed", type=int, metavar="N", help="the same seed generates the same text; default: a random one")
-    add("--stop", metavar="TEXT", help=r"end before the first occurrence; the escapes \n, \t, \r and \\ are allowed")
+    add(
+        "--stop",
+        type=str,
+        metavar="TEXT",
+        help=r"end before the first occurrence; the escapes \n, \t, \r and \\ are allowed",
+    )
     add("--samples", type=int, default=1, metavar="N", help="texts for each prompt, with seeds seed, seed + 1, ...")
     add("--stream", action="store_true", help="print the text while it is generated, one sample after the other")
     add("--echo", action="store_true", help="print the prompt before the text")

@@ -41,7 +41,7 @@ _IDLE_SECONDS = 60  # an idle connection is closed after this time; clients clos
 
 def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """Parse the command line into options and the flags that are not known."""
-    parser = argparse.ArgumentParser(prog="python -m serving.embedded", allow_abbrev=False, description=__doc__)
+    parser = command_line.Parser(prog="python -m serving.embedded", allow_abbrev=False, description=__doc__)
     add = parser.add_argument
     add("--rest_api_port", type=int, default=_DEFAULTS.rest_port, help="0: any free port")
     add("--model_config_file", required=True, help="path of models.config")

@@ -30,7 +30,7 @@ _DEFAULTS = ServingSettings()
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line; an error in it ends the program with code 2."""
-    parser = argparse.ArgumentParser(
+    parser = command_line.Parser(
         prog="python -m serving.playground",
         allow_abbrev=False,
         description=__doc__,

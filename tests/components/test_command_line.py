@@ -1,5 +1,10 @@
-"""Exceptions become exit codes, the same for every command line."""
+"""Exceptions become exit codes, the same for every command line; empty options and odd characters are handled."""
 
+import argparse
+import doctest
+import io
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +68,60 @@ def test_closed_pipe_ends_the_program_quietly() -> None:
     assert program.stderr.read() == ""
     program.stderr.close()
     assert program.wait(timeout=30) == command_line.BROKEN_PIPE
+
+
+def test_docstring_examples_run() -> None:
+    assert doctest.testmod(command_line).failed == 0
+
+
+@pytest.mark.parametrize("arguments", [["--url", ""], ["--url=", "x"], ["run", "--dir", " "], ["run", "--inner", ""]])
+def test_empty_text_of_an_unset_shell_variable_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = command_line.Parser(prog="program")
+    parser.add_argument("--url")
+    command = parser.add_subparsers().add_parser("run")
+    command.add_argument("--dir")
+    command.add_argument_group("group").add_argument("--inner")
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(arguments)
+    assert caught.value.code == 2
+    assert "it must not be empty (is a shell variable unset?). Received: '" in capsys.readouterr().err
+
+
+def test_empty_text_is_allowed_where_it_has_a_meaning() -> None:
+    parser = command_line.Parser()
+    parser.add_argument("prompts", type=str, nargs="*")
+    assert parser.parse_args([""]) == argparse.Namespace(prompts=[""])
+
+
+def test_every_program_refuses_empty_texts() -> None:
+    """A parser of argparse's own class would take an unset variable for an option that is not given."""
+    programs = [ROOT / "local_runner.py", *(ROOT / name for name in ("serving", "kubeflow"))]
+    files = [path for program in programs for path in (program.rglob("*.py") if program.is_dir() else [program])]
+    # Programs that only other programs start.
+    internal = ("serving/probe", "kubeflow/task", "kubeflow/report", "kubeflow/entrypoint.py")
+    plain = [str(path.relative_to(ROOT)) for path in files if "= argparse.ArgumentParser(" in path.read_text()]
+    assert [path for path in plain if not path.startswith(internal)] == []
+
+
+@pytest.mark.parametrize(("encoding", "expected"), [("ascii", '{"a": "\\u00e9"}'), ("utf-8", '{"a": "é"}')])
+def test_json_is_valid_in_every_encoding(encoding: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    line = command_line.to_json({"a": "é"})
+    assert line == expected
+    assert json.loads(line) == {"a": "é"}
+
+
+def test_control_characters_are_visible_and_text_is_unchanged() -> None:
+    text = "Ça va?\n\tשלום 👩\u200d🚀\u00a0.\n"
+    assert command_line.visible(text) == text
+    assert command_line.visible("\x1b[2J\r\x9b\u202e\0") == r"\x1b[2J\r\x9b\u202e\x00"
+
+
+@pytest.mark.integration
+def test_characters_that_an_output_cannot_represent_are_escaped() -> None:
+    code = "import sys; from components import startup; startup.begin('serving'); print('é'); sys.exit('ü')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "\\xe9\n", "\\xfc\n")

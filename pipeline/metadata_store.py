@@ -1,0 +1,66 @@
+"""The file of ML Metadata, which TFX opens late and reports about in SQL: checked before any work starts."""
+
+import contextlib
+import os
+import shlex
+import sqlite3
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+from components.errors import UserError
+
+_PAUSE = 0.5  # seconds between two looks at a locked file
+
+
+def check(path: str, report: Callable[[str], None]) -> None:
+    """Return when the file can be used: it is missing, or an intact SQLite database that this process can write.
+
+    Args:
+      path: of the file.
+      report: is told when another program holds the file, before waiting until that has let go of it.
+
+    Raises:
+      UserError: it is damaged, no database, or read-only; it is left as it is.
+
+    Example: tests/pipeline/test_metadata_store.py.
+    """
+    waiting = False
+    while os.path.lexists(path):
+        try:
+            problem = _problem(path)
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                if not waiting:
+                    report(f"Another program holds {path}; waiting until it lets go (Ctrl-C to give up) ...")
+                waiting = True
+                time.sleep(_PAUSE)
+                continue
+            raise UserError(
+                f"The metadata of earlier runs cannot be opened: {error}. Fix the permissions of the file and of its "
+                f"directory, or name another root with --root. Received: {path}"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            problem = str(error)
+        if problem:
+            raise _damaged(path, problem)
+        return
+
+
+def _problem(path: str) -> str | None:
+    """Return what SQLite finds wrong with a file. A transaction is opened as well: it needs the lock for writing."""
+    with contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=rw", timeout=0, uri=True)) as connection:
+        connection.isolation_level = None
+        connection.execute("BEGIN IMMEDIATE")
+        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        connection.execute("ROLLBACK")
+    return None if finding == "ok" else str(finding)
+
+
+def _damaged(path: str, reason: str) -> UserError:
+    aside = f"mv {shlex.quote(path)} {shlex.quote(path + '.damaged')}"
+    return UserError(
+        f"The metadata of earlier runs is damaged: {' '.join(reason.split())}. Restore the file from a backup, or move "
+        f"it away with `{aside}` and run again: all components run once more; models, registry and pushed versions "
+        f"stay. Received: {path}"
+    )
