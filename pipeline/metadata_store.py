@@ -18,7 +18,7 @@ def check(path: str, report: Callable[[str], None]) -> None:
 
     Args:
       path: of the file.
-      report: is told when another program holds the file, before waiting until that has let go of it.
+      report: called with a line when another program holds the file, before waiting for it.
 
     Raises:
       UserError: it is damaged, no database, or read-only; it is left as it is.
@@ -32,7 +32,7 @@ def check(path: str, report: Callable[[str], None]) -> None:
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 if not waiting:
-                    report(f"Another program holds {path}; waiting until it lets go (Ctrl-C to give up) ...")
+                    report(f"Another program holds {path}; waiting until it is released (Ctrl-C to give up) ...")
                 waiting = True
                 time.sleep(_PAUSE)
                 continue

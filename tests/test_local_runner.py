@@ -105,7 +105,9 @@ def test_beam_that_cannot_run_is_refused_before_the_start(run: CommandLine) -> N
     assert "Dask runner cannot run" in run.refused("--set", 'beam_args=["--runner=DaskRunner"]')
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["stray"], ["--corpus"], ["--corpus", ""], ["--serving-dir", ""]])
+@pytest.mark.parametrize(
+    "arguments", [["--nonsense"], ["stray"], ["--corpus"], ["--corpus", ""], ["--serving-dir", ""]]
+)
 def test_unknown_option_ends_with_code_2_and_the_usage(run: CommandLine, arguments: list[str]) -> None:
     ended = run(*arguments)
     assert (ended.code, ended.out, ended.imported) == (2, "", [])

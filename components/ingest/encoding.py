@@ -58,21 +58,20 @@ def error(data: bytes, place: Place) -> UserError:
 
     Offsets in the message are in bytes of the decompressed data, from 0.
     """
-    document = f"The document {place.name!r}"
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return UserError(
-                f"{document} is {encoding} according to its byte-order mark, and only UTF-8 is supported. "
-                f"Convert it with {place.convert(f'-f {encoding}')}. Received: {data[:4]!r} at byte offset 0"
+                f"The document {place.name!r} is {encoding} according to its byte-order mark, and only UTF-8 is "
+                f"supported. Convert it with {place.convert(f'-f {encoding}')}. Received: {data[:4]!r} at byte offset 0"
             )
     if (binary := data.find(b"\x00")) >= 0:
         if wide := _unmarked(data):
             return UserError(
-                f"{document} looks like {wide} without a byte-order mark, and only UTF-8 is supported. "
-                f"Convert it with {place.convert(f'-f {wide}')}. Received: 0x00 at byte offset {binary}"
+                f"The document {place.name!r} looks like {wide} without a byte-order mark, and only UTF-8 is "
+                f"supported. Convert it with {place.convert(f'-f {wide}')}. Received: 0x00 at byte offset {binary}"
             )
         return UserError(
-            f"{document} looks binary: it contains a NUL character. Use plain text in UTF-8 "
+            f"The document {place.name!r} looks binary: it contains a NUL character. Use plain text in UTF-8 "
             f"(extract the text of a PDF, EPUB or word processor file first). Received: 0x00 at byte offset {binary}"
         )
     try:
@@ -85,17 +84,17 @@ def error(data: bytes, place: Place) -> UserError:
     if valid >= _DAMAGED * invalid:
         count = "one byte is" if invalid == 1 else f"{invalid} bytes are"
         return UserError(
-            f"{document} is damaged UTF-8: {count} not valid, first at byte offset {offset}, among {valid} valid "
-            f"characters beyond ASCII. Get an undamaged copy, or leave out what is not valid with "
+            f"The document {place.name!r} is damaged UTF-8: {count} not valid, first at byte offset {offset}, among "
+            f"{valid} valid characters beyond ASCII. Get an undamaged copy, or leave out what is not valid with "
             f"{place.convert('-c -f UTF-8')}. Received: {received}"
         )
     guess, iconv = _guess(data)
     start = max(0, offset - _SHOWN)
     shown = data[start : offset + 2 * _SHOWN].decode(guess, "replace")
     return UserError(
-        f"{document} is not UTF-8 at byte offset {offset}. It is probably {iconv}, in which that place reads "
-        f"{shown!r}: then convert it with {place.convert(f'-f {iconv}')}. If not, ask where the text comes from which "
-        f"encoding it has. Received: {received}"
+        f"The document {place.name!r} is not UTF-8 at byte offset {offset}. It is probably {iconv}, in which that "
+        f"place reads {shown!r}: then convert it with {place.convert(f'-f {iconv}')}. If not, ask where the text comes "
+        f"from which encoding it has. Received: {received}"
     )
 
 

@@ -65,7 +65,7 @@ def test_file_without_write_permission_is_an_error(database: Path) -> None:
 def test_waiting_for_a_lock_is_said_once(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     holder = sqlite3.connect(database, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
-    told: list[str] = []
+    printed: list[str] = []
     pauses: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -75,6 +75,6 @@ def test_waiting_for_a_lock_is_said_once(database: Path, monkeypatch: pytest.Mon
             holder.close()
 
     monkeypatch.setattr(metadata_store.time, "sleep", pause)
-    metadata_store.check(str(database), told.append)
+    metadata_store.check(str(database), printed.append)
     assert len(pauses) == 3
-    assert told == [f"Another program holds {database}; waiting until it lets go (Ctrl-C to give up) ..."]
+    assert printed == [f"Another program holds {database}; waiting until it is released (Ctrl-C to give up) ..."]

@@ -44,8 +44,8 @@ def command(text: str) -> str:
 def test_command_of_the_message_converts_the_file(name: str, text: str, encoding: str, tmp_path: Path) -> None:
     data = text.encode(encoding)
     (tmp_path / name).write_bytes(gzip.compress(data) if "zipped" in name else data)
-    told = message((tmp_path / name).read_bytes(), name, name)
-    subprocess.run(["bash", "-euo", "pipefail", "-c", command(told)], cwd=tmp_path, check=True, capture_output=True)
+    printed = message((tmp_path / name).read_bytes(), name, name)
+    subprocess.run(["bash", "-euo", "pipefail", "-c", command(printed)], cwd=tmp_path, check=True, capture_output=True)
     (converted,) = tmp_path.glob("utf8-*")
     assert decode(converted.read_bytes(), "converted").removeprefix("\ufeff") == text
 
@@ -71,11 +71,11 @@ def test_place_is_shown_as_it_would_read() -> None:
 )
 def test_damaged_utf_8_is_not_taken_for_another_encoding(data: bytes, where: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(data)
-    told = message(data, "a.txt", "a.txt")
-    assert "damaged UTF-8: " in told
-    assert where in told
+    printed = message(data, "a.txt", "a.txt")
+    assert "damaged UTF-8: " in printed
+    assert where in printed
     # iconv reports what it leaves out by its exit code.
-    subprocess.run(["bash", "-c", command(told)], cwd=tmp_path, check=False, capture_output=True)
+    subprocess.run(["bash", "-c", command(printed)], cwd=tmp_path, check=False, capture_output=True)
     assert (tmp_path / "utf8-a.txt").read_text() == WESTERN
 
 
