@@ -43,10 +43,30 @@ class ModelUnavailable(ServerError):
     """The model, version or label is not being served, or the server is overloaded or still loading."""
 
 
-def assertion_message(message: str) -> str:
-    """Extract the message of a failed assertion in the graph from TensorFlow's error text."""
-    found = re.search(r"assertion failed: \[([^\]]*)\]\s*(?:\[([^\[\]]*)\])?", message)
-    if not found:
-        return " ".join(message.split())
-    asserted, received = found.groups()
-    return f"{asserted}. Received: {received}" if received else f"{asserted}."
+_LONGEST = 20_000  # characters of a message that are read; stacks of calls are long
+# What TensorFlow adds to the message of an operation: places in the graph, stacks of calls, counts of other errors.
+_ADDED = re.compile(
+    r"Graph execution error:"
+    r"|Detected at node .* defined at \(most recent call last\):\n"
+    r"(?:<stack traces unavailable>\n|[ \t]*File \".*\n|[ \t]*\n)*"
+    r"|\{\{function_node [^{}]*\}\}"
+    r"|\[\[(?:[^\[\]{}]*\{\{node [^{}]*\}\}|[^\[\]{}\s]*/_\d+)\]\]"
+    r"|\[Op:\w+\](?: name: \S*)?"
+    r"|\d+ successful operations\.|\d+ derived errors ignored\."
+    r"|Original stack trace for [\s\S]*"
+)
+_ASSERTION = re.compile(r"assertion failed: \[([^\]]*)\]\s*(?:\[([^\[\]]*)\])?")
+
+
+def plain_message(message: str) -> str:
+    """Return a server's or TensorFlow's message without the places in the graph, and of a failed assertion its text.
+
+    Example:
+      >>> plain_message("{{function_node __inference_score_7}} assertion failed: [top_k must be 0 or more] [-1]")
+      'top_k must be 0 or more. Received: -1'
+    """
+    message = message[:_LONGEST]
+    if found := _ASSERTION.search(message):
+        asserted, received = found.groups()
+        return f"{asserted}. Received: {received}" if received else f"{asserted}."
+    return " ".join(_ADDED.sub(" ", message).split())

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .errors import BadAnswer, ModelUnavailable, NotReachable, ServerError, TimedOut
+from .errors import BadAnswer, ModelUnavailable, NotReachable, ServerError, TimedOut, plain_message
 
 RETRY_STATUS = (429, 502, 503)  # overloaded, loading or restarting; not 504, which would take as long again
 _MESSAGE_CHARS = 500  # of a server's message
@@ -70,7 +70,7 @@ def read(outcome: Response | Failure, url: str, attempts: int) -> dict[str, Any]
 def _server_error(response: Response, parsed: Any, url: str) -> ServerError:
     """The error of a response other than success, with the server's message if there is one."""
     has_message = isinstance(parsed, dict) and isinstance(parsed.get("error"), str)
-    message = _sentence(parsed["error"]) if has_message else _plain_text(response)
+    message = _sentence(plain_message(parsed["error"])) if has_message else _plain_text(response)
     missing = has_message and (response.status == 404 or "Unrecognized servable version label" in message)
     kind = ModelUnavailable if missing or response.status in RETRY_STATUS else ServerError
     return kind(response.status, message, url)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .errors import plain_message
+
 AVAILABLE, END = "AVAILABLE", "END"
 LOADING = ("START", "LOADING")
 NOT_LOADED = "not loaded"
@@ -50,7 +52,7 @@ def parse(response: Any) -> list[VersionStatus]:
                 int(entry["version"]),
                 str(entry["state"]),
                 str(entry.get("status", {}).get("error_code", "OK")),
-                str(entry.get("status", {}).get("error_message", "")),
+                plain_message(str(entry.get("status", {}).get("error_message", ""))),
             )
             for entry in response["model_version_status"]
         ]

@@ -13,6 +13,7 @@ tensorflow_without_keras()
 
 import tensorflow as tf  # noqa: E402
 
+from serving.client.errors import plain_message  # noqa: E402
 from serving.graph import warmup  # noqa: E402
 from serving.graph.signatures import EVAL_SIGNATURE, SERVING_SIGNATURES  # noqa: E402
 
@@ -49,7 +50,7 @@ def _load(directory: str) -> Any:
     try:
         model = tf.saved_model.load(directory)
     except Exception as error:
-        raise InvalidExport(f"the SavedModel does not load: {_first_line(error)}") from error
+        raise InvalidExport(f"the SavedModel does not load: {_reason(error)}") from error
     for name in (*SERVING_SIGNATURES, EVAL_SIGNATURE):
         if name not in model.signatures:
             raise InvalidExport(f"the signature {name} is missing")
@@ -118,7 +119,7 @@ def _call(model: Any, signature: str, inputs: dict[str, Any]) -> dict[str, np.nd
     try:
         outputs = model.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
     except Exception as error:
-        raise InvalidExport(f"the signature {signature} fails: {_first_line(error)}") from error
+        raise InvalidExport(f"the signature {signature} fails: {_reason(error)}") from error
     return {name: value.numpy() for name, value in outputs.items()}
 
 
@@ -128,8 +129,5 @@ def _check_finite(source: str, outputs: dict[str, np.ndarray]) -> None:
             raise InvalidExport(f"the output {name} of the {source} is not finite")
 
 
-def _first_line(error: Exception) -> str:
-    """Return the line of TensorFlow's message that names the failed assertion, else the first line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    wanted = [line for line in lines if "assertion failed" in line] or lines or [type(error).__name__]
-    return wanted[0][:300]
+def _reason(error: Exception) -> str:
+    return plain_message(str(error))[:300] or type(error).__name__

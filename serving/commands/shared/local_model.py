@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from components.errors import UserError
-from serving.client.errors import assertion_message
+from serving.client.errors import plain_message
 from serving.client.options import GenerateArguments, GenerateOptions
 from serving.client.values import Generated, Score
 from serving.graph import signatures
@@ -40,9 +40,9 @@ class LocalModel:
             found = tf.saved_model.load(directory).signatures
             state = found["generate_from_state"].structured_input_signature[1]["state"]
         except Exception as error:
-            first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+            reason = plain_message(str(error))[:300] or type(error).__name__
             raise UserError(
-                f"The model cannot be loaded: {first}. Choose another one with --version. Received: {directory}"
+                f"The model cannot be loaded: {reason}. Choose another one with --version. Received: {directory}"
             ) from error
         return cls(found, int(state.shape[1]))
 
@@ -99,4 +99,4 @@ def _rejections() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        raise UserError(f"The model rejects the request: {assertion_message(error.message)}") from error
+        raise UserError(f"The model rejects the request: {plain_message(error.message)}") from error

@@ -14,7 +14,7 @@ from components.models import versions
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from serving.client.blocking import Client
-from serving.client.errors import BadAnswer, NotReachable, ServerError, TimedOut, assertion_message
+from serving.client.errors import BadAnswer, NotReachable, ServerError, TimedOut
 from serving.client.options import GenerateArguments
 from serving.client.status import base_url
 from serving.client.transport import RETRIES, TIMEOUT
@@ -80,8 +80,7 @@ def chosen(arguments: argparse.Namespace, config: Config) -> Iterator[tuple[Mode
         except ServerError as error:
             if error.status >= 500 or error.status == 429:
                 raise
-            message = assertion_message(error.message)
-            raise UserError(f"The server rejects the request ({error.status}): {message}") from error
+            raise UserError(f"The server rejects the request ({error.status}): {error.message}") from error
 
 
 def _choose(arguments: argparse.Namespace, config: Config, stack: contextlib.ExitStack) -> tuple[Model, str]:

@@ -1,11 +1,12 @@
 """Errors that responses, and requests without a response, become; test_blocking.py has the messages of servers."""
 
 import doctest
+import json
 
 import pytest
 
 from serving.client import responses
-from serving.client.errors import BadAnswer, ClientError, ModelUnavailable, NotReachable, TimedOut
+from serving.client.errors import BadAnswer, ClientError, ModelUnavailable, NotReachable, ServerError, TimedOut
 from serving.client.responses import Failure, Response, read
 
 
@@ -37,6 +38,14 @@ def test_long_message_is_truncated() -> None:
     with pytest.raises(ModelUnavailable) as caught:
         read(Response(404, b'{"error": "%s"}' % (b"x" * 10_000)), "http://x", 1)
     assert len(str(caught.value)) < 700
+
+
+def test_message_of_the_graph_is_readable_before_it_is_truncated() -> None:
+    places = "{{function_node __inference_signature_wrapper_generate_4028}} " * 20
+    body = {"error": f"{places}assertion failed: [top_k must be 0 or more] [-1]\n\t [[{{{{node Assert}}}}]]"}
+    with pytest.raises(ServerError) as caught:
+        read(Response(400, json.dumps(body).encode()), "http://x", 1)
+    assert caught.value.message == "top_k must be 0 or more. Received: -1."
 
 
 def test_example() -> None:

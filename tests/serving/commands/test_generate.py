@@ -146,7 +146,7 @@ def test_rejection_by_the_server_is_one_paragraph(generate_served: Command) -> N
     code, out, error = generate_served("A", "--chars", "1001")
     assert (code, out) == (2, "")
     assert error.splitlines()[-1] == (
-        "error: The server rejects the request (400): num_chars must be from 0 to 1000. Received: 1001"
+        "error: The server rejects the request (400): num_chars must be from 0 to 1000. Received: 1001."
     )
 
 

@@ -196,7 +196,7 @@ class Optimist(Tiny):
         (lambda: Nameless(), "generate rejects a negative temperature without naming it"),
         (lambda: Optimist(), "score returns "),
         (lambda: Tiny(bias=np.nan), "the output nll"),
-        (lambda: Tiny(num_chars=200), "the signature serving_default fails: "),
+        (lambda: Tiny(num_chars=200), "the signature serving_default fails: num_chars must be from 0 to 100. "),
     ],
     ids=["short", "random", "unchecked", "nameless", "optimist", "not finite", "default out of range"],
 )
