@@ -26,16 +26,22 @@ export function stateJson(values) {
   return `[${numbers.join(",")}]`;
 }
 
+// What TensorFlow adds to the message of an operation: nodes and functions, stacks of calls, and counts of errors.
+const NODES = /\{\{(?:function_)?node [^{}]*\}\}|\[\[(?:[^[\]{}]*\{\{node [^{}]*\}\}|[A-Za-z_][\w/]*)\]\]|\[Op:\w+\]/g;
+const STACK = /Detected at node .* defined at \(most recent call last\):\n(?:<stack traces .*>\n|\s*File ".*\n)*/g;
+const HEADINGS = /^(?:\s|Graph execution error:|\d+ root error\(s\) found\.|\(\d+\)|[A-Z_]{5,}:)+/;
+
 /** The server's message without TensorFlow's graph nodes. */
 export function plain(message) {
-  const assertion = /assertion failed: \[([^\]]*)\](?: \[([^\]]*)\])?/.exec(message);
+  const text = message.slice(0, 20_000).replace(NODES, "").replace(STACK, "").replace(HEADINGS, "");
+  const assertion = /assertion failed: \[([^\]]*)\](?: \[([^\]]*)\])?/.exec(text);
   if (assertion?.[2]) {
     const received = [...new Set(assertion[2].split(" "))].join(" "); // one value for each row, mostly equal
     return `${assertion[1]}. Received: ${received}.`;
   }
   if (assertion) return `${assertion[1]}.`;
-  const first = message.replaceAll("Graph execution error:", "").trim().split("\n")[0].replace(/\s*\[\[\{\{.*$/, "");
-  const short = first.length > 300 ? `${first.slice(0, 300)}…` : first;
+  const first = text.trim().split("\n")[0].trim();
+  const short = first.length > 300 ? `${first.slice(0, 300)}…` : first || "no message";
   return /[.!?…]$/.test(short) ? short : `${short}.`;
 }
 
@@ -74,7 +80,8 @@ export async function request(path, body, signal) {
   const { ok, status } = response;
   if (!ok) {
     const message = String(answer?.error ?? "no message");
-    const control = /assertion failed: \[(temperature|top_k) must/.exec(message)?.[1] ?? null;
+    const input = /assertion failed: \[(temperature|top_k|top_p|repetition_penalty|stop) must/.exec(message)?.[1];
+    const control = input === "stop" ? "stop_text" : (input ?? null); // "stop" is the button
     throw new Problem(explain(status, message), { status, control });
   }
   return answer;

@@ -58,18 +58,54 @@ def test_a_state_is_sent_back_unchanged() -> None:
     np.testing.assert_array_equal(np.array(json.loads(back), np.float32).view(np.uint32), values.view(np.uint32))
 
 
+# As TensorFlow 2.16 writes them: nodes, their functions, counts of errors, and the problem somewhere in between.
+MESSAGES = {
+    "Graph execution error:\n\nassertion failed: [temperature must be from 0 to 9] [10 10]\n\t [[{{node Assert}}]]": (
+        "temperature must be from 0 to 9. Received: 10."
+    ),
+    "{{function_node __inference_wrapper_1644}} {{function_node __inference_wrapper_1644}} assertion failed: "
+    "[top_p must be above 0 and at most 1 (off)] [7]\n\t [[{{function_node Assert_false_958}}{{node Assert/Assert}}]]"
+    "\n\t [[StatefulPartitionedCall_4]]": "top_p must be above 0 and at most 1 (off). Received: 7.",
+    "2 root error(s) found.\n  (0) INVALID_ARGUMENT: {{function_node f_1}} Incompatible shapes: [2] vs. [3]\n"
+    "\t [[{{node while/add}}]]\n  (1) INVALID_ARGUMENT: the same\n0 successful operations.": (
+        "Incompatible shapes: [2] vs. [3]."
+    ),
+    "Graph execution error:\n\nDetected at node P/Parse defined at (most recent call last):\n"
+    '  File "/app/signatures.py", line 81, in f\n\n  File "/x/scoring.py", line 46, in f\n\nBad shapes [[1]] vs. [2]\n'
+    "\t [[{{node P/Parse}}]] [Op:__inference_f_2]": "Bad shapes [[1]] vs. [2].",
+    "Detected at node a defined at (most recent call last):\n<stack traces unavailable>\nOOM": "OOM.",
+    "Servable not found [[{{node a}}]]\nmore": "Servable not found.",
+    "{{function_node __inference_f_1}} [Op:Add]": "no message.",
+    "x" * 400: "x" * 300 + "…",
+}
+
+
 def test_the_servers_message_is_shown_without_its_graph() -> None:
-    refused = "assertion failed: [temperature must be from 0 to 100] [700 700]"
-    raw = f"Graph execution error:\n\n{refused}\n\t [[{{{{node Assert}}}}]]"
-    long = "x" * 400
-    code = (
-        f"return [{json.dumps(raw)}, 'Servable not found [[{{{{node a}}}}]]\\nmore', {json.dumps(long)}].map(m.plain)"
-    )
-    assert javascript("wire.js", code) == [
-        "temperature must be from 0 to 100. Received: 700.",
-        "Servable not found.",
-        "x" * 300 + "…",
-    ]
+    assert javascript("wire.js", f"return {json.dumps(list(MESSAGES))}.map(m.plain)") == list(MESSAGES.values())
+
+
+def test_a_malformed_message_takes_no_time() -> None:
+    parts = ["{{function_node ", "[[", "[[{{node ", "\n", "Detected at node ", "assertion failed: [", "[Op:", "AAAAA:"]
+    parts.append("Detected at node a defined at (most recent call last):\n" + "\n" * 10_000)
+    code = f"return {json.dumps(parts)}.every((part) => m.plain(part.repeat(10_000)).length < 400)"
+    assert javascript("wire.js", code)
+
+
+@pytest.mark.parametrize(
+    ("asserted", "control"),
+    [
+        ("top_p must be above 0", "top_p"),
+        ("stop must have at most 64 characters", "stop_text"),
+        ("num_chars must", None),
+    ],
+)
+def test_the_control_of_a_rejected_input_is_named(asserted: str, control: str | None) -> None:
+    body = json.dumps({"error": f"{{{{function_node f}}}} assertion failed: [{asserted}] [65]"})
+    code = f"""
+        globalThis.fetch = async () => new Response({json.dumps(body)}, {{ status: 400 }});
+        try {{ return await m.request("x"); }} catch (error) {{ return [error.control]; }}
+    """
+    assert javascript("wire.js", code) == [control]
 
 
 @pytest.mark.parametrize(
