@@ -94,7 +94,7 @@ def ingest(config: Config, places: Places) -> StagedCorpus:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with startup.importing(), lean_imports.without_gc(), lean_imports.hidden("matplotlib"):
             import tensorflow  # noqa: F401
-    corpus = corpora.resolve(settings.source, settings.checksum, corpora.DEFAULT_CACHE)
+    corpus = corpora.resolve(settings.source, settings.checksum, corpora.DEFAULT_CACHE, settings.suffixes)
     root = Path(places.root).resolve()
     if inside := [str(file.path) for file in corpus.files if root in file.path.resolve().parents]:
         raise UserError(

@@ -69,8 +69,8 @@ def _find(source: str, suffixes: tuple[str, ...]) -> dict[str, str]:
         if not texts:
             raise UserError(
                 f"The folder has no text: looked in it and below it for {' and '.join(f'*{end}' for end in suffixes)} "
-                f"that are not hidden, and found {len(found)} other files. Rename the texts or use a glob in quotes, "
-                f"such as '{url}/**/*.md'. Received: {source!r}"
+                f"that are not hidden, and found {len(found)} other files. Set corpus.suffixes, or use a glob in "
+                f"quotes, such as '{url}/**/*.md'. Received: {source!r}"
             )
         return {name: f"{url}/{name}" for name in texts}
     if not glob.has_magic(url):

@@ -1,48 +1,18 @@
 """Find the documents of a corpus by name, path, glob or URL, on disk or in a bucket, and bring them to local disk."""
 
-import difflib
-import glob
-import hashlib
-import os
 import re
-import stat
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
 from components.errors import UserError
-from components.ingest import bucket, download
+from components.ingest import archive, bucket, download, local_files
+from components.ingest.local_files import SourceFile
 
 DEFAULT_CACHE = platformdirs.user_cache_path("char-rnn-tfx")
 SAMPLE = Path(__file__).parents[1] / "sample" / "the_lamp_at_harrow_quay.txt"
 DEFAULT = "shakespeare"
-_SUFFIXES = (".txt", ".txt.gz")  # of texts in a directory, in lower or upper case
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One document on local disk; `name` is relative, '/'-separated and unique within its corpus."""
-
-    name: str
-    path: Path
-
-    @property
-    def typed(self) -> str:
-        """The path for a shell in the working directory: relative if it was given so."""
-        return str(self.path).removeprefix(os.path.join(os.getcwd(), ""))
-
-    def read(self) -> bytes:
-        """Return the file's bytes; raises UserError if it was deleted or cannot be read."""
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
-
-    def checksum(self) -> str:
-        """Return the SHA-256 of the file's bytes in hex digits; raises UserError as `read` does."""
-        return hashlib.sha256(self.read()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -69,16 +39,17 @@ KNOWN: dict[str, tuple[str | None, str | None]] = {
 }
 
 
-def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
+def resolve(source: str, checksum: str | None, cache: Path, suffixes: tuple[str, ...] = (".txt",)) -> Corpus:
     """Return the documents of a known corpus, file, directory, glob or http(s) URL, all of them on local disk.
 
     Files, directories and globs may be in a bucket (`gs://...`), where they stand for the same documents.
 
     Args:
-      source: a name in `KNOWN` takes precedence (`./sample` is a file of that name); a directory stands for every *.txt
-        and *.txt.gz below it that is not hidden.
+      source: a name in `KNOWN` takes precedence (`./sample` is a file of that name); a directory stands for every file
+        below it that has one of the suffixes and is not hidden, and a zip archive for every such member.
       checksum: SHA-256 in hex digits, with or without `sha256:`, of the one file that `source` names.
-      cache: directory for downloads, created if necessary.
+      cache: directory for downloads and the members of archives, created if necessary.
+      suffixes: of the documents in directories and archives, in lower case; `.gz` may follow them.
 
     Raises:
       UserError: no file is found, a file cannot be read or downloaded, or the checksum differs.
@@ -86,13 +57,15 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
     expected = (checksum or "").strip().lower().removeprefix("sha256:") or None
     if checksum and not re.fullmatch("[0-9a-f]{64}", expected or ""):
         raise UserError(f"A corpus checksum must be the 64 hex digits that `sha256sum` prints. Received: {checksum!r}")
+    endings = (*suffixes, *(f"{suffix}.gz" for suffix in suffixes))
     url, known_checksum = KNOWN.get(source, (source if re.match("(?i)https?://", source) else None, None))
     if url:
         try:
             # The secret is for the server of the user's own text only.
             secret = None if source in KNOWN else download.authorization()
             path = download.fetch(url, expected or known_checksum, cache, secret)
-            return Corpus(source, (SourceFile(download.name(url), path),), None)
+            file = SourceFile(download.name(url), path)
+            return Corpus(source, archive.expand((file,), endings, cache), None)
         except download.Unreachable as error:
             # A checksum that the user set means exactly that file.
             if source != DEFAULT or expected or not SAMPLE.is_file():
@@ -104,91 +77,14 @@ def resolve(source: str, checksum: str | None, cache: Path) -> Corpus:
             )
             return replace(resolve("sample", None, cache), note=note)
     if source in KNOWN:
-        files = _readable([SAMPLE], SAMPLE.parent)
+        files = local_files.readable([SAMPLE], SAMPLE.parent)
     elif bucket.is_url(source):
-        files = tuple(SourceFile(name, path) for name, path in bucket.fetch(source, _SUFFIXES, cache))
+        files = tuple(SourceFile(name, path) for name, path in bucket.fetch(source, endings, cache))
     else:
-        files = _local(source)
+        files = local_files.find(source, endings, tuple(KNOWN))
     if expected and len(files) > 1:
         many = f"A checksum belongs to one file, and {source!r} stands for {len(files)}"
         raise UserError(f"{many}: leave the checksum out or name one file. Received: {checksum!r}")
     if expected and (actual := files[0].checksum()) != expected:
         raise download.mismatch(source if bucket.is_url(source) else str(files[0].path), expected, actual)
-    return Corpus(source, files, None)
-
-
-def _local(source: str) -> tuple[SourceFile, ...]:
-    expanded = os.path.expanduser(source)
-    try:
-        mode = os.stat(expanded).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        mode = 0
-    except (OSError, ValueError) as error:
-        raise _unreadable(expanded, error) from error
-    if stat.S_ISDIR(mode):
-        return _directory(Path(expanded))
-    if mode:
-        return _readable([Path(expanded)], Path(expanded).parent)
-    if glob.has_magic(source):
-        return _glob(expanded)
-    siblings = glob.glob(os.path.join(glob.escape(os.path.dirname(expanded)), "*"))
-    close = difflib.get_close_matches(expanded, [*KNOWN, *siblings])
-    raise UserError(
-        f"There is no such corpus: it is neither a known name ({', '.join(KNOWN)}) nor an existing file, directory, "
-        f"glob or http(s) URL. {'Did you mean ' + ' or '.join(close) + '? ' if close else ''}"
-        f"Paths are relative to {os.getcwd()}. Received: {source!r}"
-    )
-
-
-def _directory(directory: Path) -> tuple[SourceFile, ...]:
-    def refuse(error: OSError) -> None:
-        raise _unreadable(error.filename, error) from error
-
-    texts: list[Path] = []
-    others, seen = 0, set[str]()
-    for parent, folders, names in os.walk(directory, onerror=refuse, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:  # a link to a directory above would be followed forever
-            folders[:] = names[:] = []
-        seen.add(real)
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        wanted = [name for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
-        texts.extend(Path(parent, name) for name in wanted)
-        others += len(names) - len(wanted)
-    if not texts:
-        raise UserError(
-            f"The directory has no text: looked in it and below it for *.txt and *.txt.gz that are not hidden, and "
-            f"found {others} other files. Rename the texts or use a glob in quotes, such as "
-            f"'{directory}/**/*.md'. Received: {str(directory)!r}"
-        )
-    return _readable(texts, directory)
-
-
-def _glob(pattern: str) -> tuple[SourceFile, ...]:
-    matches = glob.glob(pattern, recursive=True)
-    paths = {os.path.abspath(match) for match in matches if os.path.isfile(match)}
-    if not paths:
-        raise UserError(
-            f"The glob matches no file ({len(matches)} directories or broken links). Put it in quotes for the shell "
-            f"not to expand it, and use ** for any depth; it is relative to {os.getcwd()}. Received: {pattern!r}"
-        )
-    return _readable(map(Path, paths), Path(os.path.commonpath([os.path.dirname(path) for path in paths])))
-
-
-def _readable(paths: Iterable[Path], base: Path) -> tuple[SourceFile, ...]:
-    files = [SourceFile(path.relative_to(base).as_posix(), path.absolute()) for path in paths]
-    for file in files:
-        try:
-            if not stat.S_ISREG(file.path.stat().st_mode):  # opening a pipe would block
-                raise OSError("it is not a regular file")
-            file.path.open("rb").close()
-        except OSError as error:
-            raise _unreadable(file.path, error) from error
-    return tuple(sorted(files, key=lambda file: file.name))
-
-
-def _unreadable(path: Path | str, error: Exception) -> UserError:
-    return UserError(
-        f"The corpus cannot be read: {getattr(error, 'strerror', None) or error}. Check that the file or directory "
-        f"exists and that you have read permission (`ls -l`). Received: {str(path)!r}"
-    )
+    return Corpus(source, archive.expand(files, endings, cache), None)

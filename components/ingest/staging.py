@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote
 
 from components.errors import UserError
 from components.ingest import passages, text
-from components.ingest.corpora import Corpus, SourceFile
+from components.ingest.corpora import Corpus
+from components.ingest.local_files import SourceFile
 
 _NAMED = 5  # most documents that a warning names
 _LARGEST_EVAL_FRACTION = 0.5  # that the configuration allows

@@ -78,7 +78,8 @@ def _compile_with_tfx(config: Config, backend: str) -> spec.Spec:
 
 def _stage_corpus_in_ingest(compiled: spec.Spec, config: Config) -> None:
     corpus, directory = config.corpus, pods.places(config).corpus
-    settings = {"directory": directory, "checksum": corpus.checksum, "min_chars": corpus.min_chars}
+    names = ("checksum", "min_chars", "suffixes")
+    settings = {"directory": directory, **{name: getattr(corpus, name) for name in names}}
     spec.use_executor(compiled, "CorpusExampleGen", STAGING_EXECUTOR)
     spec.give_constant(compiled, "CorpusExampleGen", "staging", json.dumps(settings, sort_keys=True))
 

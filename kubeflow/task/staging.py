@@ -34,7 +34,7 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
 
     Args:
       source: a known name, a file, folder or glob on a volume or in a bucket (gs://), or a URL.
-      settings: `directory` for staged corpora (local or in a bucket), `checksum` and `min_chars`.
+      settings: `directory` for staged corpora (local or in a bucket), `checksum`, `suffixes` and `min_chars`.
       cutting: `passage_length`, `eval_fraction` and `test_fraction`.
       workspace: an empty local directory.
 
@@ -45,7 +45,8 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
       UserError: the corpus cannot be read, or is not suitable for training.
     """
     # Downloads are not kept between runs, so that a schedule notices changed content behind a URL.
-    corpus = corpora.resolve(source, settings["checksum"], workspace / "downloads")
+    suffixes = tuple(settings["suffixes"])
+    corpus = corpora.resolve(source, settings["checksum"], workspace / "downloads", suffixes)
     if corpus.note:
         # A local run prints the note. A schedule would train on another corpus for weeks before a user reads it.
         raise UserError(

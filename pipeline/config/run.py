@@ -12,6 +12,7 @@ from pipeline.config.cluster import ClusterSettings
 from pipeline.config.section import Section
 from pipeline.config.serving import PositiveInt, ServingSettings
 
+Suffix = Annotated[str, Field(pattern=r"^\.[^/A-Z\s]+$")]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -23,6 +24,8 @@ class CorpusConfig(Section):
     source: str = Field("shakespeare", min_length=1)
     # SHA-256 of a corpus of one file, in hexadecimal. None: not checked, except for `shakespeare`.
     checksum: str | None = None
+    # Ends of the names of the texts in a directory, in a folder of a bucket or in a zip archive; `.gz` may follow them.
+    suffixes: tuple[Suffix, ...] = Field((".txt",), min_length=1)
     # Characters that the cleaned corpus must have at least. A shorter one is an error before training starts.
     min_chars: PositiveInt = 2_000
     # Characters to predict in one record, at most.

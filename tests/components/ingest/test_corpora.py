@@ -11,7 +11,8 @@ import pytest
 
 from components.errors import UserError
 from components.ingest import corpora, download
-from components.ingest.corpora import Corpus, SourceFile, resolve
+from components.ingest.corpora import Corpus, resolve
+from components.ingest.local_files import SourceFile
 
 TEXT = b"To be, or not to be.\n"
 DIGEST = hashlib.sha256(TEXT).hexdigest()

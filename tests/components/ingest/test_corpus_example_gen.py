@@ -11,7 +11,8 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.ingest import corpus_example_gen, staging
-from components.ingest.corpora import Corpus, SourceFile
+from components.ingest.corpora import Corpus
+from components.ingest.local_files import SourceFile
 from components.ingest.passages import cut
 from components.ingest.text import clean
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from components.errors import UserError
 from components.ingest import passages, staging
-from components.ingest.corpora import Corpus, SourceFile, resolve
+from components.ingest.corpora import Corpus, resolve
+from components.ingest.local_files import SourceFile
 from components.ingest.staging import CorpusFacts, check, document_name, stage
 
 CONTENTS = {"b.txt": b"abc" * 500, "a/b.txt": b"def" * 100, "a%2Fb c.txt": "né\n".encode()}

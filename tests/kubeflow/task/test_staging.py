@@ -18,7 +18,8 @@ def staged(source: str, tmp_path: Path, name: str, directory: str = "") -> str:
     """Stage as a new pod would, by default into the state volume."""
     workspace = tmp_path / name
     workspace.mkdir()
-    settings = {"directory": directory or str(tmp_path / "state" / "corpus"), "checksum": None, "min_chars": 1000}
+    place = directory or str(tmp_path / "state" / "corpus")
+    settings = {"directory": place, "checksum": None, "min_chars": 1000, "suffixes": [".txt"]}
     return stage(source, settings, CUTTING, workspace)
 
 
