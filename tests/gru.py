@@ -74,14 +74,30 @@ class Gru:
         """Return the nats (runs,) of a text."""
         return self._sum(self.nll(text))
 
-    def choices(self, logits: Array, uniform: float, temperature: float, top_k: int) -> set[str]:
+    def choices(
+        self,
+        logits: Array,
+        uniform: float,
+        temperature: float,
+        top_k: int,
+        top_p: float = 1.0,
+        penalty: float = 1.0,
+        recent: str = "",
+    ) -> set[str]:
         """Return the characters that the runs sample: more than one only where rounding decides."""
-        known = logits[:, :-1]
-        # With top_k the order is by likelihood, otherwise that of the vocabulary.
-        order = np.argsort(-known if top_k else np.zeros_like(known), 1, "stable")[:, : top_k or None]
+        known = logits[:, :-1].copy()
+        repeated = [place for place, character in enumerate(self.characters) if character in recent]
+        values = known[:, repeated]
+        known[:, repeated] = self._noise(np.where(values > 0, values / penalty, values * penalty))
+        # With top_k or top_p the order is by likelihood, otherwise that of the vocabulary.
+        by_likelihood = top_k or top_p < 1
+        order = np.argsort(-known if by_likelihood else np.zeros_like(known), 1, "stable")[:, : top_k or None]
         kept = np.take_along_axis(known, order, 1)
         scaled = self._noise(self._noise(kept - known.max(1, keepdims=True)) / max(temperature, GREEDY))
         powers = self._noise(np.exp(scaled), FUNCTION)
+        if top_p < 1:
+            before = self._noise(powers.cumsum(1) - powers, kept.shape[1] ** 0.5)
+            powers = np.where((before < top_p * self._sum(powers)[:, None]) | (before == 0), powers, 0.0)
         cumulative = self._noise(powers.cumsum(1), kept.shape[1] ** 0.5)
         sampled = (cumulative <= self._noise(uniform * cumulative[:, -1:])).sum(1)
         # If rounding puts every value below, the last character with a probability above zero is sampled.
@@ -101,10 +117,18 @@ class Gru:
 
 
 def assert_generated(
-    text: str, weights: Any, characters: str, prompt: str, temperature: float, top_k: int, seed: int
+    text: str,
+    weights: Any,
+    characters: str,
+    prompt: str,
+    temperature: float,
+    top_k: int,
+    seed: int,
+    top_p: float = 1.0,
+    penalty: float = 1.0,
 ) -> None:
     """Fail unless a model generates the text after the prompt with some rounding of its arithmetic."""
-    prompt = prompt or "\n"
+    before, prompt = prompt, prompt or "\n"
     early, late, last = prompt[: -LATELY - 1], prompt[-LATELY - 1 : -1], prompt[-1]
     exact = Gru(weights, characters, Noise(samples=0))
     for character in early:
@@ -115,7 +139,8 @@ def assert_generated(
     for character in late:
         model.read(character)
     for i, (uniform, written) in enumerate(zip(uniforms(seed, len(text)), text)):
-        choices = model.choices(model.read(last), uniform, temperature, top_k)
+        recent = (before + text[:i])[-64:]
+        choices = model.choices(model.read(last), uniform, temperature, top_k, top_p, penalty, recent)
         assert written in choices, f"character {i} after {prompt + text[:i]!r}: {written!r} instead of {choices}"
         last = written
 

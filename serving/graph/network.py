@@ -3,8 +3,9 @@
 The embedding is folded into the first layer's input projection: the first layer looks its input up in a table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -42,6 +43,9 @@ class Network(tf.Module):
       units: recurrent units in each layer.
       parts: number of state tensors, (batch, units) each.
       vocabulary: characters of the model.
+      known: number of characters; the ids from there on stand for unknown ones and are never sampled.
+      characters: UTF-8 of each id, string (vocab,).
+      newline: id of the character before a text: the newline, or the most frequent character of a corpus without lines.
     """
 
     def __init__(self, weights: Weights, vocabulary: Vocabulary, precision: str = "float32") -> None:
@@ -69,7 +73,10 @@ class Network(tf.Module):
         self.units = weights.projection.shape[0]
         self._states = cells.KINDS[weights.cell].states  # state tensors of a layer
         self.parts = len(weights.layers) * self._states
-        self.vocabulary = vocabulary
+        self.vocabulary, self.known = vocabulary, len(vocabulary.code_points)
+        self.characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
+        newline = vocabulary.encode("\n")[0]
+        self.newline = 0 if newline == vocabulary.out_of_vocabulary else newline
         self._ids = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(vocabulary.code_points, tf.int32), tf.range(len(vocabulary.code_points), dtype=tf.int32)
@@ -77,13 +84,13 @@ class Network(tf.Module):
             default_value=vocabulary.out_of_vocabulary,
         )
 
-    def encode(self, text: tf.Tensor, max_chars: int | None = None, message: str = "") -> tuple[tf.Tensor, tf.Tensor]:
+    def encode(self, text: tf.Tensor, max_chars: Any = None, message: str = "") -> tuple[tf.Tensor, tf.Tensor]:
         """Encode texts as ids.
 
         Args:
           text: string (batch,).
-          max_chars: upper bound of the number of texts times the length of the longest, to which all are padded; with
-            `message` the graph refuses more before it allocates them. None: no bound.
+          max_chars: upper bound of the number of texts times the length of the longest, to which all are padded, as a
+            number or scalar tensor; with `message` the graph refuses more before it allocates them. None: no bound.
 
         Returns:
           ids int32 (batch, time), padded with zeros to at least two columns, and lengths int32 (batch,).
@@ -92,7 +99,8 @@ class Network(tf.Module):
         if max_chars is not None:
             lengths = code_points.row_lengths()
             padded = tf.size(lengths, tf.int64) * tf.reduce_max(lengths)
-            with tf.control_dependencies([tf.debugging.Assert(padded <= max_chars, [message, padded])]):
+            fits = padded <= tf.cast(max_chars, tf.int64)
+            with tf.control_dependencies([tf.debugging.Assert(fits, [message, padded])]):
                 code_points = code_points.with_flat_values(tf.identity(code_points.flat_values))
         ids = tf.ragged.map_flat_values(self._ids.lookup, code_points)
         dense = ids.to_tensor()
@@ -117,6 +125,15 @@ class Network(tf.Module):
     def output(self, hidden: Sequence[tf.Tensor]) -> tf.Tensor:
         """Return the last layer's output (batch, units)."""
         return hidden[-self._states]
+
+    def logits(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Return the function from the last layer's output (batch, units) to the logits (batch, known).
+
+        Call this outside a loop, so that the weights are read once.
+        """
+        kernel, bias = self.projection.read_value(), self.projection_bias.read_value()
+        kernel, bias = kernel[:, : self.known], bias[: self.known]  # the out-of-vocabulary id is never sampled
+        return lambda output: self.product(output, kernel) + bias
 
     def product(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Multiply in the model's precision; return float32."""

@@ -50,20 +50,44 @@ def sample(logits: tf.Tensor, temperature: tf.Tensor, uniform: tf.Tensor) -> tf.
     Returns:
       int32 (batch,).
     """
-    scaled = (logits - tf.reduce_max(logits, 1, keepdims=True)) / tf.maximum(temperature, _GREEDY_TEMPERATURE)[:, None]
-    cumulative = tf.cumsum(tf.exp(scaled), axis=1)  # (batch, vocab), not divided by its last value
+    cumulative = tf.cumsum(_powers(logits, temperature), axis=1)  # (batch, vocab), not divided by its last value
     below = cumulative <= uniform[:, None] * cumulative[:, -1:]
     # Rounding may put every value below: then sample the last character with a probability above zero.
     last = tf.argmax(cumulative, 1, output_type=tf.int32)
     return tf.minimum(tf.reduce_sum(tf.cast(below, tf.int32), 1), last)
 
 
-def sample_top_k(logits: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """Like `sample`, among the `top_k` (int32 (batch,)) most likely characters of each row; 0 or vocab: among all."""
+def sample_limited(
+    logits: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor, top_p: tf.Tensor | None, uniform: tf.Tensor
+) -> tf.Tensor:
+    """Like `sample`, among the most likely characters of each row.
+
+    Args:
+      logits: float32 (batch, vocab).
+      temperature: float32 (batch,).
+      top_k: int32 (batch,), their number; 0 or at least vocab: all.
+      top_p: float32 (batch,), above 0: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751), the fewest whose
+        probabilities, after temperature and `top_k`, reach `top_p` in sum; 1 or None: all.
+      uniform: float32 (batch,) in [0, 1).
+    """
     vocab = tf.shape(logits)[1]
     ordered, ids = tf.math.top_k(logits, vocab)  # most likely first; of equal ones the lower id
-    ordered = tf.where(tf.range(vocab)[None, :] < top_k[:, None], ordered, ordered.dtype.min)
+    is_limited = (top_k > 0) & (top_k < vocab)
+    kept = tf.range(vocab)[None, :] < tf.where(top_k > 0, top_k, vocab)[:, None]  # (batch, vocab)
+    if top_p is not None:
+        powers = tf.where(kept, _powers(ordered, temperature), 0.0)
+        before = tf.cumsum(powers, 1, exclusive=True)  # of the more likely characters
+        # The most likely one is always kept, even if `top_p` is too small for float32.
+        in_nucleus = (before < top_p[:, None] * tf.reduce_sum(powers, 1, keepdims=True)) | (before == 0.0)
+        kept &= in_nucleus | (top_p >= 1.0)[:, None]
+        is_limited |= top_p < 1.0
+    ordered = tf.where(kept, ordered, ordered.dtype.min)
     among_top = tf.gather(ids, sample(ordered, temperature, uniform), batch_dims=1)
     # A row that samples from all characters keeps their order, so that its result does not depend on other rows.
-    is_limited = (top_k > 0) & (top_k < vocab)
     return tf.where(is_limited, among_top, sample(logits, temperature, uniform))
+
+
+def _powers(logits: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+    """Return the probabilities, not divided by their sum."""
+    scaled = (logits - tf.reduce_max(logits, 1, keepdims=True)) / tf.maximum(temperature, _GREEDY_TEMPERATURE)[:, None]
+    return tf.exp(scaled)

@@ -1,11 +1,12 @@
-"""Log-likelihood of texts under the model: the signatures `score` and `eval_nll`."""
+"""What the model expects at each position of a text: the signatures `score`, `eval_nll` and `alternatives`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from serving.graph import checks
 from serving.graph.network import Network
 
 Nll = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -57,17 +58,90 @@ def eval_nll(network: Network, examples: tf.Tensor, nll: Nll) -> dict[str, tf.Te
 def nll(network: Network, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
     """Compute the nats of each character but the first, (batch, time - 1), zero after a text's end.
 
-    The outputs of a few steps only are kept at a time, so that the memory does not grow by a state per character.
-
     Args:
       ids: int32 (batch, time), at least two columns.
       lengths: int32 (batch,).
     """
-    steps = tf.shape(ids)[1] - 1
-    table, kernel, bias = network.table.read_value(), network.projection.read_value(), network.projection_bias
-    bias = bias.read_value()
+    kernel, bias = network.projection.read_value(), network.projection_bias.read_value()
 
-    def block(first: tf.Tensor, hidden: list[tf.Tensor], nats: Any) -> tuple[Any, ...]:
+    def entropy(outputs: tf.Tensor, targets: tf.Tensor) -> list[tf.Tensor]:
+        logits = network.product(outputs, kernel) + bias
+        return [tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)]
+
+    (nats,) = _in_blocks(network, ids, entropy, [tf.TensorSpec((None, None))])
+    unknown = tf.cast(ids[:, 1:] == network.vocabulary.out_of_vocabulary, tf.float32)
+    surcharge = unknown * float(np.log(network.vocabulary.unknown_characters))
+    exists = tf.range(1, tf.shape(ids)[1])[None, :] < lengths[:, None]
+    return tf.where(exists, tf.transpose(nats) + surcharge, 0.0)
+
+
+def alternatives(network: Network, text: tf.Tensor, top_n: tf.Tensor, max_chars: int) -> dict[str, tf.Tensor]:
+    """Compute the most likely characters at each position of a text, from the zero state.
+
+    Args:
+      text: string (batch,).
+      top_n: int32 (batch,), from 1 to the number of known characters.
+      max_chars: upper bound of the number of texts times the length of the longest times the greatest `top_n`.
+
+    Returns:
+      `characters` string and `probabilities` float32 (batch, time, greatest top_n): the most likely characters in the
+      place of each character of the text, most likely first, with their probabilities at temperature 1 among all
+      characters that can be generated; "" and 0 after a text's end and after a row's `top_n`. `num_chars` int32
+      (batch,), the lengths of the texts.
+    """
+    with tf.control_dependencies(checks.top_n(top_n, network.known)):
+        text, top_n = tf.identity(text), tf.identity(top_n)
+    count = tf.reduce_max(tf.concat([top_n, [1]], 0))
+    counted = "number of texts times length of the longest times the greatest top_n"
+    message = f"alternatives takes at most {max_chars} characters: {counted}"
+    ids, lengths = network.encode(text, max_chars // count, message)
+    logits_of = network.logits()
+
+    def likeliest(outputs: tf.Tensor, _: Any = None) -> list[tf.Tensor]:
+        values, best = tf.math.top_k(tf.nn.softmax(logits_of(outputs)), count)
+        return [values, best]  # (..., count) each
+
+    # The first character of a text has the alternatives of an empty prompt.
+    line = network.step(tf.gather(network.table, [network.newline]), network.zero_state(1))
+    first = likeliest(network.output(line))  # (1, count) each
+    specs = [tf.TensorSpec((None, None, None), dtype) for dtype in (tf.float32, tf.int32)]
+    following = _in_blocks(network, ids, likeliest, specs)  # (time - 1, batch, count) each
+    batch, longest = tf.shape(ids)[0], tf.reduce_max(tf.concat([lengths, [0]], 0))
+    values, best = (
+        tf.concat([tf.tile(start[:, None], (batch, 1, 1)), tf.transpose(rest, (1, 0, 2))], 1)[:, :longest]
+        for start, rest in zip(first, following)
+    )  # (batch, time, count) each
+    exists = (tf.range(longest)[None, :] < lengths[:, None])[:, :, None]
+    exists &= (tf.range(count)[None, :] < top_n[:, None])[:, None, :]
+    return {
+        "characters": tf.where(exists, tf.gather(network.characters, best), ""),
+        "probabilities": tf.where(exists, values, 0.0),
+        "num_chars": lengths,
+    }
+
+
+def _in_blocks(
+    network: Network,
+    ids: tf.Tensor,
+    reduce: Callable[[tf.Tensor, tf.Tensor], list[tf.Tensor]],
+    specs: Sequence[tf.TensorSpec],
+) -> list[tf.Tensor]:
+    """Read texts from the zero state, and reduce the network's output at each step.
+
+    The outputs of a few steps only are kept at a time, so that the memory does not grow by a state per character.
+
+    Args:
+      ids: int32 (batch, time), at least two columns.
+      reduce: maps outputs (n, units), and the ids that follow them, int32 (n,), to results (n, ...).
+      specs: of `reduce`'s results, (time, batch, ...) each.
+
+    Returns:
+      The results after each character but the last, (time - 1, batch, ...) each.
+    """
+    steps = tf.shape(ids)[1] - 1
+    table = network.table.read_value()
+
+    def block(first: tf.Tensor, hidden: list[tf.Tensor], kept: list[Any]) -> tuple[Any, ...]:
         end = tf.minimum(first + _BLOCK, steps)
 
         def step(t: tf.Tensor, hidden: list[tf.Tensor], outputs: Any) -> tuple[Any, ...]:
@@ -76,21 +150,20 @@ def nll(network: Network, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
 
         outputs = tf.TensorArray(tf.float32, end - first, element_shape=(None, network.units))
         _, hidden, outputs = tf.while_loop(lambda t, *_: t < end, step, (first, hidden, outputs))
-        flat = tf.reshape(outputs.stack(), (-1, network.units))  # (block * batch, units)
         targets = tf.transpose(ids[:, first + 1 : end + 1])  # (block, batch)
-        entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.reshape(targets, [-1]), network.product(flat, kernel) + bias
-        )
-        return end, hidden, nats.write(first // _BLOCK, tf.reshape(entropy, tf.shape(targets)))
+        flat = tf.reshape(outputs.stack(), (-1, network.units))  # (block * batch, units)
+        shape = tf.shape(targets)
+        results = [
+            tf.reshape(result, tf.concat([shape, tf.shape(result)[1:]], 0))
+            for result in reduce(flat, tf.reshape(targets, [-1]))
+        ]
+        return end, hidden, [array.write(first // _BLOCK, result) for array, result in zip(kept, results)]
 
     blocks = (steps + _BLOCK - 1) // _BLOCK
-    nats = tf.TensorArray(tf.float32, blocks, element_shape=(None, None), infer_shape=False)
-    start = (0, network.zero_state(tf.shape(ids)[0]), nats)
-    _, _, nats = tf.while_loop(lambda t, *_: t < steps, block, start)
-    unknown = tf.cast(ids[:, 1:] == network.vocabulary.out_of_vocabulary, tf.float32)
-    surcharge = unknown * float(np.log(network.vocabulary.unknown_characters))
-    exists = tf.range(1, steps + 1)[None, :] < lengths[:, None]
-    return tf.where(exists, tf.transpose(nats.concat()) + surcharge, 0.0)
+    kept = [tf.TensorArray(spec.dtype, blocks, element_shape=spec.shape, infer_shape=False) for spec in specs]
+    start = (0, network.zero_state(tf.shape(ids)[0]), kept)
+    _, _, kept = tf.while_loop(lambda t, *_: t < steps, block, start)
+    return [array.concat() for array in kept]
 
 
 def _encode(network: Network, text: tf.Tensor, signature: str, max_chars: int) -> tuple[tf.Tensor, tf.Tensor]:

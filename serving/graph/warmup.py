@@ -7,11 +7,17 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
+from serving.graph.controls import WINDOW
+
 PLACE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 
 def requests(state_size: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield requests for every serving signature, as (signature, inputs by name)."""
+    """Yield requests for every serving signature, as (signature, inputs by name).
+
+    Args:
+      state_size: width of the state of `generate_from_state`; that of `sample_from_state` follows from it.
+    """
     prompt = np.array([b"The "], object)
     controls: dict[str, np.ndarray] = {
         "num_chars": np.array([8], np.int32),
@@ -24,7 +30,17 @@ def requests(state_size: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     yield "generate", {"prompt": prompt, **controls, "top_k": np.array([5], np.int32)}
     state = np.zeros((1, state_size), np.float32)
     yield "generate_from_state", {"prompt": prompt, "state": state, **controls}
-    yield "score", {"text": np.array([b"The end."], object)}
+    more: dict[str, np.ndarray] = {
+        "top_p": np.array([0.9], np.float32),
+        "repetition_penalty": np.array([1.2], np.float32),
+        "stop": np.array([b"\n"], object),
+    }
+    yield "sample", {"prompt": prompt, **controls, **more}
+    wide = np.zeros((1, state_size + WINDOW), np.float32)
+    yield "sample_from_state", {"prompt": prompt, "state": wide, **controls, **more}
+    text = np.array([b"The end."], object)
+    yield "score", {"text": text}
+    yield "alternatives", {"text": text, "top_n": np.array([1], np.int32)}
 
 
 def write(directory: str, model_name: str, state_size: int) -> None:

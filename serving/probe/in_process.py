@@ -43,6 +43,7 @@ def probe(directory: str) -> None:
     model = _load(directory)
     _replay_warmup(model, directory)
     _check_generate(model)
+    _check_sample(model)
     _check_scores(model)
 
 
@@ -72,13 +73,7 @@ def _replay_warmup(model: Any, directory: str) -> None:
 
 def _check_generate(model: Any) -> None:
     """Check lengths, reproducibility by seed, agreement with `generate_from_state`, and validation of inputs."""
-    inputs = {
-        "prompt": np.array([b"The ", b""], object),
-        "num_chars": np.array([12, 5], np.int32),
-        "temperature": np.array([0.8, 1.0], np.float32),
-        "top_k": np.array([0, 3], np.int32),
-        "seed": np.array([7, 8], np.int64),
-    }
+    inputs = _inputs()
     texts = _texts(model, "generate", inputs)
     if [len(text) for text in texts] != [12, 5]:
         raise InvalidExport(f"generate must return 12 and 5 characters. Received: {[len(text) for text in texts]}")
@@ -94,6 +89,31 @@ def _check_generate(model: Any) -> None:
             raise InvalidExport("generate rejects a negative temperature without naming it") from error
     else:
         raise InvalidExport("generate accepts a negative temperature")
+
+
+def _check_sample(model: Any) -> None:
+    """Check that the sampling controls change nothing when they are off, and that a stop string ends its row."""
+    first, second = _texts(model, "generate", _inputs())
+    off = {"top_p": np.ones(2, np.float32), "repetition_penalty": np.ones(2, np.float32)}
+    stop = np.array([first[2:4].encode(), b""], object)
+    outputs = _call(model, "sample", {**_inputs(), **off, "stop": stop})
+    texts, stopped = [text.decode() for text in outputs["text"]], outputs["stopped"].tolist()
+    expected = [first[: first.index(first[2:4]) + 2], second]
+    if texts != expected or stopped != [True, False]:
+        raise InvalidExport(
+            f"sample with a stop string must return {expected} and stop the first row only. "
+            f"Received: {texts}, {stopped}"
+        )
+
+
+def _inputs() -> dict[str, Any]:
+    return {
+        "prompt": np.array([b"The ", b""], object),
+        "num_chars": np.array([12, 5], np.int32),
+        "temperature": np.array([0.8, 1.0], np.float32),
+        "top_k": np.array([0, 3], np.int32),
+        "seed": np.array([7, 8], np.int64),
+    }
 
 
 def _check_scores(model: Any) -> None:

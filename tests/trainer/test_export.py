@@ -119,7 +119,7 @@ def test_warm_up_requests_fit_the_model(tmp_path: Path) -> None:
     loaded = tf.saved_model.load(str(tmp_path / "export"))
     assert {signature for signature, _ in replayed} == set(loaded.signatures) - {"eval_nll"}
     states = [inputs["state"].shape for _, inputs in replayed if "state" in inputs]
-    assert states == [(1, exported.state_size)]
+    assert states == [(1, exported.state_size), (1, exported.sample_state_size)]
 
 
 def test_leftovers_of_an_interrupted_save_are_not_exported(tmp_path: Path) -> None:

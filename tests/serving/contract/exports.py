@@ -58,7 +58,7 @@ NUM_CHARS, TEMPERATURE, TOP_K = (
     "top_k must be 0",
 )
 TOO_LONG = f"score takes at most {MAX_SCORE_CHARS} characters: number of texts times length of the longest"
-STATE = "state must be one that generate_from_state returned, or zeros"
+STATE = "state must be one that this signature returned, or zeros"
 NO_INT32 = error(400, "key: num_chars", "is not of expected type: int32")
 DEFAULT = [
     _predict("default-plain", "", {"instances": ["The ", ""]}, _texts(DEFAULT_CHARS, DEFAULT_CHARS)),

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.serving.contract import exports, limits, lookups, resources, routing, shapes, syntax, values, wire
+from tests.serving.contract import exports, limits, lookups, resources, routing, sampling, shapes, syntax, values, wire
 from tests.serving.contract.case import CONTRACT, TEXT, Case, encode, unique
 
-CASES = unique([table.CASES for table in (routing, syntax, shapes, values, lookups, resources, exports)])
+TABLES = routing, syntax, shapes, values, lookups, resources, exports, sampling
+CASES = unique([table.CASES for table in TABLES])
 
 
 @pytest.mark.integration

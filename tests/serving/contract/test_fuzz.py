@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.serving.contract import exports, shapes, values, wire
+from tests.serving.contract import exports, sampling, shapes, values, wire
 from tests.serving.contract.case import CONTRACT, TEXT, encode
 
 pytestmark = pytest.mark.integration
@@ -139,17 +139,18 @@ def test_any_parameters_of_generate(server: wire.Server, row: dict[str, Any]) ->
     predicted(server, encode({"signature_name": "generate", "instances": [row]}), f"{TEXT}:predict")
 
 
+PREDICTED = "serving_default", "generate", "generate_from_state", "sample", "sample_from_state", "score", "alternatives"
 column = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 
 
 @some(150)
 @given(
-    st.sampled_from(["serving_default", "generate", "generate_from_state", "score", "eval_nll"]),
-    st.fixed_dictionaries(dict.fromkeys([*exports.GOOD, "state", "text", "examples"], column)),
+    st.sampled_from([*PREDICTED, "eval_nll"]),
+    st.fixed_dictionaries(dict.fromkeys([*sampling.ROW, "state", "text", "top_n", "examples"], column)),
 )
 def test_any_shapes_for_an_export(server: wire.Server, signature: str, shapes_: dict[str, tuple[int, ...]]) -> None:
     # The graph decides about shapes: no kernel of it may end the process.
-    value = exports.GOOD | {"state": 0.0, "text": "ab", "examples": ""}
+    value = sampling.ROW | {"state": 0.0, "text": "ab", "top_n": 2, "examples": ""}
     inputs = {name: np.full(shape, value[name], object).tolist() for name, shape in shapes_.items()}
     predicted(server, encode({"signature_name": signature, "inputs": inputs}), f"{TEXT}:predict")
 

@@ -83,7 +83,7 @@ def test_random_numbers_are_uniform_and_independent_between_adjacent_seeds() -> 
         assert abs(np.corrcoef(columns[lag:, 0], columns[: len(columns) - lag, 1])[0, 1]) < 0.03
 
 
-# sample and sample_top_k
+# sample and sample_limited
 
 
 def chi_squared(counts: NDArray[np.int64], expected: NDArray[np.float64]) -> float:
@@ -97,14 +97,19 @@ def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float
 
 
 def sample(
-    logits: NDArray[np.float32], temperature: float, top_k: int | None, uniform: NDArray[np.float32]
+    logits: NDArray[np.float32],
+    temperature: float,
+    top_k: int | None,
+    uniform: NDArray[np.float32],
+    top_p: float | None = None,
 ) -> NDArray[np.int32]:
     """Take one sample for each uniform number from the same logits; top_k None: the function without it."""
     rows = len(uniform)
     repeated, temperatures = tf.constant(np.tile(logits, (rows, 1))), tf.fill([rows], np.float32(temperature))
     if top_k is None:
         return np.asarray(sampling.sample(repeated, temperatures, tf.constant(uniform)))
-    return np.asarray(sampling.sample_top_k(repeated, temperatures, tf.fill([rows], top_k), tf.constant(uniform)))
+    limits = tf.fill([rows], top_k), None if top_p is None else tf.fill([rows], np.float32(top_p))
+    return np.asarray(sampling.sample_limited(repeated, temperatures, *limits, tf.constant(uniform)))
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
@@ -179,8 +184,49 @@ def test_rows_with_and_without_top_k_do_not_change_each_other() -> None:
     temperature = tf.constant(random.uniform(0.5, 2, 200), tf.float32)
     uniform = tf.constant(random.random(200), tf.float32)
     top_k = tf.constant(random.integers(0, 4, 200), tf.int32)
-    together = sampling.sample_top_k(logits, temperature, top_k, uniform).numpy()
+    together = sampling.sample_limited(logits, temperature, top_k, None, uniform).numpy()
     free = top_k.numpy() == 0
     np.testing.assert_array_equal(together[free], sampling.sample(logits, temperature, uniform).numpy()[free])
-    all_of_them = sampling.sample_top_k(logits, temperature, tf.maximum(top_k, 1), uniform).numpy()
+    all_of_them = sampling.sample_limited(logits, temperature, tf.maximum(top_k, 1), None, uniform).numpy()
     np.testing.assert_array_equal(together[~free], all_of_them[~free])
+
+
+# top_p
+
+
+def nucleus(temperature: float, top_k: int, top_p: float) -> NDArray[np.float64]:
+    """Probabilities of the fewest most likely characters that reach `top_p`, in plain loops."""
+    order = sorted(range(len(LOGITS)), key=lambda i: -LOGITS[i])[: top_k or None]
+    kept = np.full(len(LOGITS), -np.inf)
+    kept[order] = LOGITS[order]
+    probabilities, total = softmax(kept.astype(np.float32), temperature), 0.0
+    expected = np.zeros(len(LOGITS))
+    for i in order:
+        expected[i] = probabilities[i]
+        total += probabilities[i]
+        if total >= top_p:
+            break
+    return np.asarray(expected / expected.sum())
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p"),
+    [(1.0, 0, 0.8), (2.5, 0, 0.95), (0.7, 0, 0.6), (1.0, 4, 0.7), (3.0, 5, 0.999), (1.0, 3, 1.0), (1.0, 0, 1e-30)],
+)
+def test_frequencies_follow_the_nucleus(temperature: float, top_k: int, top_p: float) -> None:
+    count = 20_000
+    expected = nucleus(temperature, top_k, top_p) * count
+    sampled = sample(LOGITS, temperature, top_k, uniforms([18], [0], count)[:, 0], top_p)
+    counts = np.bincount(sampled, minlength=len(LOGITS))
+    possible = expected > 0
+    assert not counts[~possible].any()
+    # Critical values of 0.1 % for as many degrees of freedom.
+    critical = [1e-9, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46][int(possible.sum()) - 1]
+    assert chi_squared(counts[possible], expected[possible]) <= critical
+
+
+def test_top_p_1_samples_as_without_top_p() -> None:
+    random = uniforms([3], [0], 2000)[:, 0]
+    for top_k in (0, 3, 7):
+        np.testing.assert_array_equal(sample(LOGITS, 1.0, top_k, random, 1.0), sample(LOGITS, 1.0, top_k, random))
+        assert (sample(LOGITS, 1.0, top_k, random, 0.7) != sample(LOGITS, 1.0, top_k, random)).any()

@@ -58,7 +58,8 @@ def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_signatures_are_complete_and_no_others(saved: tuple[OneStep, str]) -> None:
     loaded = tf.saved_model.load(saved[1]).signatures
-    assert set(loaded) == {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
+    generating = {"generate", "generate_from_state", "sample", "sample_from_state"}
+    assert set(loaded) == {"serving_default", *generating, "score", "alternatives", "eval_nll"}
     assert set(signatures.SERVING_SIGNATURES) | {signatures.EVAL_SIGNATURE} == set(loaded)
 
 
@@ -71,12 +72,22 @@ def test_inputs_and_outputs_are_as_documented(saved: tuple[OneStep, str]) -> Non
         "top_k": (tf.int32, ()),
         "seed": (tf.int64, ()),
     }
-    state, text = {"state": (tf.float32, (model.state_size,))}, {"text": (tf.string, ())}
+    more = {"top_p": (tf.float32, ()), "repetition_penalty": (tf.float32, ()), "stop": (tf.string, ())}
+    state, text, stopped = (
+        {"state": (tf.float32, (model.state_size,))},
+        {"text": (tf.string, ())},
+        {"stopped": (tf.bool, ())},
+    )
+    wide = {"state": (tf.float32, (model.sample_state_size,))}
+    ranked = {"characters": (tf.string, (None, None)), "probabilities": (tf.float32, (None, None))}
     sums = ("nll_sum", "num_chars", "num_unknown")
     expected: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "serving_default": (prompt, text),
         "generate": (prompt | asked, text),
         "generate_from_state": (prompt | state | asked, text | state),
+        "sample": (prompt | asked | more, text | stopped),
+        "sample_from_state": (prompt | wide | asked | more, text | wide | stopped),
+        "alternatives": (text | {"top_n": (tf.int32, ())}, ranked | {"num_chars": (tf.int32, ())}),
         "score": (text, {"nll": (tf.float32, (None,)), "nll_sum": (tf.float32, ()), "num_chars": (tf.int32, ())}),
         "eval_nll": ({"examples": (tf.string, ())}, dict.fromkeys(sums, (tf.float32, ()))),
     }
@@ -97,6 +108,15 @@ def test_loaded_model_gives_the_same_results(saved: tuple[OneStep, str]) -> None
     calls = {
         "generate": {"prompt": tf.constant(PROMPTS), **controls(3)},
         "generate_from_state": {"prompt": tf.constant(PROMPTS), "state": state, **controls(3)},
+        "sample_from_state": {
+            "prompt": tf.constant(PROMPTS),
+            "state": tf.tile(state[:, :1], (1, model.sample_state_size)),
+            "top_p": tf.fill([3], 0.9),
+            "repetition_penalty": tf.fill([3], 1.5),
+            "stop": tf.constant(["", "a", "te"]),
+            **controls(3),
+        },
+        "alternatives": {"text": tf.constant(PROMPTS), "top_n": tf.constant([1, 3, 2])},
         "score": {"text": tf.constant(PROMPTS)},
         "eval_nll": {"examples": tf.constant([example(text) for text in PROMPTS])},
     }
@@ -110,7 +130,8 @@ def test_loaded_model_gives_the_same_results(saved: tuple[OneStep, str]) -> None
 def test_signatures_share_the_graphs_that_read_write_and_score(saved: tuple[OneStep, str]) -> None:
     graphs = saved_model_pb2.SavedModel.FromString(Path(saved[1], "saved_model.pb").read_bytes()).meta_graphs[0]
     nodes = [node for function in graphs.graph_def.library.function for node in function.node_def]
-    assert sum(node.op in ("While", "StatelessWhile") for node in nodes) == 4  # one reads, one writes, two score
+    assert sum(node.op in ("While", "StatelessWhile") for node in nodes) == 7
+    # One reads, two write, two score, two rank.
 
 
 def test_generate_equals_generate_from_state_with_zeros(saved: tuple[OneStep, str]) -> None:

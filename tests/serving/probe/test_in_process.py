@@ -150,19 +150,19 @@ class Short(Tiny):
     """Generates one character fewer than requested."""
 
     def generate_from_state(
-        self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any
+        self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any, read: Any = None
     ) -> Any:
-        return super().generate_from_state(prompt, state, tf.maximum(num_chars - 1, 0), temperature, top_k, seed)
+        return super().generate_from_state(prompt, state, tf.maximum(num_chars - 1, 0), temperature, top_k, seed, read)
 
 
 class Random(Tiny):
     """Ignores the seed."""
 
     def generate_from_state(
-        self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any
+        self, prompt: Any, state: Any, num_chars: Any, temperature: Any, top_k: Any, seed: Any, read: Any = None
     ) -> Any:
         another = tf.random.uniform(tf.shape(seed), maxval=1 << 60, dtype=tf.int64)
-        return super().generate_from_state(prompt, state, num_chars, temperature, top_k, another)
+        return super().generate_from_state(prompt, state, num_chars, temperature, top_k, another, read)
 
 
 class Unchecked(Tiny):
@@ -177,6 +177,14 @@ class Nameless(Tiny):
 
     def _checks(self, *inputs: Any) -> list[Any]:
         return [tf.debugging.Assert(tf.reduce_all(inputs[2] >= 0.0), ["no"])]
+
+
+class Deaf(Tiny):
+    """Ignores the stop string."""
+
+    def sample_from_state(self, *inputs: Any, read: Any = None) -> Any:
+        *others, stop, seed = inputs
+        return super().sample_from_state(*others, tf.fill(tf.shape(stop), ""), seed, read)
 
 
 class Optimist(Tiny):
@@ -194,11 +202,12 @@ class Optimist(Tiny):
         (lambda: Random(), "generate returns different texts for the same seed"),
         (lambda: Unchecked(), "generate accepts a negative temperature"),
         (lambda: Nameless(), "generate rejects a negative temperature without naming it"),
+        (lambda: Deaf(), "sample with a stop string must return "),
         (lambda: Optimist(), "score returns "),
         (lambda: Tiny(bias=np.nan), "the output nll"),
         (lambda: Tiny(num_chars=200), "the signature serving_default fails: num_chars must be from 0 to 100. "),
     ],
-    ids=["short", "random", "unchecked", "nameless", "optimist", "not finite", "default out of range"],
+    ids=["short", "random", "unchecked", "nameless", "deaf", "optimist", "not finite", "default out of range"],
 )
 def test_a_model_that_does_not_work_is_rejected_with_the_reason(
     tmp_path: Path, model: Callable[[], OneStep], reason: str

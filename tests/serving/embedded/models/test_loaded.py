@@ -12,6 +12,7 @@ import tensorflow as tf
 from serving.embedded.models.loaded import LoadedModel
 from serving.embedded.statuses import RequestError
 from serving.graph import generation_config, warmup
+from serving.graph.signatures import EVAL_SIGNATURE, SERVING_SIGNATURES
 from tests import numeric
 from tests.gru import Gru
 
@@ -37,8 +38,7 @@ def prompts(*values: bytes) -> dict[str, np.ndarray]:
 
 def test_signatures_and_limits_match_the_export(loaded: LoadedModel) -> None:
     initial = {"__saved_model_init_op"}  # among the signatures of the file, and in TF Serving's responses
-    expected = {"serving_default", "generate", "generate_from_state", "score", "eval_nll"}
-    assert set(loaded.signatures) == expected | initial
+    assert set(loaded.signatures) == {*SERVING_SIGNATURES, EVAL_SIGNATURE} | initial
     assert loaded.limits is not None
     assert (loaded.limits.num_chars, loaded.limits.max_chars) == (40, 5_000)
     assert loaded.limits.max_temperature == 20.0
