@@ -1,25 +1,28 @@
 // The page: reads the controls, requests texts and shows them.
 
-import { generateChunks, score, versionPath } from "./model.js";
+import { Controls, MAX_CHARS } from "./controls.js";
+import { Inspector } from "./inspect.js";
+import { alternatives, generateChunks, score, signatures, versionPath } from "./model.js";
 import { copyText, Sample } from "./samples.js";
 import { Served } from "./served.js";
-import { fromHash, NAMES, newSeed, read, toHash } from "./values.js";
+import { MAX_ELEMENTS } from "./shade.js";
+import { columns, inColumn, newSeed, read, toHash } from "./values.js";
 import { Problem } from "./wire.js";
 
-const DEFAULTS = { temperature: "0.8", top_k: "0", length: "300", samples: "1" }; // until those of the export are known
-const MAX_CHARS = 100_000; // for an export that states no limit
-const SHADED_CHARS = 20_000; // of one text: each is an element, and browsers become slow beyond this number
+const ALTERNATIVES = 5; // listed for each character
 
 const $ = (id) => document.getElementById(id);
-const served = new Served($("served"), $("version"), () => applyLimits());
+const served = new Served($("served"), [$("version"), $("compare_version")], () => versionChanged());
+const controls = new Controls(served);
+const inspector = new Inspector($("samples-list"), $("readout"), {
+  find: (element) => samples.find((sample) => sample.element.contains(element)),
+  load: loadAlternatives,
+  take: continueWith,
+});
 let running = null; // AbortController of the current work
 let samples = [];
-let samplesPath = null; // path of the version that generated the samples
-const unchanged = new Set(Object.keys(DEFAULTS)); // controls that follow the defaults of the export
 
-function setStatus(text) {
-  $("status").textContent = text;
-}
+const setStatus = (text) => ($("status").textContent = text);
 
 function showProblem(error) {
   console.assert(error instanceof Problem, error);
@@ -41,23 +44,23 @@ function clearProblem() {
   for (const control of document.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
 }
 
-function controlTexts() {
-  return Object.fromEntries(NAMES.map((key) => [key, $(key).value]));
-}
-
-/** Apply the limits of the export, and its defaults to the controls that the user has not changed. */
-function applyLimits() {
-  const limits = served.version?.limits;
-  $("length").max = limits?.max_chars ?? MAX_CHARS;
-  const defaults = { temperature: limits?.temperature, top_k: limits?.top_k, length: limits?.num_chars };
-  for (const [key, value] of Object.entries(defaults)) {
-    if (value !== undefined && unchanged.delete(key)) fill({ [key]: String(value) });
+/** Apply limits, defaults and signatures of the selected version. */
+async function versionChanged() {
+  const { version } = served;
+  controls.applyLimits(version?.limits);
+  if (!version) return;
+  try {
+    const found = await signatures(versionPath(served.about.model, version.version));
+    if (served.version?.version === version.version) controls.enable(found.has("sample_from_state"));
+  } catch {
+    // Generation reports why the server does not respond.
   }
 }
 
 /** Run work that Stop can abort. The status becomes its result, or `stopped()`, unless newer work replaced it. */
 async function run(work, stopped) {
   running?.abort();
+  inspector.close();
   const controller = (running = new AbortController());
   clearProblem();
   $("stop").disabled = false;
@@ -73,6 +76,7 @@ async function run(work, stopped) {
       showProblem(error);
     }
   } finally {
+    controller.abort(); // after an error in one column, the other one stops
     if (running === controller) {
       running = null;
       for (const sample of samples) sample.finish();
@@ -82,83 +86,142 @@ async function run(work, stopped) {
   }
 }
 
+async function prepare(column, count, signal) {
+  const version = served.find(column.raw.version);
+  if (!version) throw new Problem(served.problem(column.raw.version));
+  const values = read(column.raw, version.limits?.max_chars ?? MAX_CHARS);
+  const path = versionPath(served.about.model, version.version);
+  const choices = (await signatures(path, signal)).has("alternatives");
+  const title = column.raw.compare === "version" ? `version ${version.version}` : column.title;
+  // The export limits texts × characters × alternatives of one request.
+  const share = (version.limits?.max_score_chars || Infinity) / Math.max(ALTERNATIVES, values.samples * count);
+  const limit = Math.min(MAX_ELEMENTS, Math.floor(share) - 1); // one is the context
+  return { path, values, choices, title, limit, chunks: generateChunks(path, values, signal) };
+}
+
 async function generate() {
-  let count = 0;
+  let shown = [];
   if ($("new-seed").checked) $("seed").value = newSeed();
   await run(
     async (signal) => {
       if (!served.version) await served.refresh();
-      const version = served.version;
-      if (!version) throw new Problem(served.problem);
-      const values = read(controlTexts(), version.limits?.max_chars ?? MAX_CHARS);
-      history.replaceState(null, "", `#${toHash(controlTexts())}`);
-      const path = versionPath(served.about.model, version.version);
+      const raw = controls.texts();
+      const compared = columns(raw);
+      const count = compared.length;
+      const prepared = await Promise.all(compared.map((one) => inColumn(one, () => prepare(one, count, signal))));
+      history.replaceState(null, "", `#${toHash(raw)}`);
       setStatus("Generating…");
       const started = performance.now();
-      for await (const texts of generateChunks(path, values, signal)) {
-        if (!count) {
-          // Not before the first chunk: if the server rejects the request, the previous samples stay.
-          samplesPath = path;
-          show(texts.map((_, i) => new Sample(i + 1, values.seed + i, values.prompt)));
-        }
-        texts.forEach((text, i) => samples[i].append(text));
-        count += Array.from(texts[0]).length;
-      }
-      const seconds = (performance.now() - started) / 1000;
-      for (const sample of samples) sample.finish();
-      const each = values.samples > 1 ? ` in each of ${values.samples} samples` : "";
-      const status = `${count} characters${each} in ${seconds.toFixed(1)} s.`;
-      if ($("shade").checked) await shade(signal);
-      return status;
+      const next = (i) => inColumn(compared[i], () => prepared[i].chunks.next());
+      // Not before the first chunks: if the server rejects a request, the previous samples stay.
+      const first = await Promise.all(prepared.map((_, i) => next(i)));
+      shown = prepared.map((one) => newSamples(one));
+      show(shown);
+      await Promise.all(shown.map((rows, i) => append(rows, first[i], () => next(i))));
+      return await finish(started, signal);
     },
-    () => `Stopped after ${count} characters.`,
+    () => `Stopped after ${longest(shown.flat())} characters.`,
   );
 }
 
-function show(newSamples) {
-  samples = newSamples;
-  for (const sample of samples) sample.listen($("readout"));
+function newSamples({ path, values, choices, title, limit }) {
+  return Array.from({ length: values.samples }, (_, row) => {
+    const origin = { path, values, limit, seed: values.seed + row };
+    return new Sample(`Sample ${row + 1}${title && `, ${title}`}`, values.prompt, origin, choices);
+  });
+}
+
+/** Append each chunk to the texts, from `step` on, which has already been requested. */
+async function append(rows, step, next) {
+  for (; !step.done; step = await next()) step.value.forEach((text, i) => rows[i].append(text));
+  for (const sample of rows) sample.finish();
+}
+
+const longest = (texts) => Math.max(0, ...texts.map((sample) => sample.generated));
+
+async function finish(started, signal, texts = samples) {
+  const seconds = (performance.now() - started) / 1000;
+  const each = texts.length > 1 ? ` in each of ${texts.length} texts` : "";
+  const status = `${longest(texts)} characters${each} in ${seconds.toFixed(1)}\u00a0s.`;
+  if ($("shade").checked) await shade(signal);
+  return status;
+}
+
+function show(compared) {
+  for (const sample of samples) sample.dispose();
+  samples = compared[0].flatMap((_, row) => compared.map((rows) => rows[row])); // side by side
+  $("samples-list").classList.toggle("columns", compared.length > 1);
   $("samples-list").replaceChildren(...samples.map((sample) => sample.element));
   $("empty").hidden = true;
+  showHint();
   const below = $("output").getBoundingClientRect().top > innerHeight * 0.4;
   const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
   if (below) $("output").scrollIntoView({ behavior });
 }
 
+function showHint() {
+  const choices = samples.some((sample) => sample.choices);
+  $("readout").hidden = !choices && !$("shade").checked;
+  const shown = choices ? "its most likely alternatives" : "its probability";
+  $("readout").textContent = `Hover over or tap a character, or use the arrow keys, for ${shown}.`;
+}
+
+/** Alternatives for each character of a sample. */
+async function loadAlternatives(sample) {
+  const found = await alternatives(sample.origin.path, sample.scored, ALTERNATIVES, sample.controller.signal);
+  return found.slice(sample.context.length);
+}
+
+/** Replace a sample's text from a character on, and generate after it with the settings of that sample. */
+async function continueWith(sample, index, character) {
+  const seed = $("new-seed").checked ? newSeed() : sample.origin.seed;
+  let taken = false;
+  await run(
+    async (signal) => {
+      const { path, values } = sample.origin;
+      const kept = sample.context + sample.upTo(index) + character;
+      setStatus("Generating…");
+      const started = performance.now();
+      const chunks = generateChunks(path, { ...values, prompt: kept, seed, samples: 1 }, signal);
+      const first = await chunks.next();
+      taken = true;
+      sample.replace(index, character, seed);
+      showHint();
+      await append([sample], first, () => chunks.next());
+      return await finish(started, signal, [sample]);
+    },
+    () => `Stopped after ${taken ? longest([sample]) : 0} characters.`,
+  );
+}
+
 async function shade(signal) {
   setStatus("Scoring…");
-  // Without a prompt the model starts as after a newline, so a newline is the context of the first character.
-  const context = samples[0].prompt === "" ? ["\n"] : [];
-  const texts = samples.map((sample) => [...context, ...Array.from(sample.fullText).slice(0, SHADED_CHARS)]);
-  const nats = await score(samplesPath, texts.map((text) => text.join("")), signal);
-  if (!$("shade").checked) return; // the user unchecked it meanwhile
-  samples.forEach((sample, i) => sample.shade(context.length ? nats[i] : [undefined, ...nats[i]]));
+  const paths = [...new Set(samples.map((sample) => sample.origin.path))];
+  for (const path of paths) {
+    const rows = samples.filter((sample) => sample.origin.path === path);
+    const nats = await score(path, rows.map((sample) => sample.scored), signal);
+    if (!$("shade").checked) return; // the user unchecked it meanwhile
+    rows.forEach((sample, i) => sample.shade(sample.context ? nats[i] : [undefined, ...nats[i]]));
+  }
 }
 
 async function toggleShade() {
   $("legend").hidden = !$("shade").checked;
+  showHint();
   if (running || !samples.length) return; // running work shades its samples at the end
   if (!$("shade").checked) {
+    inspector.close();
     for (const sample of samples) sample.unshade();
     return;
   }
   await run(
     async (signal) => {
       await shade(signal);
-      const truncated = samples.some((sample) => Array.from(sample.fullText).length > SHADED_CHARS);
-      return truncated ? `The first ${SHADED_CHARS} characters of each text are shaded.` : "Shaded.";
+      const truncated = samples.some((sample) => Array.from(sample.fullText).length > sample.origin.limit);
+      return truncated ? "The first characters of each text are shaded." : "Shaded.";
     },
     () => "Stopped.",
   );
-}
-
-function fill(values) {
-  for (const [key, value] of Object.entries(values)) {
-    if (key === "version") served.choose(value);
-    else $(key).value = value;
-  }
-  if (values.seed) $("new-seed").checked = false; // a given seed must repeat its text
-  $("temperature-slider").value = $("temperature").value;
 }
 
 $("controls").addEventListener("submit", (event) => {
@@ -174,23 +237,13 @@ document.addEventListener("keydown", (event) => {
     running?.abort();
   }
 });
-$("temperature").addEventListener("input", () => ($("temperature-slider").value = $("temperature").value));
-$("temperature-slider").addEventListener("input", () => ($("temperature").value = $("temperature-slider").value));
-$("seed").addEventListener("input", () => ($("new-seed").checked = false));
 $("version").addEventListener("change", () => {
   served.describe();
-  applyLimits();
+  versionChanged();
 });
 $("shade").addEventListener("change", toggleShade);
 $("link").addEventListener("click", (event) => {
-  history.replaceState(null, "", `#${toHash(controlTexts())}`);
+  history.replaceState(null, "", `#${toHash(controls.texts())}`);
   copyText(location.href, event.currentTarget);
 });
-addEventListener("hashchange", () => fill(fromHash(location.hash)));
-
-fill(DEFAULTS);
-$("seed").value = newSeed();
-fill(fromHash(location.hash));
-for (const key of Object.keys(fromHash(location.hash))) unchanged.delete(key);
-$("controls").addEventListener("input", (event) => unchanged.delete(event.target.id.replace("-slider", "")));
 served.follow();

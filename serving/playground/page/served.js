@@ -4,10 +4,10 @@ import { request } from "./wire.js";
 
 const POLL_MILLISECONDS = 5000;
 
-/** Polls `/about`; calls `changed` after a change. */
+/** Polls `/about`, lists the versions in `selects`, of which the first is described; calls `changed` after a change. */
 export class Served {
-  constructor(line, select, changed) {
-    Object.assign(this, { line, select, changed, about: null, shown: "" });
+  constructor(line, selects, changed) {
+    Object.assign(this, { line, selects, changed, about: null, shown: "" });
   }
 
   async follow() {
@@ -26,7 +26,7 @@ export class Served {
     const shown = JSON.stringify(this.about);
     if (shown === this.shown) return;
     this.shown = shown;
-    this.#updateOptions();
+    for (const select of this.selects) this.#updateOptions(select);
     this.describe();
     this.changed();
   }
@@ -36,18 +36,22 @@ export class Served {
     return this.about?.versions.filter((one) => one.state === "AVAILABLE") ?? [];
   }
 
-  /** The selected version, or the newest; undefined if it is not available. */
+  /** The version of the first control; undefined if it is not available. */
   get version() {
-    const chosen = this.select.value;
+    return this.find(this.selects[0].value);
+  }
+
+  /** A version by number, "" is the newest; undefined if it is not available. */
+  find(chosen) {
     return chosen ? this.available.find((one) => one.version === chosen) : this.available[0];
   }
 
-  /** Why no version is available. */
-  get problem() {
+  /** Why a version is not available. */
+  problem(chosen) {
     const { server, model } = this.about ?? { server: { state: "loading", message: "" }, model: "" };
     if (server.state.endsWith("unreachable")) return server.message;
     if (this.available.length) {
-      return `Version ${this.select.value} is no longer served. Choose another version, or Newest.`;
+      return `Version ${chosen} is no longer served. Choose another version, or Newest.`;
     }
     const reason = this.about?.versions.map((one) => one.message).find(Boolean) || server.message;
     return (
@@ -61,7 +65,7 @@ export class Served {
     const version = this.version;
     this.line.replaceChildren();
     if (!version) {
-      this.line.append(this.problem);
+      this.line.append(this.problem(this.selects[0].value));
       return;
     }
     const strong = document.createElement("strong");
@@ -70,27 +74,27 @@ export class Served {
     this.line.append(strong, ...facts(version.facts).map((fact) => ` · ${fact}`));
   }
 
-  #updateOptions() {
+  #updateOptions(select) {
     const options = this.available.map((one) => {
       const labels = one.labels.length ? ` (${one.labels.join(", ")})` : "";
       const perplexity = one.facts?.perplexity;
       const quality = typeof perplexity === "number" ? `, perplexity ${perplexity.toFixed(2)}` : "";
       return new Option(`Version ${one.version}${labels}${quality}`, one.version);
     });
-    const chosen = this.select.value;
+    const chosen = select.value;
     if (chosen && !this.available.some((one) => one.version === chosen)) {
       options.push(new Option(`Version ${chosen} (not served)`, chosen));
     }
-    this.select.replaceChildren(new Option("Newest", ""), ...options);
-    this.select.value = chosen;
+    select.replaceChildren(new Option("Newest", ""), ...options);
+    select.value = chosen;
   }
 
   /** Select a version by number, even if it is not served; "" is the newest. */
-  choose(version) {
-    if (![...this.select.options].some((option) => option.value === version)) {
-      this.select.add(new Option(`Version ${version} (not served)`, version));
+  choose(select, version) {
+    if (![...select.options].some((option) => option.value === version)) {
+      select.add(new Option(`Version ${version} (not served)`, version));
     }
-    this.select.value = version;
+    select.value = version;
   }
 }
 

@@ -1,4 +1,7 @@
-// Shading by probability: pure functions, and the elements of one shaded text.
+// The characters of a text as elements, shaded by probability, and pure functions that describe one in a sentence.
+
+/** Characters of one text that become elements: browsers become slow beyond this number. */
+export const MAX_ELEMENTS = 20_000;
 
 /** Lower bounds of the shades, most likely first; a character gets the first shade whose bound it reaches. */
 export const BOUNDS = [0.9, 0.5, 0.2, 0.05, 0.01, 0];
@@ -28,22 +31,30 @@ export function sentence(character, nats) {
   return `${name(character)}: ${percent(Math.exp(-nats))} likely, ${(nats / Math.LN2).toFixed(2)} bits`;
 }
 
+/** A sentence about a character that was not scored, from the most likely characters at its position. */
+export function rank(character, entries) {
+  const found = entries.find((one) => one.character === character);
+  if (found) return `${name(character)}: ${percent(found.probability)} likely`;
+  return `${name(character)}: at most ${percent(entries.at(-1).probability)} likely`;
+}
+
 /**
- * Elements for the characters (code points, not UTF-16 units) of a text.
+ * Elements for the first MAX_ELEMENTS characters (code points, not UTF-16 units) of a text, and the rest as text.
  *
  * `nats[i]` belongs to character i; the first `promptLength` characters are the prompt.
  */
 export function elements(text, nats, promptLength) {
   const fragment = document.createDocumentFragment();
-  Array.from(text).forEach((character, i) => {
+  const characters = Array.from(text);
+  characters.slice(0, MAX_ELEMENTS).forEach((character, i) => {
     const span = document.createElement("span");
     const scored = nats[i] !== undefined;
     span.className = scored ? `character p${level(Math.exp(-nats[i]))}` : "character";
     span.classList.toggle("prompt", i < promptLength);
     span.classList.toggle("line-end", character === "\n");
     span.textContent = character;
-    span.title = sentence(character, nats[i]);
     fragment.append(span);
   });
+  fragment.append(characters.slice(MAX_ELEMENTS).join(""));
   return fragment;
 }

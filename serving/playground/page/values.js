@@ -6,6 +6,16 @@ const INT32 = 2 ** 31 - 1;
 export const MAX_SEED = Number.MAX_SAFE_INTEGER; // larger numbers lose digits in JavaScript
 export const MAX_SAMPLES = 16;
 
+/** Controls that a comparison can change in its second column: name in a sentence, and a first value to compare with. */
+export const COMPARABLE = {
+  temperature: { name: "temperature", value: "1.2" },
+  top_k: { name: "top-k", value: "5" },
+  top_p: { name: "top-p", value: "0.8" },
+  repetition_penalty: { name: "repetition penalty", value: "1.3" },
+  stop_text: { name: "stop text", value: "\\n" },
+  version: { name: "version", value: "" },
+};
+
 function integer(raw, control, label, low, high) {
   const text = raw[control];
   const value = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
@@ -16,29 +26,71 @@ function integer(raw, control, label, low, high) {
   return value;
 }
 
+function number(raw, control, label) {
+  const text = raw[control].trim();
+  const value = text === "" ? NaN : Number(text);
+  if (!Number.isFinite(value)) {
+    throw new Problem(`${label} must be a number. Received: ${text || "nothing"}.`, { control });
+  }
+  return value;
+}
+
+/** A text of one line, in which \n, \t, \r and \\ stand for a line end, a tab, a carriage return and a backslash. */
+function unescape(text) {
+  const meanings = { n: "\n", t: "\t", r: "\r", "\\": "\\" };
+  return text.replace(/\\([ntr\\])/g, (_, letter) => meanings[letter]);
+}
+
+// A lone surrogate cannot be encoded in UTF-8.
+const wellFormed = (text) => text.toWellFormed?.() ?? text;
+
 /**
  * Parse the texts of the controls.
  *
- * The server checks the bounds of temperature and top-k; `maxChars` is the limit of the export.
+ * The server checks the bounds of the sampling controls; `maxChars` is the limit of the export.
  * Throws Problem.
  */
 export function read(raw, maxChars) {
-  const temperature = raw.temperature.trim() === "" ? NaN : Number(raw.temperature);
-  if (!Number.isFinite(temperature)) {
-    throw new Problem(`Temperature must be a number. Received: ${raw.temperature.trim() || "nothing"}.`, {
-      control: "temperature",
-    });
-  }
+  const temperature = number(raw, "temperature", "Temperature");
   const samples = integer(raw, "samples", "Samples", 1, MAX_SAMPLES);
   return {
-    // A lone surrogate cannot be encoded in UTF-8.
-    prompt: raw.prompt.toWellFormed?.() ?? raw.prompt,
+    prompt: wellFormed(raw.prompt),
     temperature,
     topK: integer(raw, "top_k", "Top-k", -INT32, INT32),
+    topP: number(raw, "top_p", "Top-p"),
+    repetitionPenalty: number(raw, "repetition_penalty", "Repetition penalty"),
+    stop: wellFormed(unescape(raw.stop_text)),
     length: integer(raw, "length", "Length", 1, maxChars),
     samples,
     seed: integer(raw, "seed", "Seed", -MAX_SEED, MAX_SEED - samples + 1),
   };
+}
+
+/**
+ * The columns of the output: one, or two that differ in the control `raw.compare`.
+ *
+ * Each has the texts of its controls as `raw`, a `title` that names the difference, and `controls`: the element whose
+ * value it has for the control that differs.
+ */
+export function columns(raw) {
+  const key = raw.compare;
+  if (!COMPARABLE[key]) return [{ raw, title: "", controls: {} }];
+  const other = key === "version" ? "compare_version" : "compare_value";
+  const title = (value) => `${COMPARABLE[key].name} ${value || "none"}`;
+  return [
+    { raw, title: title(raw[key]), controls: {} },
+    { raw: { ...raw, [key]: raw[other] }, title: title(raw[other]), controls: { [key]: other } },
+  ];
+}
+
+/** Run a step of one column; a control with a wrong value is the one that this column reads. */
+export async function inColumn(column, work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Problem && error.control) error.control = column.controls[error.control] ?? error.control;
+    throw error;
+  }
 }
 
 /** A random seed of at most six digits, easy to read and to type. */
@@ -46,7 +98,10 @@ export function newSeed() {
   return crypto.getRandomValues(new Uint32Array(1))[0] % 1_000_000;
 }
 
-export const NAMES = ["prompt", "temperature", "top_k", "length", "samples", "seed", "version"];
+export const NAMES = [
+  ...["prompt", "temperature", "top_k", "top_p", "repetition_penalty", "stop_text"],
+  ...["length", "samples", "seed", "version", "compare", "compare_value", "compare_version"],
+];
 
 /** The part of a link after `#`. */
 export function toHash(raw) {

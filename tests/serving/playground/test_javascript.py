@@ -161,7 +161,9 @@ SERVER = """
         if (path.endsWith("/metadata")) {
             const dim = [{ size: "-1" }, { size: "4" }];
             const inputs = { state: { tensor_shape: { dim } } };
-            const signature_def = { generate_from_state: { inputs } };
+            const wider = { state: { tensor_shape: { dim: [{ size: "-1" }, { size: "5" }] } } };
+            const signature_def = { generate_from_state: { inputs }, sample_from_state: { inputs: wider } };
+            if (path.startsWith("old")) delete signature_def.sample_from_state;
             return Response.json({ metadata: { signature_def: { signature_def } } });
         }
         asked.push([path, options.body]);
@@ -176,6 +178,7 @@ SERVER = """
     globalThis.performance = { now: () => (clock += 50) }; // milliseconds: every chunk takes as long
     const values = { temperature: 0.8, topK: 5, seed: 9007199254740989, samples: 3, length: 1000 };
     values.prompt = 'say "é😀"\\n';
+    Object.assign(values, { topP: 1, repetitionPenalty: 1, stop: "" });
 """
 
 
@@ -205,6 +208,7 @@ def test_chunks_carry_the_state_and_add_up() -> None:
             assert instance["prompt"] == ("" if number else 'say "é😀"\n')
             assert instance["seed"] == 9007199254740989 + row
             assert (instance["temperature"], instance["top_k"]) == (0.8, 5)
+            assert not {"top_p", "repetition_penalty", "stop"} & set(instance)  # old exports do not know them
             state = instance["state"]
             if number:
                 assert state[0] == sum(counts[:number])
@@ -213,6 +217,71 @@ def test_chunks_carry_the_state_and_add_up() -> None:
                 assert state[3] == 0.1
             else:
                 assert state == [0, 0, 0, 0]
+
+
+def test_other_controls_are_sent_to_the_signature_that_has_them() -> None:
+    changed = {"topP": 0.9, "repetitionPenalty": 1.2, "stop": '"\n'}
+    code = (
+        SERVER
+        + f"""
+        for (const [key, value] of Object.entries({json.dumps(changed)})) {{
+            const one = {{ ...values, length: 1, samples: 1, [key]: value }};
+            await m.generateChunks("new", one, undefined).next();
+        }}
+        const one = {{ ...values, length: 1, topP: 0.9 }};
+        try {{ await m.generateChunks("old/versions/3", one, undefined).next(); }}
+        catch (error) {{ return [asked, error.message]; }}
+    """
+    )
+    asked, refused = javascript("model.js", code)
+    bodies = [json.loads(body) for _, body in asked]
+    assert {body["signature_name"] for body in bodies} == {"sample_from_state"}
+    sent = [
+        {key: row[key] for key in ("top_p", "repetition_penalty", "stop")}
+        for (row,) in (b["instances"] for b in bodies)
+    ]
+    off = {"top_p": 1, "repetition_penalty": 1, "stop": ""}
+    assert sent == [{**off, "top_p": 0.9}, {**off, "repetition_penalty": 1.2}, {**off, "stop": '"\n'}]
+    assert bodies[0]["instances"][0]["state"] == [0] * 5  # the width of this signature's state
+    assert refused.startswith("Version 3 has no top-p, repetition penalty and stop text")
+
+
+def test_rows_end_at_the_stop_text_which_is_never_shown() -> None:
+    code = """
+        const dim = [{ size: "-1" }, { size: "1" }];
+        const signature_def = { sample_from_state: { inputs: { state: { tensor_shape: { dim } } } } };
+        const asked = [];
+        globalThis.performance = { now: () => 0 };
+        globalThis.fetch = async (path, options) => {
+            if (path.endsWith("/metadata")) return Response.json({ metadata: { signature_def: { signature_def } } });
+            const { instances } = JSON.parse(options.body);
+            asked.push(instances.map((row) => [row.seed, row.num_chars]));
+            const chunk = { 1: [["abEN", false], ["D", true]], 2: [["cdEN", false], ["xEN", false], ["E", false]] };
+            const number = asked.length - 1;
+            const predictions = instances.map(({ seed }) => {
+                const [text, stopped] = chunk[seed][number];
+                return { text, stopped, state: [0] };
+            });
+            return Response.json({ predictions });
+        };
+        const values = { prompt: "", temperature: 1, topK: 0, topP: 1, repetitionPenalty: 1, stop: "END", seed: 1 };
+        const shown = [];
+        for await (const texts of m.generateChunks("a", { ...values, samples: 2, length: 200 })) shown.push(texts);
+        return [asked, shown];
+    """
+    asked, shown = javascript("model.js", code)
+    assert asked == [[[1, 16], [2, 16]], [[1, 64], [2, 64]], [[2, 120]]]
+    assert shown == [["ab", "cd"], ["", "ENx"], ["", "ENE"]]
+
+
+def test_alternatives_are_characters_with_probabilities() -> None:
+    code = """
+        globalThis.fetch = async (path, { body }) => new Response(JSON.stringify({ predictions: [{
+            characters: [["a", "😀"], ["b", ""]], probabilities: [[0.5, 0.25], [1, 0]], num_chars: 2 }] }));
+        return await m.alternatives("a", "xy", 2);
+    """
+    first = [{"character": "a", "probability": 0.5}, {"character": "😀", "probability": 0.25}]
+    assert javascript("model.js", code) == [first, [{"character": "b", "probability": 1}]]
 
 
 def test_a_chunk_takes_a_fifth_of_a_second_within_bounds() -> None:
@@ -224,7 +293,8 @@ def test_a_model_of_another_kind_is_rejected() -> None:
     code = """
         const signature_def = { classify: {} };
         globalThis.fetch = async () => Response.json({ metadata: { signature_def: { signature_def } } });
-        try { await m.generateChunks("a", { samples: 1, length: 1 }).next(); } catch (error) { return error.message; }
+        const values = { topP: 1, repetitionPenalty: 1, stop: "", samples: 1, length: 1 };
+        try { await m.generateChunks("a", values).next(); } catch (error) { return error.message; }
     """
     assert "no signature generate_from_state" in javascript("model.js", code)
 
@@ -264,16 +334,38 @@ def test_invisible_characters_have_names() -> None:
     assert "no context" in javascript("shade.js", "return m.sentence('a', undefined)")
 
 
+def test_an_unscored_characters_probability_is_that_of_the_list_or_below_its_last() -> None:
+    entries = [{"character": "a", "probability": 0.5}, {"character": "b", "probability": 0.25}]
+    code = f"return ['b', '\\n'].map((c) => m.rank(c, {json.dumps(entries)}))"
+    assert javascript("shade.js", code) == ["“b”: 25% likely", "line end: at most 25% likely"]
+
+
+def test_the_arrow_keys_find_the_character_above_and_below() -> None:
+    # Three lines of five, two and four characters of 10 pixels; from the last line's third, ...
+    places = [(x, y) for y, length in enumerate((5, 2, 4)) for x in range(length)]
+    spans = json.dumps([{"offsetLeft": 10 * x, "offsetTop": 20 * y} for x, y in places])
+    code = (
+        f"return [[9, -1], [6, -1], [3, 1], [5, 1], [2, -1], [9, 1]].map(([i, step]) => m.vertical({spans}, i, step))"
+    )
+    assert javascript("inspect.js", code) == [6, 1, 6, 7, 2, 9]
+
+
 # Values and links
 
 RAW = {
     "prompt": "a\nb",
     "temperature": "0.8",
     "top_k": "0",
+    "top_p": "1",
+    "repetition_penalty": "1",
+    "stop_text": "",
     "length": "300",
     "samples": "2",
     "seed": "7",
     "version": "",
+    "compare": "",
+    "compare_value": "",
+    "compare_version": "",
 }
 
 
@@ -287,6 +379,7 @@ def read(**changed: str) -> Any:
 
 def test_values_are_parsed() -> None:
     expected = {"prompt": "a\nb", "temperature": 0.8, "topK": 0, "length": 300, "samples": 2, "seed": 7}
+    expected |= {"topP": 1, "repetitionPenalty": 1, "stop": ""}
     assert read() == expected
     assert read(seed="-5", temperature="1e-3") == {**expected, "seed": -5, "temperature": 0.001}
     # The server checks the bounds of the model.
@@ -295,6 +388,7 @@ def test_values_are_parsed() -> None:
         "temperature": 700,
         "topK": -1,
     }
+    assert read(top_p=".5", repetition_penalty="1.2", stop_text=r"\n\\n\x")["stop"] == "\n\\n\\x"
     assert read(prompt="a\ud800b")["prompt"] == "a\ufffdb"  # a lone surrogate
 
 
@@ -304,6 +398,8 @@ def test_values_are_parsed() -> None:
         ("temperature", ""),
         ("temperature", "hot"),
         ("top_k", "1.5"),
+        ("top_p", "half"),
+        ("repetition_penalty", ""),
         ("length", "0"),
         ("length", "1001"),
         ("samples", "17"),
@@ -318,11 +414,39 @@ def test_a_value_that_cannot_be_sent_names_its_control(control: str, value: str)
     assert message.endswith(f"Received: {value or 'nothing'}.")
 
 
+def test_a_comparison_changes_one_control_of_its_second_column() -> None:
+    def columns(**changed: str) -> Any:
+        return javascript("values.js", f"return m.columns({json.dumps({**RAW, **changed})})")
+
+    (only,) = columns(compare_value="2")
+    assert (only["raw"]["temperature"], only["title"], only["controls"]) == ("0.8", "", {})
+    first, second = columns(compare="temperature", compare_value="1.4")
+    assert [first["title"], second["title"]] == ["temperature 0.8", "temperature 1.4"]
+    assert {key for key in RAW if first["raw"][key] != second["raw"][key]} == {"temperature"}
+    assert second["controls"] == {"temperature": "compare_value"}
+    first, second = columns(compare="version", version="7", compare_version="6")
+    assert [first["raw"]["version"], second["raw"]["version"]] == ["7", "6"]
+
+
+def test_a_problem_of_the_second_column_names_the_control_that_it_reads() -> None:
+    code = """
+        const { Problem } = await import(new URL("wire.js", "PAGE"));
+        const [, second] = m.columns({ compare: "top_k", compare_value: "-1" });
+        const fail = (control) => async () => { throw new Problem("x", { control }); };
+        const names = [];
+        for (const control of ["top_k", "seed", null]) {
+            await m.inColumn(second, fail(control)).catch((error) => names.push(error.control));
+        }
+        return names;
+    """.replace("PAGE", f"{PAGE.as_uri()}/")
+    assert javascript("values.js", code) == ["compare_value", "seed", None]
+
+
 def test_a_link_holds_all_values() -> None:
     raw = {**RAW, "prompt": 'ä & "=#%\n😀 +', "version": "9007199254740993"}
     code = f"const hash = m.toHash({json.dumps(raw)}); return [hash, m.fromHash('#' + hash)]"
     hash_, back = javascript("values.js", code)
-    assert back == raw
+    assert back == {key: value for key, value in raw.items() if value}
     assert hash_.isascii()
     assert javascript("values.js", "return m.fromHash('#seed=5&evil=1')") == {"seed": "5"}
     assert javascript("values.js", "return m.fromHash('')") == {}

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.serving.playground.running import Site
 
@@ -119,17 +119,23 @@ def test_each_character_is_shaded_by_its_probability(site: Site, page: Page) -> 
     finished(page)
     (whole, *_), (scored, *_) = texts(page), site.ask("score", [{"text": text} for text in texts(page)])
     spans = page.locator(".text").first.locator(".character")
-    found = spans.evaluate_all("all => all.map((one) => [one.textContent, one.className, one.title])")
-    assert [character for character, *_ in found] == list(whole)  # code points: the emoji is one
+    found = spans.evaluate_all("all => all.map((one) => [one.textContent, one.className])")
+    assert [character for character, _ in found] == list(whole)  # code points: the emoji is one
     assert "😀" in whole
     assert "\n" in whole
     bounds = (0.9, 0.5, 0.2, 0.05, 0.01, 0.0)
-    for (character, name, title), nats in zip(found[1:], scored["nll"]):
+    for (character, name), nats in zip(found[1:], scored["nll"]):
         probability = math.exp(-nats)
         assert f"p{next(i for i, bound in enumerate(bounds) if probability >= bound)}" in name.split()
-        assert float(re.search(r"([\d.e-]+)% likely", title)[1]) == pytest.approx(probability * 100, rel=6e-3)
         assert ("line-end" in name) == (character == "\n")
-    assert [("prompt" in name.split()) for _, name, _ in found].count(True) == len(PROMPT)
+    assert [("prompt" in name.split()) for _, name in found].count(True) == len(PROMPT)
+    page.locator(".text").first.focus()
+    page.keyboard.press("Home")
+    for nats in scored["nll"][:3]:
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#readout")).to_contain_text(f"{nats / math.log(2):.2f} bits")
+        shown = re.search(r"([\d.e-]+)% likely", page.locator("#readout").text_content())
+        assert float(shown[1]) == pytest.approx(math.exp(-nats) * 100, rel=6e-3)
     page.locator("#shade").uncheck()
     expect(page.locator(".character")).to_have_count(0)
     assert texts(page)[0] == whole
@@ -142,25 +148,104 @@ def test_a_text_without_a_prompt_is_shaded_from_its_first_character(site: Site, 
     page.locator("#shade").check()
     finished(page, "Shaded")
     (whole, *_), (scored, *_) = texts(page), site.ask("score", [{"text": "\n" + text} for text in texts(page)])
-    title = page.locator(".character").first.get_attribute("title")
-    assert f"{scored['nll'][0] / 0.693147:.2f} bits" in title
+    page.locator(".text").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#readout")).to_contain_text(f"{scored['nll'][0] / math.log(2):.2f} bits")
     assert page.locator(".text").first.locator(".character").count() == len(whole) == 150
 
 
-def test_arrow_keys_and_a_tap_show_a_characters_probability(page: Page) -> None:
+def test_the_alternatives_of_a_character_and_generation_after_one_that_is_taken(site: Site, page: Page) -> None:
+    page.locator("#generate").click()
+    finished(page)
+    whole, other = texts(page)
+    asked = len(site.requests)
+    text, readout, buttons = page.locator(".text").first, page.locator("#readout"), page.locator(".alternatives button")
+    text.focus()
+    for key in ("ArrowRight", "End", "Home", *["ArrowRight"] * 20):
+        page.keyboard.press(key)
+    expect(readout).to_contain_text(f"Character 21, {'line end' if whole[20] == chr(10) else f'“{whole[20]}”'}: ")
+    expect(buttons).to_have_count(5)
+    (row,) = site.ask("alternatives", [{"text": whole, "top_n": 5}])
+    for button, character, probability in zip(buttons.all(), row["characters"][20], row["probabilities"][20]):
+        name = {" ": "space", "\n": "line end"}.get(character, f"“{character}”")
+        label = button.get_attribute("aria-label")
+        assert label.startswith(f"Continue with {name}, ")
+        assert float(re.search(r"([\d.e-]+)% likely", label)[1]) == pytest.approx(probability * 100, rel=6e-3)
+    page.keyboard.press("Escape")
+    expect(buttons).to_have_count(0)
+    page.locator(".character").nth(1).hover()  # in the prompt
+    expect(buttons).to_have_count(5)
+    requests = [request for request in site.requests[asked:] if ":predict" in request.url]
+    assert [request.post_data_json["signature_name"] for request in requests] == ["alternatives"]  # one for each text
+
+    text.focus()
+    page.keyboard.press("Home")
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    expect(readout).to_contain_text("Character 21, ")
+    page.keyboard.press("Enter")  # to the list
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    prompt = whole[:20] + row["characters"][20][1]
+    expect(text).to_contain_text(prompt)
+    finished(page)
+    assert texts(page) == [*expected(site, prompt, 1), other]
+    assert text.evaluate("element => element === document.activeElement")
+
+
+def test_two_temperatures_side_by_side_with_controls_of_newer_exports(site: Site, page: Page) -> None:
+    controls = {"top_p": 0.9, "repetition_penalty": 1.5, "stop": "E,"}
+    for key, value in controls.items():
+        page.locator({"stop": "#stop_text"}.get(key, f"#{key}")).fill(str(value))
+    page.locator("#compare").select_option("temperature")
+    page.locator("#compare_value").fill("2.5")
+    page.locator("#generate").click()
+    finished(page)
+    shown = []
+    for temperature in (0.9, 2.5):
+        values = {"prompt": PROMPT, "num_chars": 150, "temperature": temperature, "top_k": 12, **controls}
+        rows = site.ask("sample", [{**values, "seed": seed} for seed in (41, 42)])
+        assert any(row["stopped"] for row in rows)
+        shown.append([PROMPT + row["text"].removesuffix("E,") for row in rows])
+    assert texts(page) == [shown[0][0], shown[1][0], shown[0][1], shown[1][1]]
+    titles = [f"Sample {number}, temperature {value}" for number in (1, 2) for value in ("0.9", "2.5")]
+    assert page.locator(".sample h2").all_text_contents() == titles
+    boxes = [one.bounding_box() for one in page.locator(".sample").all()]
+    assert boxes[0]["y"] == boxes[1]["y"] < boxes[2]["y"] == boxes[3]["y"]
+    assert boxes[0]["x"] + boxes[0]["width"] < boxes[1]["x"]
+    page.set_viewport_size({"width": 360, "height": 640})
+    boxes = [one.bounding_box() for one in page.locator(".sample").all()]
+    assert len({box["x"] for box in boxes}) == 1
+    assert boxes == sorted(boxes, key=lambda box: box["y"])
+
+
+def test_an_export_without_the_new_signatures_generates_and_shades(site: Site) -> None:
+    page = site.browser.new_page()
+
+    def older(route: Route) -> None:
+        found = route.fetch().json()
+        signatures = found["metadata"]["signature_def"]["signature_def"]
+        for name in ("sample", "sample_from_state", "alternatives"):
+            del signatures[name]
+        route.fulfill(json=found)
+
+    page.route("**/versions/7/metadata", older)
+    page.goto(site.url + "#prompt=the+%C3%A9%0A&temperature=0.9&top_k=12&length=150&seed=41&samples=2&top_p=0.5")
+    for key in ("top_p", "repetition_penalty", "stop_text"):
+        expect(page.locator(f"#{key}")).to_be_disabled(timeout=SECONDS)
+        expect(page.locator(f"#{key}-hint")).to_have_text("Not in this version: its export is older.")
     page.locator("#shade").check()
     page.locator("#generate").click()
     finished(page)
+    assert texts(page) == expected(site, PROMPT, 2)
     readout = page.locator("#readout")
     page.locator(".text").first.focus()
     page.keyboard.press("ArrowRight")
     expect(readout).to_have_text("Character 1, “t”: not scored, it has no context")
-    page.keyboard.press("ArrowRight")
-    expect(readout).to_contain_text("Character 2, “h”: ")
-    page.keyboard.press("End")
-    expect(readout).to_contain_text("Character 156, ")
     page.locator(".text").nth(1).locator(".character").nth(5).click()
     expect(readout).to_contain_text("Character 6, line end: ")
+    expect(page.locator(".alternatives")).to_have_count(0)
+    page.close()
 
 
 def test_a_link_opens_the_same_values(site: Site, page: Page) -> None:

@@ -50,6 +50,8 @@ def opened(site: Site, size: tuple[int, int], scheme: Any = "light", **context: 
     page.locator("#temperature").fill("")
     page.locator("#generate").click()
     expect(page.locator("#error")).to_be_visible()  # so that an error is on the page, too
+    page.locator(".character").nth(7).click()
+    expect(page.locator(".alternatives button")).to_have_count(5)
     return page
 
 
@@ -69,7 +71,7 @@ def test_every_text_has_enough_contrast(page: Page) -> None:
 
 
 def test_the_borders_of_controls_have_enough_contrast(page: Page) -> None:
-    controls = page.locator("textarea, select, input[type=number], input[type=text], button")
+    controls = page.locator("textarea, select, input[type=number], input[type=text], button:not(.alternatives *)")
     found = controls.evaluate_all(CONTRAST)
     assert len(found) > 8
     assert not [one for one in found if one["border"] < 3.0]
@@ -77,6 +79,7 @@ def test_the_borders_of_controls_have_enough_contrast(page: Page) -> None:
 
 def test_every_control_has_a_name_and_a_visible_focus(page: Page) -> None:
     page.keyboard.press("Escape")
+    expect(page.locator(".alternatives")).to_have_count(0)
     page.evaluate("document.activeElement.blur()")
     seen = []
     for _ in range(40):
@@ -95,7 +98,18 @@ def test_every_control_has_a_name_and_a_visible_focus(page: Page) -> None:
         )
     found = {one[0]: one for one in seen if one[1] and one[2] != "none"}
     wanted = {"prompt", "generate", "temperature-slider", "temperature", "top_k", "length", "samples", "seed"}
-    wanted |= {"new-seed", "version", "shade", "link", "text", "small"}
+    wanted |= {
+        "top_p",
+        "repetition_penalty",
+        "stop_text",
+        "compare",
+        "new-seed",
+        "version",
+        "shade",
+        "link",
+        "text",
+        "small",
+    }
     assert wanted <= set(found)
     assert {one[2:] == ["solid", "3px"] for key, one in found.items() if key in wanted} == {True}
     assert len({one[1] for one in found.values()}) == len(found)
@@ -121,8 +135,13 @@ def test_a_phone_needs_no_horizontal_scrolling(site: Site) -> None:
         assert box["y"] + box["height"] <= PHONE[1]
         assert box["height"] >= 40
     page.locator("#temperature").fill("1")
-    page.locator(".character").nth(7).tap()
-    expect(page.locator("#readout")).to_contain_text("Character 8, ")
+    page.locator(".character").nth(9).tap()
+    expect(page.locator("#readout")).to_contain_text("Character 10, ")
+    for box in (one.bounding_box() for one in page.locator(".alternatives button").all()):
+        assert box is not None
+        assert box["height"] >= 40
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE[0]
     page.evaluate("scrollTo(0, 0)")
     page.locator("#generate").tap()
     expect(page.locator("#status")).to_contain_text("characters", timeout=SECONDS)
