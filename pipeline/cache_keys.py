@@ -36,6 +36,7 @@ INGEST = Code(
         "components/ingest/staging.py",
         "components/ingest/text.py",
         "components/ingest/passages.py",
+        "components/ingest/documents.py",
     ),
     # StatisticsGen and ExampleValidator cannot have a digest, but they run again on new examples, like all later
     # components. Therefore the versions of the libraries that all components use are in this digest.

@@ -101,9 +101,8 @@ def ingest(config: Config, places: Places) -> StagedCorpus:
             f"The corpus contains output of earlier runs below the root {root}: for example {inside[0]}. Name a "
             f"narrower corpus, or another root with --root. Received: --corpus {settings.source}"
         )
-    facts = staging.check(
-        corpus, settings.min_chars, settings.passage_length, settings.eval_fraction, settings.test_fraction
-    )
+    cutting = settings.passage_length, settings.eval_fraction, settings.test_fraction, settings.documents
+    facts = staging.check(corpus, settings.min_chars, *cutting)
     return StagedCorpus(corpus, facts, str(staging.stage(corpus, Path(places.corpus))))
 
 

@@ -20,10 +20,10 @@ from components.ingest.text import read_document
 
 
 class Executor(BaseExampleGenExecutor):
-    """Cleans each document and cuts it into passages. Example: tests/components/ingest/test_corpus_example_gen.py.
+    """Cleans each file and cuts it into passages. Example: tests/components/ingest/test_corpus_example_gen.py.
 
-    A record has `text`, `document` (its name), `position` (offset of the text's first character in the document) and
-    `length` (characters of the text).
+    A record has `text`, `document` (the file's name), `position` (offset of the text's first character) and `length`
+    (characters of the text).
     """
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 - TFX's name
@@ -48,10 +48,13 @@ class Executor(BaseExampleGenExecutor):
         return {split: part | f"Serialize[{split}]" >> beam.Map(_serialize) for split, part in zip(splits, parts)}
 
 
-def create(input_base: str, passage_length: int, eval_fraction: float, test_fraction: float, sources: str) -> Any:
+def create(
+    input_base: str, passage_length: int, eval_fraction: float, test_fraction: float, documents: str, sources: str
+) -> Any:
     """Return the component that reads every file of the staged corpus `input_base`.
 
     Args:
+      documents: what one document is, see `passages.blocks`.
       sources: digest of the code that makes the records, so that an edit invalidates the cache.
     """
     settings = struct_pb2.Struct()
@@ -60,6 +63,7 @@ def create(input_base: str, passage_length: int, eval_fraction: float, test_frac
             "passage_length": passage_length,
             "eval_fraction": eval_fraction,
             "test_fraction": test_fraction,
+            "documents": documents,
             "sources": sources,
         }
     )
@@ -92,6 +96,7 @@ def _passages(file: fileio.ReadableFile, settings: dict[str, Any]) -> Iterator[P
         int(settings["passage_length"]),
         settings["eval_fraction"],
         settings["test_fraction"],
+        settings["documents"],
     )
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import floor, isfinite
 
 from components.errors import UserError
+from components.ingest import documents
 
 # Characters. A shorter held-out block is too small to measure anything, so it is used for training.
 MIN_HELD_OUT = 100
@@ -43,31 +44,57 @@ def split_blocks(length: int, eval_fraction: float, test_fraction: float = 0.0) 
     Raises:
       UserError: the fractions are not numbers of at least 0 with a sum below 1.
     """
-    held_out = _exact("eval_fraction", eval_fraction), _exact("test_fraction", test_fraction)
-    if sum(held_out) >= 1:
-        raise UserError(
-            "The held-out parts leave no text to train on: eval_fraction and test_fraction must sum to less than 1. "
-            f"Lower one of them. Received: eval_fraction={eval_fraction}, test_fraction={test_fraction}"
-        )
+    held_out = _held_out(eval_fraction, test_fraction)
     if length < MIN_DOCUMENT:
         return []
     train_end = floor(length * (1 - sum(held_out)))
     eval_end = floor(length * (1 - held_out[1]))
     sizes = {"eval": eval_end - train_end, "test": length - eval_end}
     sizes = {split: size if size >= MIN_HELD_OUT else 0 for split, size in sizes.items()}
-    blocks = []
+    spans = []
     start = 0
     for split, size in {"train": length - sum(sizes.values()), **sizes}.items():
         if size:
-            blocks.append((split, start, start + size))
+            spans.append((split, start, start + size))
             start += size
-    return blocks
+    return spans
+
+
+@dataclass(frozen=True)
+class Block:
+    """The part of a file that is in one split: its offset, in characters, and its text."""
+
+    split: str
+    start: int
+    text: str
+
+
+def blocks(text: str, eval_fraction: float, test_fraction: float, rule: str) -> tuple[list[Block], int]:
+    """Return the blocks of one clean file that are not empty, in the order train, eval, test, and its documents.
+
+    Args:
+      rule: what one document is, `corpus.documents`. Of a file that is one document each split is a part; other
+        documents are in one split as a whole, and the start of a block is 0.
+
+    Raises:
+      UserError: fractions that `split_blocks` rejects, or a rule that is no regular expression.
+    """
+    if rule == documents.FILE:
+        spans = split_blocks(len(text), eval_fraction, test_fraction)
+        return [Block(split, start, text[start:end]) for split, start, end in spans], 1
+    streams, count = documents.streams(text, rule, *_held_out(eval_fraction, test_fraction))
+    return [Block(split, 0, stream) for split, stream in streams.items()], count
 
 
 def cut(
-    document: str, text: str, passage_length: int, eval_fraction: float, test_fraction: float = 0.0
+    document: str,
+    text: str,
+    passage_length: int,
+    eval_fraction: float,
+    test_fraction: float = 0.0,
+    rule: str = documents.FILE,
 ) -> Iterator[Passage]:
-    """Return the passages of one clean document, in document order.
+    """Return the passages of one clean file, in the order of the text.
 
     A split of n characters has n - 1 targets, all but its first character. They fill ceil((n - 1) / passage_length)
     passages whose sizes differ by at most one. Every passage starts with the character before its first target, so
@@ -77,22 +104,21 @@ def cut(
     ['abc', 'cde', 'efgh']
 
     Args:
-      document: the document's name.
-      text: the clean document.
+      document: the file's name.
+      text: the clean text.
       passage_length: the most targets in one passage, at least 1.
-      eval_fraction: fraction of the document's characters for the eval split.
-      test_fraction: fraction of the document's characters, at its end, for the test split.
+      eval_fraction: fraction of the file's characters, or of its documents, for the eval split.
+      test_fraction: the same for the test split; of a file that is one document, its end.
+      rule: what one document is, see `blocks`.
 
     Raises:
-      UserError: a passage length below 1, or fractions that `split_blocks` rejects. Raised by the call, not by the
-        iterator.
+      UserError: a passage length below 1, or what `blocks` rejects. Raised by the call, not by the iterator.
     """
     require_passage_length(passage_length)
-    blocks = split_blocks(len(text), eval_fraction, test_fraction)
     return (
-        Passage(split, document, start, text[start:end])
-        for split, block_start, block_end in blocks
-        for start, end in _spans(block_start, block_end, passage_length)
+        Passage(block.split, document, block.start + start, block.text[start:end])
+        for block in blocks(text, eval_fraction, test_fraction, rule)[0]
+        for start, end in _spans(len(block.text), passage_length)
     )
 
 
@@ -105,15 +131,25 @@ def require_passage_length(passage_length: int) -> None:
         )
 
 
-def _spans(block_start: int, block_end: int, passage_length: int) -> Iterator[tuple[int, int]]:
-    targets = block_end - block_start - 1
+def _spans(length: int, passage_length: int) -> Iterator[tuple[int, int]]:
+    targets = length - 1
     if targets == 0:
-        yield block_start, block_end
+        yield 0, 1
         return
     count = -(-targets // passage_length)
     for index in range(count):
         first, last = index * targets // count, (index + 1) * targets // count
-        yield block_start + first, block_start + last + 1
+        yield first, last + 1
+
+
+def _held_out(eval_fraction: float, test_fraction: float) -> tuple[Fraction, Fraction]:
+    held_out = _exact("eval_fraction", eval_fraction), _exact("test_fraction", test_fraction)
+    if sum(held_out) >= 1:
+        raise UserError(
+            "The held-out parts leave no text to train on: eval_fraction and test_fraction must sum to less than 1. "
+            f"Lower one of them. Received: eval_fraction={eval_fraction}, test_fraction={test_fraction}"
+        )
+    return held_out
 
 
 def _exact(name: str, fraction: float) -> Fraction:

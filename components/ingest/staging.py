@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from components.errors import UserError
-from components.ingest import passages, text
+from components.ingest import documents, passages, text
 from components.ingest.corpora import Corpus
 from components.ingest.local_files import SourceFile
 
@@ -25,7 +25,7 @@ class CorpusFacts:
     """Sizes of a checked corpus, after cleaning.
 
     Attributes:
-      documents: number of files, empty ones included.
+      documents: number of documents, unused files included.
       characters: number of characters of all documents together.
       eval_chars: number of targets of the eval split.
       distinct: number of distinct characters.
@@ -54,7 +54,12 @@ class CorpusFacts:
 
 
 def check(
-    corpus: Corpus, min_chars: int, passage_length: int, eval_fraction: float, test_fraction: float
+    corpus: Corpus,
+    min_chars: int,
+    passage_length: int,
+    eval_fraction: float,
+    test_fraction: float,
+    rule: str = documents.FILE,
 ) -> CorpusFacts:
     """Return the sizes of a corpus that can be trained on; holds one document in memory at a time.
 
@@ -64,27 +69,33 @@ def check(
       passage_length: the most targets in one passage, at least 1.
       eval_fraction: fraction of each document's characters for the eval split.
       test_fraction: fraction of each document's characters for the test split.
+      rule: what one document is, see `passages.blocks`.
 
     Raises:
       UserError: a document cannot be read as text; the corpus is empty, shorter than `min_chars` or without an eval
         split; or a setting is out of range.
     """
     passages.require_passage_length(passage_length)
-    passages.split_blocks(0, eval_fraction, test_fraction)
-    characters = eval_chars = longest = 0
+    passages.blocks("", eval_fraction, test_fraction, rule)
+    count = characters = longest = 0
+    targets = {"train": 0, "eval": 0, "test": 0}
     distinct: set[str] = set()
     unused: list[str] = []
     for file in corpus.files:
-        length, found = _measure(file)
-        if length < passages.MIN_DOCUMENT:
+        content = text.read_document(file.read(), file.name, file.typed)
+        if len(content) < passages.MIN_DOCUMENT:
             unused.append(file.name)
             continue
-        characters += length
-        longest = max(longest, length)
-        distinct |= found
-        for split, start, end in passages.split_blocks(length, eval_fraction, test_fraction):
-            eval_chars += end - start - 1 if split == "eval" else 0
-    size = f"{characters} characters in {len(corpus.files)} documents"
+        found, documents_found = passages.blocks(content, eval_fraction, test_fraction, rule)
+        count += documents_found
+        characters += len(content)
+        longest = max(longest, len(content))
+        distinct |= set(content)
+        for block in found:
+            targets[block.split] += len(block.text) - 1
+        del content, found  # before the next document is read
+    count += len(unused)
+    size = f"{characters} characters in {count} documents"
     if not "".join(distinct).strip():
         raise UserError(
             f"The corpus {corpus.label!r} is empty: its documents contain only white space, byte-order marks and "
@@ -95,13 +106,20 @@ def check(
             f"The corpus {corpus.label!r} is too short to learn from: it has fewer than the {min_chars} characters "
             f"required. Add text or lower that minimum (min_chars). Received: {size}"
         )
-    if eval_chars == 0:
+    if rule != documents.FILE and not (targets["train"] and targets["eval"]):
+        missing = "train" if not targets["train"] else "eval"
+        raise UserError(
+            f"The corpus {corpus.label!r} has no {missing} split: each document is in one split as a whole, and there "
+            f"are too few. Check that corpus.documents says what separates them, add documents, or change "
+            f"eval_fraction. Received: corpus.documents={rule}, eval_fraction={eval_fraction}, {size}"
+        )
+    if targets["eval"] == 0:
         raise UserError(
             f"The corpus {corpus.label!r} has no eval split to evaluate the model on: a document's held-out part "
             f"must have at least {passages.MIN_HELD_OUT} characters. {_held_out_advice(longest, characters)} "
             f"Received: eval_fraction={eval_fraction}, longest document {longest} characters, {size}"
         )
-    return CorpusFacts(len(corpus.files), characters, eval_chars, len(distinct), tuple(unused))
+    return CorpusFacts(count, characters, targets["eval"], len(distinct), tuple(unused))
 
 
 def stage(corpus: Corpus, directory: Path) -> Path:
@@ -175,12 +193,6 @@ def _sufficient(length: int) -> float | None:
     """Return the eval_fraction, in hundredths, that holds out enough of a document; None: it would be too large."""
     fraction = math.ceil(100 * passages.MIN_HELD_OUT / length) / 100 if length else math.inf
     return fraction if fraction <= _LARGEST_EVAL_FRACTION else None
-
-
-def _measure(file: SourceFile) -> tuple[int, set[str]]:
-    """Return the length and the distinct characters of one document; its text is freed on return."""
-    content = text.read_document(file.read(), file.name, file.typed)
-    return len(content), set(content)
 
 
 def _digest(files: Iterable[SourceFile]) -> str:

@@ -35,7 +35,7 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
     Args:
       source: a known name, a file, folder or glob on a volume or in a bucket (gs://), or a URL.
       settings: `directory` for staged corpora (local or in a bucket), `checksum`, `suffixes` and `min_chars`.
-      cutting: `passage_length`, `eval_fraction` and `test_fraction`.
+      cutting: `passage_length`, `eval_fraction`, `test_fraction` and `documents`.
       workspace: an empty local directory.
 
     Returns:
@@ -59,6 +59,7 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
         int(cutting["passage_length"]),
         cutting["eval_fraction"],
         cutting["test_fraction"],
+        cutting["documents"],
     )
     logging.info("corpus %s: %s documents, %s characters", source, facts.documents, facts.characters)
     if "://" not in settings["directory"]:

@@ -30,6 +30,10 @@ class CorpusConfig(Section):
     min_chars: PositiveInt = 2_000
     # Characters to predict in one record, at most.
     passage_length: Annotated[int, Field(ge=100, le=100_000)] = 2_000
+    # What one document is. file: each file. line, blank_line: what is between line breaks, or between blank lines. Any
+    # other text: a regular expression of what separates documents. Documents other than files are in one split as a
+    # whole, chosen by a digest of their text, and the model learns an end-of-document symbol (U+0003) after each.
+    documents: str = Field("file", min_length=1)
     # Part of every document that is held out for evaluation: its last part, before the test split.
     eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
     # Part of every document that is held out for tests: its very end. 0: no test split.

@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from components.errors import UserError
-from components.ingest import passages
+from components.ingest import documents, passages
 from pipeline.config.run import Config
 from serving.client.values import Score
 from serving.commands.shared import config_options, input_text, model_source
@@ -95,5 +95,6 @@ def _table(result: dict[str, Any]) -> str:
 def _cut(text: str, split: str, config: Config) -> list[passages.Passage]:
     corpus = config.corpus
     held_out = (0.0, 0.0) if split == "all" else (corpus.eval_fraction, corpus.test_fraction)
-    pieces = passages.cut("text", text, corpus.passage_length, *held_out)
+    rule = documents.FILE if split == "all" else corpus.documents
+    pieces = passages.cut("text", text, corpus.passage_length, *held_out, rule)
     return [piece for piece in pieces if split in ("all", piece.split)]

@@ -38,7 +38,7 @@ def staged(tmp_path: Path, texts: dict[str, str] | None = None) -> str:
 
 
 def component(directory: str, test_fraction: float = TEST, sources: str = "sources") -> Any:
-    return corpus_example_gen.create(directory, LENGTH, EVAL, test_fraction, sources)
+    return corpus_example_gen.create(directory, LENGTH, EVAL, test_fraction, "file", sources)
 
 
 def generated(tmp_path: Path, directory: str, test_fraction: float = TEST) -> dict[str, list[dict[str, Any]]]:

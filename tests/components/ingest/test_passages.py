@@ -100,6 +100,21 @@ def test_passages_have_nearly_equal_sizes_and_overlap_by_one(
             assert before.position + len(before.text) - 1 == after.position
 
 
+def test_short_documents_are_in_one_split_as_a_whole() -> None:
+    content = "\n".join(f"name {index}" for index in range(500))
+    pieces = by_split(list(cut("names.txt", content, 40, 0.1, 0.0, "line")))
+    texts = {split: restored(group) for split, group in pieces.items()}
+    assert list(texts) == ["train", "eval"]
+    assert [group[0].position for group in pieces.values()] == [0, 0]
+    for split, group in pieces.items():
+        assert {passage.document for passage in group} == {"names.txt"}
+        assert max(len(passage.text) for passage in group) <= 41
+        for passage in group:
+            assert texts[split][passage.position : passage.position + len(passage.text)] == passage.text
+    lines = [line for text in texts.values() for line in text.strip("\x03").split("\x03")]
+    assert sorted(lines) == sorted(content.split("\n"))
+
+
 def test_tiny_documents() -> None:
     assert list(cut("a.txt", "", 5, 0.1)) == []
     assert list(cut("a.txt", "x", 5, 0.1)) == []

@@ -113,6 +113,20 @@ def test_advice_for_a_corpus_without_eval_split_can_be_followed(
         assert check(corpus, 1, 10, float(found[1]), 0.0).eval_chars > 0
 
 
+def test_short_documents_are_counted_and_need_both_splits(tmp_path: Path) -> None:
+    lines = [f"name {index}" for index in range(300)]
+    corpus = corpus_of(tmp_path / "many", {"a.txt": "\n".join(lines).encode(), "b.txt": b"x"})
+    facts = check(corpus, 1, 40, 0.1, 0.0, "line")
+    assert (facts.documents, facts.unused) == (301, ("b.txt",))
+    pieces = passages.cut("a.txt", "\n".join(lines), 40, 0.1, 0.0, "line")
+    assert facts.eval_chars == sum(len(piece.text) - 1 for piece in pieces if piece.split == "eval")
+    few = corpus_of(tmp_path / "few", {"a.txt": b"one\ntwo\n"})
+    with pytest.raises(UserError, match=r"no eval split: .*Received: corpus\.documents=line.* in 2 documents$"):
+        check(few, 1, 40, 0.01, 0.0, "line")
+    with pytest.raises(UserError, match=r"corpus\.documents must be one of file, "):
+        check(few, 1, 40, 0.1, 0.0, "(")
+
+
 def test_bad_document_or_setting_is_named(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path, {"good.txt": b"x" * 1000, "poor.txt": b"\xff" * 1000})
     with pytest.raises(UserError, match=r"'poor\.txt' is not UTF-8 at byte offset 0"):
