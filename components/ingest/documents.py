@@ -57,17 +57,28 @@ def divide(text: str, rule: str) -> Iterator[str]:
 
 def split_of(document: str, eval_fraction: Fraction, test_fraction: Fraction) -> str:
     """Return the split of a document; equal documents are in the same split, whatever the others are."""
-    digest = hashlib.sha256(document.encode("utf-8", "surrogatepass")).digest()
-    position = Fraction(int.from_bytes(digest[:8], "big"), _RESOLUTION)
+    position = Fraction(int.from_bytes(_digest(document)[:8], "big"), _RESOLUTION)
     if position < eval_fraction:
         return "eval"
     return "test" if position < eval_fraction + test_fraction else "train"
 
 
 def streams(text: str, rule: str, eval_fraction: Fraction, test_fraction: Fraction) -> tuple[dict[str, str], int]:
-    """Return the text of each split that has documents, in the order train, eval, test, and the number of documents."""
+    """Return the text of each split that has documents, in the order train, eval, test, and the number of documents.
+
+    The documents of a split are in the order of their digests. In the file's own order a neighbor could help to predict
+    a document, in a sorted list for example, and a new document has none.
+    """
     found: dict[str, list[str]] = {"train": [], "eval": [], "test": []}
     for document in divide(text, rule):
         found[split_of(document, eval_fraction, test_fraction)].append(document)
-    joined = {split: END + "".join(d + END for d in documents) for split, documents in found.items() if documents}
+    joined = {
+        split: END + "".join(document + END for document in sorted(some, key=_digest))
+        for split, some in found.items()
+        if some
+    }
     return joined, sum(map(len, found.values()))
+
+
+def _digest(document: str) -> bytes:
+    return hashlib.sha256(document.encode("utf-8", "surrogatepass")).digest()

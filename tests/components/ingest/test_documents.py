@@ -55,9 +55,16 @@ def test_streams_hold_every_document_once_between_symbols(lines: list[str]) -> N
     assert count == len(lines)
     for stream in joined.values():
         assert stream[0] == stream[-1] == END
-    found = {split: stream[1:-1].split(END) for split, stream in joined.items()}
+    found = {split: sorted(stream[1:-1].split(END)) for split, stream in joined.items()}
     expected: dict[str, list[str]] = {}
     for line in lines:
         expected.setdefault(split_of(line, EVAL, TEST), []).append(line)
-    assert found == expected
+    assert found == {split: sorted(some) for split, some in expected.items()}
     assert list(joined) == [split for split in ("train", "eval", "test") if split in expected]
+
+
+def test_order_of_the_file_does_not_matter() -> None:
+    forth, back = (streams("\n".join(names), "line", EVAL, TEST) for names in (NAMES, NAMES[::-1]))
+    assert forth == back
+    first = forth[0]["train"][1:].split(END)[:50]
+    assert first != sorted(first)
