@@ -27,6 +27,7 @@ import components
 import pipeline
 from components import command_line, own_packages, shell_command
 from components.errors import UserError
+from components.ingest import documents
 from pipeline import beam, failure
 from pipeline.config import overrides
 from pipeline.config.places import Places
@@ -185,7 +186,7 @@ def _show_text(screen: Any, model: str, config: Config) -> None:
         seed=tf.constant([config.seed], tf.int64),
     )["text"]
     screen.print(f"\n{length} characters at temperature {config.export.temperature:g}:\n", style="bold")
-    generated = text.numpy()[0].decode("utf-8")
+    generated = text.numpy()[0].decode("utf-8").replace(documents.END, "\n")
     screen.print(command_line.visible(generated) if screen.console.is_terminal else generated)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 UNICODE_SIZE = 0x110000  # code points that exist
+END_OF_DOCUMENT = "\x03"  # `components.ingest.documents` puts it after each short document
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,15 @@ class Vocabulary:
     def size(self) -> int:
         """Number of ids, including the out-of-vocabulary one: width of a model's output layer."""
         return len(self.code_points) + 1
+
+    @property
+    def start(self) -> int:
+        """The id that is read before a text without a prompt.
+
+        That of the end-of-document symbol, else of the line feed, else of the most frequent character.
+        """
+        found = (self.encode(character)[0] for character in (END_OF_DOCUMENT, "\n"))
+        return next((i for i in found if i != self.out_of_vocabulary), 0)
 
     @property
     def unknown_characters(self) -> int:

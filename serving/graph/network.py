@@ -45,7 +45,7 @@ class Network(tf.Module):
       vocabulary: characters of the model.
       known: number of characters; the ids from there on stand for unknown ones and are never sampled.
       characters: UTF-8 of each id, string (vocab,).
-      newline: id of the character before a text: the newline, or the most frequent character of a corpus without lines.
+      start: id of the character before a text without a prompt, see `Vocabulary.start`.
     """
 
     def __init__(self, weights: Weights, vocabulary: Vocabulary, precision: str = "float32") -> None:
@@ -75,8 +75,7 @@ class Network(tf.Module):
         self.parts = len(weights.layers) * self._states
         self.vocabulary, self.known = vocabulary, len(vocabulary.code_points)
         self.characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
-        newline = vocabulary.encode("\n")[0]
-        self.newline = 0 if newline == vocabulary.out_of_vocabulary else newline
+        self.start = vocabulary.start
         self._ids = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(vocabulary.code_points, tf.int32), tf.range(len(vocabulary.code_points), dtype=tf.int32)

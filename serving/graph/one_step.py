@@ -79,7 +79,7 @@ class OneStep(Network):
         Args:
           prompt: string (batch,), UTF-8, may be empty.
           state: float32 (batch, state_size) of a previous call, or zeros to start a text. With an empty prompt, a text
-            starts like a line.
+            starts like a document or a line.
           num_chars: int32 (batch,), at least 0.
           temperature: float32 (batch,), at least 0.
           top_k: int32 (batch,), at least 0; 0 samples from all characters.
@@ -157,7 +157,7 @@ class OneStep(Network):
         ids, lengths = self.encode(prompt)
         hidden = [state[:, i * self.units : (i + 1) * self.units] for i in range(self.parts)]
         last = tf.cast(tf.clip_by_value(state[:, -2], 0.0, float(self.vocabulary.size)), tf.int32)
-        last = tf.where((last == 0) & (lengths == 0), self.newline + 1, last)
+        last = tf.where((last == 0) & (lengths == 0), self.start + 1, last)
         # Rows without a last character (id plus one is 0) skip their first step.
         inputs = tf.concat([last[:, None], ids + 1], 1)  # (batch, 1 + time), id plus one
         table = self.table.read_value()

@@ -102,7 +102,7 @@ def alternatives(network: Network, text: tf.Tensor, top_n: tf.Tensor, max_chars:
         return [values, best]  # (..., count) each
 
     # The first character of a text has the alternatives of an empty prompt.
-    line = network.step(tf.gather(network.table, [network.newline]), network.zero_state(1))
+    line = network.step(tf.gather(network.table, [network.start]), network.zero_state(1))
     first = likeliest(network.output(line))  # (1, count) each
     specs = [tf.TensorSpec((None, None, None), dtype) for dtype in (tf.float32, tf.int32)]
     following = _in_blocks(network, ids, likeliest, specs)  # (time - 1, batch, count) each

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.ingest import documents
 from transform import vocabulary
 from transform.vocabulary import UNICODE_SIZE, Vocabulary
 
@@ -35,6 +36,15 @@ def test_empty_vocabulary_has_the_out_of_vocabulary_id_only() -> None:
     vocabulary = Vocabulary(())
     assert vocabulary.encode("ab") == [0, 0]
     assert (vocabulary.size, vocabulary.unknown_characters) == (1, UNICODE_SIZE)
+
+
+@pytest.mark.parametrize(("characters", "start"), [("ab\n\x03", 3), ("ab\n", 2), ("ab", 0)])
+def test_text_without_prompt_starts_like_a_document_or_a_line(characters: str, start: int) -> None:
+    assert Vocabulary(tuple(map(ord, characters))).start == start
+
+
+def test_end_of_document_is_the_symbol_of_the_ingestion() -> None:
+    assert vocabulary.END_OF_DOCUMENT == documents.END
 
 
 def test_every_code_point_is_counted_once() -> None:
