@@ -31,6 +31,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **keywords)
         self.register("type", None, _not_empty)
 
+    def add_subparsers(self, **keywords: Any) -> Any:
+        """Add commands, whose arguments only their own parsers check."""
+        action = super().add_subparsers(**keywords)
+        action.type = str
+        return action
+
 
 def _not_empty(text: str) -> str:
     if not text.strip():

@@ -110,7 +110,7 @@ def check(
         missing = "train" if not targets["train"] else "eval"
         raise UserError(
             f"The corpus {corpus.label!r} has no {missing} split: each document is in one split as a whole, and there "
-            f"are too few. Check that corpus.documents says what separates them, add documents, or change "
+            f"are too few. Check that corpus.documents describes what separates them, add documents, or change "
             f"eval_fraction. Received: corpus.documents={rule}, eval_fraction={eval_fraction}, {size}"
         )
     if targets["eval"] == 0:

@@ -32,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="?",
         const="",
+        type=str,
         help="projected token of this pod; without FILE: KF_PIPELINES_SA_TOKEN_PATH or the default path",
     )
     add("--proxy", help="HTTP proxy")

@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         nargs="?",
         const="",
+        type=str,
         metavar="DIR",
         help="the newest checkpoint of training below DIR (default <root>/checkpoints), without export or server",
     )
