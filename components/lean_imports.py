@@ -7,12 +7,12 @@ import contextlib
 import functools
 import gc
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from importlib import util
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import LazyLoader
 from types import ModuleType
 from typing import Any
 
@@ -28,12 +28,11 @@ _OF_TENSORFLOW = ("googleapiclient", "h5py", "oauth2client", "scipy")
 # Packages that Beam imports for data sources that this project does not use, and that it works without.
 _OF_BEAM = ("google.cloud.bigquery", "google.cloud.bigquery_storage", "google.cloud.pubsub", "hdfs", "pandas")
 # Packages and modules that import much, or everything that they contain, and of which a task needs a part or nothing:
-# its executor, the metrics of texts of TFMA, views in notebooks, Keras' wrapper of scikit-learn.
+# its executor, confidence intervals and the metrics of texts of TFMA, views in notebooks.
 _DEFERRED = (
     "IPython",
-    "keras._tf_keras.keras.wrappers",
-    "keras.wrappers",
     "kfp",
+    "scipy.stats",
     "tensorflow_data_validation",
     "tensorflow_model_analysis",
     "tensorflow_model_analysis.metrics.bleu",
@@ -61,20 +60,11 @@ def hidden(*packages: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lazy(*modules: str) -> Iterator[None]:
-    """Execute modules that are imported in the block only when one of their attributes is first used.
-
-    This helps with modules that are imported as a module (`from package import module`). Unknown names are ignored.
-    """
-    with _installed(_Finder(LazyLoader, *modules)):
-        yield
-
-
-@contextlib.contextmanager
 def deferred(*modules: str) -> Iterator[None]:
     """Execute modules that are imported in the block only when a name is used that is not one of their submodules.
 
-    This helps with packages whose `__init__.py` imports everything that they contain. Unknown names are ignored.
+    This helps with modules that are imported as a module, and with packages whose `__init__.py` imports everything that
+    they contain. Unknown names are ignored.
     """
     with _installed(_Finder(_DeferringLoader, *modules)):
         yield
@@ -102,7 +92,7 @@ def frameworks() -> None:
         return
     # Keras imports Matplotlib for functions that plot images, and works without it. scikit-learn cannot be hidden:
     # KerasTuner tries to import it at import time, and its Bayesian search needs it.
-    with without_gc(), hidden("matplotlib"), lazy(*_SERVER_RUNNERS):
+    with without_gc(), hidden("matplotlib"), deferred(*_SERVER_RUNNERS):
         import tfx.components  # noqa: F401
 
 
@@ -112,8 +102,22 @@ def one_task() -> Iterator[None]:
     tensorflow_without_keras()
     with without_gc(), hidden(*_OF_BEAM):
         import apache_beam  # noqa: F401
-    with without_gc(), hidden("matplotlib"), lazy(*_SERVER_RUNNERS), deferred(*_DEFERRED):
+    with without_gc(), hidden("matplotlib"), deferred(*_SERVER_RUNNERS, *_DEFERRED), _keras_2():
         yield
+
+
+@contextlib.contextmanager
+def _keras_2() -> Iterator[None]:
+    """Let `tf.keras`, if the block is the first to use it, be Keras 2: TFMA would import Keras 3 only to reject it."""
+    name = "TF_USE_LEGACY_KERAS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def tensorflow_without_keras() -> None:

@@ -18,7 +18,8 @@ from tfx.dsl.components.base.base_component import BaseComponent  # noqa: E402
 from tfx.orchestration.pipeline import Pipeline  # noqa: E402
 from tfx.proto import trainer_pb2, transform_pb2  # noqa: E402
 
-from components.evaluate.evaluator import PerplexityEvaluator, eval_config  # noqa: E402
+from components.evaluate.component import PerplexityEvaluator  # noqa: E402
+from components.evaluate.evaluator import eval_config  # noqa: E402
 from components.evaluate.last_blessed import LastBlessed  # noqa: E402
 from components.ingest import corpus_example_gen  # noqa: E402
 from components.release.infra_check import InfraCheck  # noqa: E402

@@ -1,19 +1,21 @@
-"""The Evaluator: TFMA's, configured for perplexity; without a baseline if LastBlessed found none."""
+"""The Evaluator's executor: TFMA, configured for perplexity; without a baseline if LastBlessed found none."""
 
 import json
 from typing import Any
 
 import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
-from tfx.components import Evaluator  # this package first: that of TFX 1.21 gives TFMA back its names
+from tensorflow_model_analysis.proto import config_pb2
 from tfx.components.evaluator import executor
-from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.evaluate import extractors, reference
 from components.evaluate.metrics import FORMULAS, FromSums
 from components.models import versions
+
+# TFX's executor asks for it. TFMA 0.52 lacks the name; TFX 1.21 adds it when all of its components are imported.
+tfma.EvalConfig = config_pb2.EvalConfig
 
 # Stands for threshold "auto" until the executor has read the reference model's figure. No perplexity is below 1: if it
 # were not replaced, no model would be blessed.
@@ -37,13 +39,7 @@ class Executor(executor.Executor):
         super().Do(input_dict, output_dict, {**exec_properties, **changed})
 
 
-class PerplexityEvaluator(Evaluator):
-    """Evaluator with that executor."""
-
-    EXECUTOR_SPEC = BeamExecutorSpec(Executor)
-
-
-def eval_config(threshold: float | None, max_increase: float, by_document: bool, sources: str) -> tfma.EvalConfig:
+def eval_config(threshold: float | None, max_increase: float, by_document: bool, sources: str) -> config_pb2.EvalConfig:
     """Define which metrics are computed, and when a model is blessed.
 
     Args:
@@ -54,33 +50,34 @@ def eval_config(threshold: float | None, max_increase: float, by_document: bool,
     """
     place = {"class_name": FromSums.__name__, "module": FromSums.__module__}
     metrics = {
-        name: tfma.MetricConfig(**place, config=json.dumps({"name": name, "sources": sources})) for name in FORMULAS
+        name: config_pb2.MetricConfig(**place, config=json.dumps({"name": name, "sources": sources}))
+        for name in FORMULAS
     }
-    bound = tfma.MetricThreshold(
+    bound = config_pb2.MetricThreshold(
         value_threshold={"upper_bound": {"value": _AUTO if threshold is None else threshold}},
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.LOWER_IS_BETTER, relative={"value": max_increase}
+        change_threshold=config_pb2.GenericChangeThreshold(
+            direction=config_pb2.MetricDirection.LOWER_IS_BETTER, relative={"value": max_increase}
         ),
     )
     # A plain `threshold` would apply to every slice: one hard document would keep the model from being blessed.
-    metrics["perplexity"].per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=bound)
-    slices = [tfma.SlicingSpec()]
+    metrics["perplexity"].per_slice_thresholds.add(slicing_specs=[config_pb2.SlicingSpec()], threshold=bound)
+    slices = [config_pb2.SlicingSpec()]
     if by_document:
-        slices.append(tfma.SlicingSpec(feature_keys=["document"]))
+        slices.append(config_pb2.SlicingSpec(feature_keys=["document"]))
     kind = {"signature_name": "eval_nll", "model_type": "tf_generic"}
-    return tfma.EvalConfig(
+    return config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(name="candidate", **kind),
-            tfma.ModelSpec(name="baseline", is_baseline=True, **kind),
+            config_pb2.ModelSpec(name="candidate", **kind),
+            config_pb2.ModelSpec(name="baseline", is_baseline=True, **kind),
         ],
         slicing_specs=slices,
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics.values())],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics.values())],
     )
 
 
 def with_settings(config: str, threshold: float | str, max_increase: float, by_document: bool) -> str:
     """Return an `EvalConfig` (JSON) with the values of another configuration section `evaluation`."""
-    metrics = json_format.Parse(config, tfma.EvalConfig()).metrics_specs[0].metrics
+    metrics = json_format.Parse(config, config_pb2.EvalConfig()).metrics_specs[0].metrics
     sources = json.loads(metrics[0].config)["sources"]
     bound = None if threshold == "auto" else float(threshold)
     changed = eval_config(bound, max_increase, by_document, sources)
@@ -89,7 +86,7 @@ def with_settings(config: str, threshold: float | str, max_increase: float, by_d
 
 def _with_reference(eval_config: str, export: str) -> str:
     """Replace threshold "auto" in an `EvalConfig` (JSON) by the bound that the export's reference model sets."""
-    config = json_format.Parse(eval_config, tfma.EvalConfig())
+    config = json_format.Parse(eval_config, config_pb2.EvalConfig())
     for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
         for bounded in metric.per_slice_thresholds:
             upper_bound = bounded.threshold.value_threshold.upper_bound

@@ -6,7 +6,7 @@ A separate module, because TFX reloads the module that it takes `custom_extracto
 from typing import Any
 
 import apache_beam as beam
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis import default_extractors
 from tensorflow_model_analysis.extractors.extractor import Extractor
 from tensorflow_model_analysis.utils import util
 
@@ -23,7 +23,7 @@ def custom_extractors(eval_shared_model: Any, eval_config: Any, tensor_adapter_c
 
     Example: `test_model_evaluates_passages_in_batches_of_a_fixed_size` in tests/components/evaluate/test_evaluator.py.
     """
-    features, *others = tfma.default_extractors(
+    features, *others = default_extractors(
         eval_shared_model=eval_shared_model, eval_config=eval_config, tensor_adapter_config=tensor_adapter_config
     )
     batches = (

@@ -6,11 +6,12 @@ ones. Each of the others holds values of the configuration's section of that nam
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.errors import UserError
-from pipeline.config import overrides
-from pipeline.config.run import Config
+
+if TYPE_CHECKING:
+    from pipeline.config.run import Config  # late elsewhere, because most tasks of most runs have no values to check
 
 PRESET_SECTIONS = ("model", "training", "export")
 EXAMPLES = {
@@ -24,13 +25,13 @@ SECTIONS = tuple(EXAMPLES)
 COMPILED, PREFIX = "compiled", "run_"
 
 
-def compiled(config: Config) -> str:
+def compiled(config: "Config") -> str:
     """Return the values that a run may change, and those that they are checked against, as JSON for `apply`."""
     values = config.model_dump(mode="json", include={"corpus": {"passage_length"}, **dict.fromkeys(SECTIONS, True)})
     return json.dumps(values, sort_keys=True)
 
 
-def parse(options: list[str], config: Config) -> dict[str, str]:
+def parse(options: list[str], config: "Config") -> dict[str, str]:
     """Read `NAME=VALUE` options and reject values that a task would reject.
 
     Args:
@@ -40,6 +41,7 @@ def parse(options: list[str], config: Config) -> dict[str, str]:
       UserError: a name is unknown, or a value is invalid.
 
     Example:
+      >>> from pipeline.config.run import Config
       >>> parse(["corpus=sample"], Config())
       {'corpus': 'sample'}
     """
@@ -72,6 +74,8 @@ def apply(parameters: dict[str, Any]) -> None:
     values = json.loads(parameters.pop(COMPILED, "{}"))
     if all(value in ("", "{}") for value in given.values()):
         return
+    from pipeline.config.run import Config
+
     config = resolve(Config.model_validate(values), given)
     if "eval_config" in parameters:
         # Late: slow imports, for the one task that imports them anyway.
@@ -87,8 +91,10 @@ def apply(parameters: dict[str, Any]) -> None:
         parameters["custom_config"] = json.dumps(custom)
 
 
-def resolve(config: Config, parameters: Mapping[str, str]) -> Config:
+def resolve(config: "Config", parameters: Mapping[str, str]) -> "Config":
     """Return a configuration with the values of a run; see `parse` and `apply`."""
+    from pipeline.config import overrides
+
     try:
         if preset := parameters.get("preset"):
             names = _presets()
@@ -113,6 +119,9 @@ def resolve(config: Config, parameters: Mapping[str, str]) -> Config:
 
 def _presets() -> list[str]:
     """Return the names of presets for a run: not those, such as `spot`, whose values are all compiled in."""
+    from pipeline.config import overrides
+    from pipeline.config.run import Config
+
     default = Config()
     loaded = {name: overrides.load(name) for name in overrides.preset_names()}
     return [

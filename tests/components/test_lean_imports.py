@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.lean_imports import deferred, hidden, lazy, without_gc
+from components.lean_imports import deferred, hidden, without_gc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,9 +72,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         del sys.modules[module]
 
 
-def test_lazy_module_is_executed_when_it_is_used(package: str) -> None:
+def test_deferred_module_is_executed_when_it_is_used(package: str) -> None:
     finders = list(sys.meta_path)
-    with lazy(f"{package}.part", "no_such_package.part"):
+    with deferred(f"{package}.part", "no_such_package.part"):
         parent = importlib.import_module(package)
         part = __import__(package, fromlist=["part"]).part
     assert sys.meta_path == finders
@@ -83,8 +83,8 @@ def test_lazy_module_is_executed_when_it_is_used(package: str) -> None:
     assert parent.ran == ["part"]
 
 
-def test_other_modules_are_not_lazy(package: str) -> None:
-    with lazy("no_such_package"):
+def test_other_modules_are_not_deferred(package: str) -> None:
+    with deferred("no_such_package"):
         importlib.import_module(f"{package}.part")
     assert sys.modules[package].ran == ["part"]
 

@@ -21,7 +21,9 @@ HEAVY = (
     "matplotlib",
     "nltk",
     "pandas",
+    "pydantic",
     "scipy",
+    "scipy.stats.distributions",
     "sklearn",
     "tensorflow_data_validation.api",
     "tensorflow_model_analysis.api",
@@ -36,21 +38,13 @@ EXECUTORS: dict[str, set[str]] = {
     "kubeflow.task.staging.Executor": set(),
     "tfx.components.statistics_gen.executor.Executor": {"pandas", "tensorflow_data_validation.api"},
     "tfx.components.trainer.executor.GenericExecutor": set(),  # that of TFX 1.21 imports TFDV
-    # TFX 1.21 repairs TFMA in the package of all components.
-    "components.evaluate.evaluator.Executor": {
-        "IPython.terminal",
-        "keras.src",
-        "scipy",
-        "sklearn",
-        "tensorflow_model_analysis.api",
-        "tensorflow_transform",
-        "tf_keras",
-        "tfx.components.bulk_inferrer",
-    },
+    # TFMA's Keras needs a part of scipy.
+    "components.evaluate.evaluator.Executor": {"scipy", "tensorflow_model_analysis.api", "tf_keras"},
 }
 IMPORT = """
 import json, sys
 from components import lean_imports
+from kubeflow.task import execute, invocation, retry, run_parameters
 heavy, executors = json.loads(sys.argv[1])
 imported = {}
 with lean_imports.one_task():
@@ -62,9 +56,10 @@ with lean_imports.one_task():
 """
 # What the entrypoint left out works as soon as it is used.
 USE = """
-import keras, kfp, IPython, tensorflow_data_validation, tfx.components, tensorflow_model_analysis as tfma
+import keras, kfp, IPython, scipy.stats, tensorflow_data_validation, tfx.components, tensorflow_model_analysis as tfma
 used = [keras.wrappers.__name__, kfp.Client, IPython.version_info, tensorflow_data_validation.__version__]
 used += [tfx.components.Tuner, tfma.metrics.rouge.Rouge("rouge1"), tfma.view.render_slicing_metrics]
+used += [tfma.utils.math_util.calculate_confidence_interval, scipy.stats.t.ppf(0.975, 9)]
 print(json.dumps(imported))
 """
 
