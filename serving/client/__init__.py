@@ -7,15 +7,16 @@ Imports nothing of the project, and its own modules relatively, so that the fold
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .errors import BadAnswer, ClientError, ModelUnavailable, NotReachable, ServerError, TimedOut
+from .errors import BadAnswer, ClientError, ModelUnavailable, NotReachable, ServerError, TimedOut, Unsupported
 
 if TYPE_CHECKING:
     from .asynchronous import AsyncClient
     from .blocking import Client
     from .status import VersionStatus
-    from .values import Continuation, Generated, Metadata, Score
+    from .values import Alternative, Continuation, Generated, Metadata, Score
 
 __all__ = [
+    "Alternative",
     "AsyncClient",
     "BadAnswer",
     "Client",
@@ -28,9 +29,11 @@ __all__ = [
     "Score",
     "ServerError",
     "TimedOut",
+    "Unsupported",
     "VersionStatus",
 ]
 _MODULES = {
+    "Alternative": "values",
     "AsyncClient": "asynchronous",
     "Client": "blocking",
     "Continuation": "values",

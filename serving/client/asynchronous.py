@@ -13,7 +13,7 @@ from .protocol import Pause, Request, Result, Steps
 from .responses import Failure, Response
 from .status import VersionStatus
 from .stream import LARGEST_CHUNK, Progress
-from .values import Continuation, Generated, Metadata, Score
+from .values import Alternative, Continuation, Generated, Metadata, Score
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -83,6 +83,19 @@ class AsyncClient(transport.BaseClient[httpx.AsyncClient, httpx.AsyncBaseTranspo
     async def score(self, texts: str | Sequence[str]) -> Score | list[Score]:
         """Compute the log-likelihood of one text or several, each from the initial state; a list for several."""
         return await self._run(self.protocol.score(texts))
+
+    @overload
+    async def alternatives(  # type: ignore[overload-overlap]
+        self, texts: str, top_n: int = 5
+    ) -> list[list[Alternative]]: ...
+    @overload
+    async def alternatives(self, texts: Sequence[str], top_n: int = 5) -> list[list[list[Alternative]]]: ...
+
+    async def alternatives(
+        self, texts: str | Sequence[str], top_n: int = 5
+    ) -> list[list[Alternative]] | list[list[list[Alternative]]]:
+        """List the most likely characters at each place of one text or of several, as `Client.alternatives` does."""
+        return await self._run(self.protocol.alternatives(texts, top_n))
 
     async def status(self) -> list[VersionStatus]:
         """List the versions that the server knows, newest first."""

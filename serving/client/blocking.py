@@ -13,7 +13,7 @@ from .protocol import Pause, Request, Result, Steps
 from .responses import Failure, Response
 from .status import VersionStatus
 from .stream import LARGEST_CHUNK, Progress
-from .values import Continuation, Generated, Metadata, Score
+from .values import Alternative, Continuation, Generated, Metadata, Score
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -31,10 +31,12 @@ class Client(transport.BaseClient[httpx.Client, httpx.BaseTransport]):
       ...     for chunk in client.stream("ROMEO:", num_chars=5_000):
       ...         print(chunk, end="", flush=True)
       ...     perplexity = client.score("To be, or not to be").perplexity
+      ...     character, probability = client.alternatives("To be", top_n=3)[-1][0]
 
     Raises:
       ClientError: from every operation, as one of `NotReachable`; `TimedOut`; `ModelUnavailable` (not served,
-        overloaded or still loading); `ServerError` (another error, with the server's message); `BadAnswer`.
+        overloaded or still loading); `ServerError` (another error, with the server's message); `Unsupported` (an
+        export older than what is asked for); `BadAnswer`.
       ValueError: from every operation, for arguments that no server would accept.
     """
 
@@ -66,10 +68,12 @@ class Client(transport.BaseClient[httpx.Client, httpx.BaseTransport]):
 
         Args:
           prompts: a text, or several.
-          **options: num_chars, temperature, top_k, seed, as `GenerateOptions` documents them.
+          **options: num_chars, temperature, top_k, seed, top_p, repetition_penalty, stop, as `GenerateOptions`
+            documents them.
 
         Returns:
-          The new text without its prompt, a list for several prompts. `text.seed` generates the same text again.
+          The new text without its prompt, a list for several prompts. `text.seed` generates the same text again, and
+          `text.stopped` is whether `stop` ended it.
         """
         return self._run(self.protocol.generate(prompts, GenerateOptions(**options)))
 
@@ -82,7 +86,8 @@ class Client(transport.BaseClient[httpx.Client, httpx.BaseTransport]):
         """Continue from states that a previous call returned; None: from the initial state.
 
         `num_chars` is 1 by default. With the same seed, and an empty prompt in each call after the first, the texts
-        join to that of one `generate`.
+        join to that of one `generate`. With `top_p`, `repetition_penalty` or `stop` the states are others, so these
+        options must be set in all of a text's calls or in none.
         """
         options.setdefault("num_chars", 1)
         return self._run(self.protocol.generate_from_state(prompts, states, GenerateOptions(**options)))
@@ -108,6 +113,32 @@ class Client(transport.BaseClient[httpx.Client, httpx.BaseTransport]):
         characters of the longest. Otherwise there is a `ServerError` with status 400 that states the limit.
         """
         return self._run(self.protocol.score(texts))
+
+    @overload
+    def alternatives(  # type: ignore[overload-overlap]
+        self, texts: str, top_n: int = 5
+    ) -> list[list[Alternative]]: ...
+    @overload
+    def alternatives(self, texts: Sequence[str], top_n: int = 5) -> list[list[list[Alternative]]]: ...
+
+    def alternatives(
+        self, texts: str | Sequence[str], top_n: int = 5
+    ) -> list[list[Alternative]] | list[list[list[Alternative]]]:
+        """List the most likely characters at each place of one text or of several, from the initial state.
+
+        Args:
+          texts: a text, or several, in one request; its limit is that of `score` divided by `top_n`.
+          top_n: how many characters, from 1 to the size of the vocabulary.
+
+        Returns:
+          For each character of a text the `top_n` characters that the model expects most after the text before it, the
+          most likely first; at the first character those that start a line. A list of these for several texts.
+
+        Example, how surprising each character of a text is:
+          >>> for character, expected in zip("To be", client.alternatives("To be", top_n=3)):
+          ...     print(repr(character), ", ".join(f"{one!r} {probability:.0%}" for one, probability in expected))
+        """
+        return self._run(self.protocol.alternatives(texts, top_n))
 
     def status(self) -> list[VersionStatus]:
         """List the versions that the server knows, newest first."""

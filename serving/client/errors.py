@@ -43,6 +43,10 @@ class ModelUnavailable(ServerError):
     """The model, version or label is not being served, or the server is overloaded or still loading."""
 
 
+class Unsupported(ClientError):
+    """The served version was exported before the option or the operation existed."""
+
+
 _LONGEST = 20_000  # characters of a message that are read; stacks of calls are long
 # What TensorFlow adds to the message of an operation: places in the graph, stacks of calls, counts of other errors.
 _ADDED = re.compile(
@@ -50,7 +54,7 @@ _ADDED = re.compile(
     r"|Detected at node .* defined at \(most recent call last\):\n"
     r"(?:<stack traces unavailable>\n|[ \t]*File \".*\n|[ \t]*\n)*"
     r"|\{\{function_node [^{}]*\}\}"
-    r"|\[\[(?:[^\[\]{}]*\{\{node [^{}]*\}\}|[^\[\]{}\s]*/_\d+)\]\]"
+    r"|\[\[[^\[\]{}]*\{\{node [^{}]*\}\}\]\]|\n[ \t]*\[\[[^\[\]\s]*\]\]"
     r"|\[Op:\w+\](?: name: \S*)?"
     r"|\d+ successful operations\.|\d+ derived errors ignored\."
     r"|Original stack trace for [\s\S]*"

@@ -8,17 +8,18 @@ wait.
 import itertools
 import json
 import random
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from . import status
-from .errors import BadAnswer
-from .options import GenerateOptions
-from .responses import RETRY_STATUS, Failure, Response, expect_text, field, numbers, read, unexpected
+from .errors import BadAnswer, ServerError, Unsupported
+from .options import GenerateOptions, unsupported
+from .responses import RETRY_STATUS, Failure, Response, alternatives, expect_text, field, numbers, read, unexpected
 from .status import VersionStatus
-from .values import Continuation, Generated, Metadata, Score, as_texts
+from .stop import StopString
+from .values import Alternative, Continuation, Generated, Metadata, Score, as_texts, as_top_n
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds
 
@@ -68,9 +69,21 @@ class Protocol:
 
     def generate(self, prompts: str | Sequence[str], options: GenerateOptions) -> Steps[Generated | list[Generated]]:
         """Generate text after one prompt, or a list of texts after several."""
-        rows = options.rows(as_texts(prompts, "prompt"))
-        predictions = yield from self._predict("generate", rows)
-        texts = [Generated(expect_text(value), row["seed"]) for value, row in zip(predictions, rows)]
+        asked = as_texts(prompts, "prompt")
+        seeds = options.seeds(len(asked))
+        try:
+            predictions = yield from self._predict(options.signature, options.rows(asked), wanted=options.controls)
+        except Unsupported:
+            plain = replace(options, stop="")
+            if plain.controls:
+                raise
+            # An older export generates the complete text, of which the beginning is the same.
+            predictions = yield from self._predict(plain.signature, plain.rows(asked))
+        texts = []
+        for value, seed in zip(predictions, seeds):
+            stop = StopString(options.stop)
+            text = stop.read(expect_text(field(value, "text") if isinstance(value, dict) else value), last=True)
+            texts.append(Generated(text, seed, stop.found))
         return texts[0] if isinstance(prompts, str) else texts
 
     def generate_from_state(
@@ -82,17 +95,32 @@ class Protocol:
     ) -> Steps[list[Continuation]]:
         """Generate text and state for each prompt. States None: start from the initial state, after asking its size."""
         rows = options.rows(as_texts(prompts, "prompt"))
+        signature = options.state_signature
         if states is None:
             metadata = yield from self.metadata(version)
-            states = [initial_state(metadata)] * len(rows)
+            self._check(metadata, signature, options.controls)
+            states = [initial_state(metadata, signature)] * len(rows)
         if len(states) != len(rows):
             raise ValueError(f"There must be one state for each of the {len(rows)} prompts. Received: {len(states)}")
         instances = [{**row, "state": list(state)} for row, state in zip(rows, states)]
-        predictions = yield from self._predict("generate_from_state", instances, version)
+        predictions = yield from self._predict(signature, instances, version, options.controls)
         return [
-            Continuation(Generated(expect_text(field(value, "text")), row["seed"]), numbers(field(value, "state")))
+            Continuation(
+                Generated(expect_text(field(value, "text")), row["seed"], value.get("stopped") is True),
+                numbers(field(value, "state")),
+            )
             for value, row in zip(predictions, rows)
         ]
+
+    def alternatives(
+        self, texts: str | Sequence[str], top_n: int
+    ) -> Steps[list[list[Alternative]] | list[list[list[Alternative]]]]:
+        """List the most likely characters at each place of one text or of several."""
+        top_n = as_top_n(top_n)
+        rows = [{"text": text, "top_n": top_n} for text in as_texts(texts, "text")]
+        predictions = yield from self._predict("alternatives", rows, wanted={"alternatives": top_n})
+        found = [alternatives(value) for value in predictions]
+        return found[0] if isinstance(texts, str) else found
 
     def score(self, texts: str | Sequence[str]) -> Steps[Score | list[Score]]:
         """Score one text, or make a list of the scores of several."""
@@ -125,15 +153,39 @@ class Protocol:
         except (LookupError, TypeError, ValueError, OverflowError):
             raise unexpected("model_spec and signature_def", response) from None
 
-    def _predict(self, signature: str, rows: Sequence[Any], version: int | None = None) -> Steps[list[Any]]:
+    def _predict(
+        self,
+        signature: str,
+        rows: Sequence[Any],
+        version: int | None = None,
+        wanted: Mapping[str, Any] | None = None,
+    ) -> Steps[list[Any]]:
+        """Run a signature; `wanted` is why it is this one, if older exports do not have it.
+
+        Which version answers is not known beforehand and may change, so the metadata is read after a rejection only.
+        """
         if not rows:
             return []  # TF Serving rejects a request without rows
         body = json.dumps({"signature_name": signature, "instances": rows}, allow_nan=False).encode()
-        response = yield from self._send(Request("POST", f"{self.model_url(version)}:predict", body))
+        try:
+            response = yield from self._send(Request("POST", f"{self.model_url(version)}:predict", body))
+        except ServerError as error:
+            if wanted and error.status == 400:
+                self._check((yield from self.metadata(version)), signature, wanted)
+            raise
         predictions = response.get("predictions")
         if not isinstance(predictions, list) or len(predictions) != len(rows):
             raise unexpected(f"{len(rows)} predictions", response)
         return predictions
+
+    def _check(self, metadata: Metadata, signature: str, wanted: Mapping[str, Any]) -> None:
+        """Raise `Unsupported` if the export that answers does not have a signature that newer ones have."""
+        if wanted and signature not in metadata.signatures:
+            raise unsupported(self.described(metadata.version), wanted)
+
+    def described(self, version: int) -> str:
+        """Name a version at the beginning of a message."""
+        return f"Version {version} of {self.model}"
 
     def _send(self, request: Request) -> Steps[dict[str, Any]]:
         """Send a request, with retries; returns the response's JSON object."""
@@ -149,10 +201,10 @@ class Protocol:
         raise AssertionError("unreachable")
 
 
-def initial_state(metadata: Metadata) -> list[float]:
-    """The state before any text; raises `BadAnswer` if the model has no state."""
+def initial_state(metadata: Metadata, signature: str) -> list[float]:
+    """The state of this signature before any text; raises `BadAnswer` if the model has none."""
     try:
-        return [0.0] * metadata.state_size
+        return [0.0] * metadata.state_size_of(signature)
     except ValueError as error:
         raise BadAnswer(str(error)) from None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .errors import BadAnswer, ModelUnavailable, NotReachable, ServerError, TimedOut, plain_message
+from .values import Alternative
 
 RETRY_STATUS = (429, 502, 503)  # overloaded, loading or restarting; not 504, which would take as long again
 _MESSAGE_CHARS = 500  # of a server's message
@@ -110,6 +111,19 @@ def numbers(values: Any) -> tuple[float, ...]:
     if not isinstance(values, list) or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
         raise unexpected("numbers", values)
     return tuple(map(float, values))
+
+
+def alternatives(value: Any) -> list[list[Alternative]]:
+    """Return a row of the signature `alternatives` without what pads it: one list for each character of its text."""
+    count, characters, probabilities = (field(value, name) for name in ("num_chars", "characters", "probabilities"))
+    try:
+        places = list(zip(characters[:count], probabilities[:count], strict=True))
+        return [
+            [Alternative(expect_text(one), p) for one, p in zip(each, numbers(chances), strict=True) if one]
+            for each, chances in places
+        ]
+    except (TypeError, ValueError):
+        raise unexpected("num_chars and lists of characters and probabilities", value) from None
 
 
 def unexpected(wanted: str, value: Any) -> BadAnswer:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from .errors import ServerError
 from .options import GenerateOptions
 from .protocol import Protocol, Steps, initial_state
+from .stop import StopString
 from .values import as_integer, as_texts
 
 FIRST_CHUNK = 16  # characters: a short wait for the first ones
@@ -21,7 +22,8 @@ class Progress:
     """Position in a stream. After an error, the chunk is requested again from the state before it.
 
     All chunks come from one version. If the server unloads that version, its replacement reads the text so far and
-    continues. An export that rejects the size of a chunk is asked for smaller ones from then on.
+    continues. An export that rejects the size of a chunk is asked for smaller ones from then on. The stop string is
+    found here, in the joined chunks; an export that knows `stop` only generates nothing after it.
     Example: `test_chunks_start_small_and_grow` in tests/serving/client/test_stream.py.
     """
 
@@ -30,6 +32,7 @@ class Progress:
             raise ValueError(f"chunk_chars must be at least 1. Received: chunk_chars={chunk_chars}")
         (self.seed,) = options.seeds(1)
         self._protocol, self._options = protocol, options
+        self._adapted = options  # to the export that answers
         (self._prompt,) = as_texts([prompt], "prompt")
         self._unread = self._prompt
         self._largest = chunk_chars
@@ -37,17 +40,29 @@ class Progress:
         self._version: int | None = None
         self._parts: list[str] = []
         self._remaining = options.num_chars
+        self._stop = StopString(options.stop)
         self.state: Sequence[float] | None = None
 
     @property
     def text(self) -> str:
-        """The text received so far."""
+        """The text received so far, without what may turn out to be the stop string."""
         return "".join(self._parts)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the option `stop` has ended the text."""
+        return self._stop.found
 
     def chunk(self) -> Steps[str | None]:
         """Request the next chunk; None at the end of the text."""
-        if not self._remaining:
-            return None
+        while self._remaining and not self.stopped:
+            received = yield from self._receive()
+            if text := self._stop.read(received, last=not self._remaining):
+                self._parts.append(text)
+                return text
+        return None
+
+    def _receive(self) -> Steps[str]:
         if self.state is None:
             yield from self._start()
         try:
@@ -56,13 +71,15 @@ class Progress:
             if error.status != 404 or self._protocol.version is not None:
                 raise
         # If this fails as well, the next call starts here again.
-        self._unread, self.state = (self._prompt + self.text)[-_CONTEXT_CHARS:], None
+        self._unread, self.state = (self._prompt + self.text + self._stop.held)[-_CONTEXT_CHARS:], None
         yield from self._start()
         return (yield from self._continue())
 
     def _start(self) -> Steps[None]:
         metadata = yield from self._protocol.metadata()
-        self.state = initial_state(metadata)
+        name = self._protocol.described(metadata.version)
+        self._adapted = self._options.adapted(metadata.signatures, name)
+        self.state = initial_state(metadata, self._adapted.state_signature)
         self._version = metadata.version
 
     def _continue(self) -> Steps[str]:
@@ -78,11 +95,10 @@ class Progress:
 
     def _request(self, size: int) -> Steps[str]:
         assert self.state is not None
-        options = replace(self._options, num_chars=size)
+        options = replace(self._adapted, num_chars=size)
         (row,) = yield from self._protocol.generate_from_state([self._unread], [self.state], options, self._version)
-        text, self.state = str(row.text), row.state
+        self.state = row.state
         self._unread = ""
-        self._parts.append(text)
         self._remaining -= size
         self._size = min(GROWTH * self._size, self._largest)
-        return text
+        return str(row.text)

@@ -10,27 +10,35 @@ from typing import Any, NamedTuple
 class Generated(str):
     """Generated text without its prompt; the same request with `seed` generates the same text.
 
+    Attributes:
+      seed: of this text.
+      stopped: whether the option `stop` ended it, and not `num_chars`.
+
     Example:
       >>> text = Generated("abc", seed=7)
-      >>> text + "d", text.seed
-      ('abcd', 7)
+      >>> text + "d", text.seed, text.stopped
+      ('abcd', 7, False)
     """
 
     seed: int
+    stopped: bool
 
-    def __new__(cls, text: str, seed: int) -> "Generated":
-        """Attach the seed to the text."""
+    def __new__(cls, text: str, seed: int, stopped: bool = False) -> "Generated":
+        """Attach the seed, and how it ended, to the text."""
         generated = super().__new__(cls, text)
-        generated.seed = seed
+        generated.seed, generated.stopped = seed, stopped
         return generated
 
-    def __getnewargs__(self) -> tuple[str, int]:  # type: ignore[override]  # str's has no seed
+    def __getnewargs__(self) -> tuple[str, int, bool]:  # type: ignore[override]  # str's has no further arguments
         """Support copy and pickle."""
-        return str(self), self.seed
+        return str(self), self.seed, self.stopped
 
 
 class Continuation(NamedTuple):
     """One row of `generate_from_state`: the new text, and the opaque state after it, from which to continue.
+
+    A text that `stop` ended includes the stop string, unlike that of `generate`, because an earlier call may have
+    returned the beginning of the stop string.
 
     Example: `test_steps_with_explicit_state_join_to_one_text` in tests/serving/client/test_blocking.py.
     """
@@ -69,6 +77,20 @@ class Score:
         return self.nll_sum / self.num_chars / math.log(2) if self.num_chars else math.nan
 
 
+class Alternative(NamedTuple):
+    """A character that a text could have at some place.
+
+    Attributes:
+      probability: given the text before, from 0 to 1, at temperature 1.
+
+    Example:
+      >>> character, probability = Alternative("e", 0.25)
+    """
+
+    character: str
+    probability: float
+
+
 @dataclass(frozen=True)
 class Metadata:
     """The version that responds, and its signatures as TF Serving describes them, by name.
@@ -86,8 +108,12 @@ class Metadata:
         Raises:
           ValueError: the model has no such signature.
         """
+        return self.state_size_of("generate_from_state")
+
+    def state_size_of(self, signature: str) -> int:
+        """Width of the state of `generate_from_state` or `sample_from_state`, as `state_size` returns it."""
         try:
-            return int(self.signatures["generate_from_state"]["inputs"]["state"]["tensor_shape"]["dim"][1]["size"])
+            return int(self.signatures[signature]["inputs"]["state"]["tensor_shape"]["dim"][1]["size"])
         except (LookupError, TypeError, ValueError, OverflowError):
             known = ", ".join(sorted(self.signatures))
             raise ValueError(
@@ -111,6 +137,13 @@ def as_texts(values: str | Sequence[str], what: str) -> list[str]:
                 f"Received: {text[error.start]!r} at character {error.start}"
             ) from None
     return texts
+
+
+def as_top_n(value: Any) -> int:
+    """Return how many alternatives are wanted; raise `ValueError` if no model can have so many."""
+    if not 1 <= as_integer("top_n", value) < 2**31:
+        raise ValueError(f"top_n must be at least 1 and fit into 32 bits. Received: top_n={value}")
+    return int(value)
 
 
 def as_number(name: str, value: Any) -> float:

@@ -1,6 +1,7 @@
 r"""Generate text after a prompt.
 
   python -m serving generate "ROMEO:" --chars 500 --temperature 0.8 --top-k 40 --seed 7
+  python -m serving generate "ROMEO:" --temperature 1 --top-p 0.9 --repetition-penalty 1.2
   python -m serving generate "ROMEO:" --stream --stop '\n\n'
   python -m serving generate "ROMEO:" "JULIET:" --samples 3 --json > texts.jsonl
   python -m serving generate --prompt-file - < beginning.txt
@@ -14,15 +15,18 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from components.command_line import print_error
 from components.errors import UserError
-from serving.client import stop
 from serving.client.options import GenerateOptions
 from serving.client.values import as_texts
 from serving.commands.shared import config_options, input_text, model_source
 
+# Arguments of `GenerateOptions` as its messages name them, and the options that set them.
+_OPTIONS = {field.name: f"--{field.name.replace('_', '-')}" for field in fields(GenerateOptions)}
+_OPTIONS["num_chars"] = "--chars"
+_NAMES = re.compile(rf"\b(?:{'|'.join(_OPTIONS)})\b(?= must|=)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
@@ -52,10 +56,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="sample among the K most likely characters; 0: all",
     )
+    add(
+        "--top-p",
+        type=float,
+        default=GenerateOptions.top_p,
+        metavar="P",
+        help="sample among the most likely characters whose probabilities add up to P; default %(default)g: all",
+    )
+    add(
+        "--repetition-penalty",
+        type=float,
+        default=GenerateOptions.repetition_penalty,
+        metavar="R",
+        help="above 1: characters among the last 64 become less likely; default %(default)g: off",
+    )
     add("--seed", type=int, metavar="N", help="the same seed generates the same text; default: a random one")
     add(
         "--stop",
         type=str,
+        default=GenerateOptions.stop,
         metavar="TEXT",
         help=r"end before the first occurrence; the escapes \n, \t, \r and \\ are allowed",
     )
@@ -72,10 +91,18 @@ def run(arguments: argparse.Namespace) -> int:
     config = config_options.load(arguments)
     prompts = _prompts(arguments)
     try:
-        options = GenerateOptions(arguments.chars, arguments.temperature, arguments.top_k, arguments.seed)
+        options = GenerateOptions(
+            arguments.chars,
+            arguments.temperature,
+            arguments.top_k,
+            arguments.seed,
+            arguments.top_p,
+            arguments.repetition_penalty,
+            _unescape(arguments.stop),
+        )
         prompts, seeds = as_texts(prompts, "prompt"), options.seeds(len(prompts))
     except ValueError as error:
-        raise UserError(str(error).replace("num_chars", "--chars")) from None
+        raise UserError(_NAMES.sub(lambda found: _OPTIONS[found[0]], str(error))) from None
     with model_source.chosen(arguments, config) as (model, where):
         print_error(f"{where}; seed {seeds[0]}")
         start = time.monotonic()
@@ -112,12 +139,13 @@ def _prompts(arguments: argparse.Namespace) -> list[str]:
 def _texts(
     model: model_source.Model, prompts: list[str], options: GenerateOptions, arguments: argparse.Namespace
 ) -> Iterator[Iterator[str]]:
-    """Yield the chunks of each text: streamed one after the other with --stream or --stop, else from one request."""
-    seeds = options.seeds(len(prompts))
-    if arguments.stop or arguments.stream:
-        end = _unescape(arguments.stop or "")
-        for prompt, seed in zip(prompts, seeds):
-            yield stop.until(model.stream(prompt, **vars(replace(options, seed=seed))), end)
+    """Yield the chunks of each text: streamed one after the other with --stream, else from one request.
+
+    One text with --stop is streamed as well, so that an older export generates no more than one chunk after it.
+    """
+    if arguments.stream or (options.stop and len(prompts) == 1):
+        for prompt, seed in zip(prompts, options.seeds(len(prompts))):
+            yield model.stream(prompt, **vars(replace(options, seed=seed)))
     else:
         for text in model.generate(prompts, **vars(options)):
             yield iter([text])

@@ -14,11 +14,11 @@ from components.models import versions
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from serving.client.blocking import Client
-from serving.client.errors import BadAnswer, NotReachable, ServerError, TimedOut
+from serving.client.errors import BadAnswer, NotReachable, ServerError, TimedOut, Unsupported
 from serving.client.options import GenerateArguments
 from serving.client.status import base_url
 from serving.client.transport import RETRIES, TIMEOUT
-from serving.client.values import Generated, Score
+from serving.client.values import Alternative, Generated, Score
 from serving.rollout import labels
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import All, ServedModel
@@ -40,6 +40,9 @@ class Model(Protocol):
 
     def score(self, texts: Sequence[str]) -> list[Score]:
         """Score each text."""
+
+    def alternatives(self, texts: Sequence[str], top_n: int = 5) -> list[list[list[Alternative]]]:
+        """List the most likely characters at each place of each text."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +72,8 @@ def chosen(arguments: argparse.Namespace, config: Config) -> Iterator[tuple[Mode
     """Yield the model and a line that describes it; errors of its server inside the block become `UserError`.
 
     Raises:
-      UserError: there is no model, the options contradict each other, the address is wrong, or the server rejects a
-        value.
+      UserError: there is no model, the options contradict each other, the address is wrong, the server rejects a
+        value, or the export is older than what is asked for.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -82,6 +85,8 @@ def chosen(arguments: argparse.Namespace, config: Config) -> Iterator[tuple[Mode
             if error.status >= 500 or error.status == 429:
                 raise
             raise UserError(f"The server rejects the request ({error.status}): {error.message}") from error
+        except Unsupported as error:
+            raise UserError(str(error)) from error
 
 
 def _choose(arguments: argparse.Namespace, config: Config, stack: contextlib.ExitStack) -> tuple[Model, str]:

@@ -23,7 +23,16 @@ def within(url: str, model: str, work: Callable[[AsyncClient], Awaitable[Any]], 
 
 
 def test_both_clients_have_the_same_signatures() -> None:
-    for name in ("__init__", "generate", "generate_from_state", "stream", "score", "status", "metadata"):
+    for name in (
+        "__init__",
+        "generate",
+        "generate_from_state",
+        "stream",
+        "score",
+        "alternatives",
+        "status",
+        "metadata",
+    ):
         ours, theirs = (inspect.signature(getattr(kind, name)).parameters for kind in (AsyncClient, Client))
         assert list(ours.values()) == list(theirs.values()), name
 
@@ -39,6 +48,9 @@ def test_both_clients_return_the_same_values(served: Any) -> None:
             (await client.score("ROMEO:")).nll_sum,
             await client.status(),
             (await client.metadata()).version,
+            await client.generate(["ROMEO:", ""], seed=5, top_p=0.8, stop="e"),
+            await client.alternatives("ROMEO:", top_n=2),
+            await client.alternatives(["R", "O"]),
             row.text,
         )
 
@@ -51,6 +63,9 @@ def test_both_clients_return_the_same_values(served: Any) -> None:
             client.score("ROMEO:").nll_sum,
             client.status(),
             client.metadata().version,
+            client.generate(["ROMEO:", ""], seed=5, top_p=0.8, stop="e"),
+            client.alternatives("ROMEO:", top_n=2),
+            client.alternatives(["R", "O"]),
             row.text,
         )
     assert within(served.url, served.model, work) == expected

@@ -181,6 +181,49 @@ def test_chunks_follow_the_limit_that_the_served_graph_states(client: Client) ->
 
 
 @pytest.mark.integration
+def test_text_ends_before_the_stop_string(client: Client) -> None:
+    how: Any = {"num_chars": 60, "top_p": 0.9, "repetition_penalty": 1.3}
+    full, other = client.generate(["ROMEO:", "the"], seed=[7, 8], **how)
+    stop = full[20:23]
+    texts = client.generate(["ROMEO:", "the"], seed=[7, 8], stop=stop, **how)
+    assert texts == [text.partition(stop)[0] for text in (full, other)]
+    assert [text.stopped for text in texts] == [stop in text for text in (full, other)]
+    full = client.generate("ROMEO:", seed=7, **how)
+    stream = client.stream("ROMEO:", seed=7, stop=stop, chunk_chars=7, **how)
+    assert "".join(stream) == stream.text == full.partition(stop)[0]
+    assert stream.stopped == (stop in full)
+
+
+@pytest.mark.integration
+def test_steps_with_explicit_state_end_with_the_stop_string(client: Client) -> None:
+    how: Any = {"num_chars": 2, "top_p": 0.9, "seed": 3}
+    full = client.generate("é:", **{**how, "num_chars": 12})
+    stop = full[5:8]
+    (row,) = client.generate_from_state(["é:"], stop=stop, **how)
+    steps = [row.text]
+    while not row.text.stopped:
+        (row,) = client.generate_from_state([""], [row.state], stop=stop, **how)
+        steps.append(row.text)
+    assert "".join(steps) == full[: full.index(stop) + 3]
+
+
+@pytest.mark.integration
+def test_alternatives_begin_with_what_a_greedy_continuation_generates(client: Client, tiny: Any) -> None:
+    text = "é the"
+    places = client.alternatives(text, top_n=3)
+    greedy = client.generate([text[:end] for end in range(len(text))], num_chars=1, temperature=0)
+    assert [place[0].character for place in places] == greedy
+    every, none = client.alternatives([text, ""], top_n=len(tiny[1]))
+    assert none == []
+    for place, short in zip(every, places, strict=True):
+        assert [one.character for one in place[:3]] == [one.character for one in short]
+        assert {one.character for one in place} == set(tiny[1])
+        chances = [one.probability for one in place]
+        assert chances == sorted(chances, reverse=True)
+        assert sum(chances) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.integration
 def test_steps_with_explicit_state_join_to_one_text(client: Client) -> None:
     full = client.generate("é:", num_chars=12, seed=3)
     (row,) = client.generate_from_state(["é:"], seed=3)
@@ -253,6 +296,7 @@ def test_status_and_metadata(client: Client) -> None:
 def test_empty_lists_return_empty_lists(client: Client) -> None:
     assert client.generate([]) == []
     assert client.score([]) == []
+    assert client.alternatives([]) == []
 
 
 @pytest.mark.integration
@@ -261,6 +305,10 @@ def test_limits_of_the_model_are_reported_by_the_server(client: Client) -> None:
         client.generate("A", num_chars=1_001)
     with pytest.raises(ServerError, match="temperature must be from 0 to 100"):
         client.generate("A", temperature=101)
+    with pytest.raises(ServerError, match="temperature must be from 0 to 100. Received: 101. Received from: http"):
+        client.generate("A", temperature=101, top_p=0.5)
+    with pytest.raises(ServerError, match="top_n must be from 1 to 21"):
+        client.alternatives("A", 22)
 
 
 @pytest.mark.integration
@@ -277,3 +325,11 @@ def test_version_or_label_that_is_not_served(served: Any, connect: Connect) -> N
 def test_example_of_the_client(served: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run_example(Client, served.url, served.model)
     assert len(capsys.readouterr().out) == 5_000
+
+
+@pytest.mark.integration
+def test_example_of_alternatives(client: Client, served: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run_example(Client.alternatives, served.url, served.model, client=client)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:4].rstrip() for line in lines] == ["'T'", "'o'", "' '", "'b'", "'e'"]
+    assert all(line.count("%") == 3 for line in lines)

@@ -39,6 +39,7 @@ STACK = (
             "<stack traces unavailable>\nIncompatible shapes: [[1]] vs. [2]\n\t [[{{node Merge}}]]",
             "Incompatible shapes: [[1]] vs. [2]",
         ),
+        ("Bad sizes: In[0]: [1,5]\n\t [[StatefulPartitionedCall_5]]", "Bad sizes: In[0]: [1,5]"),
         ("{{function_node __inference_f_1}} Bad {{x}}. [Op:StridedSlice] name: strided_slice/", "Bad {{x}}."),
         (
             f"2 root error(s) found.\n  (0) INVALID_ARGUMENT: a\n\t {NODE}\n\t [[b/c/_5]]\n  (1) INVALID_ARGUMENT: "

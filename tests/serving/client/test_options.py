@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from serving.client import options
+from serving.client.errors import Unsupported
 from serving.client.options import GenerateArguments, GenerateOptions
 
 GOOD: dict[str, Any] = {"num_chars": 5, "temperature": 1, "top_k": 0, "seed": 3}
@@ -32,6 +33,18 @@ GOOD: dict[str, Any] = {"num_chars": 5, "temperature": 1, "top_k": 0, "seed": 3}
         ("seed", 0.5),
         ("seed", [1]),
         ("seed", [1, 2, 3]),
+        ("top_p", 0),
+        ("top_p", 1.001),
+        ("top_p", math.nan),
+        ("top_p", "a"),
+        ("repetition_penalty", 0.0),
+        ("repetition_penalty", 10.1),
+        ("repetition_penalty", math.nan),
+        ("repetition_penalty", None),
+        ("stop", "x" * 65),
+        ("stop", "\ud800"),
+        ("stop", None),
+        ("stop", b"x"),
     ],
 )
 def test_invalid_option_is_named(name: str, value: Any) -> None:
@@ -52,6 +65,32 @@ def test_row_is_an_instance_of_the_generate_signature() -> None:
     row = GenerateOptions(**GOOD).rows(["A", "B"])[1]
     assert row == {"prompt": "B", "num_chars": 5, "temperature": 1.0, "top_k": 0, "seed": 4}
     assert isinstance(row["temperature"], float)
+
+
+def test_only_controls_need_the_signature_sample() -> None:
+    plain = GenerateOptions(**GOOD, top_p=1, repetition_penalty=1, stop="")
+    assert (plain.controls, plain.signature, plain.state_signature) == ({}, "generate", "generate_from_state")
+    assert plain.rows(["A"]) == GenerateOptions(**GOOD).rows(["A"])
+    for name, value in (("top_p", 0.5), ("repetition_penalty", 2), ("stop", "x" * 64)):
+        options = GenerateOptions(**GOOD, **{name: value})
+        assert options.controls == {name: value}
+        assert (options.signature, options.state_signature) == ("sample", "sample_from_state")
+        defaults = {"top_p": 1.0, "repetition_penalty": 1.0, "stop": ""}
+        assert options.rows(["A"]) == [{**plain.rows(["A"])[0], **defaults, name: value}]
+
+
+def test_options_are_adapted_to_the_export() -> None:
+    old, new = ("generate", "generate_from_state"), ("generate_from_state", "sample_from_state")
+    plain, stop = GenerateOptions(**GOOD), GenerateOptions(**GOOD, stop="x")
+    assert plain.adapted(old, "model") == plain
+    assert stop.adapted(new, "model") == stop
+    assert stop.adapted(old, "model") == plain
+    with pytest.raises(Unsupported) as caught:
+        GenerateOptions(**GOOD, top_p=0.5, stop="x").adapted(old, "Version 3 of m")
+    assert str(caught.value) == (
+        "Version 3 of m was exported before top_p and stop existed. Run the pipeline, which exports and pushes a new "
+        "version, choose another version, or do without. Received: top_p=0.5, stop='x'"
+    )
 
 
 def test_keyword_arguments_are_the_fields() -> None:

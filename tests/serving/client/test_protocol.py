@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from serving.client.errors import BadAnswer, ModelUnavailable, NotReachable
+from serving.client.errors import BadAnswer, ModelUnavailable, NotReachable, ServerError, Unsupported
 from serving.client.options import GenerateOptions
 from serving.client.protocol import Pause, Protocol, Request, Steps
 from serving.client.responses import Failure, Response
 from serving.client.status import VersionStatus
-from serving.client.values import Continuation, Score
+from serving.client.values import Alternative, Continuation, Score
 
 
 def drive(steps: Steps[Any], *outcomes: Response | Failure) -> tuple[Any, list[Request | Pause]]:
@@ -25,6 +25,19 @@ def drive(steps: Steps[Any], *outcomes: Response | Failure) -> tuple[Any, list[R
     except StopIteration as end:
         assert not left
         return end.value, yielded
+
+
+def metadata(**state_sizes: int) -> Response:
+    """The metadata of version 7, which has these signatures; 0: one without a state."""
+    sizes = {name: [{"size": "-1"}, {"size": str(size)}] for name, size in state_sizes.items()}
+    signatures = {name: {"inputs": {"state": {"tensor_shape": {"dim": dim}}}} for name, dim in sizes.items()}
+    return answer({"model_spec": {"version": "7"}, "metadata": {"signature_def": {"signature_def": signatures}}})
+
+
+def sent(yielded: list[Request | Pause]) -> list[tuple[str, list[Any]]]:
+    """Signature and instances of each prediction."""
+    bodies = [json.loads(step.body) for step in yielded if isinstance(step, Request) and step.body]
+    return [(body["signature_name"], body["instances"]) for body in bodies]
 
 
 def answer(body: Any, status: int = 200, **how: Any) -> Response:
@@ -93,28 +106,107 @@ def test_names_are_percent_encoded(protocol: Protocol, url: str) -> None:
 
 
 def test_initial_state_has_the_size_in_the_metadata() -> None:
-    signature = {"inputs": {"state": {"tensor_shape": {"dim": [{"size": "-1"}, {"size": "3"}]}}}}
-    described = answer(
-        {
-            "model_spec": {"version": "7"},
-            "metadata": {"signature_def": {"signature_def": {"generate_from_state": signature}}},
-        }
-    )
     steps = Protocol("http://x", "m").generate_from_state(["A", ""], None, OPTIONS)
     row = {"text": "t", "state": [1, 2.5, 0.0]}
-    result, yielded = drive(steps, described, answer({"predictions": [row, row]}))
+    result, yielded = drive(steps, metadata(generate_from_state=3), answer({"predictions": [row, row]}))
     assert result == [Continuation("t", (1.0, 2.5, 0.0))] * 2  # type: ignore[arg-type]
     assert [text.seed for text, _ in result] == [1, 2]
-    sent = json.loads(yielded[1].body)  # type: ignore[union-attr, arg-type]
-    assert [row["state"] for row in sent["instances"]] == [[0.0] * 3] * 2
+    ((_, instances),) = sent(yielded)
+    assert [row["state"] for row in instances] == [[0.0] * 3] * 2
 
 
 def test_model_without_state_is_an_error() -> None:
-    described = answer(
-        {"model_spec": {"version": "7"}, "metadata": {"signature_def": {"signature_def": {"serving_default": {}}}}}
-    )
     with pytest.raises(BadAnswer, match="serving_default"):
-        drive(Protocol("http://x", "m").generate_from_state(["A"], None, OPTIONS), described)
+        drive(Protocol("http://x", "m").generate_from_state(["A"], None, OPTIONS), metadata(serving_default=0))
+
+
+STOP = GenerateOptions(5, 0.8, 0, 1, stop="xt")
+CONTROLS = GenerateOptions(5, 0.8, 0, 1, top_p=0.5, stop="xt")
+NO_SIGNATURE = answer({"error": 'Serving signature name: "sample" not found in signature def'}, 400)
+OLD = {"generate": 0, "generate_from_state": 3}
+NEW = {**OLD, "sample": 0, "sample_from_state": 4, "alternatives": 0}
+
+
+def test_controls_are_sent_to_sample_and_the_stop_string_is_left_out() -> None:
+    rows = [{"text": "next", "stopped": True}, {"text": "other", "stopped": False}]
+    result, yielded = drive(Protocol("http://x", "m").generate(["A", "B"], CONTROLS), answer({"predictions": rows}))
+    assert len(yielded) == 1
+    assert sent(yielded) == [("sample", CONTROLS.rows(["A", "B"]))]
+    assert [(text, text.seed, text.stopped) for text in result] == [("ne", 1, True), ("other", 2, False)]
+
+
+def test_continuation_includes_the_stop_string() -> None:
+    steps = Protocol("http://x", "m").generate_from_state(["A"], None, CONTROLS)
+    row = {"text": "next", "state": [1, 2, 3, 4], "stopped": True}
+    ((text, state),), yielded = drive(steps, metadata(**NEW), answer({"predictions": [row]}))
+    assert (text, text.stopped, state) == ("next", True, (1.0, 2.0, 3.0, 4.0))
+    assert sent(yielded) == [("sample_from_state", [{**CONTROLS.rows(["A"])[0], "state": [0.0] * 4}])]
+
+
+@pytest.mark.parametrize(
+    ("work", "outcomes"),
+    [
+        (lambda protocol: protocol.generate("A", CONTROLS), [NO_SIGNATURE, metadata(**OLD)]),
+        (lambda protocol: protocol.generate_from_state(["A"], None, CONTROLS), [metadata(**OLD)]),
+        (lambda protocol: protocol.generate_from_state(["A"], [[0.0]], CONTROLS), [NO_SIGNATURE, metadata(**OLD)]),
+        (lambda protocol: protocol.generate_from_state(["A"], None, STOP), [metadata(**OLD)]),
+        (lambda protocol: protocol.alternatives("A", 2), [NO_SIGNATURE, metadata(**OLD)]),
+    ],
+)
+def test_older_export_is_an_error_that_names_what_it_lacks(work: Any, outcomes: list[Response]) -> None:
+    with pytest.raises(
+        Unsupported, match="Version 7 of m was exported before .* existed. Run the pipeline.*Received: "
+    ):
+        drive(work(Protocol("http://x", "m")), *outcomes)
+
+
+def test_older_export_generates_the_complete_text_and_the_client_finds_the_stop_string() -> None:
+    outcomes = NO_SIGNATURE, metadata(**OLD), answer({"predictions": ["next", "other"]})
+    result, yielded = drive(Protocol("http://x", "m").generate(["A", "B"], STOP), *outcomes)
+    assert [(text, text.seed, text.stopped) for text in result] == [("ne", 1, True), ("other", 2, False)]
+    assert sent(yielded) == [("sample", STOP.rows(["A", "B"])), ("generate", OPTIONS.rows(["A", "B"]))]
+
+
+def test_rejection_by_a_newer_export_is_raised_unchanged() -> None:
+    rejection = answer({"error": "assertion failed: [top_p must be above 0 and at most 1] [0]"}, 400)
+    with pytest.raises(ServerError, match="400: top_p must be above 0 and at most 1. Received: 0") as caught:
+        drive(Protocol("http://x", "m").generate("A", CONTROLS), rejection, metadata(**NEW))
+    assert type(caught.value) is ServerError
+    with pytest.raises(ModelUnavailable):  # which is no reason to ask for signatures
+        drive(Protocol("http://x", "m").generate("A", CONTROLS), answer({"error": "Servable not found"}, 404))
+
+
+def test_padding_of_alternatives_is_removed() -> None:
+    rows = [
+        {"characters": [["a", "b"], ["c", ""]], "probabilities": [[0.5, 0.25], [1, 0.0]], "num_chars": 2},
+        {"characters": [["é", "\0"], ["", ""]], "probabilities": [[0.75, 0.25], [0.0, 0.0]], "num_chars": 1},
+    ]
+    expected = [[[("a", 0.5), ("b", 0.25)], [("c", 1.0)]], [[("é", 0.75), ("\0", 0.25)]]]
+    result, yielded = drive(Protocol("http://x", "m").alternatives(["xy", "z"], 2), answer({"predictions": rows}))
+    assert result == expected
+    assert all(type(one) is Alternative for text in result for place in text for one in place)
+    assert sent(yielded) == [("alternatives", [{"text": "xy", "top_n": 2}, {"text": "z", "top_n": 2}])]
+    assert drive(Protocol("http://x", "m").alternatives("xy", 2), answer({"predictions": rows[:1]}))[0] == expected[0]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [None, {}, {"characters": [], "probabilities": []}, {"characters": 1, "probabilities": [], "num_chars": 0}]
+    + [{"characters": [[1]], "probabilities": [[1.0]], "num_chars": 1}]
+    + [{"characters": ["a"], "probabilities": [1.0], "num_chars": 1}]
+    + [{"characters": [3], "probabilities": [[1.0]], "num_chars": 1}]
+    + [{"characters": [["a"]], "probabilities": [[]], "num_chars": 1}]
+    + [{"characters": [["a"]], "probabilities": [["1"]], "num_chars": 1.0}],
+)
+def test_malformed_alternatives_are_an_error(row: Any) -> None:
+    with pytest.raises(BadAnswer, match="Received: "):
+        drive(Protocol("http://x", "m").alternatives(["a"], 1), answer({"predictions": [row]}))
+
+
+@pytest.mark.parametrize("top_n", [0, -1, 1.5, "3", 2**31])
+def test_impossible_number_of_alternatives_is_named(top_n: Any) -> None:
+    with pytest.raises(ValueError, match="top_n.*Received: top_n="):
+        drive(Protocol("http://x", "m").alternatives("a", top_n))
 
 
 def test_padding_of_scores_is_removed() -> None:

@@ -1,33 +1,48 @@
-"""Text in chunks ends before the stop text, wherever the chunks begin."""
+"""Text in pieces ends before the stop string, wherever the pieces begin."""
 
-from collections.abc import Iterator
+import doctest
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.client.stop import until
+from serving.client import stop
+from serving.client.stop import StopString
 
-TEXT = st.text("ab\n", max_size=30)
-
-
-@given(st.lists(TEXT, max_size=8), st.text("ab\n", min_size=1, max_size=5))
-def test_text_ends_where_the_stop_text_begins(chunks: list[str], stop: str) -> None:
-    assert "".join(until(chunks, stop)) == "".join(chunks).partition(stop)[0]
+PIECES = st.lists(st.text("ab\n", max_size=30), min_size=1, max_size=8)
 
 
-@given(st.lists(TEXT, max_size=8))
-def test_without_a_stop_text_every_chunk_is_yielded_at_once(chunks: list[str]) -> None:
-    assert list(until(chunks, "")) == [chunk for chunk in chunks if chunk]
+def read(stop: StopString, pieces: list[str]) -> list[str]:
+    """What the stop string lets pass of each piece, up to the one that ends the text."""
+    passed = []
+    for index, piece in enumerate(pieces, 1):
+        passed.append(stop.read(piece, last=index == len(pieces)))
+        if stop.found:
+            break
+    return passed
 
 
-def test_text_is_held_back_only_while_it_may_be_part_of_the_stop_text() -> None:
-    assert list(until(["a\n", "b", "c\n", "\nd"], "\n\n")) == ["a", "\nb", "c"]
-    assert list(until(["a\n"], "\n\n")) == ["a", "\n"]
+@given(PIECES, st.text("ab\n", min_size=1, max_size=5))
+def test_text_ends_where_the_stop_string_begins(pieces: list[str], string: str) -> None:
+    stop = StopString(string)
+    before, found, _ = "".join(pieces).partition(string)
+    assert "".join(read(stop, pieces)) == before
+    assert (stop.found, stop.held) == (bool(found), "")
 
 
-def test_no_chunk_is_read_after_the_stop_text() -> None:
-    def endless() -> Iterator[str]:
-        yield "some.text"
-        raise AssertionError("another chunk was read")
+@given(PIECES)
+def test_without_a_stop_string_every_piece_is_passed_on_at_once(pieces: list[str]) -> None:
+    assert read(StopString(""), pieces) == pieces
 
-    assert list(until(endless(), ".")) == ["some"]
+
+def test_text_is_held_back_only_while_it_may_be_part_of_the_stop_string() -> None:
+    stop = StopString("\n\n")
+    assert [stop.read(piece) for piece in ("a\n", "b", "c\n")] == ["a", "\nb", "c"]
+    assert (stop.held, stop.found) == ("\n", False)
+    assert stop.read("\nd") == ""
+    assert (stop.held, stop.found) == ("", True)
+    assert read(StopString("\n\n"), ["a\n"]) == ["a\n"]
+
+
+def test_example() -> None:
+    result = doctest.testmod(stop)
+    assert result.failed == 0 < result.attempted

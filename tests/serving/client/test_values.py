@@ -21,13 +21,13 @@ def test_texts_must_be_unicode(bad: Any) -> None:
 
 def test_generated_text_is_a_str_with_a_seed() -> None:
     text = Generated("abc", 4)
-    assert (text, text.seed, text + "d") == ("abc", 4, "abcd")
+    assert (text, text.seed, text.stopped, text + "d") == ("abc", 4, False, "abcd")
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda text: pickle.loads(pickle.dumps(text))])
 def test_generated_text_can_be_copied_and_pickled(again: Callable[[Generated], Generated]) -> None:
-    text = again(Generated("abc", 4))
-    assert (type(text), text, text.seed) == (Generated, "abc", 4)
+    text = again(Generated("abc", 4, True))
+    assert (type(text), text, text.seed, text.stopped) == (Generated, "abc", 4, True)
 
 
 def test_perplexity_and_bits_of_a_score() -> None:

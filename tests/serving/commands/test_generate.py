@@ -79,6 +79,30 @@ def test_no_chunk_is_requested_after_the_stop_text(script: Any, generate: Comman
 
 
 @pytest.mark.integration
+def test_controls_are_options_of_the_request(script: Any, generate: Command) -> None:
+    rows = [{"text": "one\n\n", "stopped": True}, {"text": "two", "stopped": False}]
+    script.then(200, {"predictions": rows})
+    arguments = ["--top-p", "0.9", "--repetition-penalty", "1.5", "--stop", r"\n\n", "--samples", "2", "--seed", "3"]
+    assert generate("A", *arguments, "--url", script.url)[1] == "one\ntwo\n"
+    ((_, _, body),) = script.asked
+    assert body["signature_name"] == "sample"
+    assert [row["seed"] for row in body["instances"]] == [3, 4]
+    controls = {"top_p": 0.9, "repetition_penalty": 1.5, "stop": "\n\n"}
+    assert all(row.items() >= controls.items() for row in body["instances"])
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_older_export_is_refused_in_one_paragraph(script: Any, generate: Command, stream: list[str]) -> None:
+    if not stream:
+        script.then(400, {"error": 'Serving signature name: "sample" not found in signature def'})
+    script.then_metadata(4, 1)
+    code, out, error = generate("A", "--top-p", "0.5", "--url", script.url, *stream)
+    assert (code, out.strip()) == (2, "")
+    assert "error: Version 4 of char_rnn was exported before top_p existed. Run the pipeline" in error
+
+
+@pytest.mark.integration
 def test_samples_are_one_request(script: Any, generate: Command) -> None:
     script.then(200, {"predictions": ["a", "b", "c", "d"]})
     code, out, error = generate("A", "B", "--samples", "2", "--seed", "9", "--url", script.url)
@@ -121,7 +145,11 @@ def test_prompt_from_a_file_or_standard_input(
     [
         (["A", "--chars", "-1"], "--chars=-1"),
         (["A", "--temperature", "nan"], "temperature=nan"),
-        (["A", "--top-k", "-2"], "top_k=-2"),
+        (["A", "--top-k", "-2"], "--top-k=-2"),
+        (["A", "--top-p", "0"], "--top-p must be above 0 and at most 1 (off). Received: --top-p=0"),
+        (["A", "--repetition-penalty", "11"], "--repetition-penalty=11"),
+        (["A", "--stop", "x" * 65], "--stop must have at most 64 characters"),
+        (["A", "--stop", "\udcff"], "surrogate"),
         (["A", "--samples", "0"], "--samples 0"),
         (["A", "--seed", str(2**63)], "seed"),
         (["A", "--prompt-file", "x"], "not both"),

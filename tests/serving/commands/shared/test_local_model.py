@@ -7,6 +7,7 @@ import pytest
 
 from components.errors import UserError
 from serving.client.blocking import Client
+from serving.client.errors import Unsupported
 from serving.commands.shared.local_model import LocalModel
 from tests import numeric
 from tests.gru import Gru, assert_generated, assert_same_text
@@ -43,10 +44,43 @@ def test_values_equal_those_of_the_server(local: LocalModel, served: Any, tiny: 
     assert [text.seed for text in local.generate(["a", "b"], **how)] == [21, 22]
 
 
+def test_controls_and_alternatives_equal_those_of_the_server(local: LocalModel, served: Any) -> None:
+    how: Any = {"num_chars": 60, "seed": 21, "top_p": 0.9, "repetition_penalty": 1.3}
+    prompts = ["ROMEO:", "the"]
+    with Client(served.url, served.model) as client:
+        full = client.generate(prompts, **how)
+        how["stop"] = full[0][20:22]
+        expected = client.generate(prompts, **how)
+        texts = local.generate(prompts, **how)
+        assert texts == expected
+        assert [(text.seed, text.stopped) for text in texts] == [(text.seed, text.stopped) for text in expected]
+        assert "".join(local.stream("the", **how)) == client.generate("the", **how)
+        for mine, theirs in zip(
+            local.alternatives(["é the", ""], 3), client.alternatives(["é the", ""], 3), strict=True
+        ):
+            assert [[c for c, _ in place] for place in mine] == [[c for c, _ in place] for place in theirs]
+            chances = [[p for place in text for _, p in place] for text in (mine, theirs)]
+            assert chances[0] == pytest.approx(chances[1], rel=1e-5)
+
+
+def test_older_export_has_only_the_stop_string(local: LocalModel) -> None:
+    names = ("generate", "generate_from_state", "score")
+    older = LocalModel({name: local._signatures[name] for name in names})
+    full = local.generate(["ROMEO:", "the"], num_chars=600, seed=3)
+    stop = full[0][300:303]
+    texts = older.generate(["ROMEO:", "the"], num_chars=600, seed=3, stop=stop)
+    assert texts == [text.partition(stop)[0] for text in full]
+    assert [text.stopped for text in texts] == [stop in text for text in full]
+    for work in (lambda: older.generate(["A"], top_p=0.5), lambda: older.alternatives(["A"])):
+        with pytest.raises(Unsupported, match="The model in this process was exported before .* existed"):
+            work()
+
+
 def test_empty_requests(local: LocalModel) -> None:
     assert local.generate(["A", "B"], num_chars=0) == ["", ""]
     assert list(local.stream("A", num_chars=0)) == []
     assert local.generate([]) == []
+    assert local.alternatives([]) == []
 
 
 def test_limits_of_the_model_are_user_errors(local: LocalModel) -> None:
@@ -54,6 +88,10 @@ def test_limits_of_the_model_are_user_errors(local: LocalModel) -> None:
         local.generate(["A"], temperature=101)
     with pytest.raises(UserError, match="score takes at most 500000 characters.*. Received: 500001"):
         local.score(["a" * 500_001])
+    with pytest.raises(UserError, match="top_n must be from 1 to 21.* Received: 22"):
+        local.alternatives(["a"], 22)
+    with pytest.raises(ValueError, match="top_n=0"):
+        local.alternatives(["a"], 0)
 
 
 def test_directory_without_a_model_is_a_user_error(tmp_path: Path) -> None:
