@@ -3,6 +3,7 @@
   python -m serving score my_text.txt
   python -m serving score shakespeare.txt --split eval     # the figure that the pipeline reports
   cat my_text.txt | python -m serving score - --json
+  echo "ROMEO: But soft" | python -m serving score - --alternatives 5
 
 The text is cleaned and cut as the pipeline does for its evaluation: into passages of about 2,000 characters that
 overlap by one. Each passage is read from the initial state, and the state is carried through it.
@@ -12,16 +13,29 @@ import argparse
 import json
 import math
 import sys
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from components.errors import UserError
 from components.ingest import documents, passages
 from pipeline.config.run import Config
-from serving.client.values import Score
+from serving.client.values import Alternative, Score, as_top_n
 from serving.commands.shared import config_options, input_text, model_source
 
 _ROWS = 16  # passages in one request, at most
+_CELLS = 10  # of a terminal, for a character with its probability
+_ESCAPES = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\\": r"\\", " ": "␣"}
+_HEADER = f"{'character':<{_CELLS}}{'chance':>6}{'nats':>8}  most likely\n"
 _SPLITS = ("all", "train", "eval", "test")
+
+
+class Prediction(NamedTuple):
+    """A character of the text, its negative log-likelihood in nats, and the characters that were most likely."""
+
+    character: str
+    nats: float
+    alternatives: list[Alternative]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=_SPLITS,
         default="all",
         help="only the part of the text that the pipeline puts into this split; default all",
+    )
+    add(
+        "--alternatives",
+        type=int,
+        metavar="N",
+        help="print each predicted character with the N characters that the model expected most",
     )
     add("--json", action="store_true", help="print one JSON object")
     model_source.add_arguments(parser)
@@ -48,15 +68,29 @@ def run(arguments: argparse.Namespace) -> int:
             "There is nothing to predict: the text, or this split of it, has fewer than two characters. Received: "
             f"{arguments.file} --split {arguments.split}"
         )
+    try:
+        count = 0 if arguments.alternatives is None else as_top_n(arguments.alternatives)
+    except ValueError as error:
+        raise UserError(str(error).replace("top_n", "--alternatives")) from None
     scores: list[Score] = []
-    rows = max(1, min(_ROWS, config.export.max_score_chars // (config.corpus.passage_length + 1)))
+    predictions: list[Prediction] = []  # if they are not printed at once
+    prints = count > 0 and not arguments.json
+    rows = min(_ROWS, config.export.max_score_chars // (config.corpus.passage_length + 1))
+    rows = max(1, rows // max(1, count))  # a response has so many characters for each one of the text
+    shows_progress = sys.stderr.isatty() and not prints
     with model_source.chosen(arguments, config) as (model, where):
         print(where, file=sys.stderr, flush=True)
         for first in range(0, len(pieces), rows):
-            scores += model.score([piece.text for piece in pieces[first : first + rows]])
-            if sys.stderr.isatty():
+            texts = [piece.text for piece in pieces[first : first + rows]]
+            found, predicted = _score(model, texts, count)
+            scores += found
+            if prints:
+                sys.stdout.writelines([*([] if first else [_HEADER]), *map(_line, predicted)])
+            else:
+                predictions += predicted
+            if shows_progress:
                 print(f"\r{len(scores):,} of {len(pieces):,} passages", end="", file=sys.stderr)
-    if sys.stderr.isatty():
+    if shows_progress:
         print("\r\033[K", end="", file=sys.stderr)
     total = Score((), math.fsum(score.nll_sum for score in scores), sum(score.num_chars for score in scores))
     result = {
@@ -72,8 +106,37 @@ def run(arguments: argparse.Namespace) -> int:
         "passages": len(pieces),
         "passage_length": config.corpus.passage_length,  # most characters predicted in a passage
     }
+    if predictions:
+        result["predictions"] = [one._asdict() for one in predictions]
+    if prints:
+        print()
     sys.stdout.write(json.dumps(result) + "\n" if arguments.json else _table(result))
     return 0
+
+
+def _score(model: model_source.Model, texts: Sequence[str], top_n: int) -> tuple[list[Score], Iterator[Prediction]]:
+    """Score some passages; unless `top_n` is 0, list the predictions of all their characters but the first."""
+    scores = model.score(texts)
+    places = model.alternatives(texts, top_n) if top_n else [[] for _ in texts]
+    each = zip(texts, scores, places)
+    predictions = (Prediction(*one) for text, score, row in each for one in zip(text[1:], score.nll, row[1:]))
+    return [replace(score, nll=()) for score in scores], predictions
+
+
+def _line(prediction: Prediction) -> str:
+    """Format one predicted character for reading."""
+    from rich.cells import set_cell_size  # late: only this needs it
+
+    likely = (set_cell_size(f"{_shown(one)} {chance:.1%}", _CELLS) for one, chance in prediction.alternatives)
+    character = set_cell_size(_shown(prediction.character), _CELLS)
+    return f"{character}{math.exp(-prediction.nats):>6.1%}{prediction.nats:>8.3f}  {'  '.join(likely)}".rstrip() + "\n"
+
+
+def _shown(character: str) -> str:
+    """A character as a terminal can show it: control characters and the like as escapes."""
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def _table(result: dict[str, Any]) -> str:

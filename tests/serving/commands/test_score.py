@@ -12,12 +12,13 @@ import pytest
 from components.ingest import passages
 from serving.__main__ import main
 from serving.client.blocking import Client
-from serving.client.values import Score
+from serving.client.values import Alternative, Score
 from tests import numeric
 
 pytestmark = pytest.mark.integration
 
 TEXT = "ROMEO: the lord read another tale.\n" * 150  # 5,250 characters
+TEXT_SHOWN = {" ": "␣", "\n": r"\n"}
 
 SUMMED = numeric.relative(2_000)  # the nats of a passage, in whichever batch it is scored
 
@@ -94,6 +95,44 @@ def test_table_of_the_result(score: Command, file: str) -> None:
     assert f"{result['bits_per_character']:.3f}" in lines[3]
     assert "3 passages" in lines[4]
     assert "each from the initial state" in lines[4]
+
+
+def test_alternatives_of_each_predicted_character(score: Command, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def alternatives(_: Client, texts: list[str], top_n: int) -> list[list[list[Alternative]]]:
+        asked.append((len(texts), top_n))
+        return [[[Alternative("\x1b", 0.5), Alternative(c, 0.25), Alternative("語", 0.125)] for c in t] for t in texts]
+
+    monkeypatch.setattr(Client, "alternatives", alternatives)
+    settings = (file, "--alternatives", "3", "--set", "corpus.passage_length=500")
+    code, out, _ = score(*settings)
+    assert code == 0
+    table, _, summary = out.partition("\n\n")
+    header, *lines = table.splitlines()
+    assert header == "character chance    nats  most likely"
+    assert asked == [(5, 3), (5, 3), (1, 3)]
+    assert [line.split()[0] for line in lines] == [TEXT_SHOWN.get(c, c) for c in TEXT[1:]]
+    assert lines[4].startswith(":         ")
+    assert lines[5].startswith("␣         ")
+    assert lines[5].endswith("  \\x1b 50.0%  ␣ 25.0%     語 12.5%")
+    assert summary.startswith("text ")
+    result = json.loads(score(*settings, "--json")[1])
+    predictions = result["predictions"]
+    assert "".join(one["character"] for one in predictions) == TEXT[1:]
+    assert predictions[0]["alternatives"] == [["\x1b", 0.5], ["O", 0.25], ["語", 0.125]]
+    nats = [one["nats"] for one in predictions]
+    assert sum(nats) == pytest.approx(result["nats"], rel=SUMMED)
+    first = lines[0].split()
+    assert float(first[1].rstrip("%")) == pytest.approx(100 * math.exp(-nats[0]), abs=0.06)
+    assert float(first[2]) == pytest.approx(nats[0], abs=6e-4)
+
+
+@pytest.mark.parametrize("count", ["-1", "0", str(2**31)])
+def test_impossible_number_of_alternatives_is_one_paragraph(score: Command, file: str, count: str) -> None:
+    code, out, error = score(file, "--alternatives", count)
+    assert (code, out) == (2, "")
+    assert f"Received: --alternatives={count}\n" in error
 
 
 @pytest.mark.parametrize(
