@@ -173,6 +173,9 @@ class ExportConfig(Section):
     # Characters that one `score` request may hold at most: the number of texts times the length of the longest, to
     # which all are padded.
     max_score_chars: Annotated[int, Field(ge=100)] = 500_000
+    # Characters that a request which generates may ask for at most: the number of rows times the greatest number of
+    # characters, where one row may always ask for `max_chars`; and the same for its prompts.
+    max_batch_chars: Annotated[int, Field(ge=100)] = 2_000_000
     # Highest temperature that a request may ask for; the text is noise long before this default.
     max_temperature: PositiveFloat = 100.0
     # Type of the matrix products when serving. bfloat16 is faster with large batches only.

@@ -1,4 +1,4 @@
-"""Checks of a request's inputs in the exported graph: whatever is out of range is refused in words."""
+"""Checks of a request's inputs in the exported graph: whatever is out of range is refused with a message."""
 
 from typing import Any
 
@@ -15,13 +15,19 @@ def generation(
     temperature: tf.Tensor,
     top_k: tf.Tensor,
     max_chars: int,
+    max_batch_chars: int,
     max_temperature: float,
 ) -> list[Any]:
     """Return the checks of `generate_from_state`: of its inputs, by the limits of the export."""
+    longest = tf.cast(tf.reduce_max(tf.concat([num_chars, [0]], 0)), tf.int64)
     return [
         tf.debugging.Assert(
             tf.reduce_all((num_chars >= 0) & (num_chars <= max_chars)),
             [f"num_chars must be from 0 to {max_chars}", num_chars],
+        ),
+        tf.debugging.Assert(
+            tf.size(num_chars, tf.int64) * longest <= max_batch_chars,
+            [f"a request generates at most {max_batch_chars} characters: number of rows times the greatest num_chars"],
         ),
         tf.debugging.Assert(
             tf.reduce_all((temperature >= 0.0) & (temperature <= max_temperature)),

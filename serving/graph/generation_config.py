@@ -21,6 +21,8 @@ class Limits:
       max_temperature: upper bound of a request's temperature; the default is that of exports that do not state one.
       max_score_chars: upper bound of a `score` request: number of texts times characters of the longest; 0 in older
         exports, which have no bound.
+      max_batch_chars: upper bound of a request that generates: number of rows times the greatest `num_chars`, if that
+        is above `max_chars`, and number of prompts times characters of the longest; 0 in older exports: no bound.
     """
 
     num_chars: int
@@ -30,6 +32,7 @@ class Limits:
     state_size: int
     max_temperature: float = 100.0
     max_score_chars: int = 0
+    max_batch_chars: int = 0
 
 
 def write(directory: str, limits: Limits) -> None:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from serving.graph import cells
 from transform.vocabulary import Vocabulary
 
+_STEP_VALUES = 50_000_000  # float32, of all rows in one step with its temporary results
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -45,6 +47,7 @@ class Network(tf.Module):
       vocabulary: characters of the model.
       known: number of characters; the ids from there on stand for unknown ones and are never sampled.
       characters: UTF-8 of each id, string (vocab,).
+      max_rows: of one request, so that one step of all rows takes some 200 MB.
       start: id of the character before a text without a prompt, see `Vocabulary.start`.
     """
 
@@ -73,6 +76,8 @@ class Network(tf.Module):
         self.units = weights.projection.shape[0]
         self._states = cells.KINDS[weights.cell].states  # state tensors of a layer
         self.parts = len(weights.layers) * self._states
+        kind = cells.KINDS[weights.cell]
+        self.max_rows = max(64, _STEP_VALUES // (self.units * (4 * kind.gates + kind.states)))
         self.vocabulary, self.known = vocabulary, len(vocabulary.code_points)
         self.characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
         self.start = vocabulary.start
@@ -94,6 +99,8 @@ class Network(tf.Module):
         Returns:
           ids int32 (batch, time), padded with zeros to at least two columns, and lengths int32 (batch,).
         """
+        if max_chars is not None:
+            text = self.few(text)
         code_points = tf.strings.unicode_decode(text, "UTF-8")  # ragged (batch, time)
         if max_chars is not None:
             lengths = code_points.row_lengths()
@@ -105,6 +112,12 @@ class Network(tf.Module):
         dense = ids.to_tensor()
         short = tf.maximum(2 - tf.shape(dense)[1], 0)  # so that every loop takes a step
         return tf.pad(dense, [[0, 0], [0, short]]), tf.cast(code_points.row_lengths(), tf.int32)
+
+    def few(self, text: tf.Tensor) -> tf.Tensor:
+        """Refuse more than `max_rows` texts; return the texts."""
+        message = f"a request takes at most {self.max_rows} rows"
+        with tf.control_dependencies([tf.debugging.Assert(tf.size(text) <= self.max_rows, [message, tf.size(text)])]):
+            return tf.identity(text)
 
     def zero_state(self, batch: tf.Tensor) -> list[tf.Tensor]:
         """Return the state before the first character."""

@@ -37,6 +37,7 @@ class Defaults:
     precision: str = "float32"
     max_temperature: float = Limits.max_temperature
     max_score_chars: int = 500_000
+    max_batch_chars: int = 2_000_000
 
 
 class OneStep(Network):
@@ -61,7 +62,7 @@ class OneStep(Network):
     def limits(self) -> Limits:
         """The limits and defaults that an export states."""
         own = self.defaults
-        bounds = own.max_temperature, own.max_score_chars
+        bounds = own.max_temperature, own.max_score_chars, own.max_batch_chars
         return Limits(own.num_chars, own.temperature, own.top_k, own.max_chars, self.state_size, *bounds)
 
     def generate_from_state(
@@ -129,7 +130,7 @@ class OneStep(Network):
             prompt, state, num_chars, temperature, top_k, top_p, repetition_penalty, stop = map(
                 tf.identity, (prompt, state, num_chars, temperature, top_k, top_p, repetition_penalty, stop)
             )
-        end = self.parts * self.units  # of the recurrent values, where the state of `generate_from_state` goes on
+        end = self.parts * self.units  # of the recurrent values; the window follows
         ids = float(self.vocabulary.size)  # bounds what may be any state that a client made up
         window = tf.cast(tf.clip_by_value(state[:, end:-_BOOKKEEPING], -ids, ids), tf.int32)
         plain = tf.concat([state[:, :end], state[:, -_BOOKKEEPING:]], 1)  # (batch, state_size)
@@ -154,7 +155,9 @@ class OneStep(Network):
           each, before the last character, which they have not seen yet; its id plus one, int32 (batch,); and the
           number of characters that were sampled before, int64 (batch,).
         """
-        ids, lengths = self.encode(prompt)
+        bound = self.defaults.max_batch_chars
+        counted = "number of prompts times length of the longest"
+        ids, lengths = self.encode(prompt, bound, f"prompts have at most {bound} characters: {counted}")
         hidden = [state[:, i * self.units : (i + 1) * self.units] for i in range(self.parts)]
         last = tf.cast(tf.clip_by_value(state[:, -2], 0.0, float(self.vocabulary.size)), tf.int32)
         last = tf.where((last == 0) & (lengths == 0), self.start + 1, last)
@@ -188,7 +191,8 @@ class OneStep(Network):
         return scoring.alternatives(self, text, top_n, self.defaults.max_score_chars)
 
     def _checks(self, state: tf.Tensor, num_chars: tf.Tensor, temperature: tf.Tensor, top_k: tf.Tensor) -> list[Any]:
-        bounds = self.defaults.max_chars, self.defaults.max_temperature
+        own = self.defaults
+        bounds = own.max_chars, max(own.max_chars, own.max_batch_chars), own.max_temperature
         return checks.generation(state, num_chars, temperature, top_k, *bounds)
 
 

@@ -97,15 +97,15 @@ def alternatives(network: Network, text: tf.Tensor, top_n: tf.Tensor, max_chars:
     ids, lengths = network.encode(text, max_chars // count, message)
     logits_of = network.logits()
 
-    def likeliest(outputs: tf.Tensor, _: Any = None) -> list[tf.Tensor]:
+    def most_likely(outputs: tf.Tensor, _: Any = None) -> list[tf.Tensor]:
         values, best = tf.math.top_k(tf.nn.softmax(logits_of(outputs)), count)
         return [values, best]  # (..., count) each
 
     # The first character of a text has the alternatives of an empty prompt.
     line = network.step(tf.gather(network.table, [network.start]), network.zero_state(1))
-    first = likeliest(network.output(line))  # (1, count) each
+    first = most_likely(network.output(line))  # (1, count) each
     specs = [tf.TensorSpec((None, None, None), dtype) for dtype in (tf.float32, tf.int32)]
-    following = _in_blocks(network, ids, likeliest, specs)  # (time - 1, batch, count) each
+    following = _in_blocks(network, ids, most_likely, specs)  # (time - 1, batch, count) each
     batch, longest = tf.shape(ids)[0], tf.reduce_max(tf.concat([lengths, [0]], 0))
     values, best = (
         tf.concat([tf.tile(start[:, None], (batch, 1, 1)), tf.transpose(rest, (1, 0, 2))], 1)[:, :longest]

@@ -51,7 +51,7 @@ def build(model: OneStep) -> dict[str, Any]:
     nll = tf.function(model.nll, autograph=False)
 
     def fresh(prompt: tf.Tensor, width: int) -> tf.Tensor:
-        return tf.zeros((tf.shape(prompt)[0], width))
+        return tf.zeros((tf.shape(model.few(prompt))[0], width))
 
     @tf.function(input_signature=(prompt,), autograph=False)
     def serving_default(prompt: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -81,8 +81,8 @@ class Predictor:
                 texts, states = await _result(generator.submit(complete))
                 outputs = {"text": texts, "state": states}
                 return {output: outputs[output] for output in self.model.signature(name).outputs}
-        if name != "score" or limits is None or not limits.max_score_chars:
-            _check_size(inputs)  # the graph bounds `score` itself, in exports that state so
+        if limits is None or not (limits.max_score_chars if name == "score" else limits.max_batch_chars):
+            _check_size(inputs)  # the graph bounds texts itself, in exports that state so
         return await _result(self._executor.submit(self.model.run, name, inputs))
 
     def close(self) -> None:

@@ -90,10 +90,21 @@ class Generator:
             and (state is None or state.shape == (prompt.size, self._limits.state_size) and np.isfinite(state).all())
             and (inputs["num_chars"] >= 0).all()
             and (inputs["num_chars"] <= self._limits.max_chars).all()
+            and self._fits(prompt.tolist(), int(inputs["num_chars"].max(initial=0)))
             and (inputs["temperature"] >= 0.0).all()
             and (inputs["temperature"] <= self._limits.max_temperature).all()
             and (inputs["top_k"] >= 0).all()
         )
+
+    def _fits(self, prompts: list[bytes], num_chars: int) -> bool:
+        """Return whether prompts and requested characters are within the bounds that the export states."""
+        bound, rows = self._limits.max_batch_chars, len(prompts)
+        if not bound:
+            return True
+        longest = max(map(len, prompts), default=0)  # bytes
+        if rows * longest > bound:
+            longest = max(len(prompt.decode("utf-8", "replace")) for prompt in prompts)
+        return rows * longest <= bound and rows * num_chars <= max(bound, self._limits.max_chars)
 
     def submit(self, inputs: Tensors) -> "Future[Result]":
         """Queue a request that `accepts` is true for; cancelling the future removes its rows.

@@ -58,6 +58,7 @@ RANGES: list[tuple[str, list[str], dict[str, str]]] = [
     ("export.max_temperature", ["0.8"], {"0": "greater than 0"}),
     ("export.max_chars", ["100"], {"99": "or equal to 100"}),  # the infra check needs some
     ("export.max_score_chars", ["100"], {"99": "or equal to 100"}),
+    ("export.max_batch_chars", ["100"], {"99": "or equal to 100"}),
     ("seed", ["0", "1_999_999_999"], {"-1": "or equal to 0", "2_000_000_000": "less than 2000000000"}),
     (
         "model_name",

@@ -174,7 +174,7 @@ def test_scores_of_long_texts_are_those_of_the_reference(length: int) -> None:
 
 
 def bounded() -> OneStep:
-    defaults = Defaults(num_chars=5, temperature=0.8, top_k=0, max_chars=20_000, max_score_chars=100)
+    defaults = Defaults(num_chars=5, temperature=0.8, top_k=0, max_chars=50, max_score_chars=100, max_batch_chars=90)
     return OneStep(random_weights(1), Vocabulary(tuple(map(ord, CHARACTERS))), defaults)
 
 
@@ -189,6 +189,42 @@ def test_texts_above_the_bound_are_refused_in_words(rows: list[str]) -> None:
     assert model.limits.max_score_chars == 100
     with pytest.raises(tf.errors.InvalidArgumentError, match="score takes at most 100 characters: number of texts"):
         model.score(tf.constant(rows))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "num_chars", "words"),
+    [
+        (["é" * 90], 50, ""),
+        (["e" * 45, ""], 45, ""),
+        (["é" * 91], 1, "prompts have at most 90 characters: number of prompts times length of the longest"),
+        (["e" * 31, "", ""], 1, "prompts have at most 90 characters"),
+        (
+            [""] * 3,
+            [31, 0, 0],
+            "a request generates at most 90 characters: number of rows times the greatest num_chars",
+        ),
+        ([""] * 92, 0, ""),
+        ([""] * 93, 0, "a request takes at most 92 rows"),
+    ],
+)
+def test_generation_of_all_rows_is_bounded(prompts: list[str], num_chars: Any, words: str) -> None:
+    model = bounded()
+    model.max_rows = 92
+    assert model.limits.max_batch_chars == 90
+    rows = len(prompts)
+    inputs = tf.constant(prompts), tf.zeros((rows, model.state_size)), *controls(rows, num_chars=num_chars).values()
+    if not words:
+        assert model.generate_from_state(*inputs)[0].shape == rows
+        return
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        model.generate_from_state(*inputs)
+
+
+def test_one_row_may_have_max_chars_whatever_the_bound_of_all_rows() -> None:
+    defaults = Defaults(num_chars=5, temperature=0.8, top_k=0, max_chars=30, max_batch_chars=10)
+    model = OneStep(random_weights(1), Vocabulary(tuple(map(ord, CHARACTERS))), defaults)
+    text, _ = model.generate_from_state(tf.constant([""]), tf.zeros((1, state_size(1))), **controls(1, num_chars=30))
+    assert len(text.numpy()[0].decode()) == 30
 
 
 def test_score_keeps_no_state_per_character() -> None:

@@ -3,6 +3,7 @@
 The graph is a small automaton here; `test_batching.py` uses an exported one.
 """
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
@@ -259,3 +260,16 @@ def test_inputs_that_the_graph_may_reject_are_not_accepted(change: Callable[[Any
         assert running.accepts(good)
         assert running.accepts(good | {"state": np.ones((1, SIZE), np.float32)})
         assert not running.accepts(change(good))
+
+
+def test_requests_beyond_the_bound_of_all_rows_are_left_to_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounded = dataclasses.replace(LIMITS, max_batch_chars=1_200)
+    with generator() as running:
+        monkeypatch.setattr(running, "_limits", bounded)
+        for rows, accepted in (
+            ([("é" * 600, 600), ("", 1)], True),
+            ([("é" * 601, 1), ("", 1)], False),
+            ([("", 601), ("", 1)], False),
+            ([("", 1_000)], True),
+        ):
+            assert running.accepts(request(*rows)) is accepted
