@@ -22,6 +22,8 @@ PROGRAMS = {
     "kubeflow tfjob": "tests/kubeflow/compile/test_tfjob.py",
     "scripts/check": "tests/test_scripts.py",
     "scripts/check_numerics": "tests/test_scripts.py",
+    "scripts/fuzz.py": "tests/scripts/test_fuzz.py",
+    "scripts/soak.py": "tests/scripts/test_soak.py",
 }
 BENCHMARK = re.compile(r"benchmarks/(\w+)\.py")
 EXAMPLES = ("KEY=VALUE", "serving.KEY=VALUE")  # placeholders
