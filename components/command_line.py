@@ -44,10 +44,10 @@ def _not_empty(text: str) -> str:
     return text
 
 
-def to_json(value: Any) -> str:
-    """Return one line of JSON that standard output can represent; other characters are escaped as JSON does."""
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return JSON that standard output can represent; other characters are escaped as JSON does."""
     unicode = codecs.lookup(sys.stdout.encoding).name.startswith("utf-")
-    return json.dumps(value, ensure_ascii=not unicode)
+    return json.dumps(value, indent=indent, ensure_ascii=not unicode)
 
 
 def visible(text: str) -> str:

@@ -15,7 +15,7 @@ GROWTH = 4  # ratio of the sizes of two consecutive chunks
 LARGEST_CHUNK = 512  # characters: the cost of a request is then small compared with generating
 _CONTEXT_CHARS = 10_000  # of the text so far, that another version reads before it continues
 # TF Serving has no route for an export's limits; the graph states them when it rejects a request.
-_CHUNK_LIMIT = re.compile(r"num_chars must be from 0 to (\d+)")
+CHUNK_LIMIT = re.compile(r"num_chars must be from 0 to (\d+)")
 
 
 class Progress:
@@ -86,7 +86,7 @@ class Progress:
         try:
             return (yield from self._request(min(self._size, self._remaining)))
         except ServerError as error:
-            found = _CHUNK_LIMIT.search(error.message) if error.status == 400 else None
+            found = CHUNK_LIMIT.search(error.message) if error.status == 400 else None
             limit = int(found[1]) if found else 0
             if not 0 < limit < min(self._size, self._remaining):
                 raise

@@ -10,16 +10,18 @@ The generated text goes to standard output, everything else to standard error.
 """
 
 import argparse
-import json
 import re
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
-from components.command_line import print_error
+from components.command_line import print_error, to_json, visible
 from components.errors import UserError
+from components.ingest.documents import END
+from serving.client.errors import ServerError
 from serving.client.options import GenerateOptions
+from serving.client.stream import CHUNK_LIMIT
 from serving.client.values import as_texts
 from serving.commands.shared import config_options, input_text, model_source
 
@@ -38,9 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--chars",
         type=int,
-        default=GenerateOptions.num_chars,
         metavar="N",
-        help="characters to generate; default %(default)s",
+        help=f"characters to generate; default {GenerateOptions.num_chars}, or fewer if the export allows no more",
     )
     add(
         "--temperature",
@@ -78,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help=r"end before the first occurrence; the escapes \n, \t, \r and \\ are allowed",
     )
+    add("--until-end", action="store_true", help="end with the document; for models trained with corpus.documents")
     add("--samples", type=int, default=1, metavar="N", help="texts for each prompt, with seeds seed, seed + 1, ...")
     add("--stream", action="store_true", help="print the text while it is generated, one sample after the other")
     add("--echo", action="store_true", help="print the prompt before the text")
@@ -90,15 +92,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Generate and print."""
     config = config_options.load(arguments)
     prompts = _prompts(arguments)
+    if arguments.until_end and arguments.stop:
+        raise UserError(f"Give --stop or --until-end, not both. Received: --stop {arguments.stop} --until-end")
     try:
         options = GenerateOptions(
-            arguments.chars,
+            GenerateOptions.num_chars if arguments.chars is None else arguments.chars,
             arguments.temperature,
             arguments.top_k,
             arguments.seed,
             arguments.top_p,
             arguments.repetition_penalty,
-            _unescape(arguments.stop),
+            END if arguments.until_end else _unescape(arguments.stop),
         )
         prompts, seeds = as_texts(prompts, "prompt"), options.seeds(len(prompts))
     except ValueError as error:
@@ -111,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 text = "".join(chunks)
                 line = {"prompt": prompt, "seed": seed, "text": text}
-                print(json.dumps(line, ensure_ascii=False), flush=True)
+                print(to_json(line), flush=True)
                 count += len(text)
             else:
                 if len(prompts) > 1:
@@ -130,7 +134,7 @@ def _prompts(arguments: argparse.Namespace) -> list[str]:
                 "Give prompts or a file with one, not both. "
                 f"Received: {prompts[0]!r} and --prompt-file {arguments.prompt_file}"
             )
-        prompts = [input_text.text(arguments.prompt_file, "prompt")]
+        prompts = [input_text.document(arguments.prompt_file)]
     if arguments.samples < 1:
         raise UserError(f"There must be at least one sample. Received: --samples {arguments.samples}")
     return [prompt for prompt in prompts or [""] for _ in range(arguments.samples)]
@@ -147,21 +151,29 @@ def _texts(
         for prompt, seed in zip(prompts, options.seeds(len(prompts))):
             yield model.stream(prompt, **vars(replace(options, seed=seed)))
     else:
-        for text in model.generate(prompts, **vars(options)):
-            yield iter([text])
+        try:
+            texts = model.generate(prompts, **vars(options))
+        except ServerError as error:
+            limit = CHUNK_LIMIT.search(error.message)
+            if arguments.chars is not None or limit is None:
+                raise
+            texts = model.generate(prompts, **vars(replace(options, num_chars=int(limit[1]))))
+        yield from (iter([text]) for text in texts)
 
 
 def _print(prompt: str, chunks: Iterator[str], echo: bool, flush: bool) -> int:
     """Print a text and the end of its last line; returns the number of characters generated."""
+    on_terminal = sys.stdout.isatty()
     if echo:
-        sys.stdout.write(prompt)
-    elif sys.stdout.isatty() and sys.stderr.isatty():
-        sys.stderr.write(prompt)  # readable as one text on a terminal, and still not in a file
+        sys.stdout.write(visible(prompt) if on_terminal else prompt)
+    elif on_terminal and sys.stderr.isatty():
+        sys.stderr.write(visible(prompt))  # readable as one text on a terminal, and still not in a file
         sys.stderr.flush()
     count, last = 0, ""
     try:
         for chunk in chunks:
-            sys.stdout.write(chunk)
+            shown = chunk.replace(END, "\n")
+            sys.stdout.write(visible(shown) if on_terminal else shown)
             count, last = count + len(chunk), chunk[-1:]
             if flush:
                 sys.stdout.flush()

@@ -2,11 +2,11 @@
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 from typing import TYPE_CHECKING
 
+from components.command_line import to_json
 from serving.client import status
 from serving.commands.shared import config_options
 from serving.rollout import apply, inventory
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     states = None if copied else _status(url, paths.name)
     found = inventory.listed(paths, entry, states)
     if arguments.json:
-        print(json.dumps([dataclasses.asdict(version) for version in found], indent=2, ensure_ascii=False))
+        print(to_json([dataclasses.asdict(version) for version in found], indent=2))
     elif found:
         notes = [f"states as reported by {url}"] if states is not None else []
         elsewhere = entry.base_path if entry and copied else None

@@ -22,22 +22,6 @@ def content(path: str) -> bytes:
         raise UserError(f"The file cannot be read: {reason}. Received: {path}") from error
 
 
-def text(path: str, what: str) -> str:
-    """Read a text as it is, without a byte-order mark.
-
-    Raises:
-      UserError: it cannot be read, or is not UTF-8.
-    """
-    data = content(path)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"The {what} is not UTF-8 at byte offset {error.start}. Convert it first, for example with iconv. "
-            f"Received: {path}"
-        ) from error
-
-
 def document(path: str) -> str:
     """Read a text as the pipeline does: decompressed and cleaned.
 

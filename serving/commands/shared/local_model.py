@@ -11,7 +11,7 @@ from serving.client.errors import plain_message
 from serving.client.options import GenerateArguments, GenerateOptions, unsupported
 from serving.client.stop import StopString
 from serving.client.values import Alternative, Generated, Score, as_top_n
-from serving.graph import signatures
+from serving.graph import generation_config, signatures
 from serving.graph.one_step import OneStep
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ class LocalModel:
     Example: tests/serving/commands/shared/test_local_model.py.
     """
 
-    def __init__(self, signatures: Mapping[str, Any]) -> None:
-        self._signatures = signatures
+    def __init__(self, signatures: Mapping[str, Any], max_chars: int = CHUNK) -> None:
+        """Take signatures, and the most characters that one call of them generates."""
+        self._signatures, self._max_chars = signatures, max_chars
 
     @classmethod
     def load(cls, directory: str) -> "LocalModel":
@@ -45,12 +46,13 @@ class LocalModel:
             raise UserError(
                 f"The model cannot be loaded: {reason}. Choose another one with --version. Received: {directory}"
             ) from error
-        return cls(found)
+        limits = generation_config.read(directory)
+        return cls(found, limits.max_chars if limits else CHUNK)
 
     @classmethod
     def of(cls, model: OneStep) -> "LocalModel":
         """Wrap a model that was not exported."""
-        return cls(signatures.build(model))
+        return cls(signatures.build(model), model.limits.max_chars)
 
     def generate(self, prompts: Sequence[str], **options: "Unpack[GenerateArguments]") -> list[Generated]:
         """Generate text after each prompt, as `Client.generate` does."""
@@ -95,7 +97,7 @@ class LocalModel:
         self, prompts: Sequence[str], options: GenerateOptions, size: int, stops: Sequence[StopString]
     ) -> Iterator[list[str]]:
         """Yield the new text of each row, up to `size` characters at a time, until all rows have ended."""
-        options = options.adapted(self._signatures, _NAME)
+        options, size = options.adapted(self._signatures, _NAME), min(size, self._max_chars)
         state = tf.zeros((len(prompts), _state_size(self._signatures[options.state_signature])))
         for done in range(0, options.num_chars, size):
             part = min(size, options.num_chars - done)

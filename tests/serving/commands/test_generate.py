@@ -1,5 +1,6 @@
 """`generate` over REST, against the embedded server and a scripted one; shared/test_model_source.py has the rest."""
 
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -100,6 +101,52 @@ def test_older_export_is_refused_in_one_paragraph(script: Any, generate: Command
     code, out, error = generate("A", "--top-p", "0.5", "--url", script.url, *stream)
     assert (code, out.strip()) == (2, "")
     assert "error: Version 4 of char_rnn was exported before top_p existed. Run the pipeline" in error
+
+
+@pytest.mark.integration
+def test_document_ends_with_its_symbol(script: Any, generate: Command) -> None:
+    script.then(200, {"predictions": [{"text": "emma\x03", "stopped": True}, {"text": "ava", "stopped": False}]})
+    assert generate("--until-end", "--samples", "2", "--url", script.url)[1] == "emma\nava\n"
+    ((_, _, body),) = script.asked
+    assert [row["stop"] for row in body["instances"]] == ["\x03", "\x03"]
+    code, _, error = generate("--until-end", "--stop", "x", "--url", script.url)
+    assert (code, error) == (2, "error: Give --stop or --until-end, not both. Received: --stop x --until-end\n")
+
+
+@pytest.mark.integration
+def test_symbols_between_documents_are_line_breaks(script: Any, generate: Command) -> None:
+    script.then(200, {"predictions": ["emma\x03ava"]})
+    assert generate("--url", script.url)[1] == "emma\nava\n"
+
+
+@pytest.mark.integration
+def test_default_length_is_at_most_what_the_export_allows(script: Any, generate: Command) -> None:
+    refusal = {"error": "num_chars must be from 0 to 200\n\t [[{{node x}}]]"}
+    script.then(400, refusal)
+    script.then(200, {"predictions": ["short"]})
+    assert generate("A", "--url", script.url)[:2] == (0, "short\n")
+    assert [body["instances"][0]["num_chars"] for _, _, body in script.asked] == [300, 200]
+    script.then(400, refusal)
+    assert generate("A", "--chars", "300", "--url", script.url)[0] != 0
+
+
+@pytest.mark.integration
+def test_control_characters_are_escaped_on_a_terminal_only(
+    script: Any, generate: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.then(200, {"predictions": ["a\x1b[2Jb"]})
+    assert generate("A", "--url", script.url)[1] == "a\x1b[2Jb\n"
+    script.then(200, {"predictions": ["a\x1b[2Jb"]})
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert generate("A", "--url", script.url)[1] == "a\\x1b[2Jb\n"
+
+
+@pytest.mark.integration
+def test_prompt_file_is_cleaned_as_a_corpus(script: Any, generate: Command, tmp_path: Path) -> None:
+    (tmp_path / "prompt.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfROMEO:\r\nBut"))
+    script.then(200, {"predictions": ["soft"]})
+    assert generate("--prompt-file", str(tmp_path / "prompt.gz"), "--url", script.url)[1] == "soft\n"
+    assert script.asked[0][2]["instances"][0]["prompt"] == "ROMEO:\nBut"
 
 
 @pytest.mark.integration

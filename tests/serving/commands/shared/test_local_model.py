@@ -76,6 +76,17 @@ def test_older_export_has_only_the_stop_string(local: LocalModel) -> None:
             work()
 
 
+def test_texts_may_be_longer_than_one_call(local: LocalModel) -> None:
+    limited = LocalModel(local._signatures, max_chars=100)
+    full = local.generate(["A"], num_chars=250, seed=3)
+    assert limited.generate(["A"], num_chars=250, seed=3) == full
+    assert list(limited.stream("A", num_chars=250, seed=3, chunk_chars=500)) == [
+        full[0][:100],
+        full[0][100:200],
+        full[0][200:],
+    ]
+
+
 def test_empty_requests(local: LocalModel) -> None:
     assert local.generate(["A", "B"], num_chars=0) == ["", ""]
     assert list(local.stream("A", num_chars=0)) == []
