@@ -3,8 +3,8 @@
 from components.evaluate import reference
 from components.models import versions
 from serving.graph import generation_config, signatures, warmup
+from serving.graph.network import arrange
 from serving.graph.one_step import Defaults, OneStep
-from serving.graph.weights import arrange
 from trainer import warm_start
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components import shell_command
 from components.errors import UserError
-from serving.graph import weights
+from serving.graph import network
 from serving.graph.one_step import Defaults, OneStep
 from transform.vocabulary import Vocabulary
 
@@ -63,7 +63,7 @@ def one_step(directory: str, defaults: Defaults) -> tuple[OneStep, int]:
     with tf.io.gfile.GFile(path) as file:
         described = json.loads(file.read())
     position, variables = _read(directory, described["restore_best"])
-    arranged = weights.arrange(variables, described["model"]["cell"], described["model"]["tied"])
+    arranged = network.arrange(variables, described["model"]["cell"], described["model"]["tied"])
     best = described["restore_best"] and position["best_step"]
     vocabulary = Vocabulary(tuple(described["code_points"]))
     return OneStep(arranged, vocabulary, defaults), int(best or position["step"])

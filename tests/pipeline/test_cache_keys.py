@@ -221,7 +221,9 @@ def test_upgrade_changes_the_digests_of_the_components_that_use_the_library(
                 "serving/graph/one_step.py",  # the same
                 "serving/graph/sampling.py",  # the same
                 "serving/graph/scoring.py",  # the same
-                "serving/graph/weights.py",  # the same
+                "serving/graph/checks.py",  # the same
+                "serving/graph/controls.py",  # the same
+                "serving/graph/writing.py",  # the same
             },
         ),
         ("components/evaluate/last_blessed.py", ("BASELINE",), set()),
@@ -238,6 +240,9 @@ def test_upgrade_changes_the_digests_of_the_components_that_use_the_library(
                 "serving/graph/network.py",  # the same
                 "serving/graph/scoring.py",  # the same
                 "serving/graph/sampling.py",  # the same
+                "serving/graph/checks.py",  # the same
+                "serving/graph/controls.py",  # the same
+                "serving/graph/writing.py",  # the same
                 "transform/vocabulary.py",  # the same
                 "components/models/versions.py",  # copies that input from a bucket
                 "components/files.py",  # the same

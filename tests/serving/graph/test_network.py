@@ -1,9 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from serving.graph.cells import KINDS
-from serving.graph.network import Network, Weights
+from serving.graph.network import Network, Weights, arrange
 from tests import numeric, reference
 from transform.vocabulary import Vocabulary
 
@@ -52,3 +54,33 @@ def test_texts_are_padded_to_at_least_two_columns() -> None:
     network = Network(random_weights("rnn", 4), Vocabulary(tuple(map(ord, "abc"))))
     ids, lengths = network.encode(tf.constant(["", "b"]))
     assert (ids.numpy().tolist(), lengths.numpy().tolist()) == ([[0, 0], [1, 0]], [0, 1])
+
+
+# arrange
+
+
+def matrices(*shapes: tuple[int, ...]) -> list[Any]:
+    return [np.full(shape, i, np.float32) for i, shape in enumerate(shapes)]
+
+
+def test_variables_get_names() -> None:
+    embedding, kernel, recurrent_kernel, bias, projection, projection_bias = variables = matrices(
+        (3, 2), (2, 4), (4, 4), (4,), (4, 3), (3,)
+    )
+    arranged = arrange(variables, "rnn", tied=False)
+    assert arranged.embedding is embedding
+    assert arranged.layers == [(kernel, recurrent_kernel, bias)]
+    assert arranged.projection is projection
+    assert arranged.projection_bias is projection_bias
+
+
+def test_tied_projection_is_the_transposed_embedding() -> None:
+    variables = matrices((3, 4), (4, 4), (4, 4), (4,), (4, 4), (4, 4), (4,), (3,))
+    arranged = arrange(variables, "rnn", tied=True)
+    np.testing.assert_array_equal(arranged.projection, variables[0].T)
+    assert [len(layer) for layer in arranged.layers] == [3, 3]
+
+
+def test_incomplete_layer_is_an_error() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        arrange(matrices((3, 2), (2, 4), (4, 4), (4, 3), (3,)), "rnn", tied=False)
