@@ -12,7 +12,7 @@ from scripts.traffic.up import ROOT, Up
 TRUNCATED, NO_GRAPH, EMPTY = "truncated variables", "no saved_model.pb", "empty directory"
 WAYS = (TRUNCATED, NO_GRAPH, EMPTY)
 _GOOD_BEFORE_BROKEN = 2  # versions that can be loaded between two that cannot
-_KEPT = 3  # versions after pruning
+_KEPT = 3  # versions after pruning: servers learn seconds later that a label has moved, so its previous version stays
 _SECONDS = 120.0  # for a version to reach its state
 
 
