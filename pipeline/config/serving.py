@@ -43,6 +43,30 @@ class ResourceSettings(Section):
     target_cpu_percent: Annotated[int, Field(ge=1, le=100)] = 70
 
 
+class AccessSettings(Section):
+    """API key and TLS of the embedded server and the page, and of the commands that send requests to them."""
+
+    # File with the API keys that servers accept, one in each line; clients send the first. None: no key is needed.
+    api_key_file: str | None = None
+    # File with the server's certificate and its chain, PEM. Clients accept exactly this certificate. None: no TLS.
+    tls_cert: str | None = None
+    # File with the private key of that certificate, PEM, without a password. Only servers need it.
+    tls_key: str | None = None
+
+
+class RequestLogSettings(Section):
+    """Log of the requests for predictions, JSON lines; embedded server only."""
+
+    # File. None: no log.
+    file: str | None = None
+    # Whether lines hold the texts that were sent and returned.
+    text: bool = False
+    # Size in bytes at which the file is renamed and a new one started.
+    max_bytes: PositiveInt = 100 * 1024 * 1024
+    # Number of renamed files to keep.
+    files: PositiveInt = 5
+
+
 class ServingSettings(Section):
     """Where and how models are served."""
 
@@ -83,5 +107,7 @@ class ServingSettings(Section):
     service_account: str | None = None
     # Cluster: user id of the containers. It must be able to read the serving directory.
     user_id: PositiveInt = 1000
+    access: AccessSettings = AccessSettings()
     batching: BatchingSettings = BatchingSettings()
+    request_log: RequestLogSettings = RequestLogSettings()
     resources: ResourceSettings = ResourceSettings()

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from rich.console import Console
 
 from pipeline.config.run import Config
+from serving.access import outgoing, tls
 from serving.client import status
+from serving.client.status import HttpOptions
 from serving.commands.shared import config_options
 from serving.launcher import backends, configure, process
 from serving.launcher.backends import Backend
@@ -43,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a host name that the page accepts, besides addresses and localhost; repeatable",
     )
+    config_options.add_access_arguments(add)
+    add("--tls-key", metavar="FILE", help="the private key of the certificate, PEM")
+    add("--request-log", metavar="FILE", help="log the requests there; serving.request_log has its other values")
     config_options.add_arguments(parser)
 
 
@@ -53,9 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    for key, value in (("host", arguments.host), ("rest_port", arguments.port)):
-        if value is not None:
-            arguments.settings = [*arguments.settings, f"serving.{key}={value}"]
     config = config_options.load(arguments)
     paths = ModelPaths.of(config)
     inventory.require_versions(paths)
@@ -64,6 +66,9 @@ def _run(arguments: argparse.Namespace) -> int:
     def note(text: str) -> None:
         console.print(f"NOTE: {text}", markup=False, style="bold yellow")
 
+    tls.server_options(config.serving.access.tls_cert, config.serving.access.tls_key)  # a mistake is reported at once
+    url = outgoing.base_url(config.serving)
+    http = outgoing.options(config.serving.access, url)
     is_new = configure.write_entry(paths, note)
     fixed = configure.write_flag_files(config.serving, paths)
     backend = backends.choose(arguments.server, config.serving, paths.serving_dir, fixed)
@@ -82,9 +87,9 @@ def _run(arguments: argparse.Namespace) -> int:
         """Finish the first start; returns the page if there is one."""
         if is_new:
             configure.label_loaded(paths, states, note)
-        return _page(config, paths, arguments.allowed_host, console) if with_page else None
+        return _page(config, paths, arguments.allowed_host, console, http) if with_page else None
 
-    return _serve(backend, config, paths, console, when_ready)
+    return _serve(backend, config, paths, console, http, when_ready)
 
 
 def _serve(
@@ -92,6 +97,7 @@ def _serve(
     config: Config,
     paths: ModelPaths,
     console: Console,
+    http: HttpOptions,
     when_ready: Callable[[dict[int, status.VersionStatus]], Page | None],
 ) -> int:
     """Run the server, restart it if it ends, and stop it on Ctrl-C; returns the exit code."""
@@ -104,7 +110,7 @@ def _serve(
                 server = Process(backend.command, log, backend.stop, backend.kill, config.serving.stop_seconds)
                 running.callback(server.stop)
                 try:
-                    states = _await_available(server, config, paths, console)
+                    states = _await_available(server, config, paths, console, http)
                     if not ready:
                         ready, page = True, when_ready(states)
                         if page is not None:
@@ -138,39 +144,47 @@ def _watch(server: Process, page: Page | None) -> None:
 
 
 def _await_available(
-    server: Process, config: Config, paths: ModelPaths, console: Console
+    server: Process, config: Config, paths: ModelPaths, console: Console, http: HttpOptions
 ) -> dict[int, status.VersionStatus]:
     versions = inventory.require_versions(paths)
     entry = apply.entry_or_first(paths, model_config.find(paths.config_path, paths.name), versions)
     version = labels.default_version(entry, versions) or versions[-1]
-    url = status.base_url(config.serving.host, config.serving.rest_port)
+    url = outgoing.base_url(config.serving)
     if not console.is_terminal:
         console.print("waiting until the model is available ...")
     with console.status("starting") as line:
         states = process.await_available(
-            server, url, paths.name, version, config.serving.start_seconds, lambda text: line.update(text)
+            server, url, paths.name, version, config.serving.start_seconds, lambda text: line.update(text), http
         )
     for number, one in sorted(states.items(), reverse=True):
         console.print(f"version {number}: {one.state}{f' ({one.error_message})' if one.failed else ''}", markup=False)
     return states
 
 
-def _page(config: Config, paths: ModelPaths, names: list[str], console: Console) -> Page:
-    settings = config.serving
+def _page(config: Config, paths: ModelPaths, names: list[str], console: Console, http: HttpOptions) -> Page:
+    settings, access = config.serving, config.serving.access
+    files = {"api-key-file": access.api_key_file, "tls-cert": access.tls_cert, "tls-key": access.tls_key}
+    files["server-cert"] = access.tls_cert
     command = [
         *(sys.executable, "-m", "serving.playground", f"--port={settings.playground_port}", f"--model={paths.name}"),
-        *(f"--server-url={status.base_url(settings.host, settings.rest_port)}", f"--registry={paths.registry}"),
+        *(f"--server-url={outgoing.base_url(settings)}", f"--registry={paths.registry}"),
         *(f"--host={settings.host}", *(f"--allowed-host={name}" for name in names)),
+        *(f"--{name}={value}" for name, value in files.items() if value is not None),
     ]
-    url = status.base_url(settings.host, settings.playground_port)
+    url = outgoing.base_url(settings, settings.playground_port)
     log = os.path.join(paths.root, "logs", "playground.log")
-    return Page(command, url, log, lambda text: console.print(text, markup=False))
+    return Page(command, url, log, lambda text: console.print(text, markup=False), http)
 
 
 def _report_ready(config: Config, paths: ModelPaths, log: str, page: Page | None, console: Console) -> None:
-    url = status.base_url(config.serving.host, config.serving.rest_port)
-    body = shlex.quote('{"instances": ["The "]}')
-    console.print(f"\ncurl -d {body} {url}/v1/models/{paths.name}:predict\n", markup=False, style="bold")
+    url, access = outgoing.base_url(config.serving), config.serving.access
+    options = "-d " + shlex.quote('{"instances": ["The "]}')
+    if access.api_key_file is not None:  # not as a word of the command, which other users can list
+        header = shlex.quote("s/^/Authorization: Bearer /;q")
+        options += f" -H @<(sed {header} {shlex.quote(access.api_key_file)})"
+    if access.tls_cert is not None:
+        options += f" --cacert {shlex.quote(access.tls_cert)}"
+    console.print(f"\ncurl {options} {url}/v1/models/{paths.name}:predict\n", markup=False, style="bold")
     if page is not None:
         page.announce()
     console.print(f"log: {log}\nCtrl-C stops the server.", markup=False)

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from components.command_line import to_json
+from serving.access import outgoing
 from serving.client import status
 from serving.commands.shared import config_options
 from serving.rollout import apply, inventory
@@ -24,6 +25,7 @@ _FILE_WIDTH = 160  # characters, if the output is not a terminal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `versions`."""
     parser.add_argument("--json", action="store_true", help="print a JSON list, oldest first")
+    config_options.add_access_arguments(parser.add_argument)
     config_options.add_arguments(parser)
 
 
@@ -32,9 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = config_options.load(arguments)
     paths = ModelPaths.of(config)
     entry = model_config.find(paths.config_path, paths.name)
-    url = status.base_url(config.serving.host, config.serving.rest_port)
+    url = outgoing.base_url(config.serving)
     copied = entry is not None and apply.is_copy(paths, entry)
-    states = None if copied else _status(url, paths.name)
+    states = None if copied else _status(url, paths.name, outgoing.options(config.serving.access, url))
     found = inventory.listed(paths, entry, states)
     if arguments.json:
         print(to_json([dataclasses.asdict(version) for version in found], indent=2))
@@ -96,9 +98,9 @@ def _state(version: Version) -> str:
     return "served, default" if version.default else "served"
 
 
-def _status(url: str, model: str) -> dict[int, status.VersionStatus] | None:
+def _status(url: str, model: str, http: status.HttpOptions) -> dict[int, status.VersionStatus] | None:
     """Ask the server; None if there is none that knows the model."""
     try:
-        return status.fetch(url, model) or None
+        return status.fetch(url, model, http) or None
     except status.StatusUnavailable:
         return None

@@ -23,12 +23,14 @@ import resource
 import signal
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components import command_line
 from components.errors import UserError
 from components.lean_imports import tensorflow_without_keras
-from pipeline.config.serving import BatchingSettings, ServingSettings
+from pipeline.config.serving import BatchingSettings, RequestLogSettings, ServingSettings
+from serving.access import keys, tls
+from serving.embedded.request_log import RequestLog
 from serving.tf_serving import model_config, text_protos
 
 if TYPE_CHECKING:
@@ -54,6 +56,13 @@ def arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[s
     add("--host", default=_DEFAULTS.host, help="address to listen on")
     add("--max_request_bytes", type=int, default=_DEFAULTS.max_request_bytes)
     add("--max_concurrent_requests", type=int, default=_DEFAULTS.max_concurrent_requests)
+    add("--api_key_file", help="file of API keys, one a line; every request needs one")
+    add("--tls_cert", help="PEM file of the certificate and its chain")
+    add("--tls_key", help="PEM file of its private key")
+    add("--request_log", help="file of the request log; none without")
+    add("--request_log_text", action="store_true", help="log the texts, too")
+    add("--request_log_max_bytes", type=int, default=_DEFAULTS.request_log.max_bytes)
+    add("--request_log_files", type=int, default=_DEFAULTS.request_log.files)
     return parser.parse_known_args(argv)
 
 
@@ -82,9 +91,11 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     batching = text_protos.batching(_read(files[0]), files[0]) if files[0] else BatchingSettings()
     metrics_path = text_protos.metrics_path(_read(files[1]), files[1]) if files[1] else None
     model_config.parse(_read(options.model_config_file), options.model_config_file)
-    server = _server(options, batching, metrics_path)
+    encryption = tls.server_options(options.tls_cert, options.tls_key)
+    api_keys = keys.for_server(options.api_key_file, options.host, bool(encryption))
+    server = _server(options, batching, metrics_path, api_keys, _request_log(options), encryption)
     host, port = listening.getsockname()[:2]
-    logging.info("REST API at %s port %d", host, port)
+    logging.info("REST API at %s port %d%s", host, port, ", with TLS" if encryption else "")
     try:
         asyncio.run(server.serve([listening]))
     except OSError as error:
@@ -94,7 +105,14 @@ def _serve(options: argparse.Namespace, listening: socket.socket) -> int:
     return command_line.OK
 
 
-def _server(options: argparse.Namespace, batching: BatchingSettings, metrics_path: str | None) -> "uvicorn.Server":
+def _server(
+    options: argparse.Namespace,
+    batching: BatchingSettings,
+    metrics_path: str | None,
+    api_keys: keys.Keys | None,
+    log: RequestLog | None,
+    encryption: dict[str, Any],
+) -> "uvicorn.Server":
     """Import TensorFlow and read the list of models."""
     sys.setrecursionlimit(_MAX_JSON_DEPTH)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow raises the errors that matter
@@ -124,7 +142,7 @@ def _server(options: argparse.Namespace, batching: BatchingSettings, metrics_pat
         metrics_path=metrics_path,
     )
     config = uvicorn.Config(
-        app.Server(catalogue, metrics, limits).application(),
+        app.Server(catalogue, metrics, limits, api_keys, log).application(),
         http=uvicorn_protocol.Protocol,
         ws="none",
         lifespan="on",
@@ -133,8 +151,16 @@ def _server(options: argparse.Namespace, batching: BatchingSettings, metrics_pat
         server_header=False,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=options.rest_api_timeout_in_ms // 1000 + 1,
+        **encryption,
     )
     return uvicorn_protocol.Server(config, catalogue.stop_loading)
+
+
+def _request_log(options: argparse.Namespace) -> RequestLog | None:
+    if not options.request_log:
+        return None
+    sizes = {"max_bytes": options.request_log_max_bytes, "files": options.request_log_files}
+    return RequestLog(RequestLogSettings(file=options.request_log, text=options.request_log_text, **sizes))
 
 
 def _allow_many_connections() -> None:

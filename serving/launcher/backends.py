@@ -52,8 +52,15 @@ def choose(wanted: str, settings: ServingSettings, directory: str, fixed: str) -
       fixed: directory of the other files that flags name.
 
     Raises:
-      UserError: the wanted one is not available.
+      UserError: the wanted one is not available, or cannot do what the settings require.
     """
+    if required := _embedded_only(settings):
+        if wanted not in ("auto", "embedded"):
+            raise UserError(
+                f"Only the embedded server has {' and '.join(required)}. Use --server embedded, or a proxy in front of "
+                f"TF Serving. Received: --server {wanted} with {', '.join(f'serving.{key}' for key in required)}"
+            )
+        return _embedded(settings, directory, fixed, f"{' and '.join(required)} configured")
     if wanted == "embedded":
         return _embedded(settings, directory, fixed, "requested")
     binary = shutil.which(BINARY)
@@ -71,6 +78,16 @@ def choose(wanted: str, settings: ServingSettings, directory: str, fixed: str) -
     if wanted == "docker":
         raise UserError(f"Docker cannot run the server: {missing}. Received: --server docker")
     return _embedded(settings, directory, fixed, f"no {BINARY} on PATH; {missing}")
+
+
+def _embedded_only(settings: ServingSettings) -> list[str]:
+    """Return the settings of which TF Serving has none for its REST port."""
+    given = {
+        "access.api_key_file": settings.access.api_key_file,
+        "access.tls_cert": settings.access.tls_cert or settings.access.tls_key,
+        "request_log.file": settings.request_log.file,
+    }
+    return [key for key, value in given.items() if value is not None]
 
 
 def docker_missing(image: str) -> str:
@@ -131,10 +148,17 @@ def _mount(place: str) -> str:
 
 def _embedded(settings: ServingSettings, directory: str, fixed: str, why: str) -> Backend:
     arguments = flags(settings, directory, fixed, checks_rows=True)
-    own = (
+    own: tuple[str, ...] = (
         f"--host={settings.host}",
         f"--max_request_bytes={settings.max_request_bytes}",
         f"--max_concurrent_requests={settings.max_concurrent_requests}",
     )
+    access, log = settings.access, settings.request_log
+    files = {"api_key_file": access.api_key_file, "tls_cert": access.tls_cert, "tls_key": access.tls_key}
+    if log.file is not None:
+        files |= {"request_log": log.file, "request_log_max_bytes": str(log.max_bytes)}
+        files |= {"request_log_files": str(log.files)}
+    own += tuple(f"--{name}={value}" for name, value in files.items() if value is not None)
+    own += ("--request_log_text",) if log.file is not None and log.text else ()
     command = (sys.executable, "-m", "serving.embedded", *own, *arguments)
     return Backend("embedded", why, command)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import httpx
 
 from components.errors import UserError
+from serving.client.status import HttpOptions
 from serving.launcher.process import Process
 from serving.launcher.restarts import GAVE_UP, RestartLimiter
 
@@ -19,13 +20,24 @@ class Page:
     Example: `test_page_is_restarted` in tests/serving/launcher/test_playground.py.
     """
 
-    def __init__(self, command: Sequence[str], url: str, log: str, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        url: str,
+        log: str,
+        report: Callable[[str], None],
+        http: HttpOptions | None = None,
+    ) -> None:
         """Start it.
+
+        Args:
+          http: API key and certificate, if the page needs them.
 
         Raises:
           UserError: the program or the log file cannot be opened.
         """
         self._command, self._url, self._log, self._report = tuple(command), url, log, report
+        self._http = http or {}
         self._restarts = RestartLimiter()
         self._process: Process | None = Process(self._command, log)
 
@@ -68,7 +80,7 @@ class Page:
 
     def _responds(self) -> bool:
         try:
-            httpx.get(self._url, timeout=_RESPONSE_SECONDS, trust_env=False)
+            httpx.get(self._url, timeout=_RESPONSE_SECONDS, trust_env=False, **self._http)
         except httpx.HTTPError:
             return False
         return True

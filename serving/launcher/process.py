@@ -116,13 +116,20 @@ class Process:
 
 
 def await_available(
-    process: Process, url: str, model: str, version: int, seconds: float, report: Callable[[str], None]
+    process: Process,
+    url: str,
+    model: str,
+    version: int,
+    seconds: float,
+    report: Callable[[str], None],
+    http: status.HttpOptions | None = None,
 ) -> dict[int, status.VersionStatus]:
     """Wait until the server has loaded a version of the model.
 
     Args:
       version: to wait for; another one suffices if the server is not loading this one.
       seconds: longest wait.
+      http: API key and certificate, if the server needs them.
 
     Returns:
       The status of each version.
@@ -135,7 +142,7 @@ def await_available(
         if process.code is not None:
             raise ServerFailed(f"The server ended with exit code {process.code}:\n{process.tail()}")
         try:
-            known, problem = status.fetch(url, model), ""
+            known, problem = status.fetch(url, model, http), ""
         except status.StatusUnavailable as error:
             known, problem = {}, f" ({error})"
         states = known or {}

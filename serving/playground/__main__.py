@@ -19,11 +19,14 @@ import asyncio
 import logging
 import signal
 import socket
+from typing import Any
 
 from components import command_line
 from components.errors import UserError
-from pipeline.config.serving import ServingSettings
+from pipeline.config.serving import AccessSettings, ServingSettings
+from serving.access import keys, outgoing, tls
 from serving.client import transport
+from serving.client.status import HttpOptions
 
 _DEFAULTS = ServingSettings()
 
@@ -55,6 +58,18 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help="accept this host name in addition to IP addresses and localhost; repeatable",
     )
+    add(
+        "--api-key-file",
+        metavar="FILE",
+        help="API keys, one a line: every browser must send one, as the password, and the model server gets the first",
+    )
+    add("--tls-cert", metavar="FILE", help="PEM file of the page's certificate and its chain")
+    add("--tls-key", metavar="FILE", help="PEM file of its private key")
+    add(
+        "--server-cert",
+        metavar="FILE",
+        help="PEM file of the certificate that the model server must have; default: one that a known authority issued",
+    )
     return parser.parse_args(argv)
 
 
@@ -67,35 +82,53 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     _check(options)
+    encryption = tls.server_options(options.tls_cert, options.tls_key)
+    api_keys = keys.for_server(options.api_key_file, options.host, bool(encryption))
+    access = AccessSettings(api_key_file=options.api_key_file, tls_cert=options.server_cert)
+    http = outgoing.options(access, options.server_url)
     listening = _listen(options.host, options.port)
     # Until uvicorn installs its handlers, and after it removes them: then it raises the signal again.
     startup.exit_on(signal.SIGTERM)
-    _serve(options, listening)
+    _serve(options, listening, api_keys, http, encryption)
     return command_line.OK
 
 
-def _serve(options: argparse.Namespace, listening: socket.socket) -> None:
+def _serve(
+    options: argparse.Namespace,
+    listening: socket.socket,
+    api_keys: keys.Keys | None,
+    http: HttpOptions,
+    encryption: dict[str, Any],
+) -> None:
     # Imported late: a mistake in the flags must be reported at once.
     import uvicorn
 
+    from serving.access.uvicorn_protocol import ClosingProtocol
     from serving.playground.app import application
 
     app = application(
-        options.server_url, options.model, options.registry, timeout=options.timeout, names=options.allowed_host
+        options.server_url,
+        options.model,
+        options.registry,
+        timeout=options.timeout,
+        names=options.allowed_host,
+        keys=api_keys,
+        http=http,
     )
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=ClosingProtocol,
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,
+        **encryption,
     )
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     startup.hand_over()
-    print(f"Playground at http://{shown}:{port}/", flush=True)
+    print(f"Playground at {'https' if encryption else 'http'}://{shown}:{port}/", flush=True)
     asyncio.run(uvicorn.Server(config).serve([listening]))
 
 

@@ -12,6 +12,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from serving.access.keys import Keys
+from serving.access.require_key import RequireKey
+from serving.client.status import HttpOptions
 from serving.playground.about import About
 from serving.playground.guard import Guard
 from serving.playground.relay import Relay, Upstream
@@ -26,6 +29,8 @@ def application(
     *,
     timeout: float = 120.0,
     names: Collection[str] = (),
+    keys: Keys | None = None,
+    http: HttpOptions | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Starlette:
     """Return the application for uvicorn or a test client.
@@ -36,10 +41,12 @@ def application(
       registry: directory of the model's registry; None: versions are shown without their figures.
       timeout: seconds that one response of the model server may take.
       names: accepted host names, in addition to IP addresses and localhost.
+      keys: of which every request of a browser needs one; None: no request needs a key.
+      http: API key and certificate of the model server, if it needs them; no browser gets them.
       transport: replaces the network in tests.
     """
     # The proxies of the environment are for external hosts; the model server is internal.
-    client = httpx.AsyncClient(trust_env=False, transport=transport)
+    client = httpx.AsyncClient(trust_env=False, transport=transport, **(http or {}))
     upstream = Upstream(server_url.rstrip("/"), model, timeout, client)
     about = About(upstream, registry)
 
@@ -57,6 +64,6 @@ def application(
             Route("/v1/{rest:path}", Relay(upstream).endpoint, methods=["GET", "POST"]),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        middleware=[Middleware(Guard, names=names)],
+        middleware=[Middleware(Guard, names=names), *([Middleware(RequireKey, keys=keys)] if keys else [])],
         lifespan=lifespan,
     )

@@ -1,11 +1,13 @@
 """The server that has to load a version before a label moves to it."""
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from components.errors import UserError
 from pipeline.config.serving import ServingSettings
+from serving.access import outgoing
 from serving.client import status
 
 _POLL_SECONDS = 0.5
@@ -20,7 +22,7 @@ class Server:
     Attributes:
       url: base URL.
       model: name in requests.
-      settings: `start_seconds` limits the wait.
+      settings: `start_seconds` limits the wait, `access` has the API key and the certificate.
     """
 
     url: str
@@ -29,14 +31,23 @@ class Server:
     report: Callable[[str], None]
     sleep: Callable[[float], None]
 
+    @functools.cached_property
+    def _http(self) -> status.HttpOptions:
+        return outgoing.options(self.settings.access, self.url)
+
     def is_present(self, must_answer: bool) -> bool:
         """Whether a server of the model responds, or is too busy to; reports it if not.
 
         Raises:
-          UserError: there is none, and `must_answer` requires one.
+          UserError: there is none, and `must_answer` requires one; or it requires another API key.
         """
         try:
-            known = status.fetch(self.url, self.model)
+            known = status.fetch(self.url, self.model, self._http)
+        except status.StatusDenied as error:
+            raise UserError(
+                f"The server cannot be asked which versions it has loaded, so no label was moved: {error}. Give one "
+                f"with --api-key-file. Received: {self.url}"
+            ) from None
         except status.StatusUnavailable:
             return True
         if known:
@@ -76,7 +87,7 @@ class Server:
     def _fetch(self) -> tuple[dict[int, status.VersionStatus], str]:
         """The status of the versions, or why there is none."""
         try:
-            known = status.fetch(self.url, self.model)
+            known = status.fetch(self.url, self.model, self._http)
         except status.StatusUnavailable as error:
             return {}, str(error)
         if known:

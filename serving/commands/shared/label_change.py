@@ -5,7 +5,7 @@ import signal
 
 from components import startup
 from components.models import versions
-from serving.client import status
+from serving.access import outgoing
 from serving.commands.shared import config_options
 from serving.rollout import labels
 from serving.rollout.apply import Change, apply
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the server that must have loaded a version before it gets a label; "
         "default: serving.host and serving.rest_port on this machine, if a server responds there",
     )
+    config_options.add_access_arguments(parser.add_argument)
     config_options.add_arguments(parser)
 
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace, change: Change) -> int:
     config = config_options.load(arguments)
     paths = ModelPaths.of(config)
     explicit = arguments.server_url is not None
-    url = arguments.server_url if explicit else status.base_url(config.serving.host, config.serving.rest_port)
+    url = arguments.server_url if explicit else outgoing.base_url(config.serving)
     # SIGTERM and SIGHUP end the wait as Ctrl-C does, so that a version that is not promoted is withdrawn again.
     with startup.handling(startup.not_ignored(signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
         entry = apply(paths, change, config.serving, url, lambda text: print(text, flush=True), must_answer=explicit)

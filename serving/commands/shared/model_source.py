@@ -13,12 +13,13 @@ from components.lean_imports import tensorflow_without_keras, without_gc
 from components.models import versions
 from pipeline.config.places import Places
 from pipeline.config.run import Config
+from serving.access import outgoing
 from serving.client.blocking import Client
 from serving.client.errors import BadAnswer, NotReachable, ServerError, TimedOut, Unsupported
 from serving.client.options import GenerateArguments
-from serving.client.status import base_url
 from serving.client.transport import RETRIES, TIMEOUT
 from serving.client.values import Alternative, Generated, Score
+from serving.commands.shared import config_options
 from serving.rollout import labels
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import All, ServedModel
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = group.add_argument
     add("--url", metavar="URL", help="a TF Serving's REST port, for example http://127.0.0.1:8501")
+    config_options.add_access_arguments(add)
     add("--label", metavar="LABEL", help="the version with this label, for example stable")
     add("--version", type=int, metavar="N", help="this version; default the newest")
     add("--timeout", type=float, default=TIMEOUT, metavar="SECONDS", help="longest wait; default %(default)g")
@@ -79,11 +81,18 @@ def chosen(arguments: argparse.Namespace, config: Config) -> Iterator[tuple[Mode
         try:
             yield _choose(arguments, config, stack)
         except NotReachable as error:
+            if "certificate is not trusted" in str(error):
+                raise UserError(f"Give the server's certificate with --tls-cert. {error}") from error
             up = shell_command.of("serving", "up")
             raise UserError(f"Is the server running ({up}), and is --url right? {error}") from error
         except ServerError as error:
             if error.status >= 500 or error.status == 429:
                 raise
+            if error.status == 401:
+                raise UserError(
+                    "The server does not accept the API key, or there was none: give one with --api-key-file. "
+                    f"Received: {arguments.api_key_file}"
+                ) from error
             raise UserError(f"The server rejects the request ({error.status}): {error.message}") from error
         except Unsupported as error:
             raise UserError(str(error)) from error
@@ -97,7 +106,7 @@ def _choose(arguments: argparse.Namespace, config: Config, stack: contextlib.Exi
                 f"Received: --checkpoint with {' and '.join(given)}"
             )
         return _checkpoint(arguments.checkpoint or Places(config).checkpoints, config)
-    url = arguments.url or base_url(config.serving.host, config.serving.rest_port)
+    url = arguments.url or outgoing.base_url(config.serving)
     # An explicit directory takes precedence over a running server.
     here = arguments.url is None and (arguments.root is not None or arguments.serving_dir is not None)
     if arguments.url or (not here and _serves(url, arguments, config)):
@@ -109,10 +118,10 @@ def _choose(arguments: argparse.Namespace, config: Config, stack: contextlib.Exi
 
 
 def _client(url: str, arguments: argparse.Namespace, config: Config, timeout: float, retries: int) -> Client:
+    http = outgoing.options(config.serving.access, url)
+    which = {"version": arguments.version, "label": arguments.label}
     try:
-        return Client(
-            url, config.model_name, version=arguments.version, label=arguments.label, timeout=timeout, retries=retries
-        )
+        return Client(url, config.model_name, timeout=timeout, retries=retries, **which, **http)
     except ValueError as error:
         raise UserError(str(error)) from None
 

@@ -10,6 +10,7 @@ from serving.embedded.codec import examples, request, response
 from serving.embedded.models.batching import Predictor
 from serving.embedded.models.catalogue import Catalogue
 from serving.embedded.models.served import Version
+from serving.embedded.request_log import Entry
 from serving.embedded.rest.routes import Route
 from serving.embedded.statuses import RequestError, invalid
 
@@ -17,8 +18,11 @@ _Result = TypeVar("_Result")
 _LARGE = 100_000  # bytes; larger JSON is parsed or written in a thread, so that it does not block the event loop
 
 
-async def answer(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
+async def answer(catalogue: Catalogue, route: Route, body: bytes, entry: Entry | None = None) -> bytes:
     """Return the JSON text of the response to a well-formed request.
+
+    Args:
+      entry: gets what the request log needs; None: there is no log.
 
     Raises:
       RequestError: the request fails.
@@ -28,19 +32,23 @@ async def answer(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
     if route.action == "metadata":
         return _metadata(catalogue, route)
     if route.action == "predict":
-        return await _predict(catalogue, route, body)
+        return await _predict(catalogue, route, body, entry)
     return _classify_or_regress(catalogue, route, body)
 
 
-async def _predict(catalogue: Catalogue, route: Route, body: bytes) -> bytes:
+async def _predict(catalogue: Catalogue, route: Route, body: bytes, entry: Entry | None) -> bytes:
     document = await _off_loop(len(body), lambda: request.parse(body))
     name = request.signature_name(document)
-    with _version(catalogue, route) as (_, predictor):
+    with _version(catalogue, route) as (number, predictor):
         signature = predictor.model.signature(name)
         if not signature.inputs:
             raise invalid(f"Failed to get input map for signature: {name}")
         layout, inputs = await _off_loop(len(body), lambda: request.tensors(document, signature.inputs))
+        if entry is not None:
+            entry.receive(number, name, inputs.values())
         outputs = await predictor.run(name, inputs)
+        if entry is not None:
+            entry.respond(outputs.values())
         size = sum(array.nbytes for array in outputs.values())
         return await _off_loop(size, lambda: response.text(layout, outputs, signature.outputs))
 

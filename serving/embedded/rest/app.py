@@ -15,9 +15,12 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
+from serving.access.keys import Keys
+from serving.access.require_key import RequireKey
 from serving.embedded import statuses
 from serving.embedded.metrics import Metrics
 from serving.embedded.models.catalogue import Catalogue
+from serving.embedded.request_log import Entry, RequestLog
 from serving.embedded.rest import api
 from serving.embedded.rest.body import BodyReader
 from serving.embedded.rest.routes import Route, is_api, route
@@ -32,6 +35,7 @@ _CROSS_ORIGIN = {
     "access-control-allow-methods": "POST, GET",
     "access-control-allow-headers": "Content-Type",
 }
+_WITH_KEY = {"access-control-allow-headers": "Content-Type, Authorization"}
 _PAGE = (
     "<HTML><HEAD>\n<TITLE>{status} {phrase}</TITLE>\n</HEAD><BODY>\n<H1>{phrase}</H1>\n<P>{text}</P></BODY></HTML>\n"
 )
@@ -66,9 +70,25 @@ class ServerLimits:
 class Server:
     """The ASGI application of one catalogue. Example: `test_the_routes` in tests/serving/embedded/rest/test_app.py."""
 
-    def __init__(self, catalogue: Catalogue, metrics: Metrics, limits: ServerLimits) -> None:
-        """Serve the models of a catalogue and count the requests in `metrics`."""
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        metrics: Metrics,
+        limits: ServerLimits,
+        keys: Keys | None = None,
+        log: RequestLog | None = None,
+    ) -> None:
+        """Serve the models of a catalogue and count the requests in `metrics`.
+
+        Args:
+          keys: of which every request needs one; None: no request needs a key.
+          log: of requests for predictions; the server closes it.
+        """
         self._catalogue, self._metrics, self._limits = catalogue, metrics, limits
+        self._keys, self._log = keys, log
+        self._cross_origin = {}
+        if limits.cross_origin:
+            self._cross_origin = _CROSS_ORIGIN | (_WITH_KEY if keys else {})
         self._bodies = BodyReader(limits.body_bytes, limits.timeout_seconds)
         self._active = 0  # requests being answered
 
@@ -80,8 +100,15 @@ class Server:
             await asyncio.to_thread(self._catalogue.start)
             yield
             await asyncio.to_thread(self._catalogue.close)
+            if self._log is not None:
+                await asyncio.to_thread(self._log.close)
 
-        return Router(default=self._handle, lifespan=lifespan)  # one handler: routes are matched on the raw path
+        # One handler: routes are matched on the raw path.
+        handle = self._handle if self._keys is None else RequireKey(self._handle, self._keys, self._count_refusal)
+        return Router(default=handle, lifespan=lifespan)
+
+    def _count_refusal(self) -> None:
+        self._metrics.count_request("", "", "UNAUTHENTICATED", 0.0)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -102,11 +129,10 @@ class Server:
         if not is_api(path):
             shown = html.escape(path, quote=False)
             return _page(404, f"The requested URL {shown} was not found on this server.")
-        cross_origin = _CROSS_ORIGIN if self._limits.cross_origin else {}
         if request.method == "OPTIONS":
             allowed = request.headers.get("origin", "").startswith(("http://", "https://"))
-            return Response(status_code=200 if allowed else 400, headers=_NO_TYPE | cross_origin)
-        headers = _JSON | cross_origin
+            return Response(status_code=200 if allowed else 400, headers=_NO_TYPE | self._cross_origin)
+        headers = _JSON | self._cross_origin
         try:
             text = await self._answer(request, path)
         except RequestError as error:
@@ -116,13 +142,16 @@ class Server:
     async def _answer(self, request: Request, path: str) -> bytes:
         """Answer a request of the API and count it."""
         started = time.perf_counter()
-        wanted, code = None, "INTERNAL"
+        wanted, code, entry = None, "INTERNAL", None
         try:
             wanted = route(request.method, path)
+            if self._log is not None and wanted.action not in _UNLIMITED:
+                entry = self._log.entry()
+                entry.model = wanted.model
             if wanted.action in _UNLIMITED:
                 text = await api.answer(self._catalogue, wanted, b"")
             else:
-                text = await self._answer_limited(request, wanted, started)
+                text = await self._answer_limited(request, wanted, started, entry)
             code = "OK"
             return text
         except RequestError as error:
@@ -138,9 +167,12 @@ class Server:
             # Bound label cardinality: unknown models share one counter.
             model = wanted.model if wanted is not None and self._catalogue.knows(wanted.model) else ""
             verb = wanted.action if wanted is not None and wanted.action not in _UNLIMITED else ""
-            self._metrics.count_request(model, verb, code, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.count_request(model, verb, code, seconds)
+            if self._log is not None and entry is not None:
+                self._log.write(entry, code, seconds)
 
-    async def _answer_limited(self, request: Request, wanted: Route, started: float) -> bytes:
+    async def _answer_limited(self, request: Request, wanted: Route, started: float, entry: Entry | None) -> bytes:
         """Answer unless too many requests are active; a body that is still arriving does not count as one."""
         self._refuse_overload()
         body = await self._bodies.read(request)
@@ -148,7 +180,7 @@ class Server:
         self._active += 1
         try:
             left = self._limits.timeout_seconds - (time.perf_counter() - started)
-            return await self._answer_in_time(request, wanted, body, left)
+            return await self._answer_in_time(request, wanted, body, left, entry)
         finally:
             self._active -= 1
 
@@ -156,9 +188,11 @@ class Server:
         if self._active >= self._limits.requests:
             raise RequestError("UNAVAILABLE", f"The server is already answering {self._active} requests; try again")
 
-    async def _answer_in_time(self, request: Request, wanted: Route, body: bytes, seconds: float) -> bytes:
+    async def _answer_in_time(
+        self, request: Request, wanted: Route, body: bytes, seconds: float, entry: Entry | None
+    ) -> bytes:
         """Answer, or cancel the work after `seconds` or when the client disconnects."""
-        work = asyncio.ensure_future(api.answer(self._catalogue, wanted, body))
+        work = asyncio.ensure_future(api.answer(self._catalogue, wanted, body, entry))
         disconnected = asyncio.ensure_future(_disconnected(request))
         try:
             done, _ = await asyncio.wait((work, disconnected), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -7,14 +7,15 @@ from types import FrameType
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.access.uvicorn_protocol import ClosingProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024  # request line and headers
 _MAX_HEAD_SECONDS = 30.0  # from the first byte of a request, or from connecting, to the end of its headers
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(ClosingProtocol):
     """One connection. Example: `test_endless_headers_close_the_connection` in tests/serving/embedded/test_main.py."""
 
     _timer: asyncio.TimerHandle | None = None

@@ -1,6 +1,7 @@
 """`up` as a program, with `fake_programs.py` instead of TF Serving and Docker."""
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -13,8 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
+from pipeline.config import overrides
 from serving.__main__ import main
+from serving.commands import up as up_command
+from serving.rollout.inventory import ModelPaths
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import All, ServedModel
 
@@ -237,6 +242,34 @@ def test_first_entry_labels_the_newest_version_that_loads(
     process = up()
     assert "version 2: END (no graph)" in read_until(process, "Ctrl-C stops")
     assert model_config.read(str(root / "serving" / "models.config"))[0].labels == {"stable": 1, "canary": 1}
+
+
+def test_page_and_curl_line_have_key_and_certificate(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = ["api_key_file=my keys", "tls_cert=c.pem", "tls_key=k.pem"]
+    config = overrides.load("quick", [f"root={root}", *(f"serving.access.{one}" for one in access)])
+    console = Console(file=io.StringIO(), soft_wrap=True)
+    paths = ModelPaths.of(config)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(up_command, "Page", lambda command, url, *_: commands.append([*command, url]))
+    up_command._page(config, paths, [], console, {})
+    (command,) = commands
+    assert {"--api-key-file=my keys", "--tls-cert=c.pem", "--tls-key=k.pem", "--server-cert=c.pem"} <= set(command)
+    assert "--server-url=https://127.0.0.1:8501" in command
+    assert command[-1] == "https://127.0.0.1:8502"
+    up_command._report_ready(config, paths, "log", None, console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    header = "-H @<(sed 's/^/Authorization: Bearer /;q' 'my keys') --cacert c.pem https://127.0.0.1:8501/v1/models/"
+    assert header in printed
+
+
+def test_bad_certificate_is_reported_before_the_server_starts(
+    root: Path, push: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    push(1)
+    for options in (["--tls-cert", "gone"], ["--tls-cert", "gone", "--tls-key", "gone"], ["--api-key-file", "gone"]):
+        assert main(["up", "--root", str(root), "--no-playground", *options]) == 2
+        assert "Received: " in capsys.readouterr().err
+    assert not (root / "logs").exists()
 
 
 def test_no_pushed_version_is_a_user_error(root: Path, ports: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,9 @@ def test_flags_of_tensorflow_model_server_are_accepted() -> None:
         ("--model_config_file", "nonsense {", "not a TF Serving model_config_list"),
         ("--monitoring_config_file", "nonsense {", "not a MonitoringConfig"),
         ("--batching_parameters_file", "max_batch_size { value: 0 }", "at least 1"),
+        ("--api_key_file", "short", "at least 16"),
+        ("--tls_cert", "none", "Give both"),
+        ("--request_log", None, "cannot be written"),
         ("--host", "256.0.0.1", "cannot listen"),
         ("--rest_api_port", "70000", "cannot listen"),
     ],
@@ -94,8 +97,8 @@ def test_a_mistake_in_the_flags_is_reported_in_one_paragraph(
     models = tmp_path / "models.config"
     models.write_text("")
     (tmp_path / "other").write_text(text or "")
-    if flag.endswith("_file"):
-        value = str(tmp_path / ("other" if text else "nowhere"))
+    if flag.endswith(("_file", "_cert", "_log")):
+        value = str(tmp_path / ("other" if text else "no/where"))
     else:
         value = {"--host": "256.0.0.1", "--rest_api_port": "70000"}[flag]
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import UserError
-from pipeline.config.serving import BatchingSettings, ServingSettings
+from pipeline.config.serving import AccessSettings, BatchingSettings, RequestLogSettings, ServingSettings
 from serving.launcher import backends
 from serving.tf_serving.flags import flags
 
@@ -113,3 +113,18 @@ def test_flag_files_may_be_in_another_directory(program: Program) -> None:
     for chosen in (command, embedded):
         assert "--monitoring_config_file=/fixed/monitoring.config" in chosen
         assert "--model_config_file=/serving/models.config" in chosen
+
+
+def test_what_only_the_embedded_server_has_selects_it(program: Program) -> None:
+    program("tensorflow_model_server")
+    access = AccessSettings(api_key_file="keys", tls_cert="cert", tls_key="key")
+    log = RequestLogSettings(file="log", text=True, max_bytes=7, files=2)
+    for wanted in ("auto", "embedded"):
+        chosen = backends.choose(wanted, ServingSettings(access=access, request_log=log), "/serving", "/serving")
+        assert chosen.kind == "embedded"
+        own = {"--api_key_file=keys", "--tls_cert=cert", "--tls_key=key", "--request_log=log", "--request_log_text"}
+        assert own | {"--request_log_max_bytes=7", "--request_log_files=2"} <= set(chosen.command)
+    with pytest.raises(UserError, match="Received: --server docker with serving.access.api_key_file, .*request_log"):
+        backends.choose("docker", ServingSettings(access=access, request_log=log), "/serving", "/serving")
+    command = backends.choose("embedded", SETTINGS, "/serving", "/serving").command
+    assert not [word for word in command if word.startswith(("--api_key", "--tls", "--request_log"))]

@@ -28,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[3]
         ("--timeout=nan", "--timeout is in seconds"),
         ("--model=a/b", "--model must be"),
         ("--model=a\0b", "--model must be"),
+        ("--api-key-file=gone", "API keys cannot be read"),
+        ("--tls-key=gone", "Give both"),
+        ("--server-cert=gone", "needs an address that begins with https"),
         ("--host=no.such.host.invalid", "cannot listen on this address"),
     ],
 )
