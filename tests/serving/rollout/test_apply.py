@@ -28,7 +28,7 @@ class Server:
     def __init__(self, paths: ModelPaths, slow: int = 0, broken: int | None = None) -> None:
         self.paths, self.slow, self.broken, self.seen = paths, slow, broken, []
 
-    def states(self, url: str, model: str) -> dict[int, VersionStatus]:
+    def states(self, url: str, model: str, *_: object) -> dict[int, VersionStatus]:
         entry = model_config.find(self.paths.config_path, model)
         assert entry is not None
         self.seen.append(entry)
