@@ -229,7 +229,7 @@ def test_two_rollbacks_at_the_same_time_go_back_by_one_version(
 ) -> None:
     asked: list[str] = []
 
-    def answer(url: str, _: str) -> None:
+    def answer(url: str, *_: object) -> None:
         asked.append(url)
         if len(asked) == 1:
             run(paths, rollback.change(None))
@@ -263,7 +263,7 @@ def test_answer_of_the_server_counts_only_for_the_file_that_it_was_asked_about(
 ) -> None:
     asked: list[str] = []
 
-    def answer(url: str, _: str) -> dict[int, VersionStatus]:
+    def answer(url: str, *_: object) -> dict[int, VersionStatus]:
         asked.append(url)
         if len(asked) == 2:  # after the answer that all is loaded
             model_config.update(
@@ -335,7 +335,7 @@ def test_version_pushed_meanwhile_must_load_as_well(
     loaded = {version: VersionStatus(version, "AVAILABLE") for version in (1, 2, 3)}
     asked: list[str] = []
 
-    def states(url: str, _: str) -> dict[int, VersionStatus]:
+    def states(url: str, *_: object) -> dict[int, VersionStatus]:
         asked.append(url)
         if len(asked) == 2:
             push(4)
