@@ -1,11 +1,12 @@
-"""The real pipeline on a small configuration: executed, cached, repaired, not blessed, improved.
+"""The real pipeline on a small configuration: executed, cached, repaired, not blessed, improved, warm-started, tuned.
 
-Five runs on one root; each test reads the results of its run. TF Serving is not used here.
+Nine runs on one root, one after the other; each test reads the results of its run. TF Serving is not used here.
 """
 
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests import numeric, warm
 
@@ -23,12 +26,24 @@ SMALL = {
     "corpus.eval_fraction": 0.03,
     "model.units": 64,
     "model.embedding": 16,
-    "training.batch_size": 32,
-    "training.sequence_length": 50,
+    "training.batch_size": 64,
+    "training.sequence_length": 25,
     "training.steps": 200,
     "training.eval_every": 100,
     "training.learning_rate": 0.01,
+    "training.sample_chars": 20,
     "evaluation.threshold": 9.0,
+}
+NEW = "\u03a9"  # a character that is not in the sample
+GROWN: dict[str, Any] = {"training__warm_start": "true", "training__steps": 50, "evaluation__max_increase": 0.5}
+# The models of a search have at least 256 units.
+SEARCH: dict[str, Any] = {
+    "training__batch_size": 8,
+    "training__steps": 20,
+    "training__eval_every": 20,
+    "tuner__enabled": "true",
+    "tuner__trials": 2,
+    "tuner__steps": 10,
 }
 COMPONENTS = {
     "CorpusExampleGen",
@@ -92,6 +107,44 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         "repaired": repair(root),
         "worse": run(root, training__steps=20),
         "better": run(root, training__steps=300),
+    }
+
+
+@pytest.fixture(scope="module")
+def asked(runs: dict[str, Run]) -> dict[str, str]:
+    """Output of `python -m serving` for the newest model, by command."""
+    sample = next((ROOT / "components" / "sample").glob("*.txt"))
+
+    def ask(*arguments: str) -> str:
+        settings = [f"corpus.eval_fraction={SMALL['corpus.eval_fraction']}", "serving.rest_port=1"]  # no server there
+        chosen = ["--root", str(runs["better"].root), *(word for setting in settings for word in ("--set", setting))]
+        command = [warm.python(), "-m", "serving", *arguments, *chosen]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    generate = ("generate", "HENNE: ", "--seed", "3", "--chars", "120")
+    return {
+        "generate": ask(*generate),
+        "generate --checkpoint": ask(*generate, "--checkpoint"),
+        "score": ask("score", str(sample), "--split", "eval", "--json"),
+    }
+
+
+@pytest.fixture(scope="module")
+def later(runs: dict[str, Run], asked: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Runs with a warm start on a larger corpus, and with a search."""
+    assert asked
+    root = runs["better"].root
+    grown = tmp_path_factory.mktemp("corpus") / "tale.txt"
+    text = next((ROOT / "components" / "sample").glob("*.txt")).read_text(encoding="utf-8")
+    grown.write_text(text[:10_000].replace(" ", f" {NEW} ", 50) + text, encoding="utf-8")
+    return {
+        "grown": run(root, corpus=grown, **GROWN),
+        "grown again": run(root, corpus=grown, **GROWN),
+        # A fresh start, because the Tuner depends on how the frameworks are imported.
+        "tuned": run(root, python=sys.executable, **SEARCH),
+        "tuned again": run(root, **SEARCH),
     }
 
 
@@ -160,24 +213,12 @@ def test_better_model_is_pushed_next_to_the_old_one(runs: dict[str, Run]) -> Non
     assert_same_perplexity(better.summary["baseline_perplexity"], runs["first"].summary["perplexity"])
 
 
-def test_pushed_model_and_its_checkpoint_generate_without_a_server(runs: dict[str, Run]) -> None:
-    better = runs["better"]
-
-    def ask(*arguments: str) -> str:
-        settings = [f"corpus.eval_fraction={SMALL['corpus.eval_fraction']}", "serving.rest_port=1"]  # no server there
-        chosen = ["--root", str(better.root), *(word for setting in settings for word in ("--set", setting))]
-        command = [warm.python(), "-m", "serving", *arguments, *chosen]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    text = ask("generate", "HENNE: ", "--seed", "3", "--chars", "120")
-    assert len(text) >= 120
-    assert ask("generate", "HENNE: ", "--seed", "3", "--chars", "120", "--checkpoint") == text
-    sample = next((ROOT / "components" / "sample").glob("*.txt"))
-    score = json.loads(ask("score", str(sample), "--split", "eval", "--json"))
-    assert score["predicted"] == better.summary["eval_chars"]
-    assert_same_perplexity(score["perplexity"], better.summary["perplexity"])
+def test_pushed_model_and_its_checkpoint_generate_without_a_server(runs: dict[str, Run], asked: dict[str, str]) -> None:
+    assert len(asked["generate"]) >= 120
+    assert asked["generate --checkpoint"] == asked["generate"]
+    score = json.loads(asked["score"])
+    assert score["predicted"] == runs["better"].summary["eval_chars"]
+    assert_same_perplexity(score["perplexity"], runs["better"].summary["perplexity"])
 
 
 def test_output_has_a_line_for_each_component_a_table_and_a_sample(runs: dict[str, Run]) -> None:
@@ -188,3 +229,48 @@ def test_output_has_a_line_for_each_component_a_table_and_a_sample(runs: dict[st
         assert word in output
     assert "WARNING" not in output
     assert "Traceback" not in output
+
+
+def first_loss(done: Run) -> float:
+    found = re.search(r"first loss ([0-9.]+) nats", done.output)
+    assert found, done.output
+    return float(found[1])
+
+
+def test_larger_corpus_starts_from_the_last_blessed_model(runs: dict[str, Run], later: dict[str, Run]) -> None:
+    first, grown = runs["first"], later["grown"]
+    assert "warm start" not in first.output
+    assert first_loss(first) > 3.5
+    assert "warm start from version 3" in grown.output
+    assert first_loss(grown) < 2.8, "a model trained on nearly all of the text"
+    assert grown.summary["pushed_version"] == "4", grown.output
+    model = tf.saved_model.load(str(grown.root / "serving" / "char_rnn" / "4"))
+    assert ord(NEW) in model.code_points.numpy()
+
+
+def test_second_identical_run_with_a_warm_start_is_cached(later: dict[str, Run]) -> None:
+    again = later["grown again"]
+    assert again.code == 0, again.output
+    assert again.how() == dict.fromkeys(COMPONENTS, "cached")
+    assert again.versions == later["grown"].versions
+
+
+def test_trainer_uses_the_best_values_of_the_search(later: dict[str, Run]) -> None:
+    tuned = later["tuned"]
+    assert tuned.how()["Tuner"] == "executed", tuned.output
+    assert re.search(r"trial 0+ of 2", tuned.output)
+    versions = (tuned.root / "pipeline" / "Trainer" / "model").iterdir()
+    export = max(versions, key=lambda path: int(path.name)) / "Format-Serving"
+    units = np.asarray(tf.saved_model.load(str(export)).projection).shape[0]
+    assert units == best_values(tuned.root)["model.units"]
+
+
+def test_second_identical_search_is_cached(later: dict[str, Run]) -> None:
+    again = later["tuned again"]
+    assert again.how()["Tuner"] == again.how()["Trainer"] == "cached", again.output
+    assert again.summary["perplexity"] == later["tuned"].summary["perplexity"]
+
+
+def best_values(root: Path) -> dict[str, Any]:
+    (found,) = (root / "pipeline" / "Tuner").rglob("best_hyperparameters.txt")
+    return dict(json.loads(found.read_text())["values"])
