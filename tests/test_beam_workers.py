@@ -1,7 +1,7 @@
 """Beam with workers that are other processes, in a directory with the image's files only; some are killed.
 
-The local runner on an engine (`beam_engine.py`) with two workers of Beam's own worker pool, against the local runner
-without one. Flink, Spark and Dataflow speak the same protocol; they are not here.
+The local runner on an engine (`beam_engine.py`) with two workers of Beam's own worker pool, against the run of
+`undisturbed.py`. Flink, Spark and Dataflow speak the same protocol; they are not here.
 """
 
 import functools
@@ -25,19 +25,10 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from tests import numeric, ports, warm
+from tests import numeric, ports, undisturbed, warm
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "components" / "sample" / "the_lamp_at_harrow_quay.txt"
-SETTINGS = {
-    "model.units": 8,
-    "model.embedding": 4,
-    "training.batch_size": 4,
-    "training.sequence_length": 50,
-    "training.steps": 2,
-    "evaluation.threshold": 1000.0,
-}
 # In the jobs of CorpusExampleGen and Transform, a worker is killed after this bundle. Transform has
 # published its graph then, which it cannot do twice: the job fails, and the component is executed again.
 BUNDLES = {1: 9, 3: 40}
@@ -140,13 +131,14 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 
 def _start_run(corpus: Path, root: Path, *settings: str) -> subprocess.Popen[str]:
-    command = [warm.python(), str(ROOT / "local_runner.py"), "--corpus", str(corpus), "--root", str(root)]
-    command += ["--summary", f"{root}.json"]
-    for setting in (*(f"{key}={value}" for key, value in SETTINGS.items()), *settings):
-        command += ["--set", setting]
     # Not the repository's directory: what the workers import must not come from the working directory of the driver.
     return subprocess.Popen(
-        command, cwd=root.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+        undisturbed.command(corpus, root, *settings),
+        cwd=root.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
     )
 
 
@@ -154,8 +146,7 @@ def _finish(run: subprocess.Popen[str], root: Path) -> dict[str, Any]:
     output, _ = run.communicate(timeout=_LIMIT_SECONDS)
     logs = "".join(path.read_text() for path in (root / "logs").iterdir())
     assert run.returncode == 0, f"{output}\n{logs[-20_000:]}"
-    summary: dict[str, Any] = json.loads(Path(f"{root}.json").read_text())
-    return summary
+    return undisturbed.summary(root)
 
 
 @pytest.fixture(scope="module")
@@ -171,17 +162,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def roots(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Roots of a run without an engine, and of one that lost a worker in two Beam jobs."""
-    directory = tmp_path_factory.mktemp("roots")
-    corpus = directory / "corpus"
-    corpus.mkdir()
-    text = SAMPLE.read_text(encoding="utf-8")
-    for name, start in (("first.txt", 0), ("second.txt", 30_000)):
-        (corpus / name).write_text(text[start : start + 30_000], encoding="utf-8")
-    alone, remote = directory / "alone", directory / "remote"
-    expected = _finish(_start_run(corpus, alone), alone)
+    reference, remote = undisturbed.run(), tmp_path_factory.mktemp("roots") / "remote"
     jobs = list(BUNDLES)
     engine.hold(jobs[0])
-    run = _start_run(corpus, remote, f"beam_args={engine.beam_args()}")
+    run = _start_run(reference.corpus, remote, f"beam_args={engine.beam_args()}")
     for job, following in itertools.zip_longest(jobs, jobs[1:]):
         _wait_for(functools.partial(engine.is_held, job, run))
         assert run.poll() is None, run.communicate()
@@ -189,8 +173,8 @@ def roots(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
             engine.hold(following)
         engine.kill_a_worker()
     got = _finish(run, remote)
-    assert got["perplexity"] == pytest.approx(expected["perplexity"], rel=numeric.relative(4))
-    return alone, remote
+    assert got["perplexity"] == pytest.approx(reference.summary["perplexity"], rel=numeric.relative(4))
+    return reference.root, remote
 
 
 def test_lost_workers_are_replaced_and_the_run_finishes(engine: Engine, roots: tuple[Path, Path]) -> None:
@@ -225,7 +209,9 @@ def test_artifact_is_that_of_the_local_runner_byte_by_byte(roots: tuple[Path, Pa
 
 def _statistics(content: bytes) -> list[str]:
     (dataset,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
-    return [str(dataset.num_examples), *map(str, dataset.features)]
+    # Mean and deviation come from sums in float64, which workers add in another order.
+    features = [re.sub(r"\d+\.\d+", lambda found: f"{float(found[0]):.6g}", str(one)) for one in dataset.features]
+    return [str(dataset.num_examples), *features]
 
 
 def _records(message: Any, compression: str, content: bytes) -> list[str]:

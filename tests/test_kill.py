@@ -1,13 +1,12 @@
 """A run that is killed (SIGKILL) at any stage resumes with the same command and ends with the same model.
 
 On one root the run is killed during ingest, Transform, training, the write of a checkpoint, export, and push, and is
-restarted each time; on another root it is not killed. Files on disk show the stage, so the kill occurs within a few
-milliseconds of it, not at one exact instruction. `scripts/kill_runs.py` kills many more runs, at random moments.
+restarted each time; the run of `undisturbed.py` is not killed. Files on disk show the stage, so the kill occurs within
+a few milliseconds of it, not at one exact instruction. `scripts/kill_runs.py` kills many more runs, at random moments.
 """
 
 import contextlib
 import ctypes
-import json
 import os
 import select
 import shutil
@@ -17,29 +16,16 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from scripts import published
-from tests import warm
+from tests import undisturbed
+from tests.undisturbed import EVALUATED_EVERY, STEPS
 
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).resolve().parent.parent
-STEPS, EVERY = 240, 60
-SETTINGS = {
-    "model.units": 64,
-    "model.embedding": 16,
-    "model.dropout": 0.1,
-    "training.batch_size": 16,
-    "training.sequence_length": 50,
-    "training.steps": STEPS,
-    "training.eval_every": EVERY,
-    "training.checkpoint_seconds": 1,
-    "evaluation.threshold": 50.0,
-}
 _LIMIT_SECONDS = 300.0
 _ATTEMPTS = 5
 _CREATED, _MOVED_HERE, _DIRECTORY = 0x100, 0x80, 0x40000000  # flags of inotify
@@ -84,21 +70,7 @@ class Watch:
                     self._add(entry.path)
 
 
-def _command(root: Path) -> list[str]:
-    settings = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
-    summary = ["--summary", str(root.parent / f"{root.name}.json")]
-    corpus = str(root.parent / "corpus.txt")
-    return [warm.python(), "local_runner.py", "--corpus", corpus, "--root", str(root), *summary, *settings]
-
-
-def _finish(root: Path) -> dict[str, Any]:
-    done = subprocess.run(_command(root), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    summary: dict[str, Any] = json.loads((root.parent / f"{root.name}.json").read_text())
-    return summary
-
-
-def _kill_when(root: Path, moment: Callable[[], bool]) -> None:
+def _kill_when(command: list[str], root: Path, moment: Callable[[], bool]) -> None:
     """Start a run and kill it as soon as `moment` is true, before it ends.
 
     The moment lasts a few milliseconds, and on a busy machine this process may miss it: then the root is restored, and
@@ -108,7 +80,7 @@ def _kill_when(root: Path, moment: Callable[[], bool]) -> None:
     if root.exists():
         shutil.copytree(root, before, symlinks=True)
     for _ in range(_ATTEMPTS):
-        if _killed(root, moment):
+        if _killed(command, root, moment):
             break
         shutil.rmtree(root)
         if before.exists():
@@ -118,10 +90,10 @@ def _kill_when(root: Path, moment: Callable[[], bool]) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def _killed(root: Path, moment: Callable[[], bool]) -> bool:
+def _killed(command: list[str], root: Path, moment: Callable[[], bool]) -> bool:
     root.mkdir(exist_ok=True)
     with Watch(root) as watch:
-        process = subprocess.Popen(_command(root), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             end = time.monotonic() + _LIMIT_SECONDS
             while not moment():
@@ -148,32 +120,34 @@ def _steps_saved(root: Path) -> int:
 
 
 def test_killed_run_ends_with_the_model_of_an_undisturbed_run(tmp_path: Path) -> None:
-    root, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    reference = undisturbed.run()
+    root = tmp_path / "killed"
     serving = root / "serving" / "char_rnn"
-    text = next((ROOT / "components" / "sample").glob("*.txt")).read_text(encoding="utf-8")
-    (tmp_path / "corpus.txt").write_text(text[:20_000], encoding="utf-8")
+    command = undisturbed.command(reference.corpus, root)
 
     def is_there(pattern: str) -> Callable[[], bool]:
         return lambda: next(root.glob(pattern), None) is not None
 
-    _kill_when(root, is_there("pipeline/CorpusExampleGen/examples/*/*"))
-    _kill_when(root, is_there("pipeline/Transform/transform_graph/*"))
-    _kill_when(root, lambda: _steps_saved(root) >= EVERY)
+    _kill_when(command, root, is_there("pipeline/CorpusExampleGen/examples/*/*"))
+    _kill_when(command, root, is_there("pipeline/Transform/transform_graph/*"))
+    _kill_when(command, root, lambda: _steps_saved(root) >= EVALUATED_EVERY)
     first = _steps_saved(root)
-    assert EVERY <= first < STEPS
-    _kill_when(root, lambda: _steps_saved(root) > first and is_there("checkpoints/*/*/ckpt-*_temp/*")())
+    assert EVALUATED_EVERY <= first < STEPS
+    _kill_when(command, root, lambda: _steps_saved(root) > first and is_there("checkpoints/*/*/ckpt-*_temp/*")())
     assert first <= _steps_saved(root) <= STEPS
-    _kill_when(root, is_there("checkpoints/*/export-*.partial/saved_model.pb"))
+    _kill_when(command, root, is_there("checkpoints/*/export-*.partial/saved_model.pb"))
     assert not [path for path in root.glob("checkpoints/*/export-*") if path.suffix != ".partial"]
-    _kill_when(root, is_there("serving/char_rnn/.incoming-*/*"))
+    _kill_when(command, root, is_there("serving/char_rnn/.incoming-*/*"))
     assert not [path for path in serving.glob("[0-9]*") if not (path / "saved_model.pb").exists()]
 
-    summary, reference = _finish(root), _finish(undisturbed)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = undisturbed.summary(root)
     assert sorted(path.name for path in serving.iterdir()) == ["1"]
     assert summary["pushed_version"] == "1"
-    assert summary["perplexity"] == reference["perplexity"]
-    killed, expected = _weights(summary["model"]), _weights(reference["model"])
+    assert summary["perplexity"] == reference.summary["perplexity"]
+    killed, expected = _weights(summary["model"]), _weights(reference.summary["model"])
     assert killed.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(killed[name], value, err_msg=name)
-    assert published.names(root) - published.names(undisturbed) == set()
+    assert published.names(root) - published.names(reference.root) == set()

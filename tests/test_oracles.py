@@ -1,13 +1,11 @@
 """The pipeline's results against computations that share no code with it: NumPy on raw text and exported weights.
 
-One run on two documents whose eval parts have characters that their train parts do not have. Nothing of `trainer`,
-`components`, or `serving` is imported here.
+The run of `undisturbed.py`, on two documents whose eval parts have characters that their train parts do not have.
+Nothing of `trainer`, `components`, or `serving` is imported here.
 """
 
 import collections
-import json
 import math
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +13,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import numeric, warm
+from tests import numeric, undisturbed
+from tests.undisturbed import PASSAGE, UNITS
 
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "components" / "sample" / "the_lamp_at_harrow_quay.txt"
-PASSAGE = 700
-SETTINGS = {
-    "model.units": 48,
-    "model.embedding": 12,
-    "model.layers": 2,
-    "training.batch_size": 16,
-    "training.sequence_length": 40,
-    "training.steps": 60,
-    "training.eval_every": 30,
-    "training.learning_rate": 0.01,
-    "corpus.passage_length": PASSAGE,
-    "evaluation.threshold": 1000.0,
-}
 
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, str]:
-    text = SAMPLE.read_text(encoding="utf-8")
-    first, second = text[:30_000], text[40_000:61_234]
-    # Unknown characters near the end of each document, so only in its eval part; one outside the basic plane.
-    return {
-        "one.txt": first[:28_500] + "Ω!" + first[28_500:] + "\U0001f30a",
-        "two.txt": second[:20_000] + "漢字" + second[20_000:],
-    }
+    return undisturbed.documents()
 
 
 @pytest.fixture(scope="module")
-def summary(documents: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("corpus")
-    for name, text in documents.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    root = tmp_path_factory.mktemp("root")
-    command = [warm.python(), "local_runner.py", "--corpus", str(folder), "--root", str(root)]
-    command += ["--summary", str(root / "summary.json")]
-    command += [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    result: dict[str, Any] = json.loads((root / "summary.json").read_text())
-    return result
+def summary() -> dict[str, Any]:
+    return undisturbed.run().summary
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -87,7 +55,7 @@ def _nats(passage: str, ids: dict[str, int], variables: dict[str, np.ndarray]) -
     """Return the sum over all characters of a passage but the first, from the zero state, in float64."""
     unknown = len(ids)
     layers = [i for i in range(9) if f"recurrent_kernels/{i}" in variables]
-    states = [np.zeros(SETTINGS["model.units"]) for _ in layers]
+    states = [np.zeros(UNITS) for _ in layers]
     total = 0.0
     codes = [ids.get(character, unknown) for character in passage]
     for now, following in zip(codes, codes[1:]):

@@ -34,20 +34,24 @@ def clean_up() -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def directory() -> Path:
+    """Return the directory, which all workers of this test run share."""
+    return Path(os.environ[_VARIABLE].partition(":")[2])
+
+
 @functools.cache
 def python() -> str:
     """Return the executable; the first call of a test run starts the server and waits for its imports."""
-    owner, _, name = os.environ[_VARIABLE].partition(":")
-    directory = Path(name)
-    path, executable = directory / "socket", directory / "bin" / "python"
-    with (directory / "lock").open("w") as lock:
+    owner, place = os.environ[_VARIABLE].partition(":")[0], directory()
+    path, executable = place / "socket", place / "bin" / "python"
+    with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             executable.parent.mkdir()
             client = shlex.join([sys.executable, "-I", "-S", str(_HERE / "client.py"), str(path)])
             executable.write_text(f'#!/bin/sh\nexec {client} "$@"\n', encoding="utf-8")
             executable.chmod(0o755)
-            _start([str(_HERE / "server.py"), str(path), str(executable), owner], directory)
+            _start([str(_HERE / "server.py"), str(path), str(executable), owner], place)
     return str(executable)
 
 
