@@ -16,7 +16,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline, because durations depend on the machine. The same examples in every run, so that failures repeat.
-hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=40)
+# For `-m hypothesis --hypothesis-profile=thorough`, with other examples in every run.
+hypothesis.settings.register_profile("thorough", deadline=None, database=None, max_examples=200)
 hypothesis.settings.load_profile("tests")
 
 

@@ -15,15 +15,15 @@ from tests import warm
 
 TASKS = {"CorpusExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate", "Transform"}
 TASKS |= {"Trainer", "LastBlessed", "Evaluator", "InfraCheck", "Pusher", "Report"}
-MORE_STEPS = {"training": '{"steps": 200}', "evaluation": '{"threshold": 59}'}
+MORE_STEPS = {"training": '{"steps": 100}', "evaluation": '{"threshold": 59}'}
 _SMALL = [
     "corpus.source=sample",
     "model.units=48",
     "model.embedding=8",
-    "training.batch_size=16",
-    "training.sequence_length=50",
-    "training.steps=150",
-    "training.eval_every=75",
+    "training.batch_size=32",
+    "training.sequence_length=25",
+    "training.steps=60",
+    "training.eval_every=30",
     "training.learning_rate=0.01",
     "training.precision=float32",
     "training.sample_chars=0",

@@ -30,7 +30,9 @@ SIGNATURES = sorted({found[1].decode() for body in VALID if (found := re.search(
 
 
 def some(examples: int) -> Any:
-    return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    """A share of these examples, as of the default number."""
+    share = settings.default.max_examples / 100
+    return settings(max_examples=max(1, round(examples * share)), suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)
