@@ -56,6 +56,7 @@ def test_archives_of_a_glob_stand_beside_texts(tmp_path: Path) -> None:
         (zipped(("a.txt", b"a" * 500))[:60], "cannot be unpacked: "),
         (zipped(("a.txt", b"ab"), compression=zipfile.ZIP_STORED).replace(b"ab", b"cd"), "cannot be unpacked: "),
     ],
+    ids=["another kind of file", "empty", "cut off", "damaged"],  # archives have the time in them
 )
 def test_archive_that_cannot_be_read_is_an_error_and_leaves_nothing(
     content: bytes, message: str, tmp_path: Path
