@@ -52,16 +52,6 @@ local.run = run
 sys.exit(local_runner.main(sys.argv[1:]))
 """
 
-# A run that neither loads the export in another process nor generates text with it.
-SHORT = """
-import sys
-import local_runner
-from components.release import infra_check
-
-infra_check.check = lambda model: ""
-local_runner._show_text = lambda *_: None
-sys.exit(local_runner.main(sys.argv[1:]))
-"""
 # A run that ends with an error as soon as the model is trained.
 TRAINING_ONLY = """
 import sys
@@ -123,7 +113,7 @@ class Machine:
 def run(root: Path) -> tuple[Ended, Ended, dict[str, Any]]:
     """Run the same command on chief and worker."""
     addresses = free_addresses(2)
-    chief, worker = (Machine(root, addresses, position).start("-c", SHORT) for position in range(2))
+    chief, worker = (Machine(root, addresses, position).start() for position in range(2))
     return chief.end(), worker.end(), chief.summary()
 
 
