@@ -13,6 +13,7 @@ hang, an error in the server's log, and an end of the server. Exit code 1 if the
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -153,7 +154,8 @@ class Fuzzer:
         try:
             connection.socket.sendall(attempt.data)
             select.select([connection.socket], [], [], _SECONDS_TO_ANSWER)
-            connection.socket.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the server may have closed the connection already
+                connection.socket.shutdown(socket.SHUT_WR)
             while part := connection.socket.recv(65_536):
                 received += part
         except ConnectionError:

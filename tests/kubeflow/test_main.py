@@ -68,7 +68,6 @@ def test_rehearsal_prints_the_versions_that_were_pushed(
         (["status", "--proxy", "http://"], "Received: --proxy http://"),
         (["rehearse", "--workspace", "/proc/x"], "cannot be created"),
         (["compile", "--image", "i:1", "--output", "/"], "ends with .yaml"),
-        (["compile", "--image", "i:1", "--output", ""], "ends with .yaml"),
         (["compile", "--image", "i:1", "--output", "x.json"], "ends with .yaml"),
         (["compile", "--output", "x.yaml"], "container image"),
         (["compile", "--image", "i:1", "--output", "x.yaml", "--set", "cluster.rot=/x"], "Did you mean cluster.root"),
