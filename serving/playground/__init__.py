@@ -1,4 +1,5 @@
 """Playground: a static page to try a model, and the small server between the page and the model server.
 
-Imports `serving.client`, `serving.graph.generation_config`, `components` and the serving configuration.
+Imports `serving.access`, `serving.client`, `serving.graph.generation_config`, `components` and the serving
+configuration.
 """

@@ -1,4 +1,5 @@
 """REST: the HTTP side of the embedded server, with TF Serving's routes and responses.
 
-Imports `serving.embedded.models`, `codec`, `metrics`, `statuses`, `serving.tf_serving.flags` and `components.models`.
+Imports `serving.embedded.models`, `codec`, `metrics`, `request_log`, `statuses`, `serving.access`,
+`serving.tf_serving.flags` and `components.models`.
 """
