@@ -1,4 +1,4 @@
-// What the page shows about one character: its probability, and the most likely alternatives, one of which can be taken.
+// What the page shows about one character: its probability, and the most likely alternatives. One can be taken.
 
 import { name, percent, rank, sentence } from "./shade.js";
 import { Problem } from "./wire.js";

@@ -6,7 +6,7 @@ const INT32 = 2 ** 31 - 1;
 export const MAX_SEED = Number.MAX_SAFE_INTEGER; // larger numbers lose digits in JavaScript
 export const MAX_SAMPLES = 16;
 
-/** Controls that a comparison can change in its second column: name in a sentence, and a first value to compare with. */
+/** Controls that a comparison can change in its second column: name in a sentence, and a first value. */
 export const COMPARABLE = {
   temperature: { name: "temperature", value: "1.2" },
   top_k: { name: "top-k", value: "5" },
