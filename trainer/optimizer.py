@@ -1,6 +1,5 @@
 """The Keras optimizer of a training configuration."""
 
-import math
 from typing import Any
 
 import keras
@@ -43,23 +42,10 @@ def learning_rate(
     if training.schedule == "constant":
         return peak
     warmup = min(training.warmup_steps, total_steps // 2)
-    return _WarmUpAndCosine(peak, warmup, max(1, total_steps - warmup), training.final_fraction)
-
-
-class _WarmUpAndCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Values of Keras' `CosineDecay` with a warm-up from zero, without its branches.
-
-    For weight decay, Keras traces the schedule once for each matrix. With branches, that was a third of the time to
-    trace a training step.
-    """
-
-    def __init__(self, peak: float, warmup: int, decay_steps: int, final_fraction: float) -> None:
-        super().__init__()
-        self._peak, self._warmup, self._decay_steps, self._final_fraction = peak, warmup, decay_steps, final_fraction
-
-    def __call__(self, step: Any) -> Any:
-        step = keras.ops.cast(step, "float32")
-        progress = keras.ops.clip((step - self._warmup) / self._decay_steps, 0.0, 1.0)
-        cosine = 0.5 * (1.0 + keras.ops.cos(math.pi * progress))
-        rate = (1.0 - self._final_fraction) * cosine + self._final_fraction
-        return self._peak * (keras.ops.minimum(step / self._warmup, rate) if self._warmup else rate)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else peak,
+        decay_steps=max(1, total_steps - warmup),
+        alpha=training.final_fraction,
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )
