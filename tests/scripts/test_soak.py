@@ -14,6 +14,7 @@ from tests import warm
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.slow
 def test_short_run_finds_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", warm.python())
     monkeypatch.setattr(rollouts, "_GOOD_BEFORE_BROKEN", 1)
