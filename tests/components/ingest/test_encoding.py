@@ -12,7 +12,7 @@ from components.ingest.text import decode
 RUSSIAN = "Первая строка текста о море и о лодке, которую никто не видел. " * 5
 JAPANESE = "港の灯りは夜ごとに点されて、船はその光を頼りに帰って来た。" * 5
 CHINESE = "港口的灯每天晚上都亮着，船只依靠它的光回来。没有人知道是谁点亮的。" * 5
-WESTERN = "It’s the harbor-master’s lamp, he said — and “nobody” trims it. Café, naïve, señor.\n" * 5
+WESTERN = "It’s the harbor-master’s lamp, he said — and “no one” trims it. Café, naïve, señor.\n" * 5
 
 
 def message(data: bytes, name: str = "my book.txt", path: str | None = None) -> str:

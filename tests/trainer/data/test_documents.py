@@ -68,7 +68,7 @@ def texts(split: Split) -> dict[str, str]:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.dictionaries(st.sampled_from(["b.txt", "a.txt", "ü/c.txt"]), st.text("abc é語", min_size=1, max_size=60)),
+    st.dictionaries(st.sampled_from(["b.txt", "a.txt", "ü/c.txt"]), st.text("abc é語", min_size=2, max_size=60)),
     st.integers(1, 20),
     st.randoms(use_true_random=False),
 )
