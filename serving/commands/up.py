@@ -178,13 +178,13 @@ def _page(config: Config, paths: ModelPaths, names: list[str], console: Console,
 
 def _report_ready(config: Config, paths: ModelPaths, log: str, page: Page | None, console: Console) -> None:
     url, access = outgoing.base_url(config.serving), config.serving.access
-    options = "-d " + shlex.quote('{"instances": ["The "]}')
-    if access.api_key_file is not None:  # not as a word of the command, which other users can list
-        header = shlex.quote("s/^/Authorization: Bearer /;q")
-        options += f" -H @<(sed {header} {shlex.quote(access.api_key_file)})"
+    command = "curl -d " + shlex.quote('{"instances": ["The "]}')
     if access.tls_cert is not None:
-        options += f" --cacert {shlex.quote(access.tls_cert)}"
-    console.print(f"\ncurl {options} {url}/v1/models/{paths.name}:predict\n", markup=False, style="bold")
+        command += f" --cacert {shlex.quote(access.tls_cert)}"
+    if access.api_key_file is not None:  # through a pipe: other users can list the words of a command
+        header = shlex.quote("s/^/Authorization: Bearer /;q")
+        command = f"sed {header} {shlex.quote(access.api_key_file)} | {command} -H @-"
+    console.print(f"\n{command} {url}/v1/models/{paths.name}:predict\n", markup=False, style="bold")
     if page is not None:
         page.announce()
     console.print(f"log: {log}\nCtrl-C stops the server.", markup=False)

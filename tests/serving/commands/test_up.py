@@ -258,8 +258,8 @@ def test_page_and_curl_line_have_key_and_certificate(root: Path, monkeypatch: py
     assert command[-1] == "https://127.0.0.1:8502"
     up_command._report_ready(config, paths, "log", None, console)
     printed = console.file.getvalue()  # type: ignore[attr-defined]
-    header = "-H @<(sed 's/^/Authorization: Bearer /;q' 'my keys') --cacert c.pem https://127.0.0.1:8501/v1/models/"
-    assert header in printed
+    assert "\nsed 's/^/Authorization: Bearer /;q' 'my keys' | curl -d " in printed
+    assert " --cacert c.pem -H @- https://127.0.0.1:8501/v1/models/" in printed
 
 
 def test_bad_certificate_is_reported_before_the_server_starts(
