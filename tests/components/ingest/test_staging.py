@@ -16,6 +16,7 @@ from components.ingest import passages, staging
 from components.ingest.corpora import Corpus, resolve
 from components.ingest.local_files import SourceFile
 from components.ingest.staging import CorpusFacts, check, document_name, stage
+from pipeline.config.run import CorpusConfig
 
 CONTENTS = {"b.txt": b"abc" * 500, "a/b.txt": b"def" * 100, "a%2Fb c.txt": "né\n".encode()}
 
@@ -111,6 +112,13 @@ def test_advice_for_a_corpus_without_eval_split_can_be_followed(
         lengths = [max(sum(lengths), 200)] if joined else lengths
         corpus = corpus_of(tmp_path / "followed", {str(i): b"x" * length for i, length in enumerate(lengths)})
         assert check(corpus, 1, 10, float(found[1]), 0.0).eval_chars > 0
+
+
+def test_largest_eval_fraction_is_that_of_the_configuration() -> None:
+    value = staging._LARGEST_EVAL_FRACTION
+    assert CorpusConfig(eval_fraction=value).eval_fraction == value
+    with pytest.raises(ValueError, match="eval_fraction"):
+        CorpusConfig(eval_fraction=value + 0.01)
 
 
 def test_short_documents_are_counted_and_need_both_splits(tmp_path: Path) -> None:
