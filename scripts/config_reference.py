@@ -168,7 +168,9 @@ def _code(text: str) -> str:
 
 
 def _summary(section: type[Section]) -> str:
-    return _cell(" ".join((inspect.getdoc(section) or "").split("\n\n")[0].split()))
+    """The first paragraph of the section's docstring, a line for each sentence."""
+    text = _cell(" ".join((inspect.getdoc(section) or "").split("\n\n")[0].split()))
+    return re.sub(r"(?<=[.!?]) (?=[A-Z`])", "\n", text)
 
 
 def _is_section(annotation: Any) -> TypeGuard[type[Section]]:
