@@ -1,4 +1,4 @@
 """Models: the versions in a serving directory, and the registry of blessed models.
 
-Imports `components.files` only.
+Imports `components.files`.
 """

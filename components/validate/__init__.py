@@ -1,4 +1,4 @@
 """Validate: check the examples against `schema/` and stop the run on an anomaly.
 
-Imports `components.errors` only.
+Imports `components.errors`.
 """

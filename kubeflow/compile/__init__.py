@@ -1,4 +1,4 @@
 """Compilation of the pipeline to the file that Kubeflow Pipelines or Vertex AI Pipelines runs.
 
-Imports `pipeline`, `components` and `kubeflow.task`; nothing else of `kubeflow`.
+Imports `components`, `pipeline` and `kubeflow.task`.
 """

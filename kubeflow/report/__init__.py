@@ -1,4 +1,5 @@
 """The task Report: shows the result of a run in the backend's user interface, as metrics and as a page.
 
-Run as `python -m kubeflow.report` in a container. Imports `pipeline`, `components` and `kubeflow.task`.
+Run as `python -m kubeflow.report` in a container. Imports `components`, `kubeflow.task`, `pipeline.learning_curve` and
+`serving.graph.generation_config`.
 """

@@ -1,4 +1,4 @@
 """Configuration: every value of a run, typed and checked, and where its files are.
 
-Imports `components.errors` only; every package may import it.
+Imports `components.errors`. Every package may import it.
 """

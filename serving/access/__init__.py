@@ -1,4 +1,4 @@
 """Access: API keys and TLS, for servers and for the commands that send requests to them.
 
-Imports `serving.client`, `pipeline.config` and `components.errors`. Only servers import `require_key`.
+Imports `components.errors`, `pipeline.config` and `serving.client`. Only servers import `require_key`.
 """

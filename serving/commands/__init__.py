@@ -1,7 +1,7 @@
 """Commands: one module for each subcommand of `python -m serving`, imported by name when it is used.
 
-A module defines `add_arguments(parser)` and `run(arguments)`, which returns the exit code or raises `UserError`. It may
-import `pipeline.config`, `components`, and the other packages of `serving`; commands do not import each other.
+Imports `components`, `pipeline.config`, `serving.access`, `serving.client`, `serving.graph`, `serving.launcher`,
+`serving.manifests`, `serving.rollout` and `serving.tf_serving`. Commands do not import each other.
 """
 
 import importlib
@@ -21,5 +21,8 @@ COMMANDS = {
 
 
 def find(name: str) -> ModuleType:
-    """Import the command of this name."""
+    """Import the command of this name.
+
+    Its module defines `add_arguments(parser)` and `run(arguments)`, which returns the exit code or raises `UserError`.
+    """
     return importlib.import_module(f"serving.commands.{name}")

@@ -1,6 +1,4 @@
-"""Embedded: a small model server with TF Serving's REST API, for development, tests and small deployments.
+"""Embedded: a small model server with TF Serving's REST API. Its packages import downward: `rest`, `models`, `codec`.
 
-Packages import downward: `rest`, `models`, `codec`; all may import `statuses`, `metrics` and `request_log`.
-Imports `serving.tf_serving`, `serving.access`, `serving.rollout`, `serving.graph`, `components` and the serving
-configuration.
+Imports `components`, `pipeline.config`, `serving.access`, `serving.graph`, `serving.rollout` and `serving.tf_serving`.
 """

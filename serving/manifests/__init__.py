@@ -1,4 +1,4 @@
 """Manifests: Docker Compose, and Kubernetes with kustomize or KServe, as dictionaries.
 
-Imports `pipeline.config`, `serving.tf_serving` and `components.dns_label`.
+Imports `components`, `pipeline.config` and `serving.tf_serving`.
 """

@@ -1,4 +1,4 @@
 """TF Serving: its file formats and flags.
 
-Imports `components.errors`, `components.files`, `components.shell_command` and `pipeline.config`.
+Imports `components` and `pipeline.config`.
 """

@@ -31,7 +31,7 @@ def test_page_has_one_sentence_a_line(page: str) -> None:
         "One [link](a.md). [Two](b.md)",
         "See version 3. It is newer",
         "Is it? 5 are.",
-        'He says "one." "Two."',
+        'The log: "one." "Two."',
         "> One! Two.",
         "one\ntwo.",
         "- one\n  two.",

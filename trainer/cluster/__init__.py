@@ -1,6 +1,6 @@
 """The processes of one training: who they are (`environment`), and what they do together (`collective`).
 
-`collective` imports TensorFlow, the package itself does not. Imports `components.errors` only.
+Imports `components.errors`. `collective` imports TensorFlow, the package itself does not.
 """
 
 from trainer.cluster.environment import START_AGAIN, VARIABLE, Cluster, ProcessLost, from_environment

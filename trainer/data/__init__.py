@@ -1,4 +1,4 @@
 """Data: examples become documents of ids, windows and the trigram reference.
 
-Imports `transform.vocabulary` only.
+Imports `transform`.
 """

@@ -1,5 +1,5 @@
 """Models: the versions that the embedded server loads, and the batches in which they answer.
 
-Imports `serving.embedded.codec.signature`, `metrics`, `statuses`, `serving.graph`, `serving.rollout`,
-`serving.tf_serving`, `components` and the serving configuration.
+Imports `components`, `pipeline.config`, `serving.embedded.codec`, `serving.embedded.metrics`,
+`serving.embedded.statuses`, `serving.graph`, `serving.rollout` and `serving.tf_serving`.
 """
