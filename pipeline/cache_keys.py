@@ -37,6 +37,7 @@ INGEST = Code(
         "components/ingest/text.py",
         "components/ingest/passages.py",
         "components/ingest/documents.py",
+        "components/ingest/rows.py",
     ),
     # StatisticsGen and ExampleValidator cannot have a digest, but they run again on new examples, like all later
     # components. Therefore the versions of the libraries that all components use are in this digest.

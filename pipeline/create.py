@@ -30,7 +30,7 @@ from pipeline.config.places import Places  # noqa: E402
 from pipeline.config.run import Config  # noqa: E402
 
 # Values of the section `corpus` that decide how documents become records.
-_CUTTING = {"passage_length", "eval_fraction", "test_fraction", "documents"}
+_CUTTING = {"passage_length", "eval_fraction", "test_fraction", "documents", "column"}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from components import files, lean_imports, startup
 from components.errors import UserError
-from components.ingest import bucket, corpora, staging
+from components.ingest import bucket, corpora, staging, text
 from pipeline import cache_keys, metadata_store
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -94,7 +94,8 @@ def ingest(config: Config, places: Places) -> StagedCorpus:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with startup.importing(), lean_imports.without_gc(), lean_imports.hidden("matplotlib"):
             import tensorflow  # noqa: F401
-    corpus = corpora.resolve(settings.source, settings.checksum, corpora.DEFAULT_CACHE, settings.suffixes)
+    found_by = settings.source, settings.checksum, corpora.DEFAULT_CACHE, settings.suffixes, settings.column
+    corpus = corpora.resolve(*found_by)
     root = Path(places.root).resolve()
     if inside := [str(file.path) for file in corpus.files if root in file.path.resolve().parents]:
         raise UserError(
@@ -102,7 +103,7 @@ def ingest(config: Config, places: Places) -> StagedCorpus:
             f"narrower corpus, or another root with --root. Received: --corpus {settings.source}"
         )
     cutting = settings.passage_length, settings.eval_fraction, settings.test_fraction, settings.documents
-    facts = staging.check(corpus, settings.min_chars, *cutting)
+    facts = staging.check(corpus, settings.min_chars, *cutting, text.Reading(settings.column))
     return StagedCorpus(corpus, facts, str(staging.stage(corpus, Path(places.corpus))))
 
 

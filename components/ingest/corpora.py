@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from components.errors import UserError
-from components.ingest import archive, bucket, download, local_files
+from components.ingest import archive, bucket, download, local_files, rows
 from components.ingest.local_files import SourceFile
 
 DEFAULT_CACHE = platformdirs.user_cache_path("char-rnn-tfx")
@@ -39,7 +39,9 @@ KNOWN: dict[str, tuple[str | None, str | None]] = {
 }
 
 
-def resolve(source: str, checksum: str | None, cache: Path, suffixes: tuple[str, ...] = (".txt",)) -> Corpus:
+def resolve(
+    source: str, checksum: str | None, cache: Path, suffixes: tuple[str, ...] | None = None, column: str | None = None
+) -> Corpus:
     """Return the documents of a known corpus, file, directory, glob or http(s) URL, all of them on local disk.
 
     Files, directories and globs may be in a bucket (`gs://...`), where they stand for the same documents.
@@ -49,7 +51,9 @@ def resolve(source: str, checksum: str | None, cache: Path, suffixes: tuple[str,
         below it that has one of the suffixes and is not hidden, and a zip archive for every such member.
       checksum: SHA-256 in hex digits, with or without `sha256:`, of the one file that `source` names.
       cache: directory for downloads and the members of archives, created if necessary.
-      suffixes: of the documents in directories and archives, in lower case; `.gz` may follow them.
+      suffixes: of the documents in directories and archives, in lower case; `.gz` may follow them. None: `.txt`, or
+        those of tables with `column`.
+      column: the column of tables that has the text, if there is one.
 
     Raises:
       UserError: no file is found, a file cannot be read or downloaded, or the checksum differs.
@@ -57,6 +61,7 @@ def resolve(source: str, checksum: str | None, cache: Path, suffixes: tuple[str,
     expected = (checksum or "").strip().lower().removeprefix("sha256:") or None
     if checksum and not re.fullmatch("[0-9a-f]{64}", expected or ""):
         raise UserError(f"A corpus checksum must be the 64 hex digits that `sha256sum` prints. Received: {checksum!r}")
+    suffixes = suffixes or ((".txt",) if column is None else rows.SUFFIXES)
     endings = (*suffixes, *(f"{suffix}.gz" for suffix in suffixes))
     url, known_checksum = KNOWN.get(source, (source if re.match("(?i)https?://", source) else None, None))
     if url:

@@ -1,7 +1,7 @@
 """CorpusExampleGen: write a text corpus as passages in `tf.Example`s; each split is a contiguous block."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -16,7 +16,7 @@ from tfx.utils import proto_utils
 
 from components.ingest.passages import Passage, cut
 from components.ingest.staging import document_name
-from components.ingest.text import read_document
+from components.ingest.text import Reading, read_document
 
 
 class Executor(BaseExampleGenExecutor):
@@ -49,13 +49,20 @@ class Executor(BaseExampleGenExecutor):
 
 
 def create(
-    input_base: str, passage_length: int, eval_fraction: float, test_fraction: float, documents: str, sources: str
+    input_base: str,
+    passage_length: int,
+    eval_fraction: float,
+    test_fraction: float,
+    documents: str,
+    sources: str,
+    column: str | None = None,
 ) -> Any:
     """Return the component that reads every file of the staged corpus `input_base`.
 
     Args:
       documents: what one document is, see `passages.blocks`.
       sources: digest of the code that makes the records, so that an edit invalidates the cache.
+      column: how a file is read, see `text.Reading`.
     """
     settings = struct_pb2.Struct()
     settings.update(
@@ -64,6 +71,7 @@ def create(
             "eval_fraction": eval_fraction,
             "test_fraction": test_fraction,
             "documents": documents,
+            "column": column,
             "sources": sources,
         }
     )
@@ -81,6 +89,11 @@ def create(
     ).with_id("CorpusExampleGen")
 
 
+def reading(settings: Mapping[str, Any]) -> Reading:
+    """Return how a file is read, from the settings that `create` packs."""
+    return Reading(settings["column"])
+
+
 def _settings(packed: str) -> dict[str, Any]:
     custom = proto_utils.json_to_proto(packed, example_gen_pb2.CustomConfig())
     settings = struct_pb2.Struct()
@@ -92,7 +105,7 @@ def _passages(file: fileio.ReadableFile, settings: dict[str, Any]) -> Iterator[P
     name = document_name(file.metadata.path)
     yield from cut(
         name,
-        read_document(file.read(), name),
+        read_document(file.read(), name, reading=reading(settings)),
         int(settings["passage_length"]),
         settings["eval_fraction"],
         settings["test_fraction"],

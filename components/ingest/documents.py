@@ -13,7 +13,8 @@ from components.errors import UserError
 
 END = "\x03"  # the end-of-document symbol, ASCII's "end of text"
 FILE = "file"  # a file is one document
-_SEPARATORS = {"line": r"\n", "blank_line": r"\n(?:[^\S\n]*\n)+"}
+ROW = "row"  # the rows of a table: `text.read_document` puts the symbol after each
+_SEPARATORS = {ROW: END, "line": r"\n", "blank_line": r"\n(?:[^\S\n]*\n)+"}
 _RESOLUTION = 2**64  # of the number that a document's digest is turned into
 
 
@@ -21,7 +22,7 @@ def separator(rule: str) -> re.Pattern[str]:
     """Return the regular expression of what separates documents.
 
     Args:
-      rule: `line`, `blank_line` or a regular expression; `^` and `$` match at each line.
+      rule: `row`, `line`, `blank_line` or a regular expression; `^` and `$` match at each line.
 
     Raises:
       UserError: it is no regular expression, or one that matches an empty text.
@@ -31,7 +32,7 @@ def separator(rule: str) -> re.Pattern[str]:
         if pattern.match(""):
             raise re.error("it matches an empty text, so that every character would be a document")
     except re.error as error:
-        words = ", ".join((FILE, *_SEPARATORS))
+        words = ", ".join(word for word in (FILE, *_SEPARATORS) if word != ROW)
         raise UserError(
             f"corpus.documents must be one of {words}, or a regular expression of what separates documents, for "
             f"example '^---$': {error}. Received: corpus.documents={rule}"
@@ -46,7 +47,7 @@ def divide(text: str, rule: str) -> Iterator[str]:
     ['emma', 'olivia', 'ava']
     """
     start = 0
-    text = text.replace(END, "")
+    text = text if rule == ROW else text.replace(END, "")
     for found in separator(rule).finditer(text):
         if document := text[start : found.start()].strip("\n"):
             yield document

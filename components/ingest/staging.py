@@ -30,6 +30,7 @@ class CorpusFacts:
       eval_chars: number of targets of the eval split.
       distinct: number of distinct characters.
       unused: names of the documents with fewer than two characters, in which there is nothing to predict.
+      missing: number of rows of tables without text.
     """
 
     documents: int
@@ -37,12 +38,17 @@ class CorpusFacts:
     eval_chars: int
     distinct: int
     unused: tuple[str, ...] = ()
+    missing: int = 0
 
     @property
     def note(self) -> str | None:
         """A warning for the user, one paragraph; None if there is none."""
-        if not self.unused:
-            return None
+        notes = [f"{self.missing} rows have no text and are left out."] if self.missing else []
+        notes += [self._unused_note] if self.unused else []
+        return " ".join(notes) or None
+
+    @property
+    def _unused_note(self) -> str:
         named = ", ".join(map(repr, self.unused[:_NAMED]))
         if len(self.unused) > _NAMED:
             named += f" and {len(self.unused) - _NAMED} more"
@@ -60,6 +66,7 @@ def check(
     eval_fraction: float,
     test_fraction: float,
     rule: str = documents.FILE,
+    reading: text.Reading = text.PLAIN,
 ) -> CorpusFacts:
     """Return the sizes of a corpus that can be trained on; holds one document in memory at a time.
 
@@ -70,6 +77,7 @@ def check(
       eval_fraction: fraction of each document's characters for the eval split.
       test_fraction: fraction of each document's characters for the test split.
       rule: what one document is, see `passages.blocks`.
+      reading: how a file is read.
 
     Raises:
       UserError: a document cannot be read as text; the corpus is empty, shorter than `min_chars` or without an eval
@@ -77,17 +85,18 @@ def check(
     """
     passages.require_passage_length(passage_length)
     passages.blocks("", eval_fraction, test_fraction, rule)
-    count = characters = longest = 0
+    count = characters = longest = missing = 0
     targets = {"train": 0, "eval": 0, "test": 0}
     distinct: set[str] = set()
     unused: list[str] = []
     for file in corpus.files:
-        content = text.read_document(file.read(), file.name, file.typed)
+        content = text.read_document(file.read(), file.name, file.typed, reading)
         if len(content) < passages.MIN_DOCUMENT:
             unused.append(file.name)
             continue
         found, documents_found = passages.blocks(content, eval_fraction, test_fraction, rule)
         count += documents_found
+        missing += content.count(documents.END) - documents_found if rule == documents.ROW else 0
         characters += len(content)
         longest = max(longest, len(content))
         distinct |= set(content)
@@ -96,7 +105,7 @@ def check(
         del content, found  # before the next document is read
     count += len(unused)
     size = f"{characters} characters in {count} documents"
-    if not "".join(distinct).strip():
+    if not "".join(distinct - {documents.END}).strip():
         raise UserError(
             f"The corpus {corpus.label!r} is empty: its documents contain only white space, byte-order marks and "
             f"licenses. Name files that contain text. Received: {size}"
@@ -107,9 +116,9 @@ def check(
             f"required. Add text or lower that minimum (min_chars). Received: {size}"
         )
     if rule != documents.FILE and not (targets["train"] and targets["eval"]):
-        missing = "train" if not targets["train"] else "eval"
+        lacking = "train" if not targets["train"] else "eval"
         raise UserError(
-            f"The corpus {corpus.label!r} has no {missing} split: each document is in one split as a whole, and there "
+            f"The corpus {corpus.label!r} has no {lacking} split: each document is in one split as a whole, and there "
             f"are too few. Check that corpus.documents describes what separates them, add documents, or change "
             f"eval_fraction. Received: corpus.documents={rule}, eval_fraction={eval_fraction}, {size}"
         )
@@ -119,7 +128,7 @@ def check(
             f"must have at least {passages.MIN_HELD_OUT} characters. {_held_out_advice(longest, characters)} "
             f"Received: eval_fraction={eval_fraction}, longest document {longest} characters, {size}"
         )
-    return CorpusFacts(count, characters, targets["eval"], len(distinct), tuple(unused))
+    return CorpusFacts(count, characters, targets["eval"], len(distinct), tuple(unused), missing)
 
 
 def stage(corpus: Corpus, directory: Path) -> Path:

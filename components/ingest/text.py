@@ -1,13 +1,14 @@
-"""Decode and clean one document: bytes in, text out. No files, no frameworks."""
+"""Decode and clean one file: bytes in, text out. No files, no frameworks."""
 
 import contextlib
 import gzip
 import re
 import shlex
 import zlib
+from dataclasses import dataclass
 
 from components.errors import UserError
-from components.ingest import encoding
+from components.ingest import documents, encoding, rows
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -30,6 +31,20 @@ _CLOSING = re.compile(
 )
 # The publisher's note on other editions is between the markers but is not part of the work.
 _EDITOR_NOTE = re.compile(r"^\[Project Gutenberg Editor['\u2019]s Note:[^\]]*\][ \t]*\n*", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the text of a file is read, besides decoding and cleaning.
+
+    Attributes:
+      column: the column of a table whose texts are the documents; None: the file is a text.
+    """
+
+    column: str | None = None
+
+
+PLAIN = Reading()
 
 
 def decode(data: bytes, name: str, path: str | None = None) -> str:
@@ -76,9 +91,21 @@ def clean(text: str) -> str:
     return text
 
 
-def read_document(data: bytes, name: str, path: str | None = None) -> str:
-    """Return the clean text of one document's bytes; arguments and errors are those of `decode`."""
-    return clean(decode(data, name, path))
+def read_document(data: bytes, name: str, path: str | None = None, reading: Reading = PLAIN) -> str:
+    """Return the clean text of a file's bytes: of a table each row's text and the end-of-document symbol.
+
+    Args are those of `decode`, and:
+      reading: how the file is read.
+
+    Raises:
+      UserError: as `decode`, or as `rows.texts`.
+    """
+    content = decode(data, name, path)
+    if reading.column is None:
+        return clean(content)
+    editable = None if data.startswith(_GZIP_MAGIC) else path
+    found = rows.texts(content.lstrip("\ufeff"), reading.column, name, editable)
+    return "".join(clean(row).replace(documents.END, "") + documents.END for row in found)
 
 
 def _clean_once(text: str) -> str:

@@ -35,7 +35,7 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
     Args:
       source: a known name, a file, folder or glob on a volume or in a bucket (gs://), or a URL.
       settings: `directory` for staged corpora (local or in a bucket), `checksum`, `suffixes` and `min_chars`.
-      cutting: `passage_length`, `eval_fraction`, `test_fraction` and `documents`.
+      cutting: `passage_length`, `eval_fraction`, `test_fraction`, `documents` and `column`.
       workspace: an empty local directory.
 
     Returns:
@@ -45,8 +45,8 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
       UserError: the corpus cannot be read, or is not suitable for training.
     """
     # Downloads are not kept between runs, so that a schedule notices changed content behind a URL.
-    suffixes = tuple(settings["suffixes"])
-    corpus = corpora.resolve(source, settings["checksum"], workspace / "downloads", suffixes)
+    suffixes = settings["suffixes"] and tuple(settings["suffixes"])
+    corpus = corpora.resolve(source, settings["checksum"], workspace / "downloads", suffixes, cutting["column"])
     if corpus.note:
         # A local run prints the note. A schedule would train on another corpus for weeks before a user reads it.
         raise UserError(
@@ -60,6 +60,7 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
         cutting["eval_fraction"],
         cutting["test_fraction"],
         cutting["documents"],
+        corpus_example_gen.reading(cutting),
     )
     logging.info("corpus %s: %s documents, %s characters", source, facts.documents, facts.characters)
     if "://" not in settings["directory"]:

@@ -9,35 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
 from pipeline.config.cluster import ClusterSettings
+from pipeline.config.corpus import CorpusConfig, Fraction
 from pipeline.config.section import Section
 from pipeline.config.serving import PositiveInt, ServingSettings
-
-Suffix = Annotated[str, Field(pattern=r"^\.[^/A-Z\s]+$")]
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-
-
-class CorpusConfig(Section):
-    """The text to train on, and how it is split and cut into records."""
-
-    # A known corpus (`shakespeare`, `great_expectations`, `sample`), a file, directory or glob on disk or in a bucket
-    # (`gs://...`), or an http(s) URL.
-    source: str = Field("shakespeare", min_length=1)
-    # SHA-256 of a corpus of one file, in hexadecimal. None: not checked, except for `shakespeare`.
-    checksum: str | None = None
-    # Ends of the names of the texts in a directory, in a folder of a bucket or in a zip archive; `.gz` may follow them.
-    suffixes: tuple[Suffix, ...] = Field((".txt",), min_length=1)
-    # Characters that the cleaned corpus must have at least. A shorter one is an error before training starts.
-    min_chars: PositiveInt = 2_000
-    # Characters to predict in one record, at most.
-    passage_length: Annotated[int, Field(ge=100, le=100_000)] = 2_000
-    # What one document is. file: each file. line, blank_line: what is between line breaks, or between blank lines. Any
-    # other text: a regular expression of what separates documents. Documents other than files are in one split as a
-    # whole, chosen by a digest of their text, and the model learns an end-of-document symbol (U+0003) after each.
-    documents: str = Field("file", min_length=1)
-    # Part of every document that is held out for evaluation: its last part, before the test split.
-    eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
-    # Part of every document that is held out for tests: its very end. 0: no test split.
-    test_fraction: Annotated[float, Field(ge=0.0, le=0.4)] = 0.0
 
 
 class VocabularyConfig(Section):

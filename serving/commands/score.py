@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from components.errors import UserError
 from components.ingest import documents, passages
+from components.ingest.text import Reading
 from pipeline.config.run import Config
 from serving.client.values import Alternative, Score, as_top_n
 from serving.commands.shared import config_options, input_text, model_source
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Score and print."""
     config = config_options.load(arguments)
-    pieces = _cut(input_text.document(arguments.file), arguments.split, config)
+    pieces = _cut(input_text.document(arguments.file, Reading(config.corpus.column)), arguments.split, config)
     if not sum(len(piece.text) - 1 for piece in pieces):
         raise UserError(
             "There is nothing to predict: the text, or this split of it, has fewer than two characters. Received: "

@@ -43,6 +43,7 @@ HARMLESS_TO_TRAINING = {
     "components/cpu_quota.py",  # decides how many threads compute, not what
     "pipeline/config/run.py",  # its values are the component's parameters
     "pipeline/config/cluster.py",  # the same
+    "pipeline/config/corpus.py",  # the same
     "pipeline/config/pods.py",  # the same
     "pipeline/config/section.py",  # the same
     "pipeline/config/serving.py",  # the same

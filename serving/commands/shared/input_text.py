@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from components.errors import UserError
-from components.ingest.text import read_document
+from components.ingest.text import PLAIN, Reading, read_document
 
 
 def content(path: str) -> bytes:
@@ -22,10 +22,11 @@ def content(path: str) -> bytes:
         raise UserError(f"The file cannot be read: {reason}. Received: {path}") from error
 
 
-def document(path: str) -> str:
-    """Read a text as the pipeline does: decompressed and cleaned.
+def document(path: str, reading: Reading = PLAIN) -> str:
+    """Read a text as the pipeline does: decompressed and cleaned, of a table the texts of a column.
 
     Raises:
       UserError: it cannot be read, or is not text in UTF-8.
     """
-    return read_document(content(path), *(("standard input", None) if path == "-" else (path, path)))
+    name, typed = ("standard input", None) if path == "-" else (path, path)
+    return read_document(content(path), name, typed, reading)

@@ -42,6 +42,12 @@ def test_texts_of_an_archive_are_documents(tmp_path: Path) -> None:
     assert documents(tmp_path / "books.zip", cache, suffixes=(".md",)) == {"books.zip/notes.md": b"4"}
 
 
+def test_tables_of_an_archive_are_found_with_a_column(tmp_path: Path) -> None:
+    (tmp_path / "all.zip").write_bytes(zipped(("a.csv", b"1"), ("b.JSONL.gz", b"2"), ("readme.txt", b"3")))
+    found = resolve(str(tmp_path / "all.zip"), None, tmp_path / "cache", None, "text").files
+    assert [file.name for file in found] == ["all.zip/a.csv", "all.zip/b.JSONL.gz"]
+
+
 def test_archives_of_a_glob_stand_beside_texts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"1")
     (tmp_path / "b.zip").write_bytes(zipped(("c.txt", b"2")))

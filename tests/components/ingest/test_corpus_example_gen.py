@@ -37,13 +37,17 @@ def staged(tmp_path: Path, texts: dict[str, str] | None = None) -> str:
     return str(staging.stage(Corpus("mine", tuple(files), None), tmp_path / "staged"))
 
 
-def component(directory: str, test_fraction: float = TEST, sources: str = "sources") -> Any:
-    return corpus_example_gen.create(directory, LENGTH, EVAL, test_fraction, "file", sources)
+def component(
+    directory: str, test_fraction: float = TEST, sources: str = "sources", documents: str = "file", **reading: Any
+) -> Any:
+    return corpus_example_gen.create(directory, LENGTH, EVAL, test_fraction, documents, sources, **reading)
 
 
-def generated(tmp_path: Path, directory: str, test_fraction: float = TEST) -> dict[str, list[dict[str, Any]]]:
+def generated(
+    tmp_path: Path, directory: str, test_fraction: float = TEST, **settings: Any
+) -> dict[str, list[dict[str, Any]]]:
     """Returns the records of each split in Beam's order."""
-    properties = component(directory, test_fraction).exec_properties
+    properties = component(directory, test_fraction, **settings).exec_properties
     executor = corpus_example_gen.Executor()
     with beam.Pipeline(options=PipelineOptions([RUNNER])) as pipeline:
         splits = executor.GenerateExamplesByBeam(pipeline, properties)
@@ -93,6 +97,12 @@ def test_every_split_has_its_passages_of_every_document(tmp_path: Path, test_fra
     assert "short.txt" in {record["document"] for record in splits["train"]}
 
 
+def spliced(records: list[dict[str, Any]]) -> str:
+    """Joins the passages of a split of one file."""
+    texts = [record["text"] for record in in_order(records)]
+    return texts[0] + "".join(text[1:] for text in texts[1:])
+
+
 def joined(splits: dict[str, list[dict[str, Any]]], name: str) -> str:
     """Joins the passages of a document; those of a split overlap by one character, splits do not."""
     whole = ""
@@ -126,8 +136,18 @@ def test_document_that_is_not_text_is_an_error_with_its_name(tmp_path: Path) -> 
         generated(tmp_path, directory)
 
 
+def test_rows_of_a_table_are_documents(tmp_path: Path) -> None:
+    names = [f"name {number}" for number in range(300)]
+    content = "id,name\r\n" + "".join(f"{number},{name}\r\n" for number, name in enumerate(names))
+    directory = staged(tmp_path, {"names.csv.gz": content})
+    splits = generated(tmp_path, directory, 0.0, documents="row", column="name")
+    found = [text for records in splits.values() for text in spliced(records).strip("\x03").split("\x03")]
+    assert sorted(found) == sorted(names)
+
+
 def test_changed_code_or_setting_changes_the_component(tmp_path: Path) -> None:
     made = [component("/corpus"), component("/corpus", sources="edited"), component("/corpus", 0.0)]
+    made += [component("/corpus", documents="row", column=column) for column in ("text", "name")]
     properties = {json.dumps(one.exec_properties, sort_keys=True, default=str) for one in made}
-    assert len(properties) == 3
+    assert len(properties) == 5
     assert {one.id for one in made} == {"CorpusExampleGen"}

@@ -16,6 +16,7 @@ from components.ingest import passages, staging
 from components.ingest.corpora import Corpus, resolve
 from components.ingest.local_files import SourceFile
 from components.ingest.staging import CorpusFacts, check, document_name, stage
+from components.ingest.text import Reading
 from pipeline.config.run import CorpusConfig
 
 CONTENTS = {"b.txt": b"abc" * 500, "a/b.txt": b"def" * 100, "a%2Fb c.txt": "né\n".encode()}
@@ -133,6 +134,20 @@ def test_short_documents_are_counted_and_need_both_splits(tmp_path: Path) -> Non
         check(few, 1, 40, 0.01, 0.0, "line")
     with pytest.raises(UserError, match=r"corpus\.documents must be one of file, "):
         check(few, 1, 40, 0.1, 0.0, "(")
+
+
+def test_rows_without_text_are_counted(tmp_path: Path) -> None:
+    table = "text,id\n" + "".join(f"name {number},{number}\n" for number in range(300)) + ",300\n\n"
+    objects = '{"text": "one"}\n\n{"text": null}\n{"id": 1}\n'
+    corpus = corpus_of(tmp_path, {"a.csv": table.encode(), "b.jsonl.gz": gzip.compress(objects.encode())})
+    facts = check(corpus, 1, 40, 0.1, 0.0, "row", Reading("text"))
+    assert (facts.documents, facts.missing) == (301, 3)
+    assert facts.note == "3 rows have no text and are left out."
+    empty = corpus_of(tmp_path / "empty", {"a.csv": b"text,id\n,1\n,2\n"})
+    with pytest.raises(UserError, match="is empty"):
+        check(empty, 1, 40, 0.1, 0.0, "row", Reading("text"))
+    with pytest.raises(UserError, match=r"'b\.jsonl\.gz' has no column 'name'; it has 'text', 'id'\. "):
+        check(Corpus("mine", corpus.files[1:], None), 1, 40, 0.1, 0.0, "row", Reading("name"))
 
 
 def test_bad_document_or_setting_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.bucket import Bucket
 
 pytestmark = pytest.mark.integration
 
-CUTTING = {"passage_length": 500.0, "eval_fraction": 0.1, "test_fraction": 0.0, "documents": "file"}
+CUTTING = {"passage_length": 500.0, "eval_fraction": 0.1, "test_fraction": 0.0, "documents": "file", "column": None}
 
 
 def staged(source: str, tmp_path: Path, name: str, directory: str = "") -> str:
@@ -19,7 +19,7 @@ def staged(source: str, tmp_path: Path, name: str, directory: str = "") -> str:
     workspace = tmp_path / name
     workspace.mkdir()
     place = directory or str(tmp_path / "state" / "corpus")
-    settings = {"directory": place, "checksum": None, "min_chars": 1000, "suffixes": [".txt"]}
+    settings = {"directory": place, "checksum": None, "min_chars": 1000, "suffixes": None}
     return stage(source, settings, CUTTING, workspace)
 
 

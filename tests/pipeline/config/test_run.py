@@ -157,3 +157,11 @@ def test_contradiction_is_an_error_that_names_the_values(values: dict[str, Any],
 def test_values_just_short_of_a_contradiction_are_valid(values: dict[str, Any]) -> None:
     made = Config.model_validate(values)
     assert made.model_dump(include={key: set(inner) for key, inner in values.items()}) == values
+
+
+def test_column_makes_rows_documents() -> None:
+    assert overrides.load("quick", ["corpus.column=text"]).corpus.documents == "row"
+    assert Config().corpus.documents == "file"
+    for settings in (["corpus.column=text", "corpus.documents=line"], ["corpus.documents=row"]):
+        with pytest.raises(UserError, match=r"With corpus\.column each row is a document"):
+            overrides.load("quick", settings)

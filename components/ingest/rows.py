@@ -1,0 +1,107 @@
+"""Tables, CSV or JSON Lines: the text column of each row is a document."""
+
+import csv
+import io
+import json
+import re
+import shlex
+from collections.abc import Iterator
+
+from components.errors import UserError
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_SHOWN = 60  # characters of a bad line in a message
+_LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can escape half a character
+
+
+def texts(content: str, column: str, name: str, path: str | None = None) -> Iterator[str]:
+    r"""Yield the text of each row; "" where it is missing.
+
+    Args:
+      content: the file's text. A name on `.csv` or `.tsv` is a table with a header, on `.jsonl` or `.ndjson` an object
+        on each line; with another name, content that starts with `{` is such objects. Where a table's header does not
+        have the column, semicolons may separate it.
+      column: the name in the header, or the key of the objects.
+      name: of the file; `.gz` may follow the suffix.
+      path: the file, for the commands in error messages; None if there is none, or if it is compressed.
+
+    Raises:
+      UserError: there is no such column, or a row is damaged or its text is not text.
+
+    >>> list(texts('id,text\n1,"one, two"\n2,\n', "text", "a.csv"))
+    ['one, two', '']
+    """
+    lower = name.lower().removesuffix(".gz")
+    if lower.endswith((".jsonl", ".ndjson")) or (not lower.endswith(SUFFIXES) and content.lstrip()[:1] in ("{", "[")):
+        return _objects(content, column, name, path)
+    return _table(content, column, name, ("\t",) if lower.endswith(".tsv") else (",", ";", "\t"))
+
+
+def _table(content: str, column: str, name: str, delimiters: tuple[str, ...]) -> Iterator[str]:
+    csv.field_size_limit(_LONGEST_CELL)
+    header: list[str] = []
+    for delimiter in delimiters:
+        rows = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+        before = 0
+        try:
+            names = [cell.strip() for cell in next(rows, [])]
+            header, before = header or names, rows.line_num
+            if column not in names:
+                continue
+            place = names.index(column)
+            for row in rows:
+                if len(row) > len(names):
+                    raise csv.Error(f"it has {len(row)} values for {len(names)} columns")
+                if row:  # an empty line is no row
+                    yield row[place] if place < len(row) else ""
+                before = rows.line_num
+            return
+        except csv.Error as error:
+            raise UserError(
+                f"The row on line {before + 1} of {name!r} cannot be read: {error}. A value that contains the "
+                f"separator, a line break or a quotation mark must be in quotation marks, with those inside doubled; "
+                f"correct the row or write the table again. Received: separator {delimiter!r}"
+            ) from error
+    if header:
+        raise _no_column(column, header, name)
+
+
+def _objects(content: str, column: str, name: str, path: str | None) -> Iterator[str]:
+    keys: dict[str, None] = {}
+    found = False
+    for number, line in enumerate(io.StringIO(content), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise _bad_line(line, number, name, path, f"is not valid JSON: {error}") from error
+        except RecursionError as error:
+            raise _bad_line(line, number, name, path, "is nested too deeply") from error
+        if not isinstance(row, dict):
+            raise _bad_line(line, number, name, path, "is not a JSON object")
+        value = row.get(column)
+        if not isinstance(value, str | None):
+            raise _bad_line(line, number, name, path, f"has {column!r} that is not a text but {json.dumps(value)[:20]}")
+        found = found or column in row
+        keys |= dict.fromkeys(row)
+        yield _LONE_SURROGATE.sub("\ufffd", value or "")
+    if keys and not found:
+        raise _no_column(column, list(keys), name)
+
+
+def _no_column(column: str, columns: list[str], name: str) -> UserError:
+    return UserError(
+        f"The table {name!r} has no column {column!r}; it has {', '.join(map(repr, columns))}. Upper and lower case "
+        f"differ. Set corpus.column to the one with the text. Received: corpus.column={column}"
+    )
+
+
+def _bad_line(line: str, number: int, name: str, path: str | None, problem: str) -> UserError:
+    delete = f" (`sed -i {number}d {shlex.quote(path)}`)" if path else ""
+    return UserError(
+        f"Line {number} of {name!r} {problem}. JSON Lines has one object on each line, with the text as a string, or "
+        f"null where it is missing. Correct the line or delete it{delete}; a file with one array of objects is "
+        f"converted by `jq -c '.[]'`. Received: {line.strip()[:_SHOWN]}"
+    )

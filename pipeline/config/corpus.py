@@ -1,0 +1,55 @@
+"""The configuration values of the corpus."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from pipeline.config.section import Section
+from pipeline.config.serving import PositiveInt
+
+Suffix = Annotated[str, Field(pattern=r"^\.[^/A-Z\s]+$")]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class CorpusConfig(Section):
+    """The text to train on, and how it is split and cut into records."""
+
+    # A known corpus (`shakespeare`, `great_expectations`, `sample`), a file, directory or glob on disk or in a bucket
+    # (`gs://...`), or an http(s) URL.
+    source: str = Field("shakespeare", min_length=1)
+    # SHA-256 of a corpus of one file, in hexadecimal. None: not checked, except for `shakespeare`.
+    checksum: str | None = None
+    # Ends of the names of the texts in a directory, in a folder of a bucket or in a zip archive; `.gz` may follow them.
+    # None: `.txt`, or with `corpus.column` `.csv`, `.tsv`, `.jsonl` and `.ndjson`.
+    suffixes: Annotated[tuple[Suffix, ...], Field(min_length=1)] | None = None
+    # Column of CSV files, or key of JSON Lines, that has the text: each row is a document. None: files are plain text.
+    column: str | None = Field(None, min_length=1)
+    # Characters that the cleaned corpus must have at least. A shorter one is an error before training starts.
+    min_chars: PositiveInt = 2_000
+    # Characters to predict in one record, at most.
+    passage_length: Annotated[int, Field(ge=100, le=100_000)] = 2_000
+    # What one document is. file: each file. line, blank_line: what is between line breaks, or between blank lines. Any
+    # other text: a regular expression of what separates documents. Documents other than files are in one split as a
+    # whole, chosen by a digest of their text, and the model learns an end-of-document symbol (U+0003) after each. With
+    # `corpus.column`, it is row.
+    documents: str = Field("file", min_length=1)
+    # Part of every document that is held out for evaluation: its last part, before the test split.
+    eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    # Part of every document that is held out for tests: its very end. 0: no test split.
+    test_fraction: Annotated[float, Field(ge=0.0, le=0.4)] = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_are_documents(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("column") is not None:
+            return {"documents": "row"} | values
+        return values
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> "CorpusConfig":
+        if (self.documents == "row") != (self.column is not None):
+            raise ValueError(
+                "With corpus.column each row is a document, so corpus.documents cannot be chosen, and row is only for "
+                f"tables. Received: corpus.documents={self.documents}, corpus.column={self.column}"
+            )
+        return self
