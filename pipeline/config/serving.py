@@ -67,6 +67,17 @@ class RequestLogSettings(Section):
     files: PositiveInt = 5
 
 
+class MonitoringSettings(Section):
+    """Prometheus alert rules and the Grafana dashboard that `python -m serving manifests` writes."""
+
+    # Label `job` of the servers in Prometheus. None: the name of their objects, for example char-rnn-serving.
+    job: str | None = Field(None, pattern=r"^[A-Za-z0-9_./:-]+$")
+    # Share of requests that may fail, or find no version, before an alert.
+    max_error_share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    # Seconds that 99 % of the successful requests may take before an alert.
+    max_latency_seconds: Annotated[float, Field(gt=0)] = 10.0
+
+
 class ServingSettings(Section):
     """Where and how models are served."""
 
@@ -109,5 +120,6 @@ class ServingSettings(Section):
     user_id: PositiveInt = 1000
     access: AccessSettings = AccessSettings()
     batching: BatchingSettings = BatchingSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     request_log: RequestLogSettings = RequestLogSettings()
     resources: ResourceSettings = ResourceSettings()

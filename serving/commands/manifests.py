@@ -1,9 +1,10 @@
-"""Write the files for a deployment of TF Serving: its configuration, Docker Compose and Kubernetes manifests.
+"""Write the files for a deployment of TF Serving: its configuration, Docker Compose, Kubernetes, and monitoring.
 
 They follow from the sections `serving` and `cluster` of the configuration; the same settings give the same files.
 """
 
 import argparse
+import json
 import os
 from dataclasses import replace
 from typing import Any
@@ -14,9 +15,11 @@ from components import files
 from components.errors import UserError
 from components.models import versions
 from pipeline.config.run import Config
+from pipeline.config.serving import ServingSettings
 from serving.commands.shared import config_options
 from serving.manifests import kustomize, secrets
 from serving.manifests.compose import compose
+from serving.manifests.monitoring import alerts, dashboard, scraping
 from serving.rollout import labels
 from serving.rollout.inventory import ModelPaths
 from serving.tf_serving import flags, model_config
@@ -65,6 +68,18 @@ def contents(config: Config) -> dict[str, str]:
         "docker-compose.yaml": _yaml(compose(settings, config.model_name, paths.serving_dir)),
         **{os.path.join("kubernetes", name): _yaml(manifest) for name, manifest in objects.items()},
         **{os.path.join("kubernetes", name): text for name, text in secrets.templates(config).items()},
+        **{os.path.join("monitoring", name): text for name, text in _monitoring(settings, paths.name).items()},
+    }
+
+
+def _monitoring(settings: ServingSettings, model: str) -> dict[str, str]:
+    # Not among those of Kubernetes: without the Prometheus operator, `kubectl apply` fails for its objects.
+    return {
+        scraping.RULES_FILE: _yaml(alerts.rules(settings, model)),
+        "dashboard.json": json.dumps(dashboard.dashboard(settings, model), ensure_ascii=False, indent=2) + "\n",
+        "podmonitor.yaml": _yaml(scraping.pod_monitor(settings, model)),
+        "prometheus.yml": _yaml(scraping.prometheus(settings, model)),
+        "prometheusrule.yaml": _yaml(scraping.prometheus_rule(settings, model)),
     }
 
 

@@ -44,7 +44,7 @@ class Catalogue:
           batching: sizes of batch and queue, number of threads.
           poll_seconds: interval between scans for versions; 0: scan only once.
           config_poll_seconds: interval between reads of the configuration; 0: read it only once.
-          metrics: receives the durations of warm-ups and of requests.
+          metrics: receives loads of versions, and the durations of warm-ups and of requests.
 
         Raises:
           UserError: the configuration cannot be read.
@@ -147,7 +147,12 @@ class Catalogue:
     def _load(self, name: str, directory: str) -> Predictor:
         if self._stopping.is_set():
             raise RequestError("UNAVAILABLE", "The server is shutting down")
-        model = LoadedModel(directory)
+        try:
+            model = LoadedModel(directory)
+        except Exception:
+            self._metrics.count_load(directory, "fail")
+            raise
+        self._metrics.count_load(directory, "success")
         if model.warm_up_seconds is not None:
             self._metrics.record_warmup(directory, model.warm_up_seconds)
         rows = self._batching.max_rows

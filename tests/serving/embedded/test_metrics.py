@@ -65,6 +65,16 @@ def test_warm_ups_and_runtimes_are_timed() -> None:
     assert found[f"{PREFIX}runtime_latency_sum"] == {labels: 0.25e6}
 
 
+def test_loads_are_counted_by_directory_and_result() -> None:
+    metrics = Metrics()
+    for status in ("fail", "fail", "success"):
+        metrics.count_load("/models/m/1", status)
+    assert samples(metrics)[":tensorflow:cc:saved_model:load_attempt_count_total"] == {
+        (("model_path", "/models/m/1"), ("status", "fail")): 2,
+        (("model_path", "/models/m/1"), ("status", "success")): 1,
+    }
+
+
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "é", ""])
 def test_any_name_can_be_a_label(name: str) -> None:
     metrics = Metrics()

@@ -94,6 +94,16 @@ def test_models_are_loaded_at_the_start_and_new_versions_follow(directory: Servi
     assert [one.number for one in catalogue.status("a", 1)] == [1]
 
 
+def test_loads_are_counted_by_their_result(directory: ServingDirectory) -> None:
+    directory.push("a", 1).write(directory.entry("a", All()))
+    broken = directory.root / "a" / "2" / "saved_model.pb"
+    broken.parent.mkdir()
+    broken.write_bytes(b"broken")
+    directory.start()
+    loads = re.findall(r'load_attempt_count\{model_path="[^"]*/a/(.)",status="(.*)"\} (.*)', directory.metrics.text())
+    assert loads == [("1", "success", "1"), ("2", "fail", "1")]
+
+
 def test_unknown_models_and_versions(directory: ServingDirectory) -> None:
     directory.push("a", 1).write(directory.entry("a"), directory.entry("empty"))
     catalogue = directory.start()
