@@ -1,9 +1,9 @@
 # syntax=docker/dockerfile:1
 # One image for every task of the pipeline, and for compiling and deploying it.
 #
-#   docker build -t REGISTRY/char-rnn:TAG .                                CPU
-#   docker build -t REGISTRY/char-rnn:TAG-gpu --target gpu .               with CUDA's libraries; the node provides the driver
-#   docker build -t REGISTRY/char-rnn-beam:TAG --target beam .             for Beam's workers on Dataflow or Flink
+#   docker build -t REGISTRY/char-rnn:TAG .                          CPU
+#   docker build -t REGISTRY/char-rnn:TAG-gpu --target gpu .         with CUDA's libraries; the node has the driver
+#   docker build -t REGISTRY/char-rnn-beam:TAG --target beam .       for Beam's workers on Dataflow or Flink
 ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim-trixie AS build

@@ -38,12 +38,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.traffic import (  # noqa: E402
-    MODEL,  # noqa: E402
-    mutations,
-    signatures,
-    wire,
-)
+from scripts.traffic import MODEL, mutations, signatures, wire  # noqa: E402
 from scripts.traffic.mutations import FRAMED, HEAD, WILD, Attempt  # noqa: E402
 
 PER_CONNECTION = 10  # requests; the last one may end the connection

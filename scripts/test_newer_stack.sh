@@ -21,14 +21,15 @@ mkdir -p "$tree/etc/ssl/certs"
 cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
 
 if [ ! -x "$tree/usr/bin/chromium" ]; then # not by debootstrap, which does not resolve its alternative dependencies
-  chroot "$tree" bash -c \
-    "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium dbus-user-session"
+  chroot "$tree" env DEBIAN_FRONTEND=noninteractive bash -c \
+    "apt-get -qq update && apt-get -qq install --no-install-recommends chromium dbus-user-session"
 fi
 
 mkdir -p "$tree/src/project" "$tree/src/corpora"
 # Files that an earlier run copied and that are gone since then must not be tested again.
 find "$tree/src/project" -mindepth 1 -maxdepth 1 ! -name .venv ! -name .tools -exec rm -rf {} +
-tar -C "$root" --exclude=./.git --exclude=./.venv --exclude=./.tools --exclude=./output -cf - . | tar -C "$tree/src/project" -xf -
+tar -C "$root" --exclude=./.git --exclude=./.venv --exclude=./.tools --exclude=./output -cf - . |
+  tar -C "$tree/src/project" -xf -
 if [ -n "${CORPORA:-}" ]; then
   tar -C "$CORPORA" -cf - . | tar -C "$tree/src/corpora" -xf -
 fi
@@ -38,6 +39,8 @@ for place in proc dev; do
 done
 trap 'umount --lazy "$tree/proc" "$tree/dev"' EXIT # lazy, because servers of the tests may still run
 
-chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 UV_PYTHON=3.13 CORPORA=/src/corpora \
+chroot "$tree" /usr/bin/env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 \
+  UV_PYTHON=3.13 CORPORA=/src/corpora \
   SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
-  bash -c "cd /src/project && python3 -m pip install -qq --upgrade --target .tools uv && .tools/bin/uv run --group dev pytest ${PYTEST_ARGS:-}"
+  bash -c "cd /src/project && python3 -m pip install -qq --upgrade --target .tools uv &&
+    .tools/bin/uv run --group dev pytest ${PYTEST_ARGS:-}"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.files import own_texts
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -36,9 +38,18 @@ MODULES = [
 ]
 
 
-def test_modules_are_short() -> None:
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
-    assert {name: length for name, length in lengths.items() if length > 250} == {}
+@pytest.mark.integration
+def test_files_are_short() -> None:
+    lengths = {name: text.count("\n") for name, text in own_texts().items() if not name.endswith(".md")}
+    long = {name: length for name, length in lengths.items() if length > 250}
+    assert {name: length for name, length in long.items() if not name.startswith(("tests/", "benchmarks/"))} == {}
+
+
+@pytest.mark.integration
+def test_lines_are_short() -> None:
+    code = ((name, text) for name, text in own_texts().items() if not name.endswith(".md"))
+    lines = ((f"{name}:{number}", line) for name, text in code for number, line in enumerate(text.splitlines(), 1))
+    assert [place for place, line in lines if len(line) > 120] == []
 
 
 def test_folders_are_small() -> None:

@@ -23,7 +23,7 @@ PACKAGES = "components", "kubeflow", "pipeline", "serving", "tests", "trainer", 
 
 
 def run(python: str, *arguments: str, **how: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([python, *arguments], capture_output=True, text=True, check=False, **how)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run([python, *arguments], capture_output=True, text=True, check=False, **how)
 
 
 @pytest.mark.parametrize("kind", ["script", "module", "code", "folder"])

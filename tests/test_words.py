@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def check_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script as a module that searches a directory with this glossary and nothing else."""
     loader = importlib.machinery.SourceFileLoader("check_words", str(ROOT / "scripts" / "check_words"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("check_words", loader))  # type: ignore[arg-type]
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("check_words", loader))
     monkeypatch.setitem(sys.modules, "check_words", module)
     loader.exec_module(module)
     monkeypatch.setattr(module, "ROOT", tmp_path)

@@ -39,7 +39,7 @@ def webhook() -> Iterator[Any]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.received.append((self.path, self.headers["Content-Type"], json.loads(body)))  # type: ignore[attr-defined]
+            server.received.append((self.path, self.headers["Content-Type"], json.loads(body)))
             self.send_response(404 if "gone" in self.path else 302 if "moved" in self.path else 200)
             self.send_header("Location", "/")
             self.end_headers()

@@ -55,8 +55,8 @@ export class Served {
     }
     const reason = this.about?.versions.map((one) => one.message).find(Boolean) || server.message;
     return (
-      `The model server responds, but no version of “${model}” is available: it is loading, or none has been pushed. ` +
-      `This page checks again every few seconds.${reason ? ` The server reported: ${reason}` : ""}`
+      `The model server responds, but no version of “${model}” is available: it is loading, or none has been ` +
+      `pushed. This page checks again every few seconds.${reason ? ` The server reported: ${reason}` : ""}`
     );
   }
 

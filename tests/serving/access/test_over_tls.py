@@ -87,7 +87,7 @@ def test_the_client_gives_a_key_by_headers_or_auth(site: Site, key: str) -> None
 
 def test_without_a_key_or_the_certificate_there_is_no_answer(site: Site) -> None:
     for given in ({}, {"headers": {"Authorization": f"Bearer {WRONG}"}}, {"auth": ("user", WRONG)}):
-        with Client(site.server, "m", verify=site.trusting, **given) as client, pytest.raises(ServerError) as raised:  # type: ignore[arg-type]
+        with Client(site.server, "m", verify=site.trusting, **given) as client, pytest.raises(ServerError) as raised:
             client.metadata()
         assert raised.value.status == 401
         assert WRONG not in str(raised.value)

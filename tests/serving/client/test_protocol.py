@@ -218,7 +218,7 @@ def test_padding_of_scores_is_removed() -> None:
     }
     result, yielded = drive(Protocol("http://x", "m").score(["abc", ""]), answer(body))
     assert result == [Score((1.0, 0.5), 1.5, 2), Score((), 0.0, 0)]
-    assert json.loads(yielded[0].body)["instances"] == [{"text": "abc"}, {"text": ""}]  # type: ignore[union-attr, arg-type]
+    assert json.loads(yielded[0].body)["instances"] == [{"text": "abc"}, {"text": ""}]
 
 
 @pytest.mark.parametrize(

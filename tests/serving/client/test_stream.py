@@ -31,15 +31,15 @@ class Model(Protocol):
         if self.served <= self.newest_old:  # type: ignore[attr-defined]
             names.pop()
         states = {name: {"tensor_shape": {"dim": [{}, {"size": str(size)}]}} for size, name in enumerate(names, 1)}
-        return Metadata(self.served, {name: {"inputs": {"state": state}} for name, state in states.items()})  # type: ignore[attr-defined]
+        return Metadata(self.served, {name: {"inputs": {"state": state}} for name, state in states.items()})
 
-    def generate_from_state(self, prompts, states, options, version=None) -> Steps[list[Continuation]]:  # type: ignore[no-untyped-def, override]
+    def generate_from_state(self, prompts, states, options, version=None) -> Steps[list[Continuation]]:
         yield from ()
         self.requests.append((version, prompts[0], states[0], options.num_chars))  # type: ignore[attr-defined]
         if version != self.served:  # type: ignore[attr-defined]
             raise ModelUnavailable(404, "Servable not found", "http://x")
         if options.num_chars > self.max_chars:  # type: ignore[attr-defined]
-            message = f"assertion failed: [num_chars must be from 0 to {self.max_chars}] [{options.num_chars}]"  # type: ignore[attr-defined]
+            message = f"assertion failed: [num_chars must be from 0 to {self.max_chars}] [{options.num_chars}]"
             raise ServerError(400, message, "http://x")
         text = self.texts.pop(0) if self.texts else "abc"[version - 1] * options.num_chars  # type: ignore[attr-defined]
         return [Continuation(Generated(text, 1), [count + options.num_chars for count in states[0]])]

@@ -6,6 +6,7 @@ import fcntl
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -198,12 +199,12 @@ def test_file_is_readable_by_servers_of_other_users(tmp_path: Path) -> None:
 
 def _add_labels(path: str, prefix: str) -> None:
     for number in range(20):
+        model_config.update(path, "char_rnn", partial(_with_label, f"{prefix}{number}", number))
 
-        def change(before: ServedModel | None) -> ServedModel:
-            assert before is not None
-            return ServedModel("char_rnn", "/serving", All(), before.labels | {f"{prefix}{number}": number})  # noqa: B023
 
-        model_config.update(path, "char_rnn", change)
+def _with_label(label: str, version: int, before: ServedModel | None) -> ServedModel:
+    assert before is not None
+    return ServedModel("char_rnn", "/serving", All(), before.labels | {label: version})
 
 
 def test_concurrent_writers_lose_nothing_and_readers_see_complete_files(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ class FakePredictor:
 
 
 class Model:
-    def __init__(self, base: Path, policy: Policy = Latest(), labels: dict[str, int] | None = None) -> None:  # noqa: B008
+    def __init__(self, base: Path, policy: Policy | None = None, labels: dict[str, int] | None = None) -> None:
         self.base, self.loader = base, Loader()
-        self.served = ServedVersions(ServedModel("m", str(base), policy, labels or {}), self.loader)
+        self.served = ServedVersions(ServedModel("m", str(base), policy or Latest(), labels or {}), self.loader)
 
     def push(self, *numbers: int) -> "Model":
         for number in numbers:
