@@ -1,4 +1,5 @@
 """Prometheus alert rules and a Grafana dashboard for one model, and what makes Prometheus scrape its servers.
 
-Imports `pipeline.config`, `serving.access`, `serving.tf_serving` and `serving.manifests.objects`.
+Imports `components.dns_label`, `pipeline.config`, `serving.access`, `serving.manifests.objects` and
+`serving.tf_serving`.
 """
