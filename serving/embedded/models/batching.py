@@ -11,18 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.embedded.codec.signature import Signature, Tensors
-from serving.embedded.models.generation import SIGNATURE, Generator
+from serving.embedded.models.generation import Generator
 from serving.embedded.models.loaded import LoadedModel
 from serving.embedded.statuses import invalid
 from serving.graph.generation_config import Limits
 
 _MAX_PADDED_CHARACTERS = 500_000  # in one request that is not batched
-_CONTROLS = {"prompt", "num_chars", "temperature", "top_k", "seed"}
-# Inputs and outputs of the OneStep model's signatures; a model with other signatures runs without batching.
-_BATCHED = {
-    "serving_default": ({"prompt"}, {"text"}),
-    "generate": (_CONTROLS, {"text"}),
-    SIGNATURE: (_CONTROLS | {"state"}, {"text", "state"}),
+_GENERATE = {"prompt", "num_chars", "temperature", "top_k", "seed"}
+_SAMPLE = _GENERATE | {"top_p", "repetition_penalty", "stop"}
+# Signatures of the OneStep model by the one that continues a text from a state and answers them all, with their inputs
+# and outputs; older exports lack the second. Signatures that differ run without batching.
+_BATCHED: dict[str, dict[str, tuple[set[str], set[str]]]] = {
+    "generate_from_state": {
+        "serving_default": ({"prompt"}, {"text"}),
+        "generate": (_GENERATE, {"text"}),
+        "generate_from_state": (_GENERATE | {"state"}, {"text", "state"}),
+    },
+    "sample_from_state": {
+        "sample": (_SAMPLE, {"text", "stopped"}),
+        "sample_from_state": (_SAMPLE | {"state"}, {"text", "state", "stopped"}),
+    },
 }
 
 
@@ -40,7 +48,7 @@ class Predictor:
         max_waiting: int,
         record_runtime: Callable[[float], None] | None = None,
     ) -> None:
-        """Start the generator thread.
+        """Start the generators' threads.
 
         Args:
           model: is closed by `close`.
@@ -52,14 +60,19 @@ class Predictor:
         self.model = model
         self._record_runtime = record_runtime
         self._executor = executor
-        self._generator = None
-        if model.limits is not None and all(_matches(model.signatures.get(name), *_BATCHED[name]) for name in _BATCHED):
-            self._generator = Generator(model.run, model.limits, max_rows, max_waiting)
+        self._generators: dict[str, Generator] = {}  # by the signature that they answer
+        if model.limits is None:
+            return
+        for continuing, signatures in _BATCHED.items():
+            if all(_matches(model.signatures.get(name), *signatures[name]) for name in signatures):
+                size = (model.signatures[continuing].inputs["state"].shape or (0,))[-1]
+                generator = Generator(model.run, continuing, size, model.limits, max_rows, max_waiting)
+                self._generators |= dict.fromkeys(signatures, generator)
 
     @property
     def batched(self) -> bool:
         """Whether generation is batched across requests; False for a model without stated limits of generation."""
-        return self._generator is not None
+        return bool(self._generators)
 
     async def run(self, name: str, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Return the outputs of a signature by name.
@@ -74,12 +87,11 @@ class Predictor:
         return outputs
 
     async def _run(self, name: str, inputs: Tensors) -> dict[str, NDArray[Any]]:
-        generator, limits = self._generator, self.model.limits
-        if generator is not None and limits is not None and name in _BATCHED:
+        generator, limits = self._generators.get(name), self.model.limits
+        if generator is not None and limits is not None:
             complete = _with_defaults(inputs, limits) if name == "serving_default" else inputs
             if generator.accepts(complete):
-                texts, states = await _result(generator.submit(complete))
-                outputs = {"text": texts, "state": states}
+                outputs = await _result(generator.submit(complete))
                 return {output: outputs[output] for output in self.model.signature(name).outputs}
         if limits is None or not (limits.max_score_chars if name == "score" else limits.max_batch_chars):
             _check_size(inputs)  # the graph bounds texts itself, in exports that state so
@@ -87,8 +99,8 @@ class Predictor:
 
     def close(self) -> None:
         """Finish the queued requests, then free the weights."""
-        if self._generator is not None:
-            self._generator.stop()
+        for generator in set(self._generators.values()):
+            generator.stop()
         self.model.close()
 
 

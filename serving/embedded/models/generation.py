@@ -1,4 +1,4 @@
-"""Continuous batching of text generation: the rows of all requests share a batch and join or leave it between chunks.
+"""Continuous batching of text generation: the rows of all requests share a batch and join or leave it between calls.
 
 The text of a row depends only on its own inputs and is the same in chunks of any size, so calls of
 `generate_from_state` on any set of rows answer `generate`. Only requests that the graph accepts are batched; the
@@ -7,78 +7,65 @@ others run alone, so that the graph's own error reaches the client.
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.embedded.codec.signature import Tensors
+from serving.embedded.models.rows import Outputs, Request, Row, batch
 from serving.embedded.statuses import RequestError, invalid
+from serving.graph.checks import MAX_PENALTY
+from serving.graph.controls import WINDOW
 from serving.graph.generation_config import Limits
 
 _log = logging.getLogger(__name__)
 
-SIGNATURE = "generate_from_state"
-_CONTROLS = ("temperature", "top_k", "seed")
-_CHUNK_CHARS = 32  # generated per call; rows join and leave between calls, every few milliseconds
-_PROMPT_CHARS = 256  # of a prompt, read per call
+_CHUNK_CHARS = 32  # generated per call while rows may join or leave: every few milliseconds
+_LONG_SECONDS = 0.2  # of a call for rows that nothing else waits for: each call costs as much as some characters
+_ABOVE_ZERO = np.finfo(np.float32).tiny  # the graph may round smaller values to zero
 
 Run = Callable[[str, Tensors], dict[str, NDArray[Any]]]
-Result = tuple[NDArray[Any], NDArray[np.float32]]  # texts (rows,) as bytes, states (rows, state_size)
-
-
-@dataclass
-class _Row:
-    request: "_Request"
-    index: int  # in the request
-    prompt_parts: Iterator[bytes]
-    prompt_part: bytes  # for the next call
-    next_part: bytes | None
-    state: NDArray[np.float32]
-    chars_left: int
-    chunks: list[bytes] = field(default_factory=list)
-
-
-@dataclass
-class _Request:
-    future: "Future[Result]"
-    inputs: Tensors
-    texts: NDArray[Any]
-    states: NDArray[np.float32]
-    started: int = 0  # rows that joined the batch
-    finished: int = 0
-
-    @property
-    def waiting(self) -> int:
-        """Rows that have not joined the batch yet."""
-        return 0 if self.future.done() else len(self.texts) - self.started
 
 
 class Generator:
-    """Generates text for many requests in one thread.
+    """Generates text for many requests, with the signatures that continue a text from a state.
+
+    Two threads call the graph. One may make a long call while no other request is there; a request that arrives
+    meanwhile is answered by the other in short calls, and the rows come together when the long call ends.
 
     Example: `test_a_request_joins_a_running_batch` in tests/serving/embedded/models/test_generation.py.
     """
 
-    def __init__(self, run: Run, limits: Limits, max_rows: int, max_waiting: int) -> None:
-        """Start the thread.
+    def __init__(
+        self, run: Run, signature: str, state_size: int, limits: Limits, max_rows: int, max_waiting: int
+    ) -> None:
+        """Start the threads.
 
         Args:
           run: calls a signature of the graph.
+          signature: `generate_from_state` or `sample_from_state`.
+          state_size: width of the signature's state.
           limits: of the export.
           max_rows: size of the batch.
           max_waiting: rows that may queue for a place in the batch; more are rejected.
         """
-        self._run, self._limits, self._max_rows, self._max_waiting = run, limits, max_rows, max_waiting
-        self._queue: deque[_Request] = deque()
+        self._run, self._signature, self._state_size, self._limits = run, signature, state_size, limits
+        self._max_rows, self._max_waiting = max_rows, max_waiting
+        self._queue: deque[Request] = deque()
+        self._ready: list[Row] = []  # have their places and are in no call
+        self._long_rows = 0  # in the long call; 0: there is none
+        self._short = False  # whether a short call runs
+        self._pace = 0, 1.0  # rows and seconds per character of the last call
         self._changed = threading.Condition()
         self._stopped = False
-        self._thread = threading.Thread(target=self._work, name="generation", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._work, name="generation", daemon=True) for _ in range(2)]
+        for thread in self._threads:
+            thread.start()
 
     def accepts(self, inputs: Tensors) -> bool:
         """Return whether the graph certainly accepts these inputs: shapes match and all values are in range."""
@@ -86,15 +73,24 @@ class Generator:
         state = inputs.get("state")
         return bool(
             prompt.ndim == 1
-            and all(inputs[name].shape == prompt.shape for name in ("num_chars", *_CONTROLS))
-            and (state is None or state.shape == (prompt.size, self._limits.state_size) and np.isfinite(state).all())
-            and (inputs["num_chars"] >= 0).all()
-            and (inputs["num_chars"] <= self._limits.max_chars).all()
+            and all(inputs[name].shape == prompt.shape for name in inputs if name != "state")
+            and (state is None or state.shape == (prompt.size, self._state_size) and np.isfinite(state).all())
+            and all(self._in_range(name, values) for name, values in inputs.items())
             and self._fits(prompt.tolist(), int(inputs["num_chars"].max(initial=0)))
-            and (inputs["temperature"] >= 0.0).all()
-            and (inputs["temperature"] <= self._limits.max_temperature).all()
-            and (inputs["top_k"] >= 0).all()
         )
+
+    def _in_range(self, name: str, values: NDArray[Any]) -> bool:
+        if name == "stop":
+            return all(len(stop.decode("utf-8", "replace")) <= WINDOW for stop in values)
+        ranges = {
+            "num_chars": (0, self._limits.max_chars),
+            "temperature": (0.0, self._limits.max_temperature),
+            "top_k": (0, np.inf),
+            "top_p": (_ABOVE_ZERO, 1.0),
+            "repetition_penalty": (_ABOVE_ZERO, MAX_PENALTY),
+        }
+        low, high = ranges.get(name, (None, None))
+        return low is None or bool(((values >= low) & (values <= high)).all())
 
     def _fits(self, prompts: list[bytes], num_chars: int) -> bool:
         """Return whether prompts and requested characters are within the bounds that the export states."""
@@ -106,119 +102,103 @@ class Generator:
             longest = max(len(prompt.decode("utf-8", "replace")) for prompt in prompts)
         return rows * longest <= bound and rows * num_chars <= max(bound, self._limits.max_chars)
 
-    def submit(self, inputs: Tensors) -> "Future[Result]":
+    def submit(self, inputs: Tensors) -> "Future[Outputs]":
         """Queue a request that `accepts` is true for; cancelling the future removes its rows.
 
         Raises:
           RequestError: the queue is full, or the request has more rows than the queue holds.
         """
-        rows = inputs["prompt"].size
+        request = Request(inputs, self._state_size)
+        rows = request.rows
         if rows > max(self._max_waiting, self._max_rows):
             raise invalid(f"Task size {rows} is larger than maximum input batch size {self._max_waiting}")
-        states = np.zeros((rows, self._limits.state_size), np.float32)
-        if "state" in inputs:
-            states[:] = inputs["state"]
-        request = _Request(Future(), inputs, np.full(rows, b"", object), states)
         with self._changed:
             waiting = sum(queued.waiting for queued in self._queue)
             if self._stopped or waiting and waiting + rows > self._max_waiting:
                 raise RequestError("UNAVAILABLE", "The batch scheduling queue to which this task was submitted is full")
             if rows:
                 self._queue.append(request)
-                self._changed.notify()
+                if not self._short:  # otherwise the thread of the short call takes it
+                    self._changed.notify()
         if not rows:
-            request.future.set_result((request.texts, request.states))
+            request.resolve()
         return request.future
 
     def stop(self) -> None:
-        """Finish the queued requests, then end the thread."""
+        """Finish the queued requests, then end the threads."""
         with self._changed:
             self._stopped = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
-        active: list[_Row] = []
-        while True:
-            with self._changed:
-                while not (active or self._queue or self._stopped):
-                    self._changed.wait()
-                active += self._next_rows(self._max_rows - len(active))
-                if self._stopped and not active:
-                    return
-            active = self._step(active) if active else []
-            active = [row for row in active if not row.request.future.done()]
+        while (call := self._begin()) is not None:
+            rows, chars = call
+            counts = [0 if row.reads else min(row.chars_left, chars) for row in rows]
+            started = time.perf_counter()
+            unfinished = self._call(rows, counts)
+            self._end(chars, unfinished, len(rows), max(counts), time.perf_counter() - started)
 
-    def _next_rows(self, count: int) -> list[_Row]:
-        """Take up to `count` rows from the queue, round-robin, so that a large request does not block the others."""
-        rows: list[_Row] = []
-        while self._queue and len(rows) < count:
+    def _begin(self) -> tuple[list[Row], int] | None:
+        """Wait until rows may be called; return them and the characters to generate. None: the thread ends."""
+        with self._changed:
+            while self._short or not self._gather():
+                if self._stopped and not self._short and not self._long_rows:
+                    return None
+                self._changed.wait()
+            rows, self._ready = self._ready, []
+            chars = self._chars(rows)
+            if chars > _CHUNK_CHARS:
+                self._long_rows = len(rows)
+            else:
+                self._short = True
+            return rows, chars
+
+    def _end(self, chars: int, unfinished: list[Row], rows: int, generated: int, seconds: float) -> None:
+        """Give the unfinished rows back for the next call."""
+        with self._changed:
+            self._ready += unfinished
+            if chars > _CHUNK_CHARS:
+                self._long_rows = 0
+            else:
+                self._short = False
+            if generated >= _CHUNK_CHARS:
+                self._pace = rows, seconds / generated
+            if self._stopped:
+                self._changed.notify_all()
+
+    def _gather(self) -> bool:
+        """Fill the batch from the queue, round-robin, so that a large request does not block the others."""
+        self._ready = [row for row in self._ready if not row.gone]
+        while self._queue and len(self._ready) + self._long_rows < self._max_rows:
             request = self._queue.popleft()
             if request.waiting:
-                rows.append(_row(request, request.started))
-                request.started += 1
+                self._ready.append(request.start_row())
             if request.waiting:
                 self._queue.append(request)
-        return rows
+        return bool(self._ready)
 
-    def _step(self, rows: list[_Row]) -> list[_Row]:
-        """Read a part of the prompt or generate a chunk in each row; return the rows that are not finished."""
-        counts = [0 if row.next_part is not None else min(row.chars_left, _CHUNK_CHARS) for row in rows]
+    def _chars(self, rows: list[Row]) -> int:
+        """Return how many characters the next call generates: more than a chunk only for a request that is alone."""
+        measured_rows, seconds = self._pace
+        alone = not self._long_rows and not self._queue and all(row.request is rows[0].request for row in rows)
+        # A short call first: of clients that send at the same time, the first would be generated apart.
+        if not alone or len(rows) > measured_rows or any(row.reads or row.is_new for row in rows):
+            return _CHUNK_CHARS
+        return max(_CHUNK_CHARS, min(int(_LONG_SECONDS / seconds), *(row.chars_left for row in rows)))
+
+    def _call(self, rows: list[Row], counts: list[int]) -> list[Row]:
+        """Read a part of the prompt or generate `counts` characters in each row; return the unfinished rows."""
+        names = list(rows[0].request.outputs)
         try:
-            outputs = self._run(SIGNATURE, _batch(rows, counts))
-            texts, states = outputs["text"], outputs["state"]
+            outputs = self._run(self._signature, batch(rows, counts))
+            values = [dict(zip(names, row)) for row in zip(*(outputs[name] for name in names))]
         except Exception as error:
             if len(rows) == 1:
                 _log.warning("A request failed during generation: %s", error)
-                _fail(rows[0].request, error)
+                rows[0].request.fail(error)
                 return []
             # One row fails the whole batch; run each alone, so that only its request fails.
-            return [unfinished for row in rows for unfinished in self._step([row])]
-        unfinished = []
-        for row, count, text, state in zip(rows, counts, texts, states):
-            row.chunks.append(text)
-            row.state, row.chars_left = state, row.chars_left - count
-            row.prompt_part, row.next_part = row.next_part or b"", next(row.prompt_parts, None)
-            if row.chars_left or row.prompt_part or row.next_part is not None:
-                unfinished.append(row)
-            else:
-                _finish(row)
-        return unfinished
-
-
-def _row(request: _Request, index: int) -> _Row:
-    parts = _prompt_parts(request.inputs["prompt"][index])
-    chars = int(request.inputs["num_chars"][index])
-    return _Row(request, index, parts, next(parts), next(parts, None), request.states[index], chars)
-
-
-def _prompt_parts(prompt: bytes) -> Iterator[bytes]:
-    """Split a prompt into parts of `_PROMPT_CHARS` characters; invalid UTF-8 becomes U+FFFD, as in the graph."""
-    text = prompt.decode("utf-8", "replace")
-    yield text[:_PROMPT_CHARS].encode()
-    for start in range(_PROMPT_CHARS, len(text), _PROMPT_CHARS):
-        yield text[start : start + _PROMPT_CHARS].encode()
-
-
-def _batch(rows: list[_Row], counts: list[int]) -> Tensors:
-    """Return the inputs of one call of `generate_from_state`."""
-    inputs = {name: np.array([row.request.inputs[name][row.index] for row in rows]) for name in _CONTROLS}
-    return inputs | {
-        "prompt": np.array([row.prompt_part for row in rows], object),  # (rows,)
-        "state": np.stack([row.state for row in rows]),  # (rows, state_size)
-        "num_chars": np.array(counts, np.int32),
-    }
-
-
-def _finish(row: _Row) -> None:
-    request = row.request
-    request.texts[row.index] = b"".join(row.chunks)
-    request.states[row.index] = row.state
-    request.finished += 1
-    if request.finished == len(request.texts) and request.future.set_running_or_notify_cancel():
-        request.future.set_result((request.texts, request.states))
-
-
-def _fail(request: _Request, error: Exception) -> None:
-    if not request.future.done() and request.future.set_running_or_notify_cancel():
-        request.future.set_exception(error)
+            return [unfinished for row, count in zip(rows, counts) for unfinished in self._call([row], [count])]
+        return [row for row, count, value in zip(rows, counts, values) if row.advance(count, value)]

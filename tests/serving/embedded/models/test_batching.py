@@ -91,6 +91,35 @@ def test_generation_continues_from_a_state(predictor: Predictor, exported: Any) 
     np.testing.assert_array_equal(outputs["state"][:, -1], inputs["num_chars"])  # number of samples
 
 
+@pytest.mark.numeric
+def test_sampling_controls_are_batched(predictor: Predictor, exported: Any) -> None:
+    rows = ("The ", "", LONG[0], "tea")
+    more = {
+        "top_p": np.array([1.0, 0.9, 0.8, 1.0], np.float32),
+        "repetition_penalty": np.array([1.0, 1.3, 0.9, 1.0], np.float32),
+        "stop": texts("", "t", "ea", "e"),
+    }
+    inputs = {"prompt": texts(*rows), **controls(70, 50, 60, 40), **more}
+
+    async def one_by_one() -> list[dict[str, np.ndarray]]:
+        split = [{name: array[row : row + 1] for name, array in inputs.items()} for row in range(len(rows))]
+        return await asyncio.gather(*(predictor.run("sample", row) for row in split))
+
+    outputs = asyncio.run(one_by_one())
+    for row, output in enumerate(outputs):
+        assert set(output) == {"text", "stopped"}
+        assert output["stopped"].dtype == bool
+        assert bool(output["stopped"][0]) == output["text"][0].endswith(more["stop"][row] or b"none")
+    # Without a penalty and a limit, the texts are those of `generate` up to the stop string.
+    for row in (0, 3):
+        plain = {name: array[row : row + 1] for name, array in inputs.items() if name not in more}
+        stop = more["stop"][row]
+        whole = predictor.model.run("generate", plain)["text"][0]
+        end = whole.index(stop) + len(stop) if stop and stop in whole else len(whole)
+        check_same(plain, outputs[row]["text"], np.array([whole[:end]], object), exported)
+    assert not outputs[0]["stopped"][0]
+
+
 def test_the_default_signature_uses_a_new_seed_for_each_row(predictor: Predictor) -> None:
     outputs = asyncio.run(predictor.run("serving_default", {"prompt": texts(*["The"] * 6)}))
     assert set(outputs) == {"text"}

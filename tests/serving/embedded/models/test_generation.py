@@ -16,18 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.embedded.codec.signature import Tensors
-from serving.embedded.models.generation import SIGNATURE, Generator, Run
+from serving.embedded.models import generation
+from serving.embedded.models.generation import Generator, Run
 from serving.embedded.statuses import RequestError
 from serving.graph.generation_config import Limits
 
 SIZE = 3
+SIGNATURE = "generate_from_state"
 LIMITS = Limits(num_chars=40, temperature=0.8, top_k=0, max_chars=1_000, state_size=SIZE, max_temperature=5.0)
 
 
 def automaton(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
     """Text that depends on all inputs of its row and on nothing else; the state records what was read and sampled."""
     assert name == SIGNATURE
-    texts, states = [], []
+    texts, states, stopped = [], [], np.zeros(inputs["prompt"].size, bool)
     for row, prompt in enumerate(inputs["prompt"]):
         seen, sampled = int(inputs["state"][row, 0]), int(inputs["state"][row, 1])
         for character in prompt.decode("utf-8", "replace"):
@@ -37,14 +39,18 @@ def automaton(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
             at = seen + sampled * int(inputs["seed"][row]) + int(inputs["top_k"][row])
             written += chr(97 + (at + int(inputs["temperature"][row] * 8)) % 26)
             seen, sampled = (seen * 31 + ord(written[-1])) % 9973, sampled + 1
+            if "stop" in inputs and written[-1:] == inputs["stop"][row].decode():
+                stopped[row] = True
+                break
         texts.append(written.encode())
         states.append([seen, sampled, 0])
     outputs = np.empty(len(texts), object)
     outputs[:] = texts
-    return {"text": outputs, "state": np.array(states, np.float32).reshape(-1, SIZE)}
+    state = np.array(states, np.float32).reshape(-1, SIZE)
+    return {"text": outputs, "state": state} | ({"stopped": stopped} if "stop" in inputs else {})
 
 
-def request(*rows: tuple[str | bytes, int], seed: int = 1, state: Any = None) -> dict[str, np.ndarray]:
+def request(*rows: tuple[str | bytes, int], seed: int = 1, **more: Any) -> dict[str, np.ndarray]:
     prompts = np.empty(len(rows), object)
     prompts[:] = [row[0].encode() if isinstance(row[0], str) else row[0] for row in rows]
     inputs = {
@@ -54,7 +60,9 @@ def request(*rows: tuple[str | bytes, int], seed: int = 1, state: Any = None) ->
         "top_k": np.arange(len(rows), dtype=np.int32),
         "seed": np.arange(seed, seed + len(rows), dtype=np.int64),
     }
-    return inputs if state is None else {**inputs, "state": np.asarray(state, np.float32)}
+    if "stop" in more:
+        more["stop"] = np.array([stop.encode() for stop in more["stop"]], object)
+    return {**inputs, **more}
 
 
 def alone(inputs: Tensors) -> dict[str, np.ndarray]:
@@ -63,7 +71,7 @@ def alone(inputs: Tensors) -> dict[str, np.ndarray]:
 
 @contextmanager
 def generator(run: Run = automaton, max_rows: int = 4, max_waiting: int = 100) -> Iterator[Generator]:
-    running = Generator(run, LIMITS, max_rows, max_waiting)
+    running = Generator(run, SIGNATURE, SIZE, LIMITS, max_rows, max_waiting)
     try:
         yield running
     finally:
@@ -72,8 +80,7 @@ def generator(run: Run = automaton, max_rows: int = 4, max_waiting: int = 100) -
 
 def same(result: Any, inputs: Tensors) -> None:
     expected = alone(inputs)
-    np.testing.assert_array_equal(result[0], expected["text"])
-    np.testing.assert_array_equal(result[1], expected["state"])
+    np.testing.assert_equal(result, expected)
 
 
 class Gate:
@@ -115,16 +122,16 @@ def test_any_mix_of_requests_gets_the_texts_of_single_requests(requests: Any, ca
 def test_generation_continues_from_the_state_of_another_request() -> None:
     whole = request(("The ", 200))
     with generator() as running:
-        text, state = running.submit(request(("The ", 77))).result(10)
-        rest, end = running.submit(request(("", 123), state=state)).result(10)
-        np.testing.assert_array_equal(text + rest, alone(whole)["text"])
-        np.testing.assert_array_equal(end, alone(whole)["state"])
+        first = running.submit(request(("The ", 77))).result(10)
+        rest = running.submit(request(("", 123), state=first["state"])).result(10)
+        np.testing.assert_array_equal(first["text"] + rest["text"], alone(whole)["text"])
+        np.testing.assert_array_equal(rest["state"], alone(whole)["state"])
 
 
 def test_a_request_without_rows_is_empty() -> None:
     with generator() as running:
-        text, state = running.submit(request()).result(10)
-    assert (text.shape, state.shape) == ((0,), (0, SIZE))
+        outputs = running.submit(request()).result(10)
+    assert (outputs["text"].shape, outputs["state"].shape) == ((0,), (0, SIZE))
 
 
 @pytest.mark.integration
@@ -139,6 +146,89 @@ def test_a_request_joins_a_running_batch() -> None:
         same(second.result(10), short)
         assert gate.calls[1] == [b"", b"short"]
         same(first.result(10), long)
+
+
+class Clock:
+    """Stands in for the module `time`: a call of the graph takes 10 ms, and 1 ms for each character."""
+
+    def __init__(self) -> None:
+        self.now, self.durations = 0.0, list[float]()
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def run(self, name: str, inputs: Tensors) -> dict[str, np.ndarray]:
+        self.durations.append(0.01 + 0.001 * inputs["num_chars"].max())
+        self.now += self.durations[-1]
+        return automaton(name, inputs)
+
+
+def test_a_request_that_is_alone_gets_long_calls_of_limited_duration(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(generation, "time", clock)
+    with generator(clock.run) as running:
+        same(running.submit(request(("long", 300))).result(10), request(("long", 300)))
+    assert clock.durations[0] == pytest.approx(0.042)  # 32 characters, because nothing is measured yet
+    assert len(clock.durations) == 3
+    assert 0.15 < max(clock.durations) <= 0.2
+
+
+def test_more_rows_than_were_measured_start_with_a_short_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(generation, "time", clock)
+    with generator(clock.run) as running:
+        running.submit(request(("one", 300))).result(10)
+        calls = len(clock.durations)
+        running.submit(request(("two", 300), ("rows", 300))).result(10)
+    assert clock.durations[calls] == pytest.approx(0.042)
+    assert clock.durations[calls + 1] > 0.15
+
+
+def test_a_request_does_not_wait_for_the_long_call_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, started, released = Clock(), threading.Event(), threading.Event()
+    monkeypatch.setattr(generation, "time", clock)
+
+    def run(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
+        if inputs["num_chars"].max() > 32:
+            started.set()
+            assert released.wait(10)
+        return clock.run(name, inputs)
+
+    long, short = request(("long", 300)), request(("short", 80), ("", 3), seed=9)
+    with generator(run) as running:
+        first = running.submit(long)
+        assert started.wait(10)
+        same(running.submit(short).result(10), short)
+        assert not first.done()
+        released.set()
+        same(first.result(10), long)
+
+
+def test_stop_waits_for_a_long_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, started, released = Clock(), threading.Event(), threading.Event()
+    monkeypatch.setattr(generation, "time", clock)
+
+    def run(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
+        if inputs["num_chars"].max() > 32:
+            started.set()
+            assert released.wait(10)
+        return clock.run(name, inputs)
+
+    running = Generator(run, SIGNATURE, SIZE, LIMITS, 4, 100)
+    first = running.submit(request(("long", 300)))
+    assert started.wait(10)
+    threading.Timer(0.05, released.set).start()
+    running.stop()
+    same(first.result(0), request(("long", 300)))
+
+
+def test_a_row_ends_with_its_stop_string_and_the_others_continue() -> None:
+    asked = request(("a", 150), ("b", 150), ("c" * 300, 90), stop=["", "q", "k"])
+    with generator() as running:
+        outputs = running.submit(asked).result(10)
+    same(outputs, asked)
+    assert outputs["stopped"].tolist() == [False, True, True]
+    assert outputs["text"][1].endswith(b"q")
 
 
 @pytest.mark.integration
@@ -224,7 +314,7 @@ def test_a_request_larger_than_the_queue_is_invalid() -> None:
 @pytest.mark.integration
 def test_stop_finishes_queued_requests_and_rejects_others() -> None:
     gate = Gate()
-    running = Generator(gate, LIMITS, 1, 100)
+    running = Generator(gate, SIGNATURE, SIZE, LIMITS, 1, 100)
     asked = [request(("a", 100)), request(("b", 50), ("c", 3), seed=5)]
     futures = [running.submit(inputs) for inputs in asked]
     threading.Timer(0.1, gate.released.set).start()
@@ -234,7 +324,7 @@ def test_stop_finishes_queued_requests_and_rejects_others() -> None:
         same(future.result(), inputs)
     with pytest.raises(RequestError):
         running.submit(asked[0])
-    assert not [one for one in threading.enumerate() if one is running._thread]
+    assert not [one for one in threading.enumerate() if one in running._threads]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +336,11 @@ def test_stop_finishes_queued_requests_and_rejects_others() -> None:
         lambda one: one | {"temperature": np.array([5.1], np.float32)},
         lambda one: one | {"temperature": np.array([np.nan], np.float32)},
         lambda one: one | {"top_k": np.array([-1], np.int32)},
+        lambda one: one | {"top_p": np.array([0.0], np.float32)},
+        lambda one: one | {"top_p": np.array([1.1], np.float32)},
+        lambda one: one | {"repetition_penalty": np.array([0.0], np.float32)},
+        lambda one: one | {"repetition_penalty": np.array([10.5], np.float32)},
+        lambda one: one | {"stop": np.array([b"x" * 65], object)},
         lambda one: one | {"seed": np.array([1, 2])},
         lambda one: one | {"prompt": np.array(b"x", object)},
         lambda one: one | {"prompt": np.array([[b"x"]], object)},
@@ -259,6 +354,8 @@ def test_inputs_that_the_graph_may_reject_are_not_accepted(change: Callable[[Any
         good = request(("x", 1_000))
         assert running.accepts(good)
         assert running.accepts(good | {"state": np.ones((1, SIZE), np.float32)})
+        ones = dict.fromkeys(("top_p", "repetition_penalty"), np.ones(1, np.float32))
+        assert running.accepts(good | ones | {"stop": np.array(["é".encode() * 64], object)})
         assert not running.accepts(change(good))
 
 
