@@ -1,10 +1,12 @@
 """Characters per second of generation: the tutorial's Python loop, `generate` in process, and over REST.
 
     python benchmarks/serving.py [--units 512] [--embedding 64] [--chars 1000] [--rounds 3] [--score 200000]
+    python benchmarks/serving.py --rows 1 16 --only "in process" "REST generate" --rounds 25 --previous ../previous
 
 All measurements alternate within one run, on random weights: the speed does not depend on their values.
 In process the rows are one batch; over REST they are concurrent clients of the embedded server, or with `--url` of any
 TF Serving that serves such a model (whose size `--units` and `--embedding` then do not change).
+`--previous` names another checkout of this project, whose embedded server serves the same export in the same rounds.
 With `--score` a text of that many characters is scored in one request to the embedded server, and the memory that this
 adds to its process is printed (Linux only); with `--rounds 0` nothing else is measured.
 """
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,10 @@ from transform.vocabulary import Vocabulary
 CHARACTERS = "\n !$&',-.3:;?" + "".join(map(chr, [*range(65, 91), *range(97, 123)]))  # Shakespeare's 65
 CONCURRENCY = (1, 5, 16, 64)
 MODEL = "char_rnn"
-LOOP = "tutorial's Python loop"
+ROOT = Path(__file__).resolve().parent.parent
+LOOP, IN_PROCESS = "tutorial's Python loop", "generate in process"
+REST, STREAM, SINGLE = "REST generate", "REST stream", "REST, one character per request"
+PREVIOUS = "REST generate, previous"
 
 
 def random_export(directory: str, embedding: int, units: int) -> None:
@@ -60,8 +65,8 @@ def random_export(directory: str, embedding: int, units: int) -> None:
 
 
 @contextlib.contextmanager
-def embedded_server(serving_dir: Path) -> Iterator[tuple[str, int]]:
-    """Start the embedded server on a free port of the loopback interface; yield its address and process id."""
+def embedded_server(serving_dir: Path, checkout: Path = ROOT) -> Iterator[tuple[str, int]]:
+    """Start a checkout's embedded server on a free port of the loopback interface; yield address and process id."""
     config = serving_dir / "models.config"
     config.write_text(f'model_config_list {{ config {{ name: "{MODEL}" base_path: "{serving_dir / MODEL}" }} }}\n')
     with socket.socket() as free:
@@ -70,7 +75,7 @@ def embedded_server(serving_dir: Path) -> Iterator[tuple[str, int]]:
     command = [sys.executable, "-m", "serving.embedded", f"--rest_api_port={port}", f"--model_config_file={config}"]
     command.append("--rest_api_timeout_in_ms=3600000")
     log = (serving_dir / "server.log").open("w")
-    server = subprocess.Popen(command, cwd=Path(__file__).resolve().parent.parent, stdout=log, stderr=log)
+    server = subprocess.Popen(command, cwd=checkout, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         while True:
@@ -181,8 +186,11 @@ def main() -> None:
     parser.add_argument("--embedding", type=int, default=64)
     parser.add_argument("--chars", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="+", default=CONCURRENCY, help="rows of a batch, or clients")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="WAY", help="measure ways whose name contains this")
     parser.add_argument("--score", type=int, metavar="CHARS")
     parser.add_argument("--url", help="a running TF Serving instead of the embedded server")
+    parser.add_argument("--previous", type=Path, help="another checkout, whose server is measured, too")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -193,14 +201,18 @@ def main() -> None:
         if not url:
             url, server = stack.enter_context(embedded_server(serving_dir))
         scored = score_memory(url, server, options.score) if options.score and server else {}
-        ways = {
+        ways: dict[str, Any] = {
             LOOP: (tutorial(options.embedding, options.units), options.chars // 4),
-            "generate in process": (in_process(version), options.chars),
-            "REST generate": (clients(url, one_call), options.chars),
-            "REST stream": (clients(url, streamed), options.chars),
-            "REST, one character per request": (clients(url, one_by_one), options.chars // 10),
+            IN_PROCESS: (in_process(version), options.chars),
+            REST: (clients(url, one_call), options.chars),
+            STREAM: (clients(url, streamed), options.chars),
+            SINGLE: (clients(url, one_by_one), options.chars // 10),
         }
-        results = measure(ways, options.rounds) if options.rounds else []
+        if options.previous:
+            previous, _ = stack.enter_context(embedded_server(serving_dir, options.previous))
+            ways[PREVIOUS] = clients(previous, one_call), options.chars
+        ways = {name: way for name, way in ways.items() if any(part in name for part in options.only)}
+        results = measure(ways, options.rows, options.rounds) if options.rounds else []
     if scored:
         print("score: {characters:,} characters, +{mebibytes:.0f} MiB, {seconds:.1f} s".format(**scored))
     if results:
@@ -214,13 +226,13 @@ def main() -> None:
         )
 
 
-def measure(ways: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
+def measure(ways: dict[str, Any], concurrency: Sequence[int], rounds: int) -> list[dict[str, Any]]:
     """Measure every way once per round, so that slow periods of the machine affect all of them."""
     rates: dict[tuple[str, int], list[float]] = {}
     latencies: dict[tuple[str, int], list[float]] = {}
-    for rows in CONCURRENCY:
+    for rows in concurrency:
         for run, _ in ways.values():
-            run(rows, 20)  # tracing, connections, first memory access
+            run(rows, 40)  # tracing, connections, first memory access, the server's first measurement of its speed
         for _ in range(rounds):
             for name, (run, chars) in ways.items():
                 began = time.perf_counter()
@@ -234,36 +246,44 @@ def measure(ways: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
             "characters_per_second": statistics.median(rates[name, rows]),
             "p50_ms": 1e3 * float(np.percentile(latencies[name, rows], 50)),
             "p99_ms": 1e3 * float(np.percentile(latencies[name, rows], 99)),
+            "ratios": {other: _ratio(rates[name, rows], rates[other, rows]) for other in ways},
         }
-        for rows in CONCURRENCY
+        for rows in concurrency
         for name in ways
     ]
 
 
+def _ratio(one: list[float], other: list[float]) -> float:
+    """Return the median over the rounds of the ratio of two rates in the same round."""
+    return statistics.median(a / b for a, b in zip(one, other))
+
+
 def show(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
     table = Table(title=f"GRU {options.units}, embedding {options.embedding}, {options.chars} characters per request")
-    for name in ("way", "rows or clients", "characters/s", "p50 ms", "p99 ms", "x tutorial's loop", "x in process"):
+    compared = [name for name in (LOOP, IN_PROCESS, PREVIOUS) if name in results[0]["ratios"]]
+    names = "way", "rows or clients", "characters/s", "p50 ms", "p99 ms", *(f"x {name}" for name in compared)
+    for name in names:
         table.add_column(name, justify="left" if name == "way" else "right")
-    rate = {(one["way"], one["rows"]): one["characters_per_second"] for one in results}
     for one in results:
-        rows = one["rows"]
         table.add_row(
             one["way"],
-            str(rows),
+            str(one["rows"]),
             f"{one['characters_per_second']:,.0f}",
             f"{one['p50_ms']:.1f}",
             f"{one['p99_ms']:.1f}",
-            f"{one['characters_per_second'] / rate[LOOP, rows]:.2f}",
-            f"{one['characters_per_second'] / rate['generate in process', rows]:.2f}",
+            *(f"{one['ratios'][name]:.2f}" for name in compared),
         )
-    console = Console(width=120)
+    console = Console(width=140)
     console.print(table)
     console.print(
-        "Milliseconds are per call; until the first characters for REST stream; per character for the last row."
+        "Milliseconds are per call; until the first characters for REST stream; per character for one per request. "
+        "Ratios are medians of those of each round."
     )
-    rest = {rows: rate["REST generate", rows] for rows in CONCURRENCY}
-    console.print(f"16 clients compared with one: {rest[16] / rest[1]:.2f} times the characters per second")
-    console.print(f"Streaming compared with one call: {rest[1] / rate['REST stream', 1] - 1:+.0%} time")
+    rate = {(one["way"], one["rows"]): one["characters_per_second"] for one in results}
+    if {(REST, 1), (REST, 16)} <= rate.keys():
+        console.print(f"16 clients compared with one: {rate[REST, 16] / rate[REST, 1]:.2f} times the characters/s")
+    if {(REST, 1), (STREAM, 1)} <= rate.keys():
+        console.print(f"Streaming compared with one call: {rate[REST, 1] / rate[STREAM, 1] - 1:+.0%} time")
 
 
 if __name__ == "__main__":
