@@ -21,9 +21,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -121,21 +121,13 @@ def tutorial(embedding: int, units: int) -> Callable[[int, int], list[float]]:
 
 
 def clients(url: str, one: Callable[[Client, int, int], list[float]]) -> Callable[[int, int], list[float]]:
-    """Return a function that runs `one`, which returns seconds per request, in parallel clients."""
+    """Return a function that runs `one`, which returns seconds per request, in clients that stay connected."""
+    opened: list[Client] = []
 
     def run(rows: int, chars: int) -> list[float]:
-        seconds: list[float] = []
-
-        def work(seed: int) -> None:
-            with Client(url, model=MODEL) as client:
-                seconds.extend(one(client, chars, seed))
-
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(rows)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return seconds
+        opened.extend(Client(url, model=MODEL) for _ in range(rows - len(opened)))
+        with ThreadPoolExecutor(rows) as pool:
+            return [seconds for found in pool.map(one, opened[:rows], [chars] * rows, range(rows)) for seconds in found]
 
     return run
 

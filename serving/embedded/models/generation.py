@@ -26,7 +26,7 @@ from serving.graph.generation_config import Limits
 _log = logging.getLogger(__name__)
 
 _CHUNK_CHARS = 32  # generated per call while rows may join or leave: every few milliseconds
-_LONG_SECONDS = 0.2  # of a call for rows that nothing else waits for: each call costs as much as some characters
+_LONG_SECONDS = 0.3  # of a call for rows that nothing else waits for: each call costs as much as some characters
 _ABOVE_ZERO = np.finfo(np.float32).tiny  # the graph may round smaller values to zero
 
 Run = Callable[[str, Tensors], dict[str, NDArray[Any]]]
