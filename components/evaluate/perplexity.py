@@ -12,4 +12,4 @@ def from_nats(nats: float) -> float:
     >>> round(from_nats(1.5), 3)
     4.482
     """
-    return math.exp(nats) if nats < 700 else math.inf
+    return math.exp(nats) if nats <= 709 else math.inf

@@ -4,7 +4,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import logging
 import os
 import stat
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import UserError
+from serving.client.protocol import is_loopback
 
 SHORTEST = 16  # characters
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def for_server(path: str | None, host: str, encrypted: bool) -> "Keys | None":
     mode = os.stat(path).st_mode
     if stat.S_ISREG(mode) and mode & 0o077:
         _log.warning("Other users can read or change the API keys in %s: chmod 600 %s", path, path)
-    if not encrypted and not _is_loopback(host):
+    if not encrypted and not is_loopback(host):
         _log.warning("API keys and texts are sent to %s without encryption: give a certificate and its key", host)
     return keys
 
@@ -84,13 +84,6 @@ class Keys:
         """
         given = _digest(_credential(authorization))
         return sum([hmac.compare_digest(given, digest) for digest in self._digests]) > 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _credential(authorization: str) -> bytes:

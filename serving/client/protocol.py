@@ -5,6 +5,7 @@ yielded and sends back a `Response` or a `Failure`. So the blocking and the asyn
 wait.
 """
 
+import ipaddress
 import itertools
 import json
 import random
@@ -211,3 +212,11 @@ def initial_state(metadata: Metadata, signature: str) -> list[float]:
 
 def _should_retry(outcome: Response | Failure) -> bool:
     return outcome.status in RETRY_STATUS if isinstance(outcome, Response) else outcome.kind == "connection"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,6 +1,5 @@
 """The httpx side that the blocking and the asynchronous client share: settings, responses and failures."""
 
-import ipaddress
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -8,7 +7,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import httpx
 
-from .protocol import Protocol
+from .protocol import Protocol, is_loopback
 from .responses import Failure, Response
 from .values import as_integer, as_number
 
@@ -126,7 +125,7 @@ def options(protocol: Protocol, timeout: float, headers: Mapping[str, str] | Non
         "timeout": httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
         "headers": {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})},
         # A proxy that the environment names cannot reach this machine's own ports.
-        "trust_env": not _is_loopback(httpx.URL(protocol.base).host),
+        "trust_env": not is_loopback(httpx.URL(protocol.base).host),
     }
 
 
@@ -146,10 +145,3 @@ def failure(error: httpx.HTTPError) -> Failure:
     if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in reason:
         return Failure("certificate", reason)
     return Failure("connection" if isinstance(error, httpx.TransportError) else "undecodable", reason)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -64,7 +64,7 @@ class About:
             response = _object(body)
             with contextlib.suppress(ValueError):  # not a status, for example an error
                 versions = [_version(one) for one in status.parse(response)]
-            if not any(version["state"] == "AVAILABLE" for version in versions):
+            if not any(version["state"] == status.AVAILABLE for version in versions):
                 server |= {"state": "loading", "message": str(response.get("error", ""))}
             else:
                 await self._add_labels(versions)

@@ -12,6 +12,8 @@ import httpx
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from serving.access.disconnect import until_disconnect
+
 MAX_REQUEST_BYTES = 4 * 1024 * 1024  # a dozen texts of 100,000 characters, or the states of some hundred rows
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _ROUTE = re.compile(
@@ -107,25 +109,13 @@ class Relay:
             return JSONResponse({"error": f"Not a route of a model: {request.method} {path[:200]}"}, 405)
         try:
             body = await _limited_body(request)
-            status, content = await self._forward(request, (found["which"] or "") + (found["verb"] or ""), body)
+            work = self._upstream.request(request.method, (found["which"] or "") + (found["verb"] or ""), body)
+            status, content = await until_disconnect(request, work)  # Stop also stops the model server
         except UpstreamError as error:
             return JSONResponse({"error": error.message}, error.status)
         except ClientDisconnect:
             return Response(status_code=499)  # the browser has disconnected and does not read it
         return Response(content, status, media_type="application/json")
-
-    async def _forward(self, request: Request, rest: str, body: bytes) -> tuple[int, bytes]:
-        """Forward a request; cancel it when the browser disconnects, so that Stop also stops the model server."""
-        response = asyncio.ensure_future(self._upstream.request(request.method, rest, body))
-        disconnected = asyncio.ensure_future(_disconnected(request))
-        try:
-            await asyncio.wait((response, disconnected), return_when=asyncio.FIRST_COMPLETED)
-            if not response.done():
-                raise ClientDisconnect
-            return response.result()
-        finally:
-            response.cancel()
-            disconnected.cancel()
 
 
 async def _limited_body(request: Request) -> bytes:
@@ -137,8 +127,3 @@ async def _limited_body(request: Request) -> bytes:
             raise UpstreamError(413, f"The request is larger than {MAX_REQUEST_BYTES} bytes. Use a shorter text.")
         parts.append(part)
     return b"".join(parts)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

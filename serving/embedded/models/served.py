@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from components.models.versions import is_version_number
+from serving.client.status import AVAILABLE
 from serving.embedded.models.batching import Predictor
 from serving.embedded.statuses import RequestError, internal, invalid
 from serving.rollout import labels
@@ -71,7 +72,7 @@ class ServedVersions:
 
     def available(self) -> bool:
         """Return whether at least one version is available."""
-        return any(version.state == "AVAILABLE" for version in self.versions())
+        return any(version.state == AVAILABLE for version in self.versions())
 
     @contextmanager
     def use(self, number: int | None = None, label: str | None = None) -> Iterator[tuple[int, Predictor]]:
@@ -85,7 +86,7 @@ class ServedVersions:
             if number is None:
                 raise unknown_label(label)
         with self._lock:
-            available = {version.number for version in self._versions.values() if version.state == "AVAILABLE"}
+            available = {version.number for version in self._versions.values() if version.state == AVAILABLE}
             if not available or number not in (None, *available):
                 raise not_found(self.config.name, number)
             version = self._versions[max(available) if number is None else number]
@@ -106,7 +107,7 @@ class ServedVersions:
         for number in sorted(wanted, reverse=True):
             self._bring_up(number, directories[number])
         with self._lock:
-            available = {number for number, version in self._versions.items() if version.state == "AVAILABLE"}
+            available = {number for number, version in self._versions.items() if version.state == AVAILABLE}
         if not wanted or available & wanted:
             for number in available - wanted:
                 self._take_down(self._versions[number])
@@ -114,7 +115,7 @@ class ServedVersions:
     def close(self) -> None:
         """Unload all versions; return after the requests in progress are finished."""
         for version in self.versions():
-            if version.state == "AVAILABLE":
+            if version.state == AVAILABLE:
                 self._drain(version)
 
     def _directories(self) -> dict[int, str] | None:
@@ -131,9 +132,9 @@ class ServedVersions:
             version = self._versions.get(number)
             if version is None or (version.state == "END" and version.error_code == "OK"):
                 version = self._versions[number] = Version(number)
-        if version.state == "AVAILABLE":
+        if version.state == AVAILABLE:
             self._reload_if_completed(version, directory)
-        if version.state in ("LOADING", "AVAILABLE", "UNLOADING"):
+        if version.state in ("LOADING", AVAILABLE, "UNLOADING"):
             return
         files = _files(directory)
         if version.state == "END" and files == version.files and time.monotonic() - version.failed_at < _RETRY_SECONDS:
@@ -154,7 +155,7 @@ class ServedVersions:
             return
         with self._lock:
             version.predictor, version.error_code, version.error_message = predictor, "OK", ""
-            version.state = "AVAILABLE"
+            version.state = AVAILABLE
         seconds = time.monotonic() - started
         _log.info("Version %d of %s is available after %.2f s", version.number, self.config.name, seconds)
 
@@ -172,7 +173,7 @@ class ServedVersions:
             self._log_once(f"Version {version.number} of {self.config.name} cannot be reloaded and stays: {error}")
             return
         with self._lock:
-            self._versions[version.number] = Version(version.number, "AVAILABLE", predictor=predictor, files=files)
+            self._versions[version.number] = Version(version.number, AVAILABLE, predictor=predictor, files=files)
         self._take_down(version)
         _log.info("Version %d of %s was reloaded because its files changed", version.number, self.config.name)
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
+from serving.access.disconnect import until_disconnect
 from serving.access.keys import Keys
 from serving.access.require_key import RequireKey
 from serving.embedded import statuses
@@ -192,18 +193,10 @@ class Server:
         self, request: Request, wanted: Route, body: bytes, seconds: float, entry: Entry | None
     ) -> bytes:
         """Answer, or cancel the work after `seconds` or when the client disconnects."""
-        work = asyncio.ensure_future(api.answer(self._catalogue, wanted, body, entry))
-        disconnected = asyncio.ensure_future(_disconnected(request))
         try:
-            done, _ = await asyncio.wait((work, disconnected), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if work in done:
-                return work.result()
-            if disconnected in done:
-                raise ClientDisconnect
-            raise statuses.deadline_exceeded(self._limits.timeout_seconds)
-        finally:
-            work.cancel()
-            disconnected.cancel()
+            return await until_disconnect(request, api.answer(self._catalogue, wanted, body, entry), seconds)
+        except asyncio.TimeoutError:
+            raise statuses.deadline_exceeded(self._limits.timeout_seconds) from None
 
 
 def _page(status: int, text: str) -> Response:
@@ -219,8 +212,3 @@ def _raw_target(scope: Scope) -> str:
         target = scope.get("raw_path", scope["path"].encode()) + (b"?" if scope["query_string"] else b"")
         target += scope["query_string"]
     return target.decode("latin-1")
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

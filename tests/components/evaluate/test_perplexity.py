@@ -6,6 +6,7 @@ import math
 import pytest
 
 from components.evaluate import perplexity
+from serving.client.values import Score
 
 
 def test_docstring_examples() -> None:
@@ -27,3 +28,8 @@ def test_docstring_examples() -> None:
 )
 def test_overflow_and_nan_give_infinity(nats: float, expected: float) -> None:
     assert perplexity.from_nats(nats) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("nats", [0.0, 2.5, 705.0, 709.0, 709.5, 1e4])
+def test_the_client_has_the_same_perplexity(nats: float) -> None:
+    assert Score((nats,), nats, 1).perplexity == perplexity.from_nats(nats)
