@@ -1,9 +1,13 @@
 """Delete the oldest versions, so that the newest N remain.
 
-Never deleted: a version with a label, the one that responds without a label, and any above `stable`.
+Never deleted: a version with a label, the one that responds without a label, and any above `stable`. After a change of
+labels it waits until servers have read it, because until then they answer a label with its previous version.
 """
 
 import argparse
+import os
+import time
+from collections.abc import Callable
 
 from components.errors import UserError
 from components.models import versions
@@ -24,9 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Delete, and print what was deleted."""
     if arguments.keep < 1:
         raise UserError(f"At least one version is kept. Received: --keep {arguments.keep}")
-    paths = ModelPaths.of(config_options.load(arguments))
+    config = config_options.load(arguments)
+    paths = ModelPaths.of(config)
     inventory.require_versions(paths)
-    deleted, errors = delete_oldest(paths, arguments.keep)
+    deleted, errors = delete_oldest(paths, arguments.keep, apply.read_seconds(config.serving), _wait)
     left = labels.listed(versions.complete(paths.base))
     print(f"deleted: {labels.listed(deleted) or 'nothing'}; left: {left}", flush=True)
     if errors:
@@ -38,8 +43,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def delete_oldest(paths: ModelPaths, keep: int) -> tuple[list[int], list[OSError]]:
+def delete_oldest(
+    paths: ModelPaths, keep: int, read_seconds: float = 0.0, wait: Callable[[float], None] = time.sleep
+) -> tuple[list[int], list[OSError]]:
     """Delete the oldest versions that are not in use, under the lock of `models.config`, so that none gets a label.
+
+    Args:
+      read_seconds: time in which servers read a changed file; nothing is deleted before.
+      wait: sleeps for that time, without the lock.
 
     Returns:
       The deleted versions, and the errors of files that could not be deleted.
@@ -47,19 +58,26 @@ def delete_oldest(paths: ModelPaths, keep: int) -> tuple[list[int], list[OSError
     Raises:
       UserError: there is no version, or the file cannot be read, or has to be written and cannot.
     """
+    unread = 0.0
     to_delete: list[int] = []
     deleted: list[int] = []
     errors: list[OSError] = []
 
     def change(before: ServedModel | None) -> ServedModel | None:
+        nonlocal unread
         apply.require_original(paths, before)
         found = inventory.require_versions(paths)
         after, chosen = labels.prune(apply.entry_or_first(paths, before, found), found, keep)
+        unread = _unread(paths.config_path, read_seconds) if chosen else 0.0
+        if unread:
+            return None
         to_delete.extend(chosen)
         # Write only a policy that lists a deleted version: a full disk allows no writing.
         return after if before and before.policy != after.policy else None
 
     def delete() -> None:
+        if unread:
+            return
         errors.extend(versions.finish_deletions(paths.base))
         for version in to_delete:
             try:
@@ -71,4 +89,21 @@ def delete_oldest(paths: ModelPaths, keep: int) -> tuple[list[int], list[OSError
 
     # The file stops listing a version before its directory is renamed.
     model_config.update(paths.config_path, paths.name, change, delete)
+    while unread:
+        wait(unread)
+        model_config.update(paths.config_path, paths.name, change, delete)
     return deleted, errors
+
+
+def _wait(seconds: float) -> None:
+    print("models.config has just changed; waiting until servers have read it", flush=True)
+    time.sleep(seconds)
+
+
+def _unread(path: str, read_seconds: float) -> float:
+    """Return the seconds until servers have read the file; 0 if there is none."""
+    try:
+        age = time.time() - os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
+    return min(max(read_seconds - age, 0.0), read_seconds)  # clocks of machines that share the file differ

@@ -17,6 +17,11 @@ from serving.tf_serving.model_config import Latest, ServedModel, Specific
 Change = Callable[[ServedModel, Sequence[int]], ServedModel]  # from an entry and the complete versions to a new entry
 
 
+def read_seconds(settings: ServingSettings) -> float:
+    """Return the seconds after which every server has read a changed `models.config` and looked for versions."""
+    return 2.0 * settings.config_poll_seconds + settings.poll_seconds
+
+
 def entry_or_first(paths: ModelPaths, model: ServedModel | None, versions: Sequence[int]) -> ServedModel:
     """Return the model's entry, or the first one that it would get."""
     return model or labels.first_entry(paths.name, paths.base, versions)
@@ -150,8 +155,7 @@ class _Rollout:
 
     def _wait_until_read(self) -> None:
         self.server.report("a withdrawn version has to be loaded first; waiting until servers have read models.config")
-        settings = self.server.settings
-        self.server.sleep(2.0 * settings.config_poll_seconds + settings.poll_seconds)
+        self.server.sleep(read_seconds(self.server.settings))
 
     def _give_up(self) -> None:
         """Withdraw the versions that only this command awaits, even if the user interrupts that, too."""

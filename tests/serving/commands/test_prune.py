@@ -1,6 +1,8 @@
 """`prune` deletes directories, even if the disk is full."""
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +25,14 @@ def run(base: Path, keep: int) -> int:
     return main(["prune", "--keep", str(keep), "--root", str(base.parents[1])])
 
 
+def write(base: Path, entry: ServedModel) -> str:
+    """Write an entry that servers have read long ago; return the path of the file."""
+    path = model_config.path_in(str(base.parent))
+    model_config.update(path, entry.name, lambda _: entry)
+    os.utime(path, (0, 0))
+    return path
+
+
 def names(base: Path) -> list[str]:
     return sorted(path.name for path in base.iterdir())
 
@@ -36,18 +46,15 @@ def test_oldest_versions_are_deleted(base: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_labeled_versions_stay(base: Path) -> None:
-    path = model_config.path_in(str(base.parent))
     entry = ServedModel("char_rnn", str(base), All(), {"stable": 4, "canary": 2})
-    model_config.update(path, "char_rnn", lambda _: entry)
+    path = write(base, entry)
     assert run(base, 1) == 0
     assert names(base) == ["10", "2", "4"]
     assert model_config.read(path) == [entry]
 
 
 def test_policy_drops_a_version_before_its_directory_is_renamed(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = model_config.path_in(str(base.parent))
-    entry = ServedModel("char_rnn", str(base), Specific((1, 2, 3)), {"stable": 3})
-    model_config.update(path, "char_rnn", lambda _: entry)
+    path = write(base, ServedModel("char_rnn", str(base), Specific((1, 2, 3)), {"stable": 3}))
     rename, policies = Path.rename, []
 
     def recorded(self: Path, target: Path) -> Path:
@@ -58,6 +65,38 @@ def test_policy_drops_a_version_before_its_directory_is_renamed(base: Path, monk
     assert run(base, 1) == 0
     assert policies == [Specific((3,))] * 2
     assert names(base) == ["10", "3", "4"]
+
+
+def test_nothing_is_deleted_before_servers_have_read_new_labels(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Until then they answer `stable` with 4. Another promotion during the wait starts another one."""
+    path = write(base, ServedModel("char_rnn", str(base), All(), {"stable": 10}))
+    os.utime(path)
+    another = ServedModel("char_rnn", str(base), All(), {"stable": 10, "canary": 4})
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        assert names(base) == ["1", "10", "2", "3", "4"]
+        os.utime(path, (0, 0))
+        if len(waited) == 1:
+            write(base, another)  # would wait for the lock
+            os.utime(path, (0, time.time() + 3600.0))  # by another machine's clock
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert run(base, 1) == 0
+    assert 4.0 < waited[0] <= 5.0, "twice config_poll_seconds, and poll_seconds"
+    assert waited[1:] == [5.0]
+    assert names(base) == ["10", "4"]
+    assert capsys.readouterr().out.count("waiting until servers have read it") == 2
+
+
+def test_without_anything_to_delete_nothing_is_waited_for(base: Path) -> None:
+    path = write(base, ServedModel("char_rnn", str(base), All(), {"stable": 10}))
+    os.utime(path)
+    assert run(base, 5) == 0
+    assert len(names(base)) == 5
 
 
 def test_prune_works_on_a_full_disk(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
