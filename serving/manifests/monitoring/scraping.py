@@ -1,5 +1,6 @@
 """What makes Prometheus scrape the servers and read the rules: its configuration, or objects of its operator."""
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,10 +24,11 @@ def prometheus(settings: ServingSettings, model: str) -> dict[str, Any]:
         "scheme": address.scheme,
         "static_configs": [{"targets": [address.netloc]}],
     }
+    # Absolute, because Prometheus looks for relative paths beside its configuration.
     if access.api_key_file is not None:
-        scrape["authorization"] = {"credentials_file": access.api_key_file}
+        scrape["authorization"] = {"credentials_file": os.path.abspath(access.api_key_file)}
     if access.tls_cert is not None:
-        scrape["tls_config"] = {"ca_file": access.tls_cert}
+        scrape["tls_config"] = {"ca_file": os.path.abspath(access.tls_cert)}
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": [RULES_FILE],

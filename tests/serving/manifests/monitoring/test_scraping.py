@@ -1,5 +1,6 @@
 """Prometheus reaches the servers of `up`, Compose and the manifests."""
 
+import os
 from typing import Any
 
 from pipeline.config.serving import AccessSettings, ServingSettings
@@ -26,9 +27,10 @@ def test_the_server_of_this_machine_is_scraped() -> None:
 
 
 def test_key_and_certificate_are_sent_and_checked() -> None:
-    one = scrape(ServingSettings(access=AccessSettings(api_key_file="/k", tls_cert="/c.pem")))
+    one = scrape(ServingSettings(access=AccessSettings(api_key_file="keys", tls_cert="/c.pem")))
     assert one["scheme"] == "https"
-    assert one["authorization"] == {"credentials_file": "/k"}
+    # Prometheus takes a relative path as relative to its configuration.
+    assert one["authorization"] == {"credentials_file": os.path.abspath("keys")}
     assert one["tls_config"] == {"ca_file": "/c.pem"}
 
 
