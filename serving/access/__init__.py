@@ -1,4 +1,4 @@
-"""Access: API keys and TLS, for servers and for the commands that send requests to them.
+"""Access: API keys, TLS and connections, for servers and for the commands that send requests to them.
 
-Imports `components.errors`, `pipeline.config` and `serving.client`. Only servers import `require_key`.
+Imports `components.errors`, `pipeline.config` and `serving.client`. Only servers import `require_key` and `disconnect`.
 """
