@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.implementations.job import Arrays, write
-from pipeline.config.run import TrainingConfig
+from pipeline.config.run import Config
+from pipeline.config.training import TrainingConfig
 from trainer import fitting
 from trainer.data import windows
-from trainer.loop import Loop, batch_rows
 from trainer.model import INITIAL_EMBEDDING
 from trainer.optimizer import learning_rate
+from trainer.plan import choices, sizes
 
 MARGIN = 100  # batches to search, in addition to twice the number requested
 
@@ -56,6 +57,12 @@ def comparable(model: dict[str, Any]) -> dict[str, Any]:
     return {**model, **rates, "recurrent_dropout": 0.0, "initial_embedding": initial}
 
 
+def resolved(config: Config, text: fitting.Data) -> dict[str, Any]:
+    """Return the configuration as plain values, with those that depend on the data."""
+    chosen = choices.model_and_batch(config, text.train.targets, text.vocabulary.size)
+    return choices.apply(config, chosen).model_dump()
+
+
 def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, replicas: int = 1) -> Job:
     """Write the first `count` batches of a training that have no short windows.
 
@@ -63,7 +70,7 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
     new epoch with a new state.
 
     Args:
-      config: the complete configuration, as plain values.
+      config: the complete configuration, as plain values, without "auto" for the model; see `resolved`.
       text: the corpus.
       count: number of training steps.
       path: path of the file, without suffix.
@@ -75,8 +82,8 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
     training, ids = TrainingConfig(**config["training"]), text.train.ids
     cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
     train = cut(ids, text.train.lengths, training.sequence_length)
-    total = Loop.count_steps(training, train, replicas)
-    rows = batch_rows(train, training, replicas)
+    size = sizes.measure(training, train, train, replicas)
+    total, rows = choices.count_steps(training, size), size.rows
     epochs = _epochs(train, training, config["seed"], rows)
     # The last stream of a small text may have no window at all; then no batch is complete.
     complete = (batch for batch in itertools.islice(epochs, 2 * count + MARGIN) if batch.mask.all())

@@ -6,20 +6,22 @@ from pathlib import Path
 import numpy as np
 
 from components.ingest import passages, text
+from components.ingest.documents import FILE
 from trainer import fitting
-from trainer.data import documents
+from trainer.data.documents import Split
 from transform.vocabulary import Vocabulary
 
 
-def load(path: str, repeat: int = 1) -> fitting.Data:
-    """Read one document.
+def load(path: str, repeat: int = 1, documents: str = FILE) -> fitting.Data:
+    """Read one file.
 
     Args:
       path: UTF-8 text file.
       repeat: how often the train split is repeated, to measure longer texts.
+      documents: what one document is, `corpus.documents`.
     """
     document = text.read_document(Path(path).read_bytes(), path)
-    blocks = {split: document[begin:end] for split, begin, end in passages.split_blocks(len(document), 0.1)}
+    blocks = {block.split: block.text for block in passages.blocks(document, 0.1, 0.0, documents)[0]}
     counts = Counter(blocks["train"])
     ordered = sorted(counts, key=lambda character: (-counts[character], character))
     known = Vocabulary(tuple(map(ord, ordered)))
@@ -27,6 +29,6 @@ def load(path: str, repeat: int = 1) -> fitting.Data:
     return fitting.Data(known, train, evaluation, fitting.digest_data(known, train, evaluation))
 
 
-def _split(block: str, known: Vocabulary) -> documents.Split:
+def _split(block: str, known: Vocabulary) -> Split:
     ids = np.array(known.encode(block), np.min_scalar_type(known.size - 1))
-    return documents.Split(("corpus",), np.array([len(ids)], np.int64), ids)
+    return Split(("corpus",), np.array([len(ids)], np.int64), ids)

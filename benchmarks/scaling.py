@@ -114,7 +114,7 @@ def step_times(options: argparse.Namespace) -> list[dict[str, Any]]:
             settings = [*options.set, f"model.units={units}", f"model.layers={layers}"]
             if replicas > 1:
                 settings += ["training.strategy=mirrored", f"training.logical_cpus={replicas}"]
-            config = overrides.load("quick", settings).model_dump()
+            config = batches.resolved(overrides.load("quick", settings), text)
             job = batches.make(config, text, count, Path(directory, str(place)), replicas)
             model = config["model"]
             one = {"units": units, "layers": layers, "replicas": replicas, "batch": job.rows, "length": job.length}

@@ -73,7 +73,7 @@ def main() -> None:
 
 def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_python: str | None) -> dict[str, Any]:
     """Measure all implementations at one size."""
-    config = overrides.load(preset, options.set).model_dump()
+    config = batches.resolved(overrides.load(preset, options.set), text)
     count = 2 * WARM_UP + options.rounds * options.steps
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="training-benchmark-"))

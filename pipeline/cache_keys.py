@@ -56,6 +56,7 @@ TRAINER = Code(
         "trainer/loop.py",
         "trainer/model.py",
         "trainer/optimizer.py",
+        "trainer/plan",
         "pipeline/config/parameters.py",
         "trainer/run.py",
         "trainer/warm_start.py",

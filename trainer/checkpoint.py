@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from components import files
-from pipeline.config.run import ModelConfig
+from pipeline.config.training import ModelConfig
 from serving.graph.checkpoint import DESCRIPTION
 from trainer.cluster import collective
 from trainer.model import LanguageModel
@@ -44,6 +44,7 @@ class Position:
       best_loss: lowest eval loss so far, nats per character.
       best_step: step of that evaluation.
       evals_since_best: evaluations since then.
+      total_steps: of the complete training; 0: not known yet.
       finished: whether training is complete.
     """
 
@@ -53,6 +54,7 @@ class Position:
     best_loss: float = float("inf")
     best_step: int = 0
     evals_since_best: int = 0
+    total_steps: int = 0
     finished: bool = False
 
 

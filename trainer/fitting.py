@@ -5,12 +5,13 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components import files
 from components.errors import UserError
 from components.evaluate import perplexity
 from pipeline.config.parameters import FitParameters
@@ -19,9 +20,13 @@ from trainer.checkpoint import Checkpoints, Position
 from trainer.data import documents, windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
+from trainer.plan import budget, choices, sizes
 from trainer.progress import LOGGER, Reporter
 from transform.preprocessing import VOCABULARY_NAME
 from transform.vocabulary import Vocabulary
+
+CHOICES = "choices.json"  # next to the checkpoints and in the run's artifact: the values chosen for "auto"
+_Parameters = TypeVar("_Parameters", bound=FitParameters)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,14 @@ def digest(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def resolve(
+    parameters: _Parameters, machine: hardware.Hardware, text: Data
+) -> tuple[_Parameters, list[choices.Choice]]:
+    """Replace "auto" by values for the data, other than those that only decide how long training lasts."""
+    chosen = choices.model_and_batch(parameters, text.train.targets, text.vocabulary.size, machine.stock_layer)
+    return choices.apply(parameters, chosen), chosen
+
+
 def fit(
     parameters: FitParameters,
     machine: hardware.Hardware,
@@ -88,12 +101,14 @@ def fit(
       chief: whether this process writes the results.
       source: a model whose weights training starts from.
     """
+    parameters, chosen = resolve(parameters, machine, text)
     training, seed = parameters.training, parameters.seed
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
     cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
     train_windows = cut(text.train.ids, text.train.lengths, training.sequence_length)
     eval_windows = windows.contiguous(text.evaluation.ids, text.evaluation.lengths, training.sequence_length)
+    size = sizes.measure(training, train_windows, eval_windows, machine.strategy.num_replicas_in_sync)
 
     with machine.strategy.scope():
         tf.random.set_seed(seed)
@@ -107,25 +122,32 @@ def fit(
         if source:
             _start_from(model, text.vocabulary, source)
         replicas = machine.strategy.num_replicas_in_sync
-        total_steps = Loop.count_steps(training, train_windows, replicas)
-        built = optimizer.create(training, total_steps, replicas, machine.precision)
+        total_steps = choices.count_steps(training, size)
+        limit = decay_steps = None
+        if training.max_minutes:
+            limit = budget.TimeLimit(training, total_steps, size)
+            decay_steps = tf.Variable(1.0, trainable=False)
+        built = optimizer.create(training, total_steps, replicas, machine.precision, decay_steps)
         built.build(model.weights_to_train)
-        loop = Loop(training, seed, machine.strategy, model, built, train_windows, eval_windows)
+        loop = Loop(training, seed, machine.strategy, model, built, train_windows, eval_windows, limit, decay_steps)
 
     count = sum(int(np.prod(variable.shape)) for variable in model.weights_to_train)
     LOGGER.info(
         "%s; %s parameters, %s training characters", machine.description, f"{count:,}", f"{text.train.targets:,}"
     )
     # Checkpoints fit one kind of machine and one TensorFlow; on another, training starts from the beginning.
-    kind = f"{machine.precision}-{loop.batch_size}x{replicas}-tensorflow-{tf.__version__}"
+    kind = f"{machine.precision}-{loop.size.rows}x{replicas}-tensorflow-{tf.__version__}"
     saved = os.path.join(directory, kind)
     if chief:
         checkpoint.describe(saved, text.vocabulary, parameters.model, training.restore_best)
         checkpoint.delete_incomplete(saved)
-    checkpoints = Checkpoints(saved, model, built, loop.batch_size, chief, training.keep_every_epoch)
+    checkpoints = Checkpoints(saved, model, built, loop.size.rows, chief, training.keep_every_epoch)
     writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
-    reporter = Reporter(loop.total_steps, training.log_every, writer)
+    reporter = Reporter(loop.plan.steps, training.log_every, writer)
+    reporter.choices(chosen)
     position = loop.run(checkpoints, reporter, sampler(model, text.vocabulary, training.sample_chars, seed))
+    if chief:
+        files.write(os.path.join(directory, CHOICES), json.dumps(reporter.chosen, indent=2) + "\n")
     LOGGER.info(
         "trained %s steps; best eval loss %.4f nats (perplexity %.3f) at step %s",
         f"{position.step:,}",

@@ -17,7 +17,7 @@ _Parameters = TypeVar("_Parameters", bound=FitParameters)
 def space(parameters: FitParameters) -> Any:
     """Build the search space. Its defaults are the configured values, which the first trial uses.
 
-    Values without effect under the configuration are left out.
+    Values without effect under the configuration are left out. None may be "auto".
 
     Returns:
       `keras_tuner.HyperParameters` with dotted names.
@@ -34,11 +34,11 @@ def space(parameters: FitParameters) -> Any:
     # Where the output has its own dropout rate, search that one: the general rate then applies to the input only.
     name, rate = "dropout", model.dropout
     if model.output_dropout is not None:
-        name, rate = "output_dropout", model.output_dropout
+        name, rate = "output_dropout", float(model.output_dropout)
     found.Float(f"model.{name}", *DROPOUT, default=_nearest(rate, *DROPOUT))
     logarithmic = {"learning_rate": (training.learning_rate, *LEARNING_RATE)}
     if training.optimizer == "adamw":
-        logarithmic["weight_decay"] = (training.weight_decay, *WEIGHT_DECAY)
+        logarithmic["weight_decay"] = (float(training.weight_decay), *WEIGHT_DECAY)
     for name, (value, least, most) in logarithmic.items():
         found.Float(f"training.{name}", least, most, sampling="log", default=min(max(value, least), most))
     return found

@@ -10,10 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import UserError
-from pipeline.config.run import TrainingConfig
+from pipeline.config.training import TrainingConfig
 from trainer.checkpoint import Checkpoints, Position
+from trainer.cluster import collective
 from trainer.data import windows as w
 from trainer.model import LanguageModel, State
+from trainer.optimizer import schedule_steps
+from trainer.plan import budget, choices, sizes
 from trainer.progress import Reporter
 
 Sample = Callable[[int], str]  # generated text for a step
@@ -37,27 +40,24 @@ class Loop:
         optimizer: Any,
         train: w.Windows,
         evaluation: w.Windows,
+        limit: budget.TimeLimit | None = None,
+        decay_steps: tf.Variable | None = None,
     ) -> None:
-        """Compile the steps; model and optimizer must have been created in the strategy's scope."""
+        """Compile the steps; model and optimizer must have been created in the strategy's scope.
+
+        Args:
+          limit: shortens the training to a number of minutes.
+          decay_steps: of the optimizer's cosine schedule, which this changes; None: it is fixed.
+        """
         self._training, self._seed = training, seed
         self._strategy, self._model, self._optimizer = strategy, model, optimizer
         self._train, self._evaluation = train, evaluation
         self._replicas = strategy.num_replicas_in_sync
         self.carries = training.data_order == "contiguous"
-        self.batch_size = batch_rows(train, training, self._replicas)
-        self.steps_per_epoch = w.steps_per_epoch(train, self.batch_size, drop_remainder=not self.carries)
-        self.total_steps = self.count_steps(training, train, self._replicas)
-        self._eval_rows = w.stream_count(evaluation, max(self.batch_size, self._replicas), self._replicas)
+        self.size = sizes.measure(training, train, evaluation, self._replicas)
+        self.plan = choices.plan(training, choices.count_steps(training, self.size), self.size)
+        self._limit, self._decay_steps = limit, decay_steps
         self._compiled_train, self._compiled_eval = self._compile()
-
-    @staticmethod
-    def count_steps(training: TrainingConfig, train: w.Windows, replicas: int) -> int:
-        """Count the steps of the complete run; early stopping may end it sooner."""
-        if training.steps:
-            return training.steps
-        rows = batch_rows(train, training, replicas)
-        drop_remainder = training.data_order != "contiguous"
-        return (training.epochs or 1) * w.steps_per_epoch(train, rows, drop_remainder)
 
     def run(self, checkpoints: Checkpoints, reporter: Reporter, sample: Sample | None = None) -> Position:
         """Train to the end, from the newest checkpoint if there is one; then restore the best weights if configured.
@@ -68,7 +68,9 @@ class Loop:
         restored = checkpoints.restore()
         position = restored[0] if restored else Position()
         checkpoints.check_same(self._strategy, position)
-        state = tuple(map(self._distribute, restored[1])) if restored else self.zero_state(self.batch_size)
+        state = tuple(map(self._distribute, restored[1])) if restored else self.zero_state(self.size.rows)
+        if position.total_steps or not self._limit:
+            self._set_total_steps(position.total_steps or self.plan.steps, position, reporter)
         saved_at = time.monotonic()
         while not position.finished:
             for batch in self.batches(position):
@@ -80,7 +82,8 @@ class Loop:
                     self._evaluate_and_checkpoint_best(position, checkpoints, reporter, sample)
                 self._end_epoch(position, checkpoints)
                 position.finished = self._is_finished(position)
-                if position.finished or evaluated or due:
+                # A run that is killed before it knows its number of steps begins again: those were a few steps.
+                if position.total_steps and (position.finished or evaluated or due):
                     checkpoints.save(position, [self._gather(part) for part in state])
                     saved_at = time.monotonic()
                 if position.finished:
@@ -96,9 +99,9 @@ class Loop:
     def batches(self, position: Position) -> Iterator[w.Batch]:
         """Yield the rest of an epoch."""
         if self.carries:
-            return w.contiguous_batches(self._train, self.batch_size, first=position.batch)
+            return w.contiguous_batches(self._train, self.size.rows, first=position.batch)
         order, buffer = [self._seed, position.epoch], self._training.shuffle_buffer
-        return w.shuffled_batches(self._train, self.batch_size, buffer, order, first=position.batch)
+        return w.shuffled_batches(self._train, self.size.rows, buffer, order, first=position.batch)
 
     def train_step(self, step: int, batch: w.Batch, state: Any, vote: bool = False) -> tuple[float, Any, bool]:
         """Take one optimizer step.
@@ -119,8 +122,8 @@ class Loop:
 
     def evaluate(self) -> float:
         """Return nats per character of the evaluation split, state carried along parallel streams."""
-        state, total = self.zero_state(self._eval_rows), 0.0
-        for batch in w.contiguous_batches(self._evaluation, self._eval_rows):
+        state, total = self.zero_state(self.size.evaluation_rows), 0.0
+        for batch in w.contiguous_batches(self._evaluation, self.size.evaluation_rows):
             loss, state = self._compiled_eval(*self._distribute_batch(batch), state)
             total += float(loss)
         return total / self._evaluation.targets
@@ -135,11 +138,20 @@ class Loop:
         if not math.isfinite(loss) and not isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
             raise self._diverged(position.step, loss)
         reporter.step(position.step, loss, int(batch.mask.sum()))
+        if self._limit and not position.total_steps and (fitting := self._limit.after_step()):
+            # Clocks differ, and all processes must take the same number of steps.
+            self._set_total_steps(collective.mean(self._strategy, fitting), position, reporter)
         return state, voted
 
+    def _set_total_steps(self, steps: int, position: Position, reporter: Reporter) -> None:
+        self.plan = choices.plan(self._training, steps, self.size)
+        position.total_steps = reporter.total_steps = steps
+        if self._decay_steps is not None:
+            self._decay_steps.assign(schedule_steps(self._training, steps)[1])
+        reporter.choices(choices.explain(self._training, self.plan, self.size))
+
     def _is_evaluation_due(self, position: Position) -> bool:
-        every = self._training.eval_every or self.steps_per_epoch
-        return position.step % every == 0 or position.step >= self.total_steps
+        return position.step % self.plan.eval_every == 0 or position.step >= self.plan.steps
 
     def _evaluate_and_checkpoint_best(
         self, position: Position, checkpoints: Checkpoints, reporter: Reporter, sample: Sample | None
@@ -156,14 +168,14 @@ class Loop:
         reporter.evaluation(position.step, loss, is_best, sample(position.step) if sample else None)
 
     def _end_epoch(self, position: Position, checkpoints: Checkpoints) -> None:
-        if position.batch == self.steps_per_epoch:
+        if position.batch == self.size.steps_per_epoch:
             position.epoch, position.batch = position.epoch + 1, 0
             checkpoints.save_epoch(position.epoch)
 
     def _is_finished(self, position: Position) -> bool:
-        patience = self._training.early_stopping
+        patience = self.plan.early_stopping
         stops_early = bool(patience) and position.evals_since_best >= patience
-        return stops_early or position.step >= self.total_steps
+        return stops_early or position.step >= self.plan.steps
 
     def _diverged(self, step: int, loss: float) -> UserError:
         rate, clip_norm = self._training.learning_rate, self._training.clip_norm
@@ -233,10 +245,3 @@ class Loop:
     def _gather(self, rows: Any) -> np.ndarray:
         """Invert `_distribute`."""
         return (rows if self._replicas == 1 else self._strategy.gather(rows, axis=0)).numpy()
-
-
-def batch_rows(train: w.Windows, training: TrainingConfig, replicas: int) -> int:
-    """Count the windows of one step over all devices: `batch_size`, fewer for a small split; a multiple of replicas."""
-    if training.data_order == "contiguous":
-        return w.stream_count(train, training.batch_size, replicas)
-    return max(replicas, min(training.batch_size, len(train)) // replicas * replicas)

@@ -3,11 +3,14 @@
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import tensorflow as tf
 
 from components.evaluate import perplexity
+from trainer.plan.choices import Choice
 
 # A runner attaches a handler, which overwrites DEBUG lines and keeps INFO lines.
 LOGGER = logging.getLogger("char_rnn.progress")
@@ -23,11 +26,13 @@ class Reporter:
       total_steps: of the complete run.
       log_every: steps between scalars.
       writer: a TensorBoard summary writer; None on workers that do not report.
+      chosen: value and reason of each configuration value that was chosen, by key.
     """
 
     total_steps: int
     log_every: int
     writer: tf.summary.SummaryWriter | None
+    chosen: dict[str, Any] = field(default_factory=dict)
     _characters: int = 0
     _steps: int = 0
     _started: float = field(default_factory=time.monotonic)
@@ -67,6 +72,12 @@ class Reporter:
             left = elapsed / (self._steps - 1) * (self.total_steps - step)
             text += f"  {self._characters / elapsed:,.0f} characters/s  {duration(left)} left"
         return text
+
+    def choices(self, choices: Sequence[Choice]) -> None:
+        """Report values that were chosen, one line each."""
+        for choice in choices:
+            LOGGER.info("chosen: %s", choice)
+            self.chosen[choice.key] = {"value": choice.value, "reason": choice.reason}
 
     def evaluation(self, step: int, loss: float, best: bool, sample: str | None) -> None:
         """Report an evaluation, and a text that the model generates at that step."""

@@ -67,6 +67,9 @@ def _train_and_export(fn_args: Any, together: cluster.Cluster) -> None:
         logs = os.path.join(directory, "tensorboard")
         if tf.io.gfile.exists(logs):
             io_utils.copy_dir(logs, fn_args.model_run_dir)
+            tf.io.gfile.copy(
+                os.path.join(directory, fitting.CHOICES), os.path.join(fn_args.model_run_dir, fitting.CHOICES), True
+            )
     # Until the export is complete, all are needed: a chief that is started again waits for them.
     collective.wait_for_all(machine.strategy)
 

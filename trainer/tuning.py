@@ -35,6 +35,8 @@ class Search(keras_tuner.Tuner):
         self, parameters: TunerParameters, machine: hardware.Hardware, text: fitting.Data, directory: str
     ) -> None:
         """Start the search, or resume that of the directory."""
+        # The Trainer chooses the same values for the same data.
+        parameters, _ = fitting.resolve(parameters, machine, text)
         self._parameters, self._machine, self._text, self._directory = parameters, machine, text, directory
         trials = parameters.tuner.trials
         oracle = Oracle(
@@ -78,7 +80,8 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
 
 def _for_trials(parameters: TunerParameters) -> TunerParameters:
     """Return the parameters with the short training of a trial."""
-    short = {"steps": parameters.tuner.steps, "epochs": None, "sample_chars": 0, "keep_every_epoch": False}
+    short: dict[str, Any] = {"steps": parameters.tuner.steps, "epochs": None, "max_minutes": None}
+    short |= {"sample_chars": 0, "keep_every_epoch": False}
     return parameters.model_copy(update={"training": parameters.training.model_copy(update=short)})
 
 

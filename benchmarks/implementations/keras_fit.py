@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmarks.implementations import job as jobs
 from benchmarks.implementations.ours import set_threads
 from benchmarks.implementations.protocol import Answer, Stopwatch, serve
-from pipeline.config.run import TrainingConfig
+from pipeline.config.training import TrainingConfig
 from trainer import optimizer
 
 _LAYERS = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}

@@ -1,8 +1,9 @@
 """A complete training by this project's `trainer.fitting.fit`, and the loss of the model.
 
-The job: `corpus`, a path, and `threads`. The request: `seed`, `model` and `training` of a configuration and an empty
-`directory`. The answer: CPU and wall seconds of `fit`, tracing and checkpoints included, evaluations excluded;
-the loss of each evaluation; and the final nats per character by kind of context.
+The job: `corpus`, a path, optionally `documents` as in the configuration, and `threads`. The request: `seed`, `model`
+and `training` of a configuration and an empty `directory`. The answer: CPU and wall seconds of `fit`, tracing and
+checkpoints included, evaluations excluded; the loss of each evaluation; and the final nats per character by kind of
+context.
 """
 
 from typing import Any
@@ -14,6 +15,7 @@ from benchmarks import corpus
 from benchmarks.implementations import contexts
 from benchmarks.implementations.ours import set_threads
 from benchmarks.implementations.protocol import Answer, Stopwatch, progress, serve
+from components.ingest.documents import FILE
 from pipeline.config.parameters import FitParameters
 from trainer import fitting, hardware
 from trainer.data import windows
@@ -27,7 +29,7 @@ _LENGTH = 500  # characters per window with carried state
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     """Read the corpus."""
     set_threads(job["threads"])
-    text = corpus.load(job["corpus"])
+    text = corpus.load(job["corpus"], documents=job.get("documents", FILE))
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         parameters = FitParameters.model_validate({name: request[name] for name in FitParameters.model_fields})

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from benchmarks.implementations import job as jobs
 from benchmarks.implementations.protocol import Answer, Stopwatch, serve
-from pipeline.config.run import TrainingConfig
+from pipeline.config.training import TrainingConfig
 from trainer import hardware, optimizer
 from trainer.data import windows
 from trainer.loop import Loop

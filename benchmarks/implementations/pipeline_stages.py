@@ -28,7 +28,7 @@ from serving.graph.one_step import Defaults
 from trainer import export, fitting, hardware
 from trainer.checkpoint import Position
 from trainer.data import windows
-from trainer.loop import Loop
+from trainer.plan import choices, sizes
 
 
 class Preparation(WatchedRunner):
@@ -77,6 +77,7 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
             ),
             config.training.memory_limit_chars,
         )
+    config = choices.apply(config, choices.model_and_batch(config, text.train.targets, text.vocabulary.size))
     training = config.training
     machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
     with taken("windows"):
@@ -84,9 +85,10 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
         train, evaluation = (
             cut(split.ids, split.lengths, training.sequence_length) for split in (text.train, text.evaluation)
         )
-        total = Loop.count_steps(training, train, machine.strategy.num_replicas_in_sync)
+        size = sizes.measure(training, train, evaluation, machine.strategy.num_replicas_in_sync)
+        total = choices.count_steps(training, size)
     model, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
-    state = loop.zero_state(loop.batch_size)
+    state = loop.zero_state(size.rows)
     batches = itertools.chain.from_iterable(loop.batches(Position()) for _ in itertools.count())
     _, state, _ = loop.train_step(0, next(batches), state)
     characters, watch = 0, Stopwatch()
@@ -102,7 +104,7 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
     return {
         "characters": facts.characters,
         "stages": costs,
-        "trained": {**trained, "characters": characters, "batch": loop.batch_size},
+        "trained": {**trained, "characters": characters, "batch": size.rows},
         "evaluated": evaluated,
     }
 

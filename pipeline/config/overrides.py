@@ -19,6 +19,7 @@ else:
     import tomli as tomllib
 
 PRESETS = Path(__file__).parents[1] / "presets"
+_MINUTES = "training.max_minutes"
 _NONE = ("none", "null")  # TOML has no null
 # Of pydantic's messages, to continue "should be".
 _BEGINNINGS = {
@@ -163,6 +164,10 @@ def _merge(values: dict[str, Any], layer: Mapping[str, Any], literal_none: bool 
     for given, other in (("training.steps", "training.epochs"), ("training.epochs", "training.steps")):
         if values.get(given) is not None and given in layer and other not in layer:
             values[other] = None
+    # They are exact, so they also unset the time limit of a preset.
+    lengths = [layer.get(key) for key in ("training.steps", "training.epochs")]
+    if any(isinstance(length, int) for length in lengths) and _MINUTES in values and _MINUTES not in layer:
+        values[_MINUTES] = None
 
 
 def _build(values: Mapping[str, Any], nested: dict[str, Any]) -> Config:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pipeline.config.run import ExportConfig, ModelConfig, TrainingConfig, TunerConfig
+from pipeline.config.run import ExportConfig
 from pipeline.config.section import Section
+from pipeline.config.training import ModelConfig, TrainingConfig, TunerConfig
 
 # Values of the section `training` that do not change its result: reporting, memory and how often it is saved.
 _DECIDE_NOTHING = {"log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars"}

@@ -44,7 +44,7 @@ def test_epochs_follow_one_another_and_all_windows_are_full(text: fitting.Data, 
 
 def test_text_without_full_batches_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("abcdefghij" * 450)
-    config = overrides.load("quick", ["training.sequence_length=100"]).model_dump()
+    config = overrides.load("quick", ["training.sequence_length=100", "training.batch_size=64"]).model_dump()
     with pytest.raises(SystemExit, match="too small for 4 batches of 10 full windows"):
         batches.make(config, corpus.load(str(tmp_path / "text.txt")), 4, tmp_path / "batches")
 

@@ -42,6 +42,7 @@ HARMLESS_TO_TRAINING = {
     "components/files.py",  # decides how a file is written, not its content
     "components/cpu_quota.py",  # decides how many threads compute, not what
     "pipeline/config/run.py",  # its values are the component's parameters
+    "pipeline/config/training.py",  # the same
     "pipeline/config/cluster.py",  # the same
     "pipeline/config/corpus.py",  # the same
     "pipeline/config/pods.py",  # the same

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from components.errors import UserError
-from pipeline.config.run import TrainingConfig
+from pipeline.config.training import TrainingConfig
 from trainer import optimizer
 from trainer.checkpoint import Checkpoints, Position, delete_incomplete
 from trainer.cluster import collective
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 BATCH, UNITS = 3, 6
 POSITION = Position(step=5, epoch=1, batch=2, best_loss=1.25, best_step=4, evals_since_best=1, finished=False)
-TRAINING = TrainingConfig(learning_rate=0.1, final_fraction=0.1, warmup_steps=2)
+TRAINING = TrainingConfig(learning_rate=0.1, final_fraction=0.1, warmup_steps=2, weight_decay=0.01)
 
 
 @dataclass

@@ -11,6 +11,8 @@ from trainer import hyperparameters
 
 def parameters(**changes: Any) -> FitParameters:
     values = Config().model_dump(include=set(FitParameters.model_fields))
+    values["model"]["output_dropout"] = None
+    values["training"]["weight_decay"] = 0.01
     for name, value in changes.items():
         section, key = name.split("__")
         values[section][key] = value

@@ -23,7 +23,7 @@ import pytest
 import tensorflow as tf
 
 from components.errors import UserError
-from pipeline.config.run import TrainingConfig
+from pipeline.config.training import TrainingConfig
 from tests import numeric, warm
 from tests.gru import UNICODE, Gru, weights_of
 from trainer import hardware, optimizer
@@ -31,6 +31,7 @@ from trainer.checkpoint import Checkpoints, Position
 from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
+from trainer.plan import budget, choices, sizes
 from trainer.progress import Reporter
 
 pytestmark = pytest.mark.integration
@@ -92,6 +93,8 @@ def training(**changes: Any) -> TrainingConfig:
             **small,
             "schedule": "constant",
             "eval_every": 4,
+            "early_stopping": 5,
+            "weight_decay": 0.01,
             "precision": "float32",
             "checkpoint_seconds": 1000,
             **changes,
@@ -109,6 +112,7 @@ def create(
     dropout: float = 0.0,
     kill_at: int = 0,
     stock_layer: bool = False,
+    clock: Callable[[], float] | None = None,
     **changes: Any,
 ) -> Trial:
     settings = training(**changes)
@@ -122,11 +126,14 @@ def create(
         model = LanguageModel(
             VOCABULARY, 4, 8, layers, dropout, seed=3, precision=settings.precision, stock_layer=stock_layer
         )
-        steps = Loop.count_steps(settings, train_windows, replicas)
-        made = optimizer.create(settings, steps, replicas, settings.precision)
+        measured = sizes.measure(settings, train_windows, eval_windows, replicas)
+        steps = choices.count_steps(settings, measured)
+        limit = clock and budget.TimeLimit(settings, steps, measured, clock)
+        decay_steps = tf.Variable(1.0, trainable=False) if limit else None
+        made = optimizer.create(settings, steps, replicas, settings.precision, decay_steps)
         made.build(model.trainable_variables)
-        loop = Loop(settings, 3, strategy, model, made, train_windows, eval_windows)
-    checkpoints = Checkpoints(str(directory), model, made, loop.batch_size, True, settings.keep_every_epoch)
+        loop = Loop(settings, 3, strategy, model, made, train_windows, eval_windows, limit, decay_steps)
+    checkpoints = Checkpoints(str(directory), model, made, loop.size.rows, True, settings.keep_every_epoch)
     return Trial(model, made, loop, checkpoints, Recorder(kill_at))
 
 
@@ -270,6 +277,26 @@ def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
     assert second.recorder.losses[-1] == through.recorder.losses[14]
 
 
+def test_run_with_a_time_limit_repeats_as_one_with_its_number_of_steps_and_resumes_with_its_plan(
+    tmp_path: Path,
+) -> None:
+    changes: dict[str, Any] = {"schedule": "cosine", "warmup_steps": 25, "eval_every": "auto", "restore_best": False}
+    ticks = count()
+    limited = {**changes, "steps": 400, "max_minutes": 2.0, "early_stopping": 0}
+    first = create(tmp_path / "killed", clock=lambda: float(next(ticks)), kill_at=72, **limited)
+    with pytest.raises(Killed):
+        first.run()
+    steps = int(first.recorder.chosen["training.steps"]["value"])
+    assert 100 < steps < 120
+    # The rest of the run is on a machine that is much faster.
+    again = create(tmp_path / "killed", clock=lambda: 0.0, **limited)
+    position = again.run()
+    assert (position.step, position.total_steps) == (steps, steps)
+    repeated = create(tmp_path / "repeated", steps=steps, **{**changes, "early_stopping": 0})
+    assert repeated.run() == position
+    assert_equal(repeated.weights, again.weights)
+
+
 def test_finished_run_is_not_trained_further(tmp_path: Path) -> None:
     first = create(tmp_path)
     ended = first.run()
@@ -341,15 +368,15 @@ def test_last_step_is_always_evaluated(tmp_path: Path) -> None:
 
 def test_every_epoch_is_kept_if_configured(tmp_path: Path) -> None:
     trial = create(tmp_path, steps=None, epochs=2, keep_every_epoch=True, data_order="shuffled")
-    assert len(RISING) // (LENGTH + 1) // 4 == trial.loop.steps_per_epoch == 10
+    assert len(RISING) // (LENGTH + 1) // 4 == trial.loop.size.steps_per_epoch == 10
     position = trial.run()
     assert (position.step, position.epoch, position.batch) == (20, 2, 0)
     assert {path.name for path in (tmp_path / "epochs").glob("*.index")} == {"ckpt-1.index", "ckpt-2.index"}
 
 
 def test_small_split_is_trained_on_in_fewer_rows(tmp_path: Path) -> None:
-    assert create(tmp_path, train=RISING[:60]).loop.batch_size == 12 // windows.MIN_WINDOWS_IN_A_STREAM
-    assert create(tmp_path, train=RISING[:12], data_order="shuffled").loop.batch_size == 2
+    assert create(tmp_path, train=RISING[:60]).loop.size.rows == 12 // windows.MIN_WINDOWS_IN_A_STREAM
+    assert create(tmp_path, train=RISING[:12], data_order="shuffled").loop.size.rows == 2
 
 
 @pytest.mark.parametrize(

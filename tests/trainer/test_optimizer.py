@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.config.run import TrainingConfig
+from pipeline.config.training import TrainingConfig
 from tests import numeric
 from trainer import optimizer
 from trainer.model import LanguageModel

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.config.parameters import TrainerParameters
-from pipeline.config.run import ExportConfig, ModelConfig, TrainingConfig
+from pipeline.config.run import ExportConfig
+from pipeline.config.training import ModelConfig, TrainingConfig
 from trainer import fitting, run
 from trainer.data.documents import Split
 from trainer.warm_start import SourceModel

@@ -38,6 +38,11 @@ def check_same(strategy: tf.distribute.Strategy, value: int, what: str) -> None:
         )
 
 
+def mean(strategy: tf.distribute.Strategy, value: int) -> int:
+    """Return the mean of the value over all processes, rounded down; each must call this function."""
+    return _total(strategy, value) // strategy.num_replicas_in_sync
+
+
 @contextlib.contextmanager
 def explain_loss(processes: int) -> Iterator[None]:
     """Turn TensorFlow's errors about a lost connection into one paragraph.

@@ -230,7 +230,7 @@ def test_run_has_the_parameters_corpus_preset_and_four_sections(kfp: list[Any]) 
         given = spec.tasks(kfp[0])[task]["inputs"]["parameters"]
         for name in ("preset", *sections):
             assert given[f"run_{name}"] == {"componentInputParameter": name}
-        assert Config.model_validate(json.loads(constant(kfp[0], task, "compiled"))).training.steps == 1_000
+        assert Config.model_validate(json.loads(constant(kfp[0], task, "compiled"))).training.steps == "auto"
     for task, parameter, source in (
         ("CorpusExampleGen", "input_base", "corpus"),
         ("Pusher", "corpus", "corpus"),

@@ -13,7 +13,8 @@ from components import evaluate, lean_imports
 from components.errors import UserError
 from kubeflow.task import run_parameters
 from pipeline.config import overrides
-from pipeline.config.run import Config, EvaluationConfig, ExportConfig, ModelConfig, TrainingConfig
+from pipeline.config.run import Config, EvaluationConfig, ExportConfig
+from pipeline.config.training import ModelConfig, TrainingConfig
 
 
 def test_docstring_examples_are_true() -> None:
@@ -91,7 +92,7 @@ def test_values_of_the_evaluation_replace_those_of_the_evaluator(monkeypatch: py
         ("training", "steps=3", r"training should be a JSON object \(Expecting value.*Received: training=steps=3"),
         ("model", "[1]", r'model should be a JSON object .*\{"units": 256\}. Received: model=\[1\]'),
         ("training", '{"stepps": 3}', "Did you mean training.steps.* Received: training.stepps"),
-        ("training", '{"steps": 0}', "training.steps should be greater than or equal to 1. Received: training.steps=0"),
+        ("training", '{"steps": 0}', "training.steps should be greater than or equal to 1 or 'auto'. Received"),
         ("training", '{"steps": "many"}', "training.steps should be a valid integer.*'many'"),
         ("training", '{"steps": null}', "exactly one of them must be given"),
         ("training", '{"strategy": "mirrored", "logical_cpus": 2}', "local machine only"),

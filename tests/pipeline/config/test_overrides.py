@@ -30,13 +30,13 @@ def test_docstring_examples_run() -> None:
     assert doctest.testmod(overrides).failed == 0
 
 
-def test_quick_is_the_defaults() -> None:
-    assert overrides.load("quick") == Config()
+def test_quick_is_the_defaults_with_a_time_limit() -> None:
+    assert overrides.load("quick") == overrides.replace(Config(), {"training.max_minutes": 5.0})
 
 
 @pytest.mark.parametrize("name", overrides.preset_names())
 def test_every_preset_is_a_valid_configuration(name: str) -> None:
-    assert (overrides.load(name) == Config()) is (name == "quick")
+    assert overrides.load(name) != Config()
 
 
 def test_several_presets_are_joined_and_later_ones_win(presets: Path) -> None:
@@ -116,6 +116,23 @@ def test_options_win_over_settings_and_settings_over_presets_and_later_settings_
 def test_steps_and_epochs_replace_each_other(preset: str, setting: str, steps: int | None, epochs: int | None) -> None:
     training = overrides.load(preset, [setting]).training
     assert (training.steps, training.epochs) == (steps, epochs)
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings", "minutes"),
+    [
+        ("quick", [], 5.0),
+        ("quick", ["training.steps=7"], None),
+        ("quick", ["training.epochs=7"], None),
+        ("quick", ["training.steps=auto"], 5.0),
+        ("quick", ["training.steps=7", "training.max_minutes=2"], 2.0),
+        ("best", ["training.max_minutes=2"], 2.0),
+    ],
+)
+def test_number_of_steps_is_exact_unless_a_limit_is_set_with_it(
+    preset: str, settings: list[str], minutes: float | None
+) -> None:
+    assert overrides.load(preset, settings).training.max_minutes == minutes
 
 
 def test_dickens_is_the_tutorial_with_other_epochs_temperature_and_corpus() -> None:

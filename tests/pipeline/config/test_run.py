@@ -38,7 +38,11 @@ RANGES: list[tuple[str, list[str], dict[str, str]]] = [
         ["0"],
         {"-0.001": "greater than or equal to 0"},
     ),
-    ("training.learning_rate training.epsilon model.initial_embedding", ["1e-30"], {"0": "greater than 0"}),
+    (
+        "training.learning_rate training.epsilon training.max_minutes model.initial_embedding",
+        ["1e-30"],
+        {"0": "greater than 0"},
+    ),
     (
         "evaluation.threshold",
         ["auto", "1e-30"],
@@ -84,7 +88,7 @@ RANGES: list[tuple[str, list[str], dict[str, str]]] = [
     ("cluster.pods.Trainer.memory_gb", ["0.01", "1e5"], {"0.009": "or equal to 0.01", "1.1e5": "or equal to 100000"}),
     ("cluster.pods.Trainer.gpus", ["0", "16"], {"-1": "or equal to 0", "17": "or equal to 16"}),
 ]
-BESIDE = {"export.max_chars": ["export.num_chars=1"]}
+BESIDE = {"export.max_chars": ["export.num_chars=1"], "training.warmup_steps": ["training.max_minutes=none"]}
 
 
 def sections(section: type[BaseModel]) -> list[type[BaseModel]]:
@@ -125,6 +129,7 @@ def test_value_at_a_bound_is_valid_and_one_beyond_is_an_error(
     [
         ({"training": {"steps": 10, "epochs": 1}}, ["training.steps=10", "training.epochs=1"]),
         ({"training": {"steps": None}}, ["training.steps=None", "training.epochs=None"]),
+        ({"training": {"max_minutes": 1, "warmup_steps": 19}}, ["max_minutes=1.0", "warmup_steps=19"]),
         ({"training": {"logical_cpus": 2}}, ["training.logical_cpus=2", "training.strategy=auto"]),
         ({"training": {"sequence_length": 1_000}, "corpus": {"passage_length": 100}}, ["1000", "passage_length=100"]),
         ({"corpus": {"eval_fraction": 0.5, "test_fraction": 0.2}}, ["0.5 and 0.2"]),

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components.errors import UserError
-from pipeline.config.run import ModelConfig
+from pipeline.config.training import ModelConfig
 from serving.graph import checkpoint
 from serving.graph.one_step import Defaults
 from tests import numeric

@@ -38,3 +38,4 @@ def test_one_process_waits_for_nobody() -> None:
     one = tf.distribute.get_strategy()
     collective.wait_for_all(one)
     collective.check_same(one, 5, "x")
+    assert collective.mean(one, 5) == 5

@@ -137,7 +137,7 @@ def test_no_model_is_a_user_error(arguments: list[str], message: str) -> None:
 def test_checkpoint_below_the_root(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from pipeline.config.run import ModelConfig
+    from pipeline.config.training import ModelConfig
     from serving.graph.one_step import Defaults
     from trainer import checkpoint, export
     from trainer.checkpoint import Checkpoints, Position

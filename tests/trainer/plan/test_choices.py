@@ -1,0 +1,104 @@
+"""What is chosen for "auto": more text, more steps and less dropout; what is configured stays."""
+
+import doctest
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config.overrides import load
+from pipeline.config.training import TrainingConfig
+from trainer.plan import choices
+from trainer.plan.sizes import Size
+
+SIZES = (20_000, 130_000, 1_000_000, 10_000_000)
+
+
+def size(characters: int, step: int = 6_400, evaluation_batches: int = 1) -> Size:
+    return Size(characters, 64, step, math.ceil(characters / step), 64, evaluation_batches)
+
+
+def chosen(characters: int, *settings: str, stock_layer: bool = False) -> dict[str, float]:
+    found = choices.model_and_batch(load("quick", settings), characters, 66, stock_layer)
+    return {choice.key: choice.value for choice in found}
+
+
+def test_examples() -> None:
+    assert doctest.testmod(choices).failed == 0
+
+
+def test_the_less_text_the_more_dropout_and_the_smaller_the_batches() -> None:
+    rates = [chosen(characters)["model.output_dropout"] for characters in SIZES]
+    rows = [chosen(characters)["training.batch_size"] for characters in SIZES]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > rates[-1]
+    assert rows == sorted(rows)
+    assert rows[0] < rows[-1]
+
+
+@pytest.mark.parametrize("key", list(chosen(1_000)))
+def test_configured_value_is_kept_and_the_others_are_chosen(key: str) -> None:
+    found = chosen(130_000, f"{key}={1 if key.endswith('batch_size') else 0.0}")
+    assert set(found) == set(chosen(130_000)) - {key}
+
+
+@pytest.mark.parametrize("preset", ["best", "tutorial", "dickens", "char_rnn_series"])
+def test_model_and_batch_of_the_other_presets_do_not_depend_on_the_text(preset: str) -> None:
+    found = choices.model_and_batch(load(preset), 130_000, 66)
+    assert {choice.key for choice in found} <= {"training.weight_decay"}
+
+
+def test_layer_of_a_gpu_keeps_its_speed() -> None:
+    assert chosen(130_000, stock_layer=True)["model.recurrent_dropout"] == 0.0
+
+
+def test_chosen_values_replace_auto_only() -> None:
+    config = load("quick", ["model.output_dropout=0.3"])
+    made = choices.apply(config, choices.model_and_batch(config, 130_000, 66))
+    assert made.model.output_dropout == 0.3
+    assert "auto" not in (made.model.recurrent_dropout, made.training.weight_decay, made.training.batch_size)
+
+
+@given(st.integers(100, 10**9), st.integers(100, 10**5))
+def test_smaller_steps_read_the_same_text(characters: int, step: int) -> None:
+    steps = choices.automatic_steps(size(characters, step))
+    assert steps >= choices.FEWEST_STEPS
+    if steps > choices.FEWEST_STEPS:
+        assert steps * step == pytest.approx(choices.automatic_steps(size(characters, 1)), abs=step)
+
+
+def test_evaluations_are_rarer_where_they_take_long() -> None:
+    training = TrainingConfig()
+    assert choices.plan(training, 1_200, size(1_000_000)).eval_every == 1_200 / choices.EVALUATIONS
+    large = size(10**7, evaluation_batches=150)
+    every = choices.plan(training, 1_200, large).eval_every
+    assert large.evaluation_batches * choices.FORWARD_SHARE / every <= choices.EVALUATION_SHARE
+
+
+def test_configured_interval_and_patience_are_kept() -> None:
+    plan = choices.plan(TrainingConfig(eval_every=7, early_stopping=0), 100, size(10_000))
+    assert plan == choices.Plan(100, 7, 0)
+    assert choices.plan(TrainingConfig(eval_every=None), 100, size(10_000)).eval_every == 2  # an epoch
+    assert choices.explain(TrainingConfig(steps=100, eval_every=7, early_stopping=0), plan, size(10_000)) == []
+
+
+def test_every_choice_is_one_line_with_its_reason() -> None:
+    training = TrainingConfig()
+    lines = [
+        str(choice) for choice in choices.explain(training, choices.plan(training, 1_000, size(10**6)), size(10**6))
+    ]
+    assert [line.partition("=")[0] for line in lines] == [
+        "training.steps",
+        "training.eval_every",
+        "training.early_stopping",
+    ]
+    assert lines[0] == "training.steps=1000: 1,000,000 training characters, 6,400 in a step"
+
+
+def test_steps_that_a_time_limit_lowered_are_explained_with_the_setting_that_repeats_them() -> None:
+    training = TrainingConfig(steps=7_000, max_minutes=10, eval_every=7, early_stopping=0)
+    (only,) = choices.explain(training, choices.plan(training, 640, size(10**6)), size(10**6))
+    assert (only.key, only.value) == ("training.steps", 640)
+    assert "7,000" in only.reason
+    assert "--set training.steps=640" in only.reason
