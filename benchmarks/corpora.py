@@ -6,7 +6,7 @@ A TEXT is a file, or FILE=RULE with `corpus.documents`, for example names.txt=li
 play, a 20 KB excerpt of Shakespeare, 10 MB of Python source from this interpreter's library, and Shakespeare, Great
 Expectations and names.txt where `--corpora` has them. `--no-list` leaves these out.
 
-Each training is a separate process. The search draws model and training at random, and ends when its trainings have
+Each training is a separate process. The search chooses model and training at random, and ends when its trainings have
 taken `--compute` times the CPU seconds of the default. Loss is the lowest one of the eval split with carried state, in
 nats per character, for both. "after" is the share of the CPU seconds of the default after its exported step. "blessed"
 compares windows of 256 characters, each from the initial state, with the trigram model, which is stricter than the

@@ -1,8 +1,16 @@
 """Parts of `trainer.fitting`; tests/trainer/test_tuning.py and tests/test_e2e.py run all of it."""
 
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from trainer import fitting
+from pipeline.config import overrides
+from pipeline.config.parameters import FitParameters
+from trainer import fitting, hardware
+from trainer.data.documents import Split
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
@@ -20,3 +28,25 @@ def test_samples_are_text_of_the_vocabulary_and_reproducible() -> None:
     assert sampler(10) == text
     assert sampler(20) != text
     assert fitting.sampler(model, VOCABULARY, 0, seed=5) is None
+
+
+def test_values_that_are_auto_are_chosen_logged_and_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    random = np.random.default_rng(1)
+
+    def split(length: int) -> Split:
+        return Split(("one",), np.array([length]), random.integers(4, size=length).astype(np.uint8))
+
+    text = fitting.Data(VOCABULARY, split(4_000), split(60), "")
+    settings = ["model.units=4", "model.embedding=2", "training.sequence_length=10", "training.sample_chars=0"]
+    settings += ["training.precision=float32", "training.max_minutes=0.001"]
+    config = overrides.load("quick", settings)
+    parameters = FitParameters(seed=1, model=config.model, training=config.training)
+    with caplog.at_level(logging.INFO, "char_rnn.progress"):
+        _, position = fitting.fit(parameters, hardware.choose("auto", "float32"), text, str(tmp_path), chief=True)
+    chosen = json.loads((tmp_path / fitting.CHOICES).read_text())
+    names = ["output_dropout", "recurrent_dropout", "weight_decay", "batch_size", "steps", "eval_every"]
+    assert [key.partition(".")[2] for key in chosen] == [*names, "early_stopping"]
+    assert position.total_steps == chosen["training.steps"]["value"] == 100
+    assert "training.max_minutes=0.001" in chosen["training.steps"]["reason"]
+    for key, choice in chosen.items():
+        assert f"chosen: {key}={choice['value']}: {choice['reason']}" in caplog.messages
