@@ -4,6 +4,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -111,9 +112,17 @@ class LoadedModel:
         requests = warmup.read(directory)
         if len(requests) > _MAX_WARMUP_RECORDS:
             raise invalid(f"Number of warmup records exceeds the maximum ({_MAX_WARMUP_RECORDS}) supported")
+        by_signature: dict[str, list[Tensors]] = {}
         for name, inputs in requests:
-            self.run(name or "serving_default", inputs)
+            by_signature.setdefault(name or "serving_default", []).append(inputs)
+        # TensorFlow prepares a signature at its first run, in one thread.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(self._run_all, by_signature, by_signature.values()))
         return time.perf_counter() - started
+
+    def _run_all(self, name: str, requests: list[Tensors]) -> None:
+        for inputs in requests:
+            self.run(name, inputs)
 
 
 def _signature(proto: Any) -> Signature:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 
 from serving.graph import signatures
 from serving.graph.one_step import Defaults, OneStep, Weights
@@ -134,6 +134,15 @@ def test_signatures_share_the_graphs_that_read_write_and_score(saved: tuple[OneS
     # One reads, two write, two score, two rank.
 
 
+def test_functions_turn_off_the_graph_optimizer_and_the_process_keeps_it(saved: tuple[OneStep, str]) -> None:
+    assert not tf.config.optimizer.get_experimental_options()["disable_meta_optimizer"]
+    graphs = saved_model_pb2.SavedModel.FromString(Path(saved[1], "saved_model.pb").read_bytes()).meta_graphs[0]
+    calls = [node.attr["config_proto"].s for node in graphs.graph_def.node if node.op == "StatefulPartitionedCall"]
+    options = [config_pb2.ConfigProto.FromString(call).graph_options.rewrite_options for call in calls]
+    assert len(options) >= len(signatures.build(saved[0]))
+    assert all(option.disable_meta_optimizer for option in options)
+
+
 def test_generate_equals_generate_from_state_with_zeros(saved: tuple[OneStep, str]) -> None:
     model, directory = saved
     loaded, inputs = tf.saved_model.load(directory).signatures, {"prompt": tf.constant(PROMPTS), **controls(3)}
@@ -164,7 +173,7 @@ def test_default_uses_the_configured_temperature_and_top_k() -> None:
 EXPORT = """
 import sys
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 sys.path.insert(0, sys.argv[2])
 import numpy as np
 from serving.graph import signatures
