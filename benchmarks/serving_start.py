@@ -18,8 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import httpx
 from rich.console import Console
@@ -27,6 +26,7 @@ from rich.table import Table
 
 from benchmarks import machine
 
+ROOT = Path(__file__).resolve().parent.parent
 MODEL = "char_rnn"
 EXPORT = "import sys; from benchmarks.serving import random_export as e; e(sys.argv[1], 64, int(sys.argv[2]))"
 _TICKS = os.sysconf("SC_CLK_TCK")
