@@ -1,6 +1,6 @@
 """Configuration values that are "auto", chosen from the size of the train split and of the vocabulary.
 
-The rules were fitted to texts from 20 kilobytes to 10 megabytes; docs/presets.md states them, and
+The rules were fitted to texts from 20 kilobytes to a megabyte; docs/presets.md states them, and
 `benchmarks/corpora.py` compares them with a random search. No framework and no files: numbers in, numbers out.
 """
 
@@ -16,14 +16,14 @@ from trainer.plan.sizes import Size
 
 AUTO = "auto"
 EVALUATIONS = 12  # of a complete training
-PATIENCE = 3  # evaluations: a quarter of a complete training
-EVALUATION_SHARE = 0.08  # of the time of training that evaluations may take
+LEAST_PATIENCE = 2  # evaluations
+EVALUATION_SHARE = 0.05  # of the time of training that evaluations may take
 FORWARD_SHARE = 0.35  # time of one batch of an evaluation, in training steps
 FEWEST_STEPS = 100
 MOST_EPOCHS = 20
 # So that the speed of the machine is known before the first evaluation.
 FEWEST_STEPS_BETWEEN_EVALUATIONS = 20
-_READ = 6_000  # characters read for each of the square root of the train split's characters
+_READ = 4_700  # characters read for each of the square root of the train split's characters
 
 _Parameters = TypeVar("_Parameters", bound=Section)
 
@@ -94,10 +94,10 @@ def apply(parameters: _Parameters, choices: list[Choice]) -> _Parameters:
 
 
 def automatic_steps(size: Size) -> int:
-    """Return the steps that read 6,000 characters for each of the square root of the train split's characters.
+    """Return the steps that read 4,700 characters for each of the square root of the train split's characters.
 
     >>> automatic_steps(Size(1_000_000, 32, 3_200, steps_per_epoch=313, evaluation_rows=32, evaluation_batches=35))
-    1875
+    1469
     """
     read = min(_READ * math.sqrt(size.characters), MOST_EPOCHS * size.characters)
     return max(FEWEST_STEPS, round(read / size.step))
@@ -116,7 +116,9 @@ def plan(training: TrainingConfig, steps: int, size: Size) -> Plan:
     if every == AUTO:
         affordable = size.evaluation_batches * FORWARD_SHARE / EVALUATION_SHARE
         every = math.ceil(max(steps / EVALUATIONS, affordable, FEWEST_STEPS_BETWEEN_EVALUATIONS))
-    return Plan(steps, int(every), PATIENCE if patience == AUTO else int(patience))
+    if patience == AUTO:
+        patience = max(LEAST_PATIENCE, round(steps / int(every) / 4))
+    return Plan(steps, int(every), int(patience))
 
 
 def explain(training: TrainingConfig, chosen: Plan, size: Size) -> list[Choice]:
@@ -125,7 +127,7 @@ def explain(training: TrainingConfig, chosen: Plan, size: Size) -> list[Choice]:
     reasons = {
         "steps": f"{size.characters:,} training characters, {size.step:,} in a step",
         "eval_every": f"{EVALUATIONS} evaluations, or fewer where their {batches:,} batches take long",
-        "early_stopping": f"a quarter of {EVALUATIONS} evaluations",
+        "early_stopping": "a quarter of the evaluations",
     }
     automatic = [name for name in reasons if getattr(training, name) == AUTO]
     unlimited = count_steps(training, size)
@@ -142,9 +144,9 @@ def dropout_rate(characters: int) -> float:
     """Return the dropout rate before the output; the less text, the higher.
 
     >>> [dropout_rate(10**power) for power in (4, 5, 6, 7)]
-    [0.5, 0.37, 0.2, 0.03]
+    [0.5, 0.33, 0.1, 0.0]
     """
-    return round(min(0.5, max(0.0, 0.37 - 0.17 * math.log10(characters / 100_000))), 2)
+    return round(min(0.5, max(0.0, 0.33 - 0.225 * math.log10(characters / 100_000))), 2)
 
 
 def batch_size(characters: int) -> int:
