@@ -144,7 +144,7 @@ def dropout_rate(characters: int) -> float:
     """Return the dropout rate before the output; the less text, the higher.
 
     >>> [dropout_rate(10**power) for power in (4, 5, 6, 7)]
-    [0.5, 0.33, 0.1, 0.0]
+    [0.5, 0.33, 0.11, 0.0]
     """
     return round(min(0.5, max(0.0, 0.33 - 0.225 * math.log10(characters / 100_000))), 2)
 
