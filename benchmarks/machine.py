@@ -2,10 +2,15 @@
 
 import importlib.metadata
 import os
+import statistics
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 # Load average of the last minute. On a busy machine even CPU seconds are wrong: threads that wait for each other spin,
 # above all PyTorch's.
@@ -37,6 +42,19 @@ def cpu_model() -> str:
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     return f"{name} ({', '.join(flag for flag in ('avx512_bf16', 'amx_bf16') if flag in flags) or 'no bfloat16'})"
+
+
+def read_bandwidth(megabytes: float, repeats: int = 9) -> float:
+    """Return the bytes per second at which all cores read an array of this size, which stays in caches if it is small."""
+    cores = len(os.sched_getaffinity(0))
+    parts = np.array_split(np.ones(int(megabytes * 1e6) // 4, np.float32), cores)
+    seconds = []
+    with ThreadPoolExecutor(cores) as pool:
+        for _ in range(repeats + 1):  # the first one starts the threads
+            began = time.perf_counter()
+            list(pool.map(np.dot, parts, parts))
+            seconds.append(time.perf_counter() - began)
+    return float(megabytes * 1e6 / statistics.median(seconds[1:]))
 
 
 def find_torch(wanted: str | None) -> str | None:

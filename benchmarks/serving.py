@@ -7,6 +7,7 @@ All measurements alternate within one run, on random weights: the speed does not
 In process the rows are one batch; over REST they are concurrent clients of the embedded server, or with `--url` of any
 TF Serving that serves such a model (whose size `--units` and `--embedding` then do not change).
 `--previous` names another checkout of this project, whose embedded server serves the same export in the same rounds.
+With one row in process, its time is compared with that of reading the weights once a character (the memory floor).
 With `--score` a text of that many characters is scored in one request to the embedded server, and the memory that this
 adds to its process is printed (Linux only); with `--rounds 0` nothing else is measured.
 """
@@ -36,6 +37,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import machine
 from benchmarks.tutorial_one_step import TutorialOneStep
 from serving.client.blocking import Client
 from serving.graph.one_step import Defaults, OneStep, Weights
@@ -205,10 +207,22 @@ def main() -> None:
             ways[PREVIOUS] = clients(previous, one_call), options.chars
         ways = {name: way for name, way in ways.items() if any(part in name for part in options.only)}
         results = measure(ways, options.rows, options.rounds) if options.rounds else []
+        # A character reads the recurrent weights and those of the output; of the embedding's table it reads one row.
+        weights = 4e-6 * (3 * options.units**2 + options.units * (len(CHARACTERS) + 1))
+        bandwidths = {"memory": machine.read_bandwidth(512), "caches": machine.read_bandwidth(weights)}
     if scored:
         print("score: {characters:,} characters, +{mebibytes:.0f} MiB, {seconds:.1f} s".format(**scored))
     if results:
         show(results, options)
+        rate = next(
+            (one["characters_per_second"] for one in results if (one["way"], one["rows"]) == (IN_PROCESS, 1)), 0.0
+        )
+        for place, bandwidth in bandwidths.items() if rate else ():
+            floor = weights * 1e6 / bandwidth
+            print(
+                f"{weights:.1f} MB of weights, read once a character from the {place} at {bandwidth / 1e9:.1f} GB/s: "
+                f"{floor * 1e6:.0f} µs; generate in process takes {1 / rate / floor:.2f} times as long"
+            )
     if options.json:
         options.json.write_text(
             json.dumps(
