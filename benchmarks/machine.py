@@ -45,7 +45,7 @@ def cpu_model() -> str:
 
 
 def read_bandwidth(megabytes: float, repeats: int = 9) -> float:
-    """Return the bytes per second at which all cores read an array of this size, which stays in caches if it is small."""
+    """Return the bytes per second at which all cores read an array of this size; a small one stays in caches."""
     cores = len(os.sched_getaffinity(0))
     parts = np.array_split(np.ones(int(megabytes * 1e6) // 4, np.float32), cores)
     seconds = []

@@ -214,15 +214,7 @@ def main() -> None:
         print("score: {characters:,} characters, +{mebibytes:.0f} MiB, {seconds:.1f} s".format(**scored))
     if results:
         show(results, options)
-        rate = next(
-            (one["characters_per_second"] for one in results if (one["way"], one["rows"]) == (IN_PROCESS, 1)), 0.0
-        )
-        for place, bandwidth in bandwidths.items() if rate else ():
-            floor = weights * 1e6 / bandwidth
-            print(
-                f"{weights:.1f} MB of weights, read once a character from the {place} at {bandwidth / 1e9:.1f} GB/s: "
-                f"{floor * 1e6:.0f} µs; generate in process takes {1 / rate / floor:.2f} times as long"
-            )
+        show_floor(results, weights, bandwidths)
     if options.json:
         options.json.write_text(
             json.dumps(
@@ -230,6 +222,18 @@ def main() -> None:
             )
             + "\n"
         )
+
+
+def show_floor(results: list[dict[str, Any]], megabytes: float, bandwidths: dict[str, float]) -> None:
+    """Compare the time of a character, one row in process, with that of reading the weights once."""
+    rates = [one["characters_per_second"] for one in results if (one["way"], one["rows"]) == (IN_PROCESS, 1)]
+    for rate in rates:
+        for place, bandwidth in bandwidths.items():
+            floor = megabytes * 1e6 / bandwidth
+            print(
+                f"{megabytes:.1f} MB of weights, read once a character from the {place} at {bandwidth / 1e9:.1f} GB/s: "
+                f"{floor * 1e6:.0f} µs; generate in process takes {1 / rate / floor:.2f} times as long"
+            )
 
 
 def measure(ways: dict[str, Any], concurrency: Sequence[int], rounds: int) -> list[dict[str, Any]]:
