@@ -8,7 +8,7 @@ from math import floor, isfinite
 from components.errors import UserError
 from components.ingest import documents
 
-# Characters. A shorter held-out block is too small to measure anything, so it is used for training.
+# Characters. A shorter held-out block is too small to measure anything, so it is not held out.
 MIN_HELD_OUT = 100
 # Characters. A shorter document has none to predict and is left out.
 MIN_DOCUMENT = 2
@@ -62,7 +62,7 @@ def split_blocks(length: int, eval_fraction: float, test_fraction: float = 0.0) 
 
 @dataclass(frozen=True)
 class Block:
-    """The part of a file that is in one split: its offset, in characters, and its text."""
+    """What a split has of a file: its offset, in characters, and its text."""
 
     split: str
     start: int
@@ -73,14 +73,17 @@ def blocks(text: str, eval_fraction: float, test_fraction: float, rule: str) -> 
     """Return the blocks of one clean file that are not empty, in the order train, eval, test, and its documents.
 
     Args:
-      rule: what one document is, `corpus.documents`. Of a file that is one document each split is a part; other
-        documents are in one split as a whole, and the start of a block is 0.
+      rule: what one document is, `corpus.documents`. Of a file that is one document each split is a part. A file whose
+        eval part would have fewer than `MIN_HELD_OUT` characters, and documents other than files, are in one split as a
+        whole, chosen by a digest of their text; then the start of a block is 0.
 
     Raises:
       UserError: fractions that `split_blocks` rejects, or a rule that is no regular expression.
     """
     if rule == documents.FILE:
         spans = split_blocks(len(text), eval_fraction, test_fraction)
+        if spans and eval_fraction and "eval" not in [split for split, _, _ in spans]:
+            spans = [(documents.split_of(text, *_held_out(eval_fraction, test_fraction)), 0, len(text))]
         return [Block(split, start, text[start:end]) for split, start, end in spans], 1
     streams, count = documents.streams(text, rule, *_held_out(eval_fraction, test_fraction))
     return [Block(split, 0, stream) for split, stream in streams.items()], count

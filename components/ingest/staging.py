@@ -80,8 +80,8 @@ def check(
       reading: how a file is read.
 
     Raises:
-      UserError: a document cannot be read as text; the corpus is empty, shorter than `min_chars` or without an eval
-        split; or a setting is out of range.
+      UserError: a document cannot be read as text; the corpus is empty, shorter than `min_chars` or without a train or
+        eval split; or a setting is out of range.
     """
     passages.require_passage_length(passage_length)
     passages.blocks("", eval_fraction, test_fraction, rule)
@@ -115,18 +115,19 @@ def check(
             f"The corpus {corpus.label!r} is too short to learn from: it has fewer than the {min_chars} characters "
             f"required. Add text or lower that minimum (min_chars). Received: {size}"
         )
-    if rule != documents.FILE and not (targets["train"] and targets["eval"]):
-        lacking = "train" if not targets["train"] else "eval"
+    if not (targets["train"] and targets["eval"]):
+        lacking = "no eval split to evaluate the model on" if targets["train"] else "no train split to learn from"
+        lacks = f"The corpus {corpus.label!r} has {lacking}"
+        if rule == documents.FILE:
+            raise UserError(
+                f"{lacks}: a document whose held-out part would have fewer than {passages.MIN_HELD_OUT} characters is "
+                f"in one split as a whole. {_held_out_advice(longest, characters)} Received: "
+                f"eval_fraction={eval_fraction}, longest document {longest} characters, {size}"
+            )
         raise UserError(
-            f"The corpus {corpus.label!r} has no {lacking} split: each document is in one split as a whole, and there "
-            f"are too few. Check that corpus.documents describes what separates them, add documents, or change "
-            f"eval_fraction. Received: corpus.documents={rule}, eval_fraction={eval_fraction}, {size}"
-        )
-    if targets["eval"] == 0:
-        raise UserError(
-            f"The corpus {corpus.label!r} has no eval split to evaluate the model on: a document's held-out part "
-            f"must have at least {passages.MIN_HELD_OUT} characters. {_held_out_advice(longest, characters)} "
-            f"Received: eval_fraction={eval_fraction}, longest document {longest} characters, {size}"
+            f"{lacks}: each document is in one split as a whole, and there are too few. Check that corpus.documents "
+            "describes what separates them, add documents, or change eval_fraction. Received: "
+            f"corpus.documents={rule}, eval_fraction={eval_fraction}, {size}"
         )
     return CorpusFacts(count, characters, targets["eval"], len(distinct), tuple(unused), missing)
 
@@ -185,17 +186,20 @@ def _staged_name(name: str) -> str:
 
 
 def _held_out_advice(longest: int, characters: int) -> str:
-    """Return what gives a corpus an eval split, a sentence or two that can be followed."""
+    """Return what gives a corpus both splits, a sentence or two that can be followed."""
     if (fraction := _sufficient(longest)) is not None:
-        return f"Raise eval_fraction to {fraction} or more, or join short documents to longer ones."
+        return f"Raise eval_fraction to {fraction} or more, add documents, or join short ones to longer ones."
     if (fraction := _sufficient(characters)) is not None:
         return (
-            f"No eval_fraction up to {_LARGEST_EVAL_FRACTION} is enough for documents as short as these: join them to "
-            f"one, for example with `cat *.txt > joined.txt` in their directory, and set eval_fraction to {fraction} "
-            "or more."
+            f"No eval_fraction up to {_LARGEST_EVAL_FRACTION} holds out a part of documents as short as these: add "
+            "more of them, or join them to one, for example with `cat *.txt > joined.txt` in their directory, and set "
+            f"eval_fraction to {fraction} or more."
         )
     needed = math.ceil(passages.MIN_HELD_OUT / _LARGEST_EVAL_FRACTION)
-    return f"Add text: that takes a document of {needed} characters and an eval_fraction of {_LARGEST_EVAL_FRACTION}."
+    return (
+        f"Add documents, or text: a document of {needed} characters is enough with an eval_fraction of "
+        f"{_LARGEST_EVAL_FRACTION}."
+    )
 
 
 def _sufficient(length: int) -> float | None:

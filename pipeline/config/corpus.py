@@ -33,7 +33,8 @@ class CorpusConfig(Section):
     # whole, chosen by a digest of their text, and the model learns an end-of-document symbol (U+0003) after each. With
     # `corpus.column`, it is row.
     documents: str = Field("file", min_length=1)
-    # Part of every document that is held out for evaluation: its last part, before the test split.
+    # Part of every document that is held out for evaluation: its last part, before the test split. Documents that are
+    # too short, this part of which would have fewer than 100 characters, are held out as a whole or not at all.
     eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
     # Part of every document that is held out for tests: its very end. 0: no test split.
     test_fraction: Annotated[float, Field(ge=0.0, le=0.4)] = 0.0

@@ -77,8 +77,11 @@ def test_passages_restore_splits_and_document(
     splits = by_split(list(cut("a.txt", content, passage_length, eval_fraction, test_fraction)))
     assert list(splits) == [split for split in ("train", "eval", "test") if split in splits]
     assert "".join(map(restored, splits.values())) == (content if len(content) > 1 else "")
-    for split, start, end in split_blocks(len(content), eval_fraction, test_fraction):
-        assert restored(splits[split]) == content[start:end]
+    spans = split_blocks(len(content), eval_fraction, test_fraction)
+    if eval_fraction and "eval" not in {split for split, _, _ in spans}:
+        assert len(splits) == len(spans[:1])  # it is too short to be divided
+    else:
+        assert {split: restored(group) for split, group in splits.items()} == {s: content[a:b] for s, a, b in spans}
 
 
 @given(TEXTS, st.integers(1, 400), FRACTIONS, FRACTIONS)
@@ -92,12 +95,23 @@ def test_passages_have_nearly_equal_sizes_and_overlap_by_one(
         assert max(targets) - min(targets) <= 1
         assert max(targets) <= passage_length
         assert len(group) == max(1, -(-(characters - 1) // passage_length))
-        assert split == "train" or characters >= MIN_HELD_OUT
+        assert split == "train" or characters >= MIN_HELD_OUT or characters == len(content)
         for passage in group:
             assert passage.document == "a.txt"
             assert content[passage.position : passage.position + len(passage.text)] == passage.text
         for before, after in pairwise(group):
             assert before.position + len(before.text) - 1 == after.position
+
+
+def test_file_that_is_too_short_to_be_divided_is_in_one_split_as_a_whole() -> None:
+    poems = [f"{number} roses are red\n" * 30 for number in range(400)]  # 480 to 540 characters: 48 to 54 for eval
+    pieces = [list(cut(f"{number}.txt", poem, 1_000, 0.1, 0.2)) for number, poem in enumerate(poems)]
+    assert [[piece.text for piece in some] for some in pieces] == [[poem] for poem in poems]
+    splits = [some[0].split for some in pieces]
+    assert splits.count("eval") / 400 == pytest.approx(0.1, abs=0.04)
+    assert splits.count("test") / 400 == pytest.approx(0.2, abs=0.05)
+    assert [piece.split for piece in cut("other.txt", poems[7], 1_000, 0.1, 0.2)] == [splits[7]]  # whatever its name
+    assert [piece.split for piece in cut("long.txt", poems[7] * 3, 10_000, 0.1, 0.0)] == ["train", "eval"]
 
 
 def test_short_documents_are_in_one_split_as_a_whole() -> None:

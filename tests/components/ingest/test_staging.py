@@ -40,7 +40,7 @@ def staged(directory: Path) -> dict[str, bytes]:
 
 def test_facts_are_those_of_the_clean_text(tmp_path: Path) -> None:
     contents = {"a.txt": b"\xef\xbb\xbf" + b"ab\r\n" * 400, "b.txt.gz": gzip.compress("é".encode() * 50), "c.txt": b""}
-    # 1,200 characters, of which 120 are held out; the other documents are too short for an eval split.
+    # 1,200 characters, of which 120 are held out; the short document is in the train split as a whole.
     assert check(corpus_of(tmp_path, contents), 1250, 10, 0.1, 0.0) == CorpusFacts(3, 1250, 119, 4, ("c.txt",))
 
 
@@ -99,20 +99,32 @@ def test_short_corpus_is_an_error(tmp_path: Path) -> None:
         ([990] * 10, 0.1, "Raise eval_fraction to 0.11 or more"),
         ([200] * 10, 0.1, "Raise eval_fraction to 0.5 or more"),
         ([55] * 300, 0.5, "join them to one.*set eval_fraction to 0.01 or more"),
-        ([55] * 3, 0.1, "a document of 200 characters and an eval_fraction of 0.5"),
+        ([55] * 3, 0.1, "a document of 200 characters is enough with an eval_fraction of 0.5"),
     ],
 )
-def test_advice_for_a_corpus_without_eval_split_can_be_followed(
+def test_advice_for_a_corpus_without_a_split_can_be_followed(
     lengths: list[int], fraction: float, advice: str, tmp_path: Path
 ) -> None:
+    # Equal documents are in the same split, so one of them is empty.
     corpus = corpus_of(tmp_path, {str(index): b"x" * length for index, length in enumerate(lengths)})
-    with pytest.raises(UserError, match=rf"no eval split.*{advice}.*longest document {lengths[0]} characters"):
+    with pytest.raises(
+        UserError, match=rf"no (eval|train) split to.*{advice}.*longest document {lengths[0]} characters"
+    ):
         check(corpus, 1, 10, fraction, 0.0)
     if found := re.search(r"eval_fraction (?:to|of) ([0-9.]+\d)", advice):
         joined = "join" in advice or "document of" in advice
         lengths = [max(sum(lengths), 200)] if joined else lengths
         corpus = corpus_of(tmp_path / "followed", {str(i): b"x" * length for i, length in enumerate(lengths)})
         assert check(corpus, 1, 10, float(found[1]), 0.0).eval_chars > 0
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5])
+def test_many_short_files_are_split_as_wholes(fraction: float, tmp_path: Path) -> None:
+    poems = {f"{index}.txt": f"poem {index:03} ".encode() * 6 for index in range(300)}  # 54 characters each
+    facts = check(corpus_of(tmp_path, poems), 1, 10, fraction, 0.0)
+    assert facts.eval_chars % 53 == 0
+    assert facts.eval_chars / 53 / 300 == pytest.approx(fraction, abs=0.05)
+    assert facts.characters == 300 * 54
 
 
 def test_largest_eval_fraction_is_that_of_the_configuration() -> None:
@@ -130,7 +142,7 @@ def test_short_documents_are_counted_and_need_both_splits(tmp_path: Path) -> Non
     pieces = passages.cut("a.txt", "\n".join(lines), 40, 0.1, 0.0, "line")
     assert facts.eval_chars == sum(len(piece.text) - 1 for piece in pieces if piece.split == "eval")
     few = corpus_of(tmp_path / "few", {"a.txt": b"one\ntwo\n"})
-    with pytest.raises(UserError, match=r"no eval split: .*Received: corpus\.documents=line.* in 2 documents$"):
+    with pytest.raises(UserError, match=r"no eval split to .*Received: corpus\.documents=line.* in 2 documents$"):
         check(few, 1, 40, 0.01, 0.0, "line")
     with pytest.raises(UserError, match=r"corpus\.documents must be one of file, "):
         check(few, 1, 40, 0.1, 0.0, "(")
