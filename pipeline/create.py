@@ -30,7 +30,7 @@ from pipeline.config.places import Places  # noqa: E402
 from pipeline.config.run import Config  # noqa: E402
 
 # Values of the section `corpus` that decide how documents become records.
-_CUTTING = {"passage_length", "eval_fraction", "test_fraction", "documents", "column"}
+_CUTTING = {"passage_length", "eval_fraction", "test_fraction", "documents", "column", "normalization", "fold_case"}
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def _train(config: Config, places: Places, transform: BaseComponent) -> list[Bas
         "seed": config.seed,
         "checkpoints": places.checkpoints,
         "registry": places.registry,
+        **config.corpus.model_dump(include={"normalization", "fold_case"}),
         "sources": cache_keys.digest(cache_keys.TRAINER),
     }
     splits = {

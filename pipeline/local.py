@@ -103,7 +103,8 @@ def ingest(config: Config, places: Places) -> StagedCorpus:
             f"narrower corpus, or another root with --root. Received: --corpus {settings.source}"
         )
     cutting = settings.passage_length, settings.eval_fraction, settings.test_fraction, settings.documents
-    facts = staging.check(corpus, settings.min_chars, *cutting, text.Reading(settings.column))
+    reading = text.Reading(settings.column, settings.normalization, settings.fold_case)
+    facts = staging.check(corpus, settings.min_chars, *cutting, reading)
     return StagedCorpus(corpus, facts, str(staging.stage(corpus, Path(places.corpus))))
 
 

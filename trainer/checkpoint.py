@@ -20,7 +20,7 @@ from transform.vocabulary import Vocabulary
 
 def describe(directory: str, vocabulary: Vocabulary, model: ModelConfig, restore_best: bool) -> None:
     """Write what generation needs besides the weights next to the checkpoints; see `serving.graph.checkpoint`."""
-    values = {"code_points": vocabulary.code_points, "model": model.model_dump(), "restore_best": restore_best}
+    values = {**dataclasses.asdict(vocabulary), "model": model.model_dump(), "restore_best": restore_best}
     tf.io.gfile.makedirs(directory)
     files.write(os.path.join(directory, DESCRIPTION), json.dumps(values) + "\n")
 

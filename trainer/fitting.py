@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ import tensorflow_transform as tft
 from components import files
 from components.errors import UserError
 from components.evaluate import perplexity
-from pipeline.config.parameters import FitParameters
+from pipeline.config.parameters import ComponentParameters, FitParameters
 from trainer import checkpoint, hardware, optimizer, warm_start
 from trainer.checkpoint import Checkpoints, Position
 from trainer.data import documents, windows
@@ -45,12 +45,13 @@ class Data:
     data_digest: str
 
 
-def load(fn_args: Any, memory_limit: int) -> Data:
+def load(fn_args: Any, parameters: ComponentParameters) -> Data:
     """Read the splits that TFX passes to a Trainer or Tuner.
 
     Args:
       fn_args: TFX's `FnArgs`.
-      memory_limit: splits with more characters are memory-mapped files.
+      parameters: `training.memory_limit_chars`, above which splits are memory-mapped files, and the normalization that
+        the texts have.
 
     Raises:
       UserError: the vocabulary is empty, or a split has no character to predict.
@@ -60,6 +61,8 @@ def load(fn_args: Any, memory_limit: int) -> Data:
         vocabulary = Vocabulary.from_tokens(transform_output.vocabulary_by_name(VOCABULARY_NAME))
     except ValueError as error:
         raise UserError(f"{error} Lower it.") from error
+    vocabulary = replace(vocabulary, normalization=parameters.normalization, fold_case=parameters.fold_case)
+    memory_limit = parameters.training.memory_limit_chars
     spec = transform_output.transformed_feature_spec()
     train = documents.load(fn_args.train_files, spec, vocabulary.size, memory_limit)
     evaluation = documents.load(fn_args.eval_files, spec, vocabulary.size, memory_limit)

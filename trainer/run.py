@@ -42,7 +42,7 @@ def _train_and_export(fn_args: Any, together: cluster.Cluster) -> None:
         LOGGER.info("process %s of %s; waiting for the others", together.position + 1, together.processes)
     # First: a strategy over several workers, and a GPU's memory, must be set up before TensorFlow computes anything.
     machine = hardware.choose(training.strategy, training.precision, training.logical_cpus, together.processes)
-    text = fitting.load(fn_args, training.memory_limit_chars)
+    text = fitting.load(fn_args, parameters)
     source = warm_start.initial_model(parameters.registry, text.data_digest) if training.warm_start else None
     key = _key(parameters, text.data_digest, source)
     # Before the first variable, whose shape would differ: TensorFlow would wait forever, or end without a reason.

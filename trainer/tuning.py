@@ -73,7 +73,7 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     parameters = TunerParameters.model_validate(fn_args.custom_config)
     training = parameters.training
     machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
-    text = fitting.load(fn_args, training.memory_limit_chars)
+    text = fitting.load(fn_args, parameters)
     directory = os.path.join(parameters.checkpoints, f"tuner-{_key(parameters, text.data_digest)}")
     return TunerFnResult(tuner=Search(parameters, machine, text, directory), fit_kwargs={})
 

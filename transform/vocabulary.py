@@ -12,12 +12,19 @@ END_OF_DOCUMENT = "\x03"  # `components.ingest.documents` puts it after each sho
 class Vocabulary:
     """Characters with separate ids; all others share the id `out_of_vocabulary`.
 
+    Attributes:
+      code_points: the character of each id.
+      normalization: Unicode normalization form of the texts, `nfc` or None; `encode` expects such texts.
+      fold_case: whether the case of the texts is folded.
+
     >>> vocabulary = Vocabulary(tuple(map(ord, "ab")))
     >>> vocabulary.encode("bad")
     [1, 0, 2]
     """
 
     code_points: tuple[int, ...]
+    normalization: str | None = None
+    fold_case: bool = False
 
     @classmethod
     def from_tokens(cls, tokens: Iterable[bytes]) -> "Vocabulary":

@@ -56,13 +56,17 @@ def create(
     documents: str,
     sources: str,
     column: str | None = None,
+    normalization: str | None = None,
+    fold_case: bool = False,
 ) -> Any:
     """Return the component that reads every file of the staged corpus `input_base`.
 
     Args:
       documents: what one document is, see `passages.blocks`.
       sources: digest of the code that makes the records, so that an edit invalidates the cache.
-      column: how a file is read, see `text.Reading`.
+      column: how a file is read, like the following, see `text.Reading`.
+      normalization: Unicode normalization form.
+      fold_case: whether case is folded.
     """
     settings = struct_pb2.Struct()
     settings.update(
@@ -72,6 +76,8 @@ def create(
             "test_fraction": test_fraction,
             "documents": documents,
             "column": column,
+            "normalization": normalization,
+            "fold_case": fold_case,
             "sources": sources,
         }
     )
@@ -91,7 +97,7 @@ def create(
 
 def reading(settings: Mapping[str, Any]) -> Reading:
     """Return how a file is read, from the settings that `create` packs."""
-    return Reading(settings["column"])
+    return Reading(settings["column"], settings["normalization"], settings["fold_case"])
 
 
 def _settings(packed: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import re
 import shlex
+import unicodedata
 import zlib
 from dataclasses import dataclass
 
@@ -39,12 +40,33 @@ class Reading:
 
     Attributes:
       column: the column of a table whose texts are the documents; None: the file is a text.
+      normalization: `nfc` or None, see `normalize`.
+      fold_case: whether case is folded.
     """
 
     column: str | None = None
+    normalization: str | None = None
+    fold_case: bool = False
 
 
 PLAIN = Reading()
+
+
+def normalize(text: str, form: str | None, fold_case: bool) -> str:
+    r"""Return a text in a Unicode normalization form, with its case folded; idempotent.
+
+    The exported graph does the same to prompts and scored texts (`transform.normalization`).
+
+    Args:
+      form: `nfc`, or None.
+      fold_case: whether to fold the case: with a form of decomposed text, so that equivalent texts stay so.
+
+    >>> normalize("STRASSE Ma\u0308rz stra\u00dfe", "nfc", True)
+    'strasse m\xe4rz strasse'
+    """
+    if fold_case:
+        text = (unicodedata.normalize("NFD", text) if form else text).casefold()
+    return unicodedata.normalize("NFC", text) if form else text
 
 
 def decode(data: bytes, name: str, path: str | None = None) -> str:
@@ -102,10 +124,11 @@ def read_document(data: bytes, name: str, path: str | None = None, reading: Read
     """
     content = decode(data, name, path)
     if reading.column is None:
-        return clean(content)
+        return normalize(clean(content), reading.normalization, reading.fold_case)
     editable = None if data.startswith(_GZIP_MAGIC) else path
     found = rows.texts(content.lstrip("\ufeff"), reading.column, name, editable)
-    return "".join(clean(row).replace(documents.END, "") + documents.END for row in found)
+    joined = "".join(clean(row).replace(documents.END, "") + documents.END for row in found)
+    return normalize(joined, reading.normalization, reading.fold_case)
 
 
 def _clean_once(text: str) -> str:

@@ -35,7 +35,8 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
     Args:
       source: a known name, a file, folder or glob on a volume or in a bucket (gs://), or a URL.
       settings: `directory` for staged corpora (local or in a bucket), `checksum`, `suffixes` and `min_chars`.
-      cutting: `passage_length`, `eval_fraction`, `test_fraction`, `documents` and `column`.
+      cutting: `passage_length`, `eval_fraction`, `test_fraction`, `documents`, and those of
+        `text.Reading`.
       workspace: an empty local directory.
 
     Returns:

@@ -1,6 +1,6 @@
 """The configuration values of the corpus."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,11 @@ class CorpusConfig(Section):
     # whole, chosen by a digest of their text, and the model learns an end-of-document symbol (U+0003) after each. With
     # `corpus.column`, it is row.
     documents: str = Field("file", min_length=1)
+    # Unicode normalization form of the texts, and in the exported graph of prompts, stop strings and scored texts.
+    # None: texts stay as they are.
+    normalization: Literal["nfc"] | None = None
+    # Fold the case of all these texts (Unicode's full case folding: ß becomes ss).
+    fold_case: bool = False
     # Part of every document that is held out for evaluation: its last part, before the test split. Documents that are
     # too short, this part of which would have fewer than 100 characters, are held out as a whole or not at all.
     eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1

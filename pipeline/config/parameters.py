@@ -1,6 +1,6 @@
 """What the pipeline passes to `run_fn` and `tuner_fn` as `custom_config`, validated into typed sections."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.config.run import ExportConfig
 from pipeline.config.section import Section
@@ -18,20 +18,25 @@ class FitParameters(Section):
     training: TrainingConfig
 
 
-class _ComponentParameters(FitParameters):
+class ComponentParameters(FitParameters):
+    """What the Trainer and the Tuner have in common."""
+
     checkpoints: str  # directory of checkpoints and finished exports
     registry: str  # directory of blessed models, for a warm start
+    normalization: Literal["nfc"] | None = None  # of the corpus, and therefore of the served model's inputs
+    fold_case: bool = False  # the same
     sources: str  # digest of the code that trains
 
     def decisive(self) -> dict[str, Any]:
         """Return what decides the trained weights, besides the data: configuration and code."""
         return self.model_dump(
-            include={"sources": True, "seed": True, "model": True, "training": True},
+            include={"sources": True, "seed": True, "model": True, "training": True}
+            | {"normalization": True, "fold_case": True},
             exclude={"training": _DECIDE_NOTHING},
         )
 
 
-class TrainerParameters(_ComponentParameters):
+class TrainerParameters(ComponentParameters):
     """`custom_config` of the Trainer."""
 
     export: ExportConfig
@@ -39,7 +44,7 @@ class TrainerParameters(_ComponentParameters):
     export_sources: str  # digest of the code that exports
 
 
-class TunerParameters(_ComponentParameters):
+class TunerParameters(ComponentParameters):
     """`custom_config` of the Tuner."""
 
     tuner: TunerConfig

@@ -83,7 +83,8 @@ class Protocol:
         texts = []
         for value, seed in zip(predictions, seeds):
             stop = StopString(options.stop)
-            text = stop.read(expect_text(field(value, "text") if isinstance(value, dict) else value), last=True)
+            found = value if isinstance(value, dict) else {"text": value}
+            text = stop.read(expect_text(field(found, "text")), last=True, stopped=found.get("stopped") is True)
             texts.append(Generated(text, seed, stop.found))
         return texts[0] if isinstance(prompts, str) else texts
 

@@ -8,7 +8,7 @@ from .errors import ServerError
 from .options import GenerateOptions
 from .protocol import Protocol, Steps, initial_state
 from .stop import StopString
-from .values import as_integer, as_texts
+from .values import Generated, as_integer, as_texts
 
 FIRST_CHUNK = 16  # characters: a short wait for the first ones
 GROWTH = 4  # ratio of the sizes of two consecutive chunks
@@ -57,12 +57,12 @@ class Progress:
         """Request the next chunk; None at the end of the text."""
         while self._remaining and not self.stopped:
             received = yield from self._receive()
-            if text := self._stop.read(received, last=not self._remaining):
+            if text := self._stop.read(received, not self._remaining, received.stopped):
                 self._parts.append(text)
                 return text
         return None
 
-    def _receive(self) -> Steps[str]:
+    def _receive(self) -> Steps[Generated]:
         if self.state is None:
             yield from self._start()
         try:
@@ -82,7 +82,7 @@ class Progress:
         self.state = initial_state(metadata, self._adapted.state_signature)
         self._version = metadata.version
 
-    def _continue(self) -> Steps[str]:
+    def _continue(self) -> Steps[Generated]:
         try:
             return (yield from self._request(min(self._size, self._remaining)))
         except ServerError as error:
@@ -93,7 +93,7 @@ class Progress:
         self._largest = self._size = limit
         return (yield from self._request(limit))
 
-    def _request(self, size: int) -> Steps[str]:
+    def _request(self, size: int) -> Steps[Generated]:
         assert self.state is not None
         options = replace(self._adapted, num_chars=size)
         (row,) = yield from self._protocol.generate_from_state([self._unread], [self.state], options, self._version)
@@ -101,4 +101,4 @@ class Progress:
         self._unread = ""
         self._remaining -= size
         self._size = min(GROWTH * self._size, self._largest)
-        return str(row.text)
+        return row.text

@@ -63,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Score and print."""
     config = config_options.load(arguments)
-    pieces = _cut(input_text.document(arguments.file, Reading(config.corpus.column)), arguments.split, config)
+    corpus = config.corpus
+    reading = Reading(corpus.column, corpus.normalization, corpus.fold_case)
+    pieces = _cut(input_text.document(arguments.file, reading), arguments.split, config)
     if not sum(len(piece.text) - 1 for piece in pieces):
         raise UserError(
             "There is nothing to predict: the text, or this split of it, has fewer than two characters. Received: "
@@ -119,6 +121,12 @@ def _score(model: model_source.Model, texts: Sequence[str], top_n: int) -> tuple
     """Score some passages; unless `top_n` is 0, list the predictions of all their characters but the first."""
     scores = model.score(texts)
     places = model.alternatives(texts, top_n) if top_n else [[] for _ in texts]
+    if top_n and any(score.num_chars != max(len(text) - 1, 0) for text, score in zip(texts, scores)):
+        raise UserError(
+            "The model reads another number of characters than the text has, because it normalizes texts. Set what it "
+            "was trained with, such as --set corpus.normalization=nfc, so that this command does so, too. Received: "
+            f"--alternatives {top_n}"
+        )
     each = zip(texts, scores, places)
     predictions = (Prediction(*one) for text, score, row in each for one in zip(text[1:], score.nll, row[1:]))
     return [replace(score, nll=()) for score in scores], predictions

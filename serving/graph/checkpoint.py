@@ -13,7 +13,7 @@ from serving.graph import network
 from serving.graph.one_step import Defaults, OneStep
 from transform.vocabulary import Vocabulary
 
-# Training writes it next to its checkpoints: `code_points` of the vocabulary, the section `model` of the configuration,
+# Training writes it next to its checkpoints: the values of the vocabulary, the section `model` of the configuration,
 # and `restore_best`.
 DESCRIPTION = "model.json"
 _POINTER = "checkpoint"  # the file in which TensorFlow names the newest checkpoint of a directory
@@ -65,7 +65,9 @@ def one_step(directory: str, defaults: Defaults) -> tuple[OneStep, int]:
     position, variables = _read(directory, described["restore_best"])
     arranged = network.arrange(variables, described["model"]["cell"], described["model"]["tied"])
     best = described["restore_best"] and position["best_step"]
-    vocabulary = Vocabulary(tuple(described["code_points"]))
+    # Checkpoints of earlier releases have no normalization.
+    normalization = described.get("normalization"), described.get("fold_case", False)
+    vocabulary = Vocabulary(tuple(described["code_points"]), *normalization)
     return OneStep(arranged, vocabulary, defaults), int(best or position["step"])
 
 

@@ -95,6 +95,11 @@ class Network(tf.Module):
         self.vocabulary, self.known = vocabulary, len(vocabulary.code_points)
         self.characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
         self.start = vocabulary.start
+        self._normalizer = None
+        if vocabulary.normalization or vocabulary.fold_case:
+            from transform.normalization import Normalizer  # late: few models need it
+
+            self._normalizer = Normalizer(vocabulary.normalization, vocabulary.fold_case)
         self._ids = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant(vocabulary.code_points, tf.int32), tf.range(len(vocabulary.code_points), dtype=tf.int32)
@@ -103,12 +108,13 @@ class Network(tf.Module):
         )
 
     def encode(self, text: tf.Tensor, max_chars: Any = None, message: str = "") -> tuple[tf.Tensor, tf.Tensor]:
-        """Encode texts as ids.
+        """Normalize texts as the corpus was, and encode them as ids.
 
         Args:
           text: string (batch,).
-          max_chars: upper bound of the number of texts times the length of the longest, to which all are padded, as a
-            number or scalar tensor; with `message` the graph refuses more before it allocates them. None: no bound.
+          max_chars: upper bound of the number of texts times the length of the longest normalized one, to which all are
+            padded, as a number or scalar tensor; with `message` the graph refuses more before it allocates them. None:
+            no bound.
 
         Returns:
           ids int32 (batch, time), padded with zeros to at least two columns, and lengths int32 (batch,).
@@ -116,6 +122,8 @@ class Network(tf.Module):
         if max_chars is not None:
             text = self.few(text)
         code_points = tf.strings.unicode_decode(text, "UTF-8")  # ragged (batch, time)
+        if self._normalizer:
+            code_points = self._normalizer(code_points)
         if max_chars is not None:
             lengths = code_points.row_lengths()
             padded = tf.size(lengths, tf.int64) * tf.reduce_max(lengths)

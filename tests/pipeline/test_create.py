@@ -1,11 +1,15 @@
 """The key by which the registry recognizes models of the same run."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from pipeline import cache_keys
 from pipeline.config import overrides
+from pipeline.config.places import Places
 from pipeline.config.run import Config
-from pipeline.create import run_key
+from pipeline.create import Inputs, create_pipeline, run_key
 
 pytestmark = pytest.mark.integration  # TFX imports TensorFlow
 
@@ -17,6 +21,8 @@ IN_KEY = (
     "corpus.passage_length=1000",
     "corpus.eval_fraction=0.2",
     "corpus.test_fraction=0.1",
+    "corpus.normalization=nfc",
+    "corpus.fold_case=true",
     "vocabulary.min_count=2",
     "model.units=64",
     "training.steps=7",
@@ -64,3 +70,11 @@ def test_text_changes_the_key_and_its_directory_does_not() -> None:
 def test_every_section_of_the_configuration_is_covered() -> None:
     keys = [setting.partition("=")[0] for setting in IN_KEY + NOT_IN_KEY]
     assert {key.partition(".")[0] for key in keys} == Config.model_fields.keys()
+
+
+def test_normalization_of_the_corpus_reaches_trainer_and_tuner(tmp_path: Path) -> None:
+    config = overrides.load("quick", ["corpus.normalization=nfc", "corpus.fold_case=true", "tuner.enabled=true"])
+    pipeline = create_pipeline(config, Places(config), Inputs(str(tmp_path), "texts", str(tmp_path), "key", ""))
+    passed = [one.exec_properties for one in pipeline.components if one.id in ("Tuner", "Trainer")]
+    found = [json.loads(properties["custom_config"]) for properties in passed]
+    assert [(one["normalization"], one["fold_case"]) for one in found] == [("nfc", True)] * 2

@@ -51,7 +51,10 @@ def key(parameters: TrainerParameters = PARAMETERS, train: str = "abcabc", evalu
 
 
 @pytest.mark.parametrize(
-    "values", [{"seed": 2}, {"sources": "edited"}, {"model__units": 5}, {"training__steps": 11}], ids=str
+    "values",
+    [{"seed": 2}, {"sources": "edited"}, {"model__units": 5}, {"training__steps": 11}]
+    + [{"normalization": "nfc"}, {"fold_case": True}],
+    ids=str,
 )
 def test_value_that_decides_the_model_is_in_the_key(values: dict[str, Any]) -> None:
     assert key(changed(**values)) != key()
@@ -64,7 +67,7 @@ def test_every_value_of_model_and_training_but_the_listed_ones_is_in_the_key() -
         patch.setattr(fitting, "digest", in_key.update)
         run._key(PARAMETERS, "data", None)
     left_out = {"log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars"}
-    assert set(in_key) == {"sources", "seed", "model", "training", "data", "source_model"}
+    assert set(in_key) == {"sources", "seed", "model", "training", "data", "source_model", "normalization", "fold_case"}
     assert in_key["model"] == with_defaults["model"]
     assert set(with_defaults["training"]) - set(in_key["training"]) == left_out
 

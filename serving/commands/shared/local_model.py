@@ -104,13 +104,14 @@ class LocalModel:
             counts = [0 if stop.found else part for stop in stops]
             if not any(counts):
                 return
-            texts, state = self._continue(prompts if not done else [""] * len(prompts), state, counts, options)
+            texts, state, stopped = self._continue(prompts if not done else [""] * len(prompts), state, counts, options)
             last = done + part == options.num_chars
-            yield ["" if not count else stop.read(text, last) for count, stop, text in zip(counts, stops, texts)]
+            each = zip(counts, stops, texts, stopped)
+            yield ["" if not count else stop.read(text, last, found) for count, stop, text, found in each]
 
     def _continue(
         self, prompts: Sequence[str], state: tf.Tensor, counts: Sequence[int], options: GenerateOptions
-    ) -> tuple[list[str], tf.Tensor]:
+    ) -> tuple[list[str], tf.Tensor, list[bool]]:
         rows = len(prompts)
         inputs = {
             "prompt": tf.constant([prompt.encode() for prompt in prompts], tf.string),
@@ -128,7 +129,8 @@ class LocalModel:
             }
         with _rejections():
             outputs = self._signatures[options.state_signature](**inputs)
-        return [text.decode("utf-8") for text in outputs["text"].numpy()], outputs["state"]
+        stopped = outputs["stopped"].numpy().tolist() if "stopped" in outputs else [False] * rows
+        return [text.decode("utf-8") for text in outputs["text"].numpy()], outputs["state"], stopped
 
 
 def _state_size(signature: Any) -> int:

@@ -11,7 +11,8 @@ from tests.bucket import Bucket
 
 pytestmark = pytest.mark.integration
 
-CUTTING = {"passage_length": 500.0, "eval_fraction": 0.1, "test_fraction": 0.0, "documents": "file", "column": None}
+CUTTING = {"passage_length": 500.0, "eval_fraction": 0.1, "test_fraction": 0.0, "documents": "file"}
+CUTTING |= {"column": None, "normalization": None, "fold_case": False}
 
 
 def staged(source: str, tmp_path: Path, name: str, directory: str = "") -> str:

@@ -43,6 +43,18 @@ def test_text_is_held_back_only_while_it_may_be_part_of_the_stop_string() -> Non
     assert read(StopString("\n\n"), ["a\n"]) == ["a\n"]
 
 
+@given(st.integers(1, 9))
+def test_model_may_write_the_stop_string_in_another_form(size: int) -> None:
+    written = "so. stra\u00dfe caf\u00e9 the end".casefold()
+    for string in ("CAFE\u0301 The", "Caf\u00c9 THE", "caf\u00e9 the"):
+        stop = StopString(string)
+        text = written[: written.index("the") + 3]
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        passed = [stop.read(piece, stopped=piece is pieces[-1]) for piece in pieces]
+        assert "".join(passed) == "so. strasse "
+        assert stop.found
+
+
 def test_example() -> None:
     result = doctest.testmod(stop)
     assert result.failed == 0 < result.attempted

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from components.errors import UserError
 from components.ingest import passages
 from serving.__main__ import main
 from serving.client.blocking import Client
 from serving.client.values import Alternative, Score
+from serving.commands import score as command
 from tests import numeric
 
 pytestmark = pytest.mark.integration
@@ -153,3 +155,17 @@ def test_missing_file(score: Command, tmp_path: Path) -> None:
     code, _, error = score(str(tmp_path))
     assert code == 2
     assert str(tmp_path) in error
+
+
+def test_alternatives_of_a_text_that_the_model_normalizes_are_refused() -> None:
+    class Normalizing:
+        def score(self, texts: list[str]) -> list[Score]:
+            return [Score((1.0, 2.0), 3.0, 2) for _ in texts]
+
+        def alternatives(self, texts: list[str], top_n: int) -> list[list[list[Alternative]]]:
+            return [[[], [], []] for _ in texts]
+
+    model: Any = Normalizing()
+    assert len(list(command._score(model, ["so\u00e9"], 1)[1])) == 2
+    with pytest.raises(UserError, match=r"corpus\.normalization=nfc"):
+        command._score(model, ["soe\u0301"], 1)

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,23 @@ def test_texts_are_padded_to_at_least_two_columns() -> None:
     network = Network(random_weights("rnn", 4), Vocabulary(tuple(map(ord, "abc"))))
     ids, lengths = network.encode(tf.constant(["", "b"]))
     assert (ids.numpy().tolist(), lengths.numpy().tolist()) == ([[0, 0], [1, 0]], [0, 1])
+
+
+def test_texts_are_normalized_like_the_corpus_also_after_loading(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(tuple(map(ord, "s\u00e9 ")), "nfc", True)
+    network = Network(random_weights("rnn", 4), vocabulary)
+    run = tf.function(network.encode, input_signature=(tf.TensorSpec([None], tf.string, "text"),), autograph=False)
+    network.run = tf.function(lambda text: dict(zip(("ids", "lengths"), run(text))), run.input_signature)
+    tf.saved_model.save(network, str(tmp_path), signatures={"run": network.run})
+    found = tf.saved_model.load(str(tmp_path)).signatures["run"](tf.constant(["E\u0301 \u1e9eS", "\u00e9", "x", ""]))
+    assert found["lengths"].numpy().tolist() == [5, 1, 1, 0]
+    assert found["ids"].numpy().tolist() == [[1, 2, 0, 0, 0], [1, 0, 0, 0, 0], [3, 0, 0, 0, 0], [0] * 5]
+
+
+def test_bound_is_of_normalized_texts() -> None:
+    network = Network(random_weights("rnn", 4), Vocabulary(tuple(map(ord, "abc")), "nfc"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too many"):
+        network.encode(tf.constant(["\u0958" * 10]), 10, "too many")  # 20 characters
 
 
 # arrange
