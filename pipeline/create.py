@@ -179,6 +179,7 @@ def _evaluate(
             None if threshold == "auto" else float(threshold),
             config.evaluation.max_increase,
             config.evaluation.by_document,
+            config.evaluation.max_copied,
             cache_keys.digest(cache_keys.EVALUATOR),
         ),
     ).with_id("Evaluator")

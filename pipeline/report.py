@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfx.components.util import model_utils
@@ -14,6 +14,7 @@ from tfx.utils import path_utils
 from components import files
 from components.evaluate import summary
 from components.evaluate.evaluation import Figures, read_figures
+from components.evaluate.generalization import Generalization
 from components.ingest.staging import CorpusFacts
 from components.models import versions
 from components.release.pusher import push
@@ -96,6 +97,7 @@ class Report:
             "perplexity_by_document": {name: _number(value) for name, value in figures.by_document.items()},
             "threshold": _number(self.threshold if self.threshold is not None else figures.reference_perplexity),
             "trigram_perplexity": _number(figures.reference_perplexity),
+            "generalization": _finite(figures.generalization) if figures.generalization else None,
             "corpus": self.corpus,
             "characters": self.facts.characters,
             "vocabulary_size": self.vocabulary_size,
@@ -167,6 +169,11 @@ def _vocabulary_size(transform_graph: str) -> int:
     path = os.path.join(transform_graph, "transform_fn", "assets", VOCABULARY_NAME)
     with open(path, "rb") as file:
         return sum(1 for _ in file)
+
+
+def _finite(measured: Generalization) -> dict[str, Any]:
+    losses = {"train_nats": _number(measured.train_nats), "eval_nats": _number(measured.eval_nats)}
+    return asdict(measured) | losses
 
 
 def _number(value: float | None) -> float | None:

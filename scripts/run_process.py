@@ -27,6 +27,7 @@ SETTINGS = {
     "training.eval_every": 20,
     "training.checkpoint_seconds": 1,
     "training.sample_chars": 0,
+    "training.measured_chars": 0,
     "evaluation.threshold": 60.0,
 }
 _PACKAGES = ("components", "scripts", "tests")  # of the project, imported here

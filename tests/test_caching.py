@@ -38,6 +38,7 @@ SMALL = {
     "training.eval_every": 4,
     "training.warmup_steps": 1,
     "training.sample_chars": 0,
+    "training.measured_chars": 0,
     # Every model is blessed.
     "evaluation.threshold": 1_000_000,
     "evaluation.max_increase": 1_000_000,
@@ -57,11 +58,11 @@ def repeat_training(folder):
     from trainer import export, fitting
     def fit(parameters, machine, text, directory, *_):
         Path(directory).mkdir(parents=True)
-        return None, None
+        return fitting.Fitted(None, None, None, None)
     def save(exported, directory, *_):
         with versions.writing(directory) as place:
             shutil.copytree(folder / "model" / "Format-Serving", place, dirs_exist_ok=True)
-    fitting.fit, export.one_step, export.save = fit, lambda *_: None, save
+    fitting.fit, fitting.losses, export.one_step, export.save = fit, lambda *_: (0.0, 0.0), lambda *_: None, save
 def run_executor(launcher, info):
     folder = Path("results", info.pipeline_node.node_info.id)
     result = folder / "result"

@@ -33,6 +33,7 @@ SMALL = {
     "training.learning_rate": 0.01,
     "training.sample_chars": 20,
     "evaluation.threshold": 9.0,
+    "evaluation.max_copied": 0.5,
 }
 NEW = "\u03a9"  # a character that is not in the sample
 GROWN: dict[str, Any] = {"training__warm_start": "true", "training__steps": 50, "evaluation__max_increase": 0.5}
@@ -229,6 +230,19 @@ def test_output_has_a_line_for_each_component_a_table_and_a_sample(runs: dict[st
         assert word in output
     assert "WARNING" not in output
     assert "Traceback" not in output
+
+
+def test_gap_and_copies_of_the_pushed_model_are_reported(runs: dict[str, Run]) -> None:
+    first = runs["first"]
+    measured = first.summary["generalization"]
+    assert math.exp(measured["eval_nats"]) == pytest.approx(first.summary["perplexity"], rel=0.2)
+    assert abs(measured["eval_nats"] - measured["train_nats"]) < 0.5
+    assert measured["generated_chars"] >= 20_000
+    assert 1 >= measured["copied"]["20"] >= measured["copied"]["50"] >= measured["copied"]["100"] >= 0
+    sample = (ROOT / "components" / "sample" / "the_lamp_at_harrow_quay.txt").read_text(encoding="utf-8")
+    assert measured["longest_copy"] in sample
+    assert len(measured["longest_copy"]) > 8
+    assert f"{len(measured['longest_copy'])} characters" in first.output
 
 
 def first_loss(done: Run) -> float:

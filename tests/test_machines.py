@@ -34,6 +34,7 @@ SETTINGS = {
     "training.learning_rate": RATE,
     "training.precision": "float32",
     "training.sample_chars": 0,
+    "training.measured_chars": 0,
     "evaluation.threshold": 200.0,
 }
 # A chief whose pipeline ends with an error as soon as the worker has joined.

@@ -29,6 +29,7 @@ TINY = {
     "training.steps": 20,
     "training.eval_every": 10,
     "training.sample_chars": 0,
+    "training.measured_chars": 0,
     "evaluation.threshold": 1e30,
     "evaluation.max_increase": 1e30,
     "evaluation.by_document": "false",

@@ -24,6 +24,7 @@ SETTINGS = {
     "training.learning_rate": 0.01,
     "training.checkpoint_seconds": 1,
     "training.sample_chars": 20,
+    "training.measured_chars": 0,
     "corpus.passage_length": PASSAGE,
     "evaluation.threshold": 1000.0,
 }

@@ -1,11 +1,16 @@
 """Export trained weights as a OneStep SavedModel."""
 
-from components.evaluate import reference
+from collections.abc import Callable
+
+from components.evaluate import generalization, reference
+from components.evaluate.generalization import Generalization
 from components.models import versions
 from serving.graph import generation_config, signatures, warmup
+from serving.graph.generation_config import Limits
 from serving.graph.network import arrange
 from serving.graph.one_step import Defaults, OneStep
 from trainer import warm_start
+from trainer.generalization.measure import Generate
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
@@ -16,16 +21,26 @@ def one_step(model: LanguageModel, vocabulary: Vocabulary, defaults: Defaults) -
     return OneStep(arrange(variables, model.cell, model.tied), vocabulary, defaults)
 
 
-def save(exported: OneStep, directory: str, model_name: str, reference_nats: float, data_digest: str = "") -> None:
+def save(
+    exported: OneStep,
+    directory: str,
+    model_name: str,
+    reference_nats: float,
+    data_digest: str = "",
+    measure: Callable[[Generate, Limits], Generalization] | None = None,
+) -> None:
     """Write the SavedModel and the files next to it; the directory, which may be in a bucket, is complete or unused.
 
     Args:
       reference_nats: cross-entropy of the trigram reference on the eval split, nats per character.
       data_digest: of the data that the model was trained on.
+      measure: measures how far the model generalizes, given its signature `generate` and its limits.
     """
     with versions.writing(directory) as place:
-        signatures.save(exported, place)
+        saved = signatures.save(exported, place)
         warmup.write(place, model_name, exported.state_size)
         generation_config.write(place, exported.limits)
         reference.write(place, reference_nats)
         warm_start.describe(place, data_digest)
+        if measure:
+            generalization.write(place, measure(saved["generate"], exported.limits))

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,7 @@ from components import files
 from components.errors import UserError
 from components.evaluate import perplexity
 from pipeline.config.parameters import ComponentParameters, FitParameters
+from pipeline.config.training import TrainingConfig
 from trainer import checkpoint, hardware, optimizer, warm_start
 from trainer.checkpoint import Checkpoints, Position
 from trainer.data import documents, windows
@@ -27,6 +28,16 @@ from transform.vocabulary import Vocabulary
 
 CHOICES = "choices.json"  # next to the checkpoints and in the run's artifact: the values chosen for "auto"
 _Parameters = TypeVar("_Parameters", bound=FitParameters)
+_MEASURED_CHARS = 2_000_000  # of the train split, which are copied into memory
+
+
+class Fitted(NamedTuple):
+    """A trained model, where its training ended, the loop that trained it, and the values that it used."""
+
+    model: LanguageModel
+    position: Position
+    loop: Loop
+    training: TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ def fit(
     directory: str,
     chief: bool,
     source: warm_start.SourceModel | None = None,
-) -> tuple[LanguageModel, Position]:
+) -> Fitted:
     """Train a model to its end, from the newest checkpoint in the directory if there is one.
 
     Args:
@@ -158,7 +169,20 @@ def fit(
         perplexity.from_nats(position.best_loss),
         f"{position.best_step:,}",
     )
-    return model, position
+    return Fitted(model, position, loop, training)
+
+
+def losses(fitted: Fitted, text: Data) -> tuple[float, float]:
+    """Return nats per character of the train and of the eval split, without dropout and with the state carried.
+
+    Of the train split, the end of each document is measured, in all as long as the eval split, but at most two million
+    characters. All processes that train together must call this.
+    """
+    measured = min(text.evaluation.targets, text.train.targets, _MEASURED_CHARS)
+    ids, lengths = documents.ends(text.train, measured / text.train.targets)
+    train = fitted.loop.evaluate(windows.contiguous(ids, lengths, fitted.training.sequence_length))
+    # The weights with the best eval loss have been measured already.
+    return train, fitted.position.best_loss if fitted.training.restore_best else fitted.loop.evaluate()
 
 
 def _start_from(model: LanguageModel, vocabulary: Vocabulary, source: warm_start.SourceModel) -> None:

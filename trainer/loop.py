@@ -120,13 +120,14 @@ class Loop:
         loss, votes = sums.numpy().tolist()
         return loss, state, votes > 0
 
-    def evaluate(self) -> float:
-        """Return nats per character of the evaluation split, state carried along parallel streams."""
+    def evaluate(self, windows: w.Windows | None = None) -> float:
+        """Return nats per character of windows or of the evaluation split, state carried along parallel streams."""
+        windows = self._evaluation if windows is None else windows
         state, total = self.zero_state(self.size.evaluation_rows), 0.0
-        for batch in w.contiguous_batches(self._evaluation, self.size.evaluation_rows):
+        for batch in w.contiguous_batches(windows, self.size.evaluation_rows):
             loss, state = self._compiled_eval(*self._distribute_batch(batch), state)
             total += float(loss)
-        return total / self._evaluation.targets
+        return total / windows.targets
 
     def _train_on(
         self, batch: w.Batch, state: Any, position: Position, reporter: Reporter, vote: bool

@@ -1,6 +1,7 @@
 """`run_fn`, which the TFX Trainer calls."""
 
 import os
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +13,7 @@ from serving.graph.one_step import Defaults
 from trainer import cluster, export, fitting, hardware, hyperparameters, warm_start
 from trainer.cluster import collective
 from trainer.data import trigram
+from trainer.generalization.measure import measure
 from trainer.progress import LOGGER
 
 
@@ -46,21 +48,29 @@ def _train_and_export(fn_args: Any, together: cluster.Cluster) -> None:
     source = warm_start.initial_model(parameters.registry, text.data_digest) if training.warm_start else None
     key = _key(parameters, text.data_digest, source)
     # Before the first variable, whose shape would differ: TensorFlow would wait forever, or end without a reason.
-    collective.check_same(machine.strategy, int(key[:7], 16), f"the digest {key} of data, configuration and code")
+    export_key = _export_key(parameters)
+    both = fitting.digest({"training": key, "export": export_key})
+    collective.check_same(machine.strategy, int(both[:7], 16), f"the digest {both} of data, configuration and code")
     directory = os.path.join(parameters.checkpoints, key)
-    finished = os.path.join(directory, f"export-{_export_key(parameters)}")
+    finished = os.path.join(directory, f"export-{export_key}")
     chief = together.is_chief
     if versions.is_complete(finished):
         LOGGER.info("Reusing the finished export for this data, configuration and code")
     else:
-        model, _ = fitting.fit(parameters, machine, text, directory, chief, source)
+        fitted = fitting.fit(parameters, machine, text, directory, chief, source)
+        chars = training.measured_chars
+        losses = fitting.losses(fitted, text) if chars else (0.0, 0.0)
         if chief:
             known = text.vocabulary
             reference_nats = trigram.cross_entropy(
                 text.train, text.evaluation, known.size, known.out_of_vocabulary, known.unknown_characters
             )
-            exported = export.one_step(model, known, Defaults(**parameters.export.model_dump()))
-            export.save(exported, finished, parameters.model_name, reference_nats, text.data_digest)
+            exported = export.one_step(fitted.model, known, Defaults(**parameters.export.model_dump()))
+            measuring = partial(
+                measure, vocabulary=known, train=text.train, losses=losses, chars=chars, seed=parameters.seed
+            )
+            name, data = parameters.model_name, text.data_digest
+            export.save(exported, finished, name, reference_nats, data, measuring if chars else None)
     if chief:
         original.note(fn_args.serving_model_dir, finished)
         versions.copy(finished, fn_args.serving_model_dir)
@@ -80,4 +90,7 @@ def _key(parameters: TrainerParameters, data_digest: str, source: warm_start.Sou
 
 
 def _export_key(parameters: TrainerParameters) -> str:
-    return fitting.digest(parameters.model_dump(include={"export_sources", "model_name", "export"}))
+    included = parameters.model_dump(
+        include={"export_sources": True, "model_name": True, "export": True, "training": {"measured_chars"}}
+    )
+    return fitting.digest(included)

@@ -60,8 +60,8 @@ class Search(keras_tuner.Tuner):
         described = ", ".join(f"{name}={value:.4g}" for name, value in values.items())
         LOGGER.info("trial %s of %s: %s", trial.trial_id, self._parameters.tuner.trials, described)
         directory = os.path.join(self._directory, "checkpoints", trial.trial_id)
-        _, position = fitting.fit(parameters, self._machine, self._text, directory, chief=True)
-        return float(position.best_loss)
+        fitted = fitting.fit(parameters, self._machine, self._text, directory, chief=True)
+        return float(fitted.position.best_loss)
 
 
 def tuner_fn(fn_args: Any) -> TunerFnResult:

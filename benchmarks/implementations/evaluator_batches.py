@@ -32,7 +32,9 @@ def compare(exported: Any, examples: Any, root: str) -> dict[str, Any]:
     model = _artifact(standard_artifacts.Model, root, "model")
     directory = path_utils.serving_model_path(model.uri)
     export.save(exported, directory, "benchmark", reference_nats=1.0)
-    config = json_format.MessageToJson(evaluator.eval_config(1e9, 1.0, False, ""), preserving_proto_field_name=True)
+    config = json_format.MessageToJson(
+        evaluator.eval_config(1e9, 1.0, False, None, ""), preserving_proto_field_name=True
+    )
     properties = {"eval_config": config, "example_splits": json_utils.dumps(["eval"])}
     found = {}
     for name, executor in EXECUTORS.items():

@@ -38,7 +38,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         watch, curve = Stopwatch(), list[dict[str, float]]()
         # `fit` creates its loop by this name.
         fitting.Loop = _recording(watch, curve)  # type: ignore[attr-defined]
-        model, position = fitting.fit(parameters, machine, text, request["directory"], True)
+        model, position, *_ = fitting.fit(parameters, machine, text, request["directory"], True)
         taken = watch.read()
         ids = text.evaluation.ids
         return {

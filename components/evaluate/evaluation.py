@@ -5,7 +5,8 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from components.evaluate import perplexity, reference
+from components.evaluate import generalization, perplexity, reference
+from components.evaluate.generalization import BOUNDED_SPAN, Generalization
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Figures:
       baseline_perplexity: of the last blessed model on the same text; None without one.
       by_document: perplexity of each document.
       reasons: why the model was not blessed; empty if it was.
+      generalization: gap between the losses and share of copied text; None if the export does not state them.
     """
 
     perplexity: float
@@ -30,6 +32,7 @@ class Figures:
     baseline_perplexity: float | None
     by_document: dict[str, float] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    generalization: Generalization | None = None
 
 
 def read_figures(evaluation: str, export: str) -> Figures:
@@ -52,6 +55,7 @@ def read_figures(evaluation: str, export: str) -> Figures:
         baseline_perplexity=baseline[None]["perplexity"] if baseline else None,
         by_document={document: figures["perplexity"] for document, figures in candidate.items()},
         reasons=tuple(_reasons(evaluation, reference_nats)),
+        generalization=generalization.read(export),
     )
 
 
@@ -76,6 +80,11 @@ def _reasons(evaluation: str, reference_nats: float) -> list[str]:
             if failure.metric_key.is_diff:
                 bound = failure.metric_threshold.change_threshold.relative.value
                 found.append(f"perplexity rose by {value:.3f} over the last blessed model, more than {bound:.1%}")
+            elif failure.metric_key.name == generalization.COPIED:
+                found.append(
+                    f"{value:.1%} of the generated spans of {BOUNDED_SPAN} characters occur in the training text, more "
+                    f"than evaluation.max_copied allows, {upper_bound:.1%}"
+                )
             elif upper_bound == reference.upper_bound(reference_nats):
                 ratio = value / perplexity.from_nats(reference_nats)
                 found.append(f"perplexity is {ratio:.3f} times that of a character trigram model, it must be below 1")

@@ -80,6 +80,26 @@ class FromSums(metric_types.Metric):
         super().__init__(computations, name=name)
 
 
+class Stated(metric_types.Metric):
+    """A figure that the export states, as a metric: TFMA compares it with a bound and stores both.
+
+    Example: `test_model_that_copies_too_much_is_not_blessed` in tests/components/evaluate/test_evaluator.py.
+    """
+
+    def __init__(self, name: str, sources: str = "", value: float = math.inf) -> None:  # noqa: ARG002
+        """Take the figure; without one, no model is blessed. The digest `sources` is that of `FromSums`."""
+
+        def computations(name: str, model_names: list[str] | None = None) -> list[Any]:
+            keys = [metric_types.MetricKey(name=name, model_name=model) for model in model_names or [""]]
+
+            def result(_: dict[Any, Any]) -> dict[Any, float]:
+                return dict.fromkeys(keys, value)
+
+            return [metric_types.DerivedMetricComputation(keys=keys, result=result)]
+
+        super().__init__(computations, name=name)
+
+
 class _SumOutputs(beam.CombineFn):
     """Sums each output of `eval_nll`, in float64."""
 

@@ -1,8 +1,14 @@
 """The result of an evaluation as rows of a table, for the terminal and for the user interface of a cluster."""
 
+import json
 from collections.abc import Sequence
 
+from components import command_line
+from components.evaluate import generalization
 from components.evaluate.evaluation import Figures
+from components.evaluate.generalization import Generalization
+
+_SHOWN = 60  # characters of the longest copy
 
 
 def rows(
@@ -25,7 +31,28 @@ def rows(
         ("threshold", trigram if threshold is None else f"{threshold:g}"),
         ("baseline", none if baseline is None else f"{baseline:.3f} (last blessed model)"),
     ]
+    if figures.generalization:
+        result[3:3] = generalization_rows(figures.generalization)
     if missing_baseline:
         result.append(("missing baseline", missing_baseline))
     result.append(("blessed", "yes" if blessed else "no"))
     return result + [("why not", reason) for reason in reasons]
+
+
+def generalization_rows(measured: Generalization) -> list[tuple[str, str]]:
+    """Return name and value of each row: the gap between the losses, and what is copied."""
+    gap = measured.eval_nats - measured.train_nats
+    shares = ", ".join(f"{share:.2%} of {span}" for span, share in measured.copied.items() if share is not None)
+    spans = f"{shares} characters" if shares else f"no generated document has {min(generalization.SPANS)} characters"
+    copy = measured.longest_copy
+    shown = json.dumps(copy if len(copy) <= _SHOWN else copy[:_SHOWN] + "...", ensure_ascii=False)
+    found = f"{len(copy)} characters: {command_line.visible(shown)} in {measured.copied_from}" if copy else "none"
+    result = [
+        ("train and eval loss", f"{measured.train_nats:.3f} and {measured.eval_nats:.3f} nats: a gap of {gap:.3f}"),
+        ("copied spans", f"{spans} ({measured.generated_chars:,} generated characters)"),
+        ("longest copy", found),
+    ]
+    if measured.copied_documents is not None:
+        share = f"{measured.copied_documents:.1%} of {measured.generated_documents:,} generated documents"
+        result.append(("copied documents", f"{share} are in the training text"))
+    return result

@@ -1,5 +1,6 @@
 """The result of a run, read from the artifacts of its tasks."""
 
+import json
 import math
 import os
 import tempfile
@@ -13,7 +14,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tensorflow_model_analysis.writers import eval_config_writer
 from tfx.utils import path_utils
 
-from components.evaluate import reference
+from components.evaluate import generalization, reference
 from components.evaluate.evaluation import Figures, read_figures
 from pipeline import learning_curve
 from serving.graph import generation_config
@@ -73,6 +74,7 @@ class Result:
             "trigram_perplexity": figures.reference_perplexity,
             "baseline_perplexity": figures.baseline_perplexity,
             "out_of_vocabulary_rate": figures.out_of_vocabulary_rate,
+            **(figures.generalization.metrics if figures.generalization else {}),
         }
         return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
@@ -113,6 +115,7 @@ def _bound(evaluation: str) -> float:
         for spec in config.metrics_specs
         for metric in spec.metrics
         for bounded in metric.per_slice_thresholds
+        if json.loads(metric.config or "{}").get("name") != generalization.COPIED
     )
     return float(bound)
 

@@ -6,8 +6,8 @@ from pipeline.config.run import ExportConfig
 from pipeline.config.section import Section
 from pipeline.config.training import ModelConfig, TrainingConfig, TunerConfig
 
-# Values of the section `training` that do not change its result: reporting, memory and how often it is saved.
-_DECIDE_NOTHING = {"log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars"}
+# Values of the section `training` that do not change the weights: reporting, memory and how often it is saved.
+_DECIDE_NOTHING = {"log_every", "sample_chars", "measured_chars", "checkpoint_seconds", "memory_limit_chars"}
 
 
 class FitParameters(Section):

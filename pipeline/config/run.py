@@ -33,6 +33,9 @@ class EvaluationConfig(Section):
     max_increase: NonNegativeFloat = 0.02
     # Also report the perplexity of each document.
     by_document: bool = True
+    # Highest share of the spans of 50 characters in `training.measured_chars` that may occur verbatim in the training
+    # text; a text without such spans counts as 0. None: no bound, the shares are only reported.
+    max_copied: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
 
 
 class ExportConfig(Section):
@@ -120,6 +123,11 @@ class Config(Section):
             raise ValueError(
                 "export.num_chars is the default of a request and must not exceed its limit, export.max_chars. "
                 f"Received: export.num_chars={self.export.num_chars}, export.max_chars={self.export.max_chars}"
+            )
+        if self.evaluation.max_copied is not None and not training.measured_chars:
+            raise ValueError(
+                "evaluation.max_copied bounds what training.measured_chars measures, which must not be 0 then. "
+                f"Received: evaluation.max_copied={self.evaluation.max_copied}, training.measured_chars=0"
             )
         if self.export.temperature > self.export.max_temperature:
             raise ValueError(

@@ -91,6 +91,9 @@ class TrainingConfig(Section):
     keep_every_epoch: bool = False
     # Characters of generated text that TensorBoard shows at every evaluation. 0: none.
     sample_chars: NonNegativeInt = 300
+    # Characters that the trained model generates at temperature 1, to measure how much of them is copied from the
+    # training text. 0: neither that nor the gap between train and eval loss is measured.
+    measured_chars: Annotated[int, Field(ge=0, le=10_000_000)] = 20_000
     # Steps between TensorBoard scalars.
     log_every: PositiveInt = 20
     # Type of the matrix products; weights stay float32. auto: the fastest type that the device supports well.

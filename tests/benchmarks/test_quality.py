@@ -49,6 +49,7 @@ def test_training_reports_a_curve_and_a_loss_for_each_context(
         "training.eval_every=20",
         "training.learning_rate=0.05",
         "training.sample_chars=0",
+        "training.measured_chars=0",
     ]
     settings += ["training.precision=float32", "training.warmup_steps=0"]
     config = overrides.load("quick", settings).model_dump()

@@ -27,6 +27,7 @@ _SMALL = [
     "training.learning_rate=0.01",
     "training.precision=float32",
     "training.sample_chars=0",
+    "training.measured_chars=0",
     "evaluation.threshold=60.0",
 ]
 

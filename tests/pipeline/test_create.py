@@ -35,6 +35,7 @@ NOT_IN_KEY = (
     'beam_args=["--direct_num_workers=2"]',
     "corpus.source=another/name/of/the/same/text.txt",
     "evaluation.threshold=9",
+    "evaluation.max_copied=0.05",
     "serving.volume_claim=another",
     "cluster.workers=2",
 )

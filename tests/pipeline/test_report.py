@@ -11,6 +11,7 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 
 from components.evaluate.evaluation import Figures
+from components.evaluate.generalization import Generalization
 from components.ingest.staging import CorpusFacts
 from components.models import registry, versions
 from pipeline import learning_curve, report
@@ -30,6 +31,7 @@ FIGURES = Figures(
     baseline_perplexity=None,
     by_document={},
 )
+MEASURED = Generalization(1.25, 1.5, 20_480, {20: 0.03, 50: 0.0, 100: None}, "to be", "hamlet.txt")
 REPORT = Report(
     corpus="shakespeare",
     facts=CorpusFacts(documents=1, characters=1_115_394, eval_chars=111_539, distinct=65),
@@ -132,7 +134,8 @@ def test_three_hardest_documents_are_named_hardest_first() -> None:
 
 
 def test_summary_has_every_key(tmp_path: Path) -> None:
-    made = changed({"baseline_perplexity": 4.4, "by_document": {"a": 3.0}}, reasons=("because é",))
+    figures = {"baseline_perplexity": 4.4, "by_document": {"a": 3.0}, "generalization": MEASURED}
+    made = changed(figures, reasons=("because é",))
     made.write(str(tmp_path / "summary.json"))
     text = (tmp_path / "summary.json").read_text(encoding="utf-8")
     assert "because é" in text
@@ -146,6 +149,7 @@ def test_summary_has_every_key(tmp_path: Path) -> None:
         "perplexity_by_document": {"a": 3.0},
         "threshold": 6.0,
         "trigram_perplexity": 6.0,
+        "generalization": {**dataclasses.asdict(MEASURED), "copied": {"20": 0.03, "50": 0.0, "100": None}},
         "corpus": "shakespeare",
         "characters": 1_115_394,
         "vocabulary_size": 65,
@@ -170,10 +174,13 @@ def test_missing_values_are_null_and_a_configured_threshold_is_written(tmp_path:
 
 
 def test_infinite_metrics_are_null(tmp_path: Path) -> None:
-    made = changed({"perplexity": math.inf, "reference_perplexity": math.inf, "by_document": {"a": math.nan}})
+    infinite = dataclasses.replace(MEASURED, train_nats=math.nan, eval_nats=math.inf)
+    figures = {"perplexity": math.inf, "reference_perplexity": math.inf, "by_document": {"a": math.nan}}
+    made = changed({**figures, "generalization": infinite})
     made.write(str(tmp_path / "summary.json"))
     summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     assert (summary["perplexity"], summary["threshold"], summary["perplexity_by_document"]) == (None, None, {"a": None})
+    assert (summary["generalization"]["train_nats"], summary["generalization"]["eval_nats"]) == (None, None)
 
 
 def test_summary_is_replaced_and_no_other_file_is_left(tmp_path: Path) -> None:

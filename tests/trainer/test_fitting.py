@@ -42,7 +42,7 @@ def test_values_that_are_auto_are_chosen_logged_and_written(tmp_path: Path, capl
     config = overrides.load("quick", settings)
     parameters = FitParameters(seed=1, model=config.model, training=config.training)
     with caplog.at_level(logging.INFO, "char_rnn.progress"):
-        _, position = fitting.fit(parameters, hardware.choose("auto", "float32"), text, str(tmp_path), chief=True)
+        _, position, *_ = fitting.fit(parameters, hardware.choose("auto", "float32"), text, str(tmp_path), chief=True)
     chosen = json.loads((tmp_path / fitting.CHOICES).read_text())
     names = ["output_dropout", "recurrent_dropout", "weight_decay", "batch_size", "steps", "eval_every"]
     assert [key.partition(".")[2] for key in chosen] == [*names, "early_stopping"]

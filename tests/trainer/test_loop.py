@@ -215,6 +215,8 @@ def test_evaluation_is_the_mean_over_all_targets_with_state_carried_and_nothing_
     halves = [NOISE[: 4 * LENGTH + 1], NOISE[4 * LENGTH : 38]]
     expected = sum(nats(trial.model, half) for half in halves) / 37
     numeric.close(trial.loop.evaluate(), expected)
+    other = windows.contiguous(np.asarray(NOISE[5 : 6 + LENGTH]), np.array([LENGTH + 1]), LENGTH)
+    numeric.close(trial.loop.evaluate(other), nats(trial.model, NOISE[5 : 6 + LENGTH]) / LENGTH)
 
 
 def test_shuffled_epochs_differ_and_contiguous_ones_do_not(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_every_value_of_model_and_training_but_the_listed_ones_is_in_the_key() -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "digest", in_key.update)
         run._key(PARAMETERS, "data", None)
-    left_out = {"log_every", "sample_chars", "checkpoint_seconds", "memory_limit_chars"}
+    left_out = {"log_every", "sample_chars", "measured_chars", "checkpoint_seconds", "memory_limit_chars"}
     assert set(in_key) == {"sources", "seed", "model", "training", "data", "source_model", "normalization", "fold_case"}
     assert in_key["model"] == with_defaults["model"]
     assert set(with_defaults["training"]) - set(in_key["training"]) == left_out
@@ -80,7 +80,9 @@ def test_source_model_of_a_warm_start_is_in_the_key_by_its_content() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"export__top_k": 3}, {"export_sources": "edited"}, {"model_name": "another"}], ids=str
+    "values",
+    [{"export__top_k": 3}, {"training__measured_chars": 9}, {"export_sources": "edited"}, {"model_name": "another"}],
+    ids=str,
 )
 def test_value_of_the_export_exports_again_and_trains_nothing(values: dict[str, Any]) -> None:
     assert key(changed(**values)) == key()

@@ -81,6 +81,23 @@ def load(files: Sequence[str], feature_spec: dict[str, Any], vocabulary_size: in
     return Split(tuple(name.decode() for name in documents), lengths, joined)
 
 
+def ends(split: Split, fraction: float) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return ids and lengths, as in `Split`, of the end of each document; at least two characters in all.
+
+    >>> ends(Split(("a", "b"), np.array([4, 8]), np.arange(12)), 0.5)[0].tolist()
+    [2, 3, 8, 9, 10, 11]
+
+    Args:
+      fraction: of each document, at most 1.
+    """
+    sizes = np.minimum(np.round(split.lengths * fraction).astype(np.int64), split.lengths)
+    longest = np.argmax(split.lengths)
+    sizes[longest] = max(sizes[longest], min(2, split.lengths[longest]))
+    last = np.cumsum(split.lengths)
+    parts = [split.ids[end - size : end] for end, size in zip(last, sizes) if size]
+    return np.concatenate(parts), sizes[sizes > 0]
+
+
 def _passages(files: Sequence[str], feature_spec: dict[str, Any]) -> Iterator[tuple[bytes, int, NDArray[np.int64]]]:
     # An attempt that lost a Beam worker leaves its temporary directory beside the files of the one that succeeded.
     matches = [path for path in tf.io.gfile.glob(list(files)) if not tf.io.gfile.isdir(path)]

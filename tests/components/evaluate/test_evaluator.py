@@ -16,7 +16,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.evaluate import extractors, reference
+from components.evaluate import extractors, generalization, reference
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.evaluator import Executor, eval_config, with_settings
 from pipeline.beam import LOCAL
@@ -30,6 +30,7 @@ pytestmark = pytest.mark.integration
 EASY, HARD = "e" * 301, "h" * 101
 RECORDS = [("easy.txt", EASY), ("hard.txt", HARD), ("hard.txt", HARD)]
 REFERENCE = 2.0  # nats per character of the trigram model
+MEASURED = generalization.Generalization(1.0, 1.5, 20_480, {20: 0.2, 50: 0.1, 100: 0.0}, "a copy", "easy.txt")
 # Up to three nats per character, multiplied in float32 by the characters of a passage. The absolute error of the nats
 # is the relative error of their exponential.
 ROUNDED = 3 * numeric.relative(4)
@@ -114,6 +115,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
         threshold: float | None = None,
         max_increase: float = 0.02,
         by_document: bool = True,
+        max_copied: float | None = None,
         records: Sequence[tuple[str, str]] = RECORDS,
     ) -> Evaluated:
         examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
@@ -129,7 +131,8 @@ def evaluate(tmp_path: Path) -> Evaluate:
         }
         made = model(tmp_path / "candidate", candidate)
         export = path_utils.serving_model_path(made.uri)
-        configuration = eval_config(threshold, max_increase, by_document, "digest")
+        generalization.write(export, MEASURED)
+        configuration = eval_config(threshold, max_increase, by_document, max_copied, "digest")
         Executor(BaseBeamExecutor.Context(beam_pipeline_args=[*LOCAL], tmp_dir=str(tmp_path / "temporary"))).Do(
             {
                 "examples": [examples],
@@ -175,8 +178,10 @@ def test_model_no_better_than_the_reference_model_is_not_blessed(evaluate: Evalu
     )
 
 
-def test_configured_threshold_replaces_the_reference_model(evaluate: Evaluate) -> None:
-    result = evaluate(candidate=(2.5, 2.5), threshold=13.0, by_document=False)
+def test_configured_threshold_replaces_the_reference_model_and_copies_up_to_the_bound_are_allowed(
+    evaluate: Evaluate,
+) -> None:
+    result = evaluate(candidate=(2.5, 2.5), threshold=13.0, by_document=False, max_copied=0.1)
     assert result.blessed
     assert result.figures.by_document == {}
 
@@ -203,6 +208,16 @@ def test_model_may_be_worse_than_the_baseline_within_the_tolerance(
     assert figures.reasons == (() if blessed else (refusal,))
 
 
+def test_model_that_copies_too_much_is_not_blessed(evaluate: Evaluate) -> None:
+    result = evaluate(candidate=(1.0, 1.0), baseline=(1.0, 1.0), max_copied=0.09)
+    assert not result.blessed
+    assert result.figures.generalization == MEASURED
+    assert result.figures.reasons == (
+        "10.0% of the generated spans of 50 characters occur in the training text, more than evaluation.max_copied "
+        "allows, 9.0%",
+    )
+
+
 def test_model_evaluates_passages_in_batches_of_a_fixed_size(evaluate: Evaluate) -> None:
     size = extractors.BATCH_SIZE
     passages = 2 * size + 3
@@ -217,19 +232,19 @@ def test_batch_of_the_longest_passages_is_within_the_bound_of_the_export() -> No
 
 
 def test_thresholds_apply_to_the_entire_split_and_code_changes_the_configuration() -> None:
-    made = eval_config(None, 0.02, True, "digest")
+    made = eval_config(None, 0.02, True, 0.1, "digest")
     bounded = [metric for spec in made.metrics_specs for metric in spec.metrics if metric.per_slice_thresholds]
-    assert [json.loads(metric.config)["name"] for metric in bounded] == ["perplexity"]
+    assert [json.loads(metric.config)["name"] for metric in bounded] == ["perplexity", "copied"]
     for spec in made.metrics_specs:
         for metric in spec.metrics:
             assert not metric.HasField("threshold")
             for bound in metric.per_slice_thresholds:
                 assert list(bound.slicing_specs) == [tfma.SlicingSpec()]
-    assert eval_config(None, 0.02, True, "edited") != made
+    assert eval_config(None, 0.02, True, 0.1, "edited") != made
 
 
 @pytest.mark.parametrize(("threshold", "bound"), [(5, 5.0), (5.5, 5.5), ("auto", None)])
 def test_settings_of_a_run_replace_thresholds_and_slices(threshold: float | str, bound: float | None) -> None:
-    compiled = json_format.MessageToJson(eval_config(4.0, 0.02, True, "s"), preserving_proto_field_name=True)
-    changed = with_settings(compiled, threshold=threshold, max_increase=0.5, by_document=False)
-    assert json_format.Parse(changed, tfma.EvalConfig()) == eval_config(bound, 0.5, False, "s")
+    compiled = json_format.MessageToJson(eval_config(4.0, 0.02, True, None, "s"), preserving_proto_field_name=True)
+    changed = with_settings(compiled, threshold=threshold, max_increase=0.5, by_document=False, max_copied=0.3)
+    assert json_format.Parse(changed, tfma.EvalConfig()) == eval_config(bound, 0.5, False, 0.3, "s")

@@ -106,7 +106,7 @@ def test_all_metrics_of_a_model_share_one_computation() -> None:
 
 
 def test_tfma_makes_each_metric_from_the_configuration_of_the_evaluator() -> None:
-    config = evaluator.eval_config(None, 0.0, by_document=False, sources="digest")
+    config = evaluator.eval_config(None, 0.0, by_document=False, max_copied=None, sources="digest")
     made = [metric_specs.metric_instance(metric) for metric in config.metrics_specs[0].metrics]
     assert all(isinstance(metric, metrics.FromSums) for metric in made)
     assert [metric.name for metric in made] == [*METRICS]

@@ -45,7 +45,8 @@ def kfp() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def vertex() -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(compiled("vertex", *VERTEX, "cluster.pods.Trainer.gpus=1")))
+    settings = ("cluster.pods.Trainer.gpus=1", "evaluation.max_copied=0.05")
+    return list(yaml.safe_load_all(compiled("vertex", *VERTEX, *settings)))
 
 
 @pytest.mark.integration
@@ -238,6 +239,12 @@ def test_run_has_the_parameters_corpus_preset_and_four_sections(kfp: list[Any]) 
         given = spec.tasks(kfp[0])[task]["inputs"]["parameters"][parameter]
         assert given == {"componentInputParameter": source}
     assert "perplexity" in constant(kfp[0], "Evaluator", "eval_config")
+
+
+@pytest.mark.integration
+def test_evaluator_bounds_copies_if_configured(kfp: list[Any], vertex: list[Any]) -> None:
+    assert "copied" not in constant(kfp[0], "Evaluator", "eval_config")
+    assert "0.05" in constant(vertex[0], "Evaluator", "eval_config")
 
 
 @pytest.mark.integration

@@ -1,6 +1,7 @@
 """A result of a run, for the tests of the report."""
 
 from components.evaluate.evaluation import Figures
+from components.evaluate.generalization import Generalization
 from kubeflow.report.result import Result, Split
 
 FIGURES = Figures(
@@ -11,6 +12,7 @@ FIGURES = Figures(
     out_of_vocabulary_rate=0.00012,
     baseline_perplexity=None,
     by_document={"easy.txt": 3.5, "hard.txt": 5.5},
+    generalization=Generalization(1.25, 1.5, 20_480, {20: 0.03, 50: 0.001, 100: None}, "to be & not", "easy.txt"),
 )
 RESULT = Result(
     model="char_rnn",

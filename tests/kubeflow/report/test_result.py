@@ -17,6 +17,7 @@ from tests.kubeflow.report.results import FIGURES, RESULT
 pytestmark = pytest.mark.integration
 PARAMETERS = {"model": "char_rnn", "corpus": "mine"}
 NATS = 1.5
+MEASURED = {"train_nats": 1.25, "eval_nats": 1.5, "copied_20": 0.03, "copied_50": 0.001, "longest_copy_chars": 11}
 
 
 def sources(folder: Path, bound: float, **properties: dict[str, Any]) -> dict[str, Source]:
@@ -29,7 +30,8 @@ def sources(folder: Path, bound: float, **properties: dict[str, Any]) -> dict[st
         **properties,
     }
     threshold = {"threshold": {"valueThreshold": {"upperBound": bound}}}
-    metrics = [{"className": "A"}, {"className": "B", "perSliceThresholds": [threshold]}]
+    copied = {"className": "C", "config": '{"name": "copied"}', "perSliceThresholds": [{"threshold": {}}]}
+    metrics = [{"className": "A"}, {"className": "B", "perSliceThresholds": [threshold]}, copied]
     run = {"evalConfig": {"metricsSpecs": [{"metrics": metrics}]}, "version": "0.47.0"}
     (folder / "evaluation").mkdir()
     (folder / "evaluation" / "eval_config.json").write_text(json.dumps(run))
@@ -88,10 +90,12 @@ def test_metrics_are_finite_numbers() -> None:
         "bits_per_character": 2.17,
         "trigram_perplexity": 6.0,
         "out_of_vocabulary_rate": 0.00012,
+        **MEASURED,
     }
     diverged = dataclasses.replace(FIGURES, perplexity=math.inf, bits_per_character=math.nan, baseline_perplexity=4.4)
     assert dataclasses.replace(RESULT, figures=diverged).metrics == {
         "trigram_perplexity": 6.0,
         "baseline_perplexity": 4.4,
         "out_of_vocabulary_rate": 0.00012,
+        **MEASURED,
     }

@@ -172,6 +172,19 @@ def test_digest_does_not_depend_on_the_order_of_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fraction", "ids", "lengths"),
+    [
+        (1.0, [1, 2, 3, 4, 5], [2, 3]),
+        (0.6, [2, 4, 5], [1, 2]),
+        (0.0, [4, 5], [2]),  # one character is predicted at least
+    ],
+)
+def test_ends_of_documents_have_the_same_part_of_each(fraction: float, ids: list[int], lengths: list[int]) -> None:
+    found, of_each = documents.ends(split(), fraction)
+    assert (found.tolist(), of_each.tolist()) == (ids, lengths)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"ids": np.array([1, 2, 3, 4, 6], np.uint8)},
