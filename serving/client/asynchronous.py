@@ -97,6 +97,10 @@ class AsyncClient(transport.BaseClient[httpx.AsyncClient, httpx.AsyncBaseTranspo
         """List the most likely characters at each place of one text or of several, as `Client.alternatives` does."""
         return await self._run(self.protocol.alternatives(texts, top_n))
 
+    async def unknown(self, texts: str | Sequence[str]) -> list[str]:
+        """List the characters that the model does not know, as `Client.unknown` does."""
+        return await self._run(self.protocol.unknown(texts))
+
     async def status(self) -> list[VersionStatus]:
         """List the versions that the server knows, newest first."""
         return await self._run(self.protocol.status())

@@ -140,6 +140,13 @@ class Client(transport.BaseClient[httpx.Client, httpx.BaseTransport]):
         """
         return self._run(self.protocol.alternatives(texts, top_n))
 
+    def unknown(self, texts: str | Sequence[str]) -> list[str]:
+        """List the characters that the model does not know, each once: its training text does not have them.
+
+        It reads all of them as the same one, and never generates them. Marks after a character belong to it.
+        """
+        return self._run(self.protocol.unknown(texts))
+
     def status(self) -> list[VersionStatus]:
         """List the versions that the server knows, newest first."""
         return self._run(self.protocol.status())

@@ -5,6 +5,7 @@ yielded and sends back a `Response` or a `Failure`. So the blocking and the asyn
 wait.
 """
 
+import base64
 import ipaddress
 import itertools
 import json
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from . import status
+from . import status, unknown
 from .errors import BadAnswer, ServerError, Unsupported
 from .options import GenerateOptions, unsupported
 from .responses import RETRY_STATUS, Failure, Response, alternatives, expect_text, field, numbers, read, unexpected
@@ -136,6 +137,16 @@ class Protocol:
             # Rows are padded with zeros to the longest.
             scores.append(Score(numbers(field(value, "nll"))[:count], total, count))
         return scores[0] if isinstance(texts, str) else scores
+
+    def unknown(self, texts: str | Sequence[str]) -> Steps[list[str]]:
+        """List the characters of one text or of several that the model does not know."""
+        found = []
+        for batch in unknown.batches(as_texts(texts, "text")):
+            rows = [{"examples": {"b64": base64.b64encode(unknown.example(one)).decode()}} for one in batch]
+            predictions = yield from self._predict("eval_nll", rows)
+            counts = numbers([field(value, "num_unknown") for value in predictions])
+            found += [one for one, count in zip(batch, counts) if count]
+        return found
 
     def status(self) -> Steps[list[VersionStatus]]:
         """List the versions that the server knows, newest first."""

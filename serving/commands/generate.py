@@ -23,7 +23,7 @@ from serving.client.errors import ServerError
 from serving.client.options import GenerateOptions
 from serving.client.stream import CHUNK_LIMIT
 from serving.client.values import as_texts
-from serving.commands.shared import config_options, input_text, model_source
+from serving.commands.shared import config_options, input_text, model_source, unknown_characters
 
 # Arguments of `GenerateOptions` as its messages name them, and the options that set them.
 _OPTIONS = {field.name: f"--{field.name.replace('_', '-')}" for field in fields(GenerateOptions)}
@@ -122,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
                     print_error(f"--- {row + 1} of {len(prompts)}, seed {seed}")
                 count += _print(prompt, chunks, arguments.echo, arguments.stream)
         print_error(f"{count:,} characters in {time.monotonic() - start:.2f} s")
+        unknown_characters.note(model, list(dict.fromkeys(prompts)), "prompt" if len(set(prompts)) == 1 else "prompts")
     return 0
 
 

@@ -22,7 +22,7 @@ from components.ingest import documents, passages
 from components.ingest.text import Reading
 from pipeline.config.run import Config
 from serving.client.values import Alternative, Score, as_top_n
-from serving.commands.shared import config_options, input_text, model_source
+from serving.commands.shared import config_options, input_text, model_source, unknown_characters
 
 _ROWS = 16  # passages in one request, at most
 _CELLS = 10  # of a terminal, for a character with its probability
@@ -93,8 +93,10 @@ def run(arguments: argparse.Namespace) -> int:
                 predictions += predicted
             if shows_progress:
                 print(f"\r{len(scores):,} of {len(pieces):,} passages", end="", file=sys.stderr)
-    if shows_progress:
-        print("\r\033[K", end="", file=sys.stderr)
+        if shows_progress:
+            print("\r\033[K", end="", file=sys.stderr)
+        whole = [piece.text[1 if number else 0 :] for number, piece in enumerate(pieces)]  # they overlap by one
+        unknown_characters.note(model, whole, "text")
     total = Score((), math.fsum(score.nll_sum for score in scores), sum(score.num_chars for score in scores))
     result = {
         "text": "standard input" if arguments.file == "-" else arguments.file,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from components.errors import UserError
+from serving.client import unknown
 from serving.client.errors import plain_message
 from serving.client.options import GenerateArguments, GenerateOptions, unsupported
 from serving.client.stop import StopString
@@ -92,6 +93,16 @@ class LocalModel:
             ]
             for characters, probabilities, count in rows
         ]
+
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """List the characters that the model does not know, as `Client.unknown` does."""
+        found = []
+        for batch in unknown.batches(texts):
+            with _rejections():
+                examples = tf.constant([unknown.example(one) for one in batch])
+                counts = self._signatures[signatures.EVAL_SIGNATURE](examples=examples)["num_unknown"]
+            found += [one for one, count in zip(batch, counts.numpy()) if count]
+        return found
 
     def _chunks(
         self, prompts: Sequence[str], options: GenerateOptions, size: int, stops: Sequence[StopString]

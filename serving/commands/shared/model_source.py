@@ -45,6 +45,9 @@ class Model(Protocol):
     def alternatives(self, texts: Sequence[str], top_n: int = 5) -> list[list[list[Alternative]]]:
         """List the most likely characters at each place of each text."""
 
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """List the characters that the model does not know, each once."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that choose the source; `config_options` declares which model."""

@@ -104,6 +104,30 @@ def test_older_export_is_refused_in_one_paragraph(script: Any, generate: Command
 
 
 @pytest.mark.integration
+def test_unknown_characters_of_a_prompt_are_noted(generate_served: Command) -> None:
+    code, out, error = generate_served("Ωe\u0301\x1bλΩ RO", "--chars", "5", "--seed", "1")
+    assert (code, len(out.rstrip("\n"))) == (0, 5)
+    assert error.splitlines()[-1] == (
+        "note: 5 characters of the prompt are unknown to the model, whose training text does not have these 4: "
+        r"'Ω', 'é', '\x1b', 'λ'".replace(r"e\u0301", "e\u0301")
+    )
+    assert (
+        "note: 1 character of the prompts is unknown to the model, whose training text does not have it: 'x'"
+        in (generate_served("ROMEO x", "e", "--json")[2])
+    )
+    assert "note" not in generate_served("ROMEO:語é\n", "", "--chars", "5")[2]
+    assert "'x', 'w' ..." in generate_served("abcdefghijkzyxwvABCDFGpqf", "--chars", "5")[2]
+
+
+@pytest.mark.integration
+def test_model_that_cannot_tell_what_is_unknown_is_no_error(script: Any, generate: Command) -> None:
+    script.then(200, {"predictions": ["text"]})
+    code, out, error = generate("A", "--url", script.url)
+    assert (code, out) == (0, "text\n")
+    assert "note" not in error
+
+
+@pytest.mark.integration
 def test_document_ends_with_its_symbol(script: Any, generate: Command) -> None:
     script.then(200, {"predictions": [{"text": "emma\x03", "stopped": True}, {"text": "ava", "stopped": False}]})
     assert generate("--until-end", "--samples", "2", "--url", script.url)[1] == "emma\nava\n"

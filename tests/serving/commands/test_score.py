@@ -67,6 +67,16 @@ def test_split_is_that_of_the_pipeline(score: Command, file: str, served: Any) -
     assert sum(parts) == len(TEXT)
 
 
+def test_unknown_characters_are_noted(score: Command, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("ROMEO: the lord λ " * 200)
+    code, out, error = score(str(tmp_path / "text.txt"), "--set", "corpus.passage_length=100")
+    assert code == 0
+    assert error.endswith(
+        "note: 200 characters of the text are unknown to the model, whose training text does not have it: 'λ'\n"
+    )
+    assert "note" not in out
+
+
 def test_passage_length_is_configured(score: Command, file: str) -> None:
     result = json.loads(score(file, "--json", "--set", "corpus.passage_length=500")[1])
     assert (result["passages"], result["passage_length"]) == (11, 500)

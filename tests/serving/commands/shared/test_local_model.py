@@ -63,6 +63,15 @@ def test_controls_and_alternatives_equal_those_of_the_server(local: LocalModel, 
             assert chances[0] == pytest.approx(chances[1], rel=1e-5)
 
 
+def test_unknown_characters_are_those_that_the_server_names(local: LocalModel, served: Any) -> None:
+    texts = ["語Ωé", "the Ω e\u0301", "".join(map(chr, range(0x4E00, 0x4E00 + 600)))]
+    expected = ["Ω", "e\u0301", *texts[2]]
+    assert local.unknown(texts) == expected
+    with Client(served.url, served.model) as client:
+        assert client.unknown(texts) == expected
+    assert local.unknown(["", "語é\n"]) == []
+
+
 def test_older_export_has_only_the_stop_string(local: LocalModel) -> None:
     names = ("generate", "generate_from_state", "score")
     older = LocalModel({name: local._signatures[name] for name in names})
