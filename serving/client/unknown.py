@@ -1,6 +1,6 @@
 """Which characters of a text a model does not know: how the signature `eval_nll` is asked for them.
 
-A row is a line feed and one character, so that the row's number of unknown characters tells about this one, however
+A row is a line feed and one character, so that the row's number of unknown characters is that of this one, however
 long the text is.
 """
 
