@@ -21,6 +21,7 @@ from benchmarks.implementations.protocol import Answer, Stopwatch, serve
 from components.ingest import corpora
 from pipeline import local
 from pipeline.config import overrides
+from pipeline.config.parameters import ComponentParameters
 from pipeline.config.places import Places
 from pipeline.create import Inputs, create_pipeline
 from pipeline.launch import WatchedRunner
@@ -75,7 +76,13 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
                 train_files=[os.path.join(examples, "Split-train", "*")],
                 eval_files=[os.path.join(examples, "Split-eval", "*")],
             ),
-            config.training.memory_limit_chars,
+            ComponentParameters(
+                **config.model_dump(include={"seed", "model", "training"}),
+                **config.corpus.model_dump(include={"normalization", "fold_case"}),
+                checkpoints="",
+                registry="",
+                sources="",
+            ),
         )
     config = choices.apply(config, choices.model_and_batch(config, text.train.targets, text.vocabulary.size))
     training = config.training
