@@ -35,6 +35,8 @@ SETTINGS = {
     "training.precision": "float32",
     "training.sample_chars": 0,
     "training.measured_chars": 0,
+    "model.output_dropout": 0.0,
+    "model.recurrent_dropout": 0.0,
     "evaluation.threshold": 200.0,
 }
 # A chief whose pipeline ends with an error as soon as the worker has joined.
