@@ -29,7 +29,9 @@ PARAMETERS = {
     "model_name": "mine",
     "checkpoints": CHECKPOINTS,
     "registry": REGISTRY,
-    **{section: {} for section in ("model", "training", "export")},
+    "model": {},
+    "training": {"measured_chars": 0},
+    "export": {},
 }
 
 
@@ -79,7 +81,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     for module, name, result in [
         (hardware, "choose", SimpleNamespace(strategy=tf.distribute.get_strategy())),
         (fitting, "load", text),
-        (fitting, "fit", (None, None)),
+        (fitting, "fit", SimpleNamespace(model=None)),
         (trigram, "cross_entropy", 2.5),
         (export, "one_step", exported),
         (warmup, "write", None),
