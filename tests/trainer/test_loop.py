@@ -282,7 +282,7 @@ def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
 def test_run_with_a_time_limit_repeats_as_one_with_its_number_of_steps_and_resumes_with_its_plan(
     tmp_path: Path,
 ) -> None:
-    changes: dict[str, Any] = {"schedule": "cosine", "warmup_steps": 25, "eval_every": "auto", "restore_best": False}
+    changes: dict[str, Any] = {"schedule": "cosine", "warmup_steps": 25, "eval_every": 30, "restore_best": False}
     ticks = count()
     limited = {**changes, "steps": 400, "max_minutes": 2.0, "early_stopping": 0}
     first = create(tmp_path / "killed", clock=lambda: float(next(ticks)), kill_at=72, **limited)
