@@ -62,7 +62,7 @@ SETTINGS = [
 # gradient is next to nothing.
 SETTINGS += ["training.epsilon=0.01", f"training.learning_rate={RATE}"]
 SETTINGS += ["training.precision=float32", "training.checkpoint_seconds=1", "training.sample_chars=0"]
-# Every replica draws its own dropout masks.
+# Every replica has its own dropout masks.
 SETTINGS += ["training.measured_chars=0", "model.output_dropout=0", "model.recurrent_dropout=0"]
 # Each step rounds its gradient, the longest way to which has ten operations for each of a window's 100 characters, and
 # moves a weight by no more than about the learning rate. Weights may differ by ten times that, as later steps build on
