@@ -45,6 +45,7 @@ INGEST = Code(
 )
 GATE = Code(("components/validate/anomaly_gate.py",))
 TRANSFORM = Code(("transform",), ("tensorflow", "tensorflow-transform"))
+# With the configuration, decides the weights: the Trainer trains again. A change of `EXPORT` only exports again.
 TRAINER = Code(
     (
         "trainer/checkpoint.py",
@@ -68,6 +69,7 @@ TRAINER = Code(
 )
 TUNER = Code(("trainer/tuning.py",), ("keras-tuner", "scikit-learn"))
 _REFERENCE = ("components/evaluate/perplexity.py", "components/evaluate/reference.py")
+# The Trainer gets this digest as well: it runs again, and exports the weights that it has.
 EXPORT = Code(
     (
         *_REFERENCE,

@@ -3,7 +3,7 @@
 Equations, gate order and weight layout are those of Keras' `SimpleRNN`, `GRU(reset_after=True)` and `LSTM`. The
 layer-normalized LSTM is that of Ba, Kiros and Hinton (2016, arXiv:1607.06450): the input of every gate and the cell
 state are normalized over the units, each with its own gain and offset, which replace the bias.
-`trainer/engine/README.md` lists the equations and their gradients.
+`trainer/engine/README.md` lists the equations and their gradients; CONTRIBUTING.md lists what a new cell needs.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The effect of promote, rollback and prune on a model's entry: which versions are served, under which labels.
 
 Pure functions from the versions on disk and the present entry in `models.config` to the new entry. Versions are the
-numbers of the complete versions, at least one, in ascending order.
+numbers of the complete versions, at least one, in ascending order. `serving.rollout.apply` writes the entry.
 """
 
 from collections.abc import Iterable, Sequence
