@@ -163,6 +163,20 @@ class Clock:
         return automaton(name, inputs)
 
 
+class HeldClock(Clock):
+    """A clock whose long calls wait until they are released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started, self.released = threading.Event(), threading.Event()
+
+    def run(self, name: str, inputs: Tensors) -> dict[str, np.ndarray]:
+        if inputs["num_chars"].max() > 32:
+            self.started.set()
+            assert self.released.wait(10)
+        return super().run(name, inputs)
+
+
 def test_a_request_that_is_alone_gets_long_calls_of_limited_duration(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(generation, "time", clock)
@@ -185,39 +199,25 @@ def test_more_rows_than_were_measured_start_with_a_short_call(monkeypatch: pytes
 
 
 def test_a_request_does_not_wait_for_the_long_call_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, started, released = Clock(), threading.Event(), threading.Event()
+    clock = HeldClock()
     monkeypatch.setattr(generation, "time", clock)
-
-    def run(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
-        if inputs["num_chars"].max() > 32:
-            started.set()
-            assert released.wait(10)
-        return clock.run(name, inputs)
-
     long, short = request(("long", 300)), request(("short", 80), ("", 3), seed=9)
-    with generator(run) as running:
+    with generator(clock.run) as running:
         first = running.submit(long)
-        assert started.wait(10)
+        assert clock.started.wait(10)
         same(running.submit(short).result(10), short)
         assert not first.done()
-        released.set()
+        clock.released.set()
         same(first.result(10), long)
 
 
 def test_stop_waits_for_a_long_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, started, released = Clock(), threading.Event(), threading.Event()
+    clock = HeldClock()
     monkeypatch.setattr(generation, "time", clock)
-
-    def run(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
-        if inputs["num_chars"].max() > 32:
-            started.set()
-            assert released.wait(10)
-        return clock.run(name, inputs)
-
-    running = Generator(run, SIGNATURE, SIZE, LIMITS, 4, 100)
+    running = Generator(clock.run, SIGNATURE, SIZE, LIMITS, 4, 100)
     first = running.submit(request(("long", 300)))
-    assert started.wait(10)
-    threading.Timer(0.05, released.set).start()
+    assert clock.started.wait(10)
+    threading.Timer(0.05, clock.released.set).start()
     running.stop()
     same(first.result(0), request(("long", 300)))
 
