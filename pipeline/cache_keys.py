@@ -45,7 +45,8 @@ INGEST = Code(
 )
 GATE = Code(("components/validate/anomaly_gate.py",))
 TRANSFORM = Code(("transform",), ("tensorflow", "tensorflow-transform"))
-# With the configuration, decides the weights: the Trainer trains again. A change of `EXPORT` only exports again.
+# Decides the weights, together with `seed`, `model` and `training` of the configuration: after a change of these, the
+# Trainer trains again. Progress output and cluster start-up, for example, are not listed because they change no weight.
 TRAINER = Code(
     (
         "trainer/checkpoint.py",
@@ -69,7 +70,7 @@ TRAINER = Code(
 )
 TUNER = Code(("trainer/tuning.py",), ("keras-tuner", "scikit-learn"))
 _REFERENCE = ("components/evaluate/perplexity.py", "components/evaluate/reference.py")
-# The Trainer gets this digest as well: it runs again, and exports the weights that it has.
+# The Trainer gets this digest as well. After a change that is only in these files, it exports the weights that it has.
 EXPORT = Code(
     (
         *_REFERENCE,

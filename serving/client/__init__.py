@@ -1,7 +1,7 @@
 """Client: everything that speaks TF Serving's REST protocol, without TensorFlow.
 
-Imports nothing of the project; its modules import each other relatively, so that the folder can be installed alone, as
-`char_rnn_client` by its pyproject.toml. The clients load httpx on first use.
+Imports nothing of the project, only the standard library and, on first use, httpx; its own modules relatively. So the
+folder can be installed alone, as `char_rnn_client` by its pyproject.toml.
 """
 
 import importlib

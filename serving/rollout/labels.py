@@ -1,7 +1,8 @@
 """The effect of promote, rollback and prune on a model's entry: which versions are served, under which labels.
 
-Pure functions from the versions on disk and the present entry in `models.config` to the new entry. Versions are the
-numbers of the complete versions, at least one, in ascending order. `serving.rollout.apply` writes the entry.
+Pure functions from the versions on disk and the present entry in `models.config` to the new entry. A push moves no
+label; `first_entry` sets those of a new model, and `repaired` moves those of deleted versions. Versions are the numbers
+of the complete versions, at least one, in ascending order. `serving.rollout.apply` writes the entry.
 """
 
 from collections.abc import Iterable, Sequence
@@ -73,7 +74,7 @@ def promote(
 
 
 def rollback(model: ServedModel, versions: Sequence[int], to: int | None = None) -> ServedModel:
-    """Move `stable` back (None: to the version before it) and withdraw all versions above; other labels move along.
+    """Move `stable` back (None: to the version before it) and withdraw all versions above. Labels above it move to it.
 
     Deletes nothing. Versions that are pushed later are not served until one is promoted.
 

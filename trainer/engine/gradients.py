@@ -1,4 +1,10 @@
-"""Backward pass of one time step, for each cell type; `trainer/engine/README.md` derives the equations."""
+"""Backward pass of one time step, for each cell type. `trainer/engine/README.md` states the equations and all shapes.
+
+In brief, with G = `Kind.gates` (3 for "gru"): the gradients by both products of a step are (batch, G * units), kept
+here in G pieces (batch, units). After the last step `steps.py` and `projection.py` sum them into the gradients by the
+weights, each of the shape of what it belongs to: recurrent kernel (units, G * units), kernel (features, G * units),
+bias (G * units,) or, for "gru", (2, G * units).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +21,11 @@ class StepGradients:
 
     Attributes:
       recurrent_grads: by the recurrent product, in pieces (batch, units), one for each gate.
-      input_grads: by the last gates of the input product, where they differ from those of the recurrent product.
+      input_grads: by the last gates of the input product, if they differ from those of the recurrent product (only
+        "gru": the candidate); else empty.
       state_grads: by the states before the step, without the path through the recurrent product.
-      bias_grad: by the gains and offsets of a cell that normalizes, summed over the batch; None for other cells.
+      bias_grad: by the gains and offsets of a cell that normalizes, summed over the batch. None for other cells, whose
+        bias gradients are sums of the gradients above over time and batch.
     """
 
     recurrent_grads: list[tf.Tensor]
