@@ -1,5 +1,6 @@
 """One version of a model in memory: a SavedModel in a TensorFlow 1 session, as in TF Serving."""
 
+import ctypes
 import gc
 import os
 import time
@@ -94,11 +95,12 @@ class LoadedModel:
         return {output: np.asarray(value) for output, value in zip(signature.outputs, outputs)}
 
     def close(self) -> None:
-        """Free the weights."""
+        """Free the weights and return their memory to the system."""
         self._callables.clear()
         self._session.close()
         del self._session
         gc.collect()  # a graph is a reference cycle: its weights would stay until the next collection
+        _return_free_memory()
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
@@ -123,6 +125,13 @@ class LoadedModel:
     def _run_all(self, name: str, requests: list[Tensors]) -> None:
         for inputs in requests:
             self.run(name, inputs)
+
+
+def _return_free_memory() -> None:
+    """Return freed pages to the system: glibc keeps them in the arenas of its threads, and each load fills others."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries do not have it
+    if trim is not None:
+        trim(0)
 
 
 def _signature(proto: Any) -> Signature:

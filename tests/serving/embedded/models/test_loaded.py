@@ -1,11 +1,13 @@
 """A SavedModel in a session: its signatures, its outputs, and the errors of broken ones."""
 
+import ctypes
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 
@@ -157,3 +159,21 @@ def test_a_model_without_warm_up_and_limits_is_served(copy: Path) -> None:
     assert (one.limits, one.warm_up_seconds) == (None, None)
     assert len(one.run("serving_default", prompts(b"a", b"b"))["text"]) == 2
     one.close()
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="a C library without malloc_trim")
+def test_freed_memory_returns_to_the_system_with_the_next_unload(tmp_path: Path) -> None:
+    """glibc keeps freed blocks below one that is in use, so that a server that loads versions would grow."""
+    libc, process = ctypes.CDLL(None), psutil.Process()
+    libc.malloc.restype = ctypes.c_void_p
+    blocks = [libc.malloc(2_048) for _ in range(30_000)]
+    for block in blocks:
+        ctypes.memset(block, 1, 2_048)
+    last = blocks.pop()
+    for block in blocks:
+        libc.free(ctypes.c_void_p(block))
+    before = process.memory_info().rss
+    with pytest.raises(RequestError):
+        LoadedModel(str(tmp_path))  # there is none: it is unloaded
+    assert before - process.memory_info().rss > 40 * 2**20
+    libc.free(ctypes.c_void_p(last))
