@@ -19,16 +19,19 @@ from typing import Any, NamedTuple
 
 from components.errors import UserError
 from components.ingest import documents, passages
-from components.ingest.text import Reading
+from components.ingest.text import Reading, normalize
 from pipeline.config.run import Config
+from serving.client import unknown
 from serving.client.values import Alternative, Score, as_top_n
 from serving.commands.shared import config_options, input_text, model_source, unknown_characters
 
 _ROWS = 16  # passages in one request, at most
+_SHOWN = 10  # characters in an error message, at most
 _CELLS = 10  # of a terminal, for a character with its probability
 _ESCAPES = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\\": r"\\", " ": "␣"}
 _HEADER = f"{'character':<{_CELLS}}{'chance':>6}{'nats':>8}  most likely\n"
 _SPLITS = ("all", "train", "eval", "test")
+_FORMS = ("nfc", False), (None, True), ("nfc", True)  # in which a model may read texts
 
 
 class Prediction(NamedTuple):
@@ -121,17 +124,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _score(model: model_source.Model, texts: Sequence[str], top_n: int) -> tuple[list[Score], Iterator[Prediction]]:
     """Score some passages; unless `top_n` is 0, list the predictions of all their characters but the first."""
+    if top_n:
+        _check_form(model, texts)
     scores = model.score(texts)
     places = model.alternatives(texts, top_n) if top_n else [[] for _ in texts]
-    if top_n and any(score.num_chars != max(len(text) - 1, 0) for text, score in zip(texts, scores)):
-        raise UserError(
-            "The model reads another number of characters than the text has, because it normalizes texts. Set what it "
-            "was trained with, such as --set corpus.normalization=nfc, so that this command does so, too. Received: "
-            f"--alternatives {top_n}"
-        )
     each = zip(texts, scores, places)
     predictions = (Prediction(*one) for text, score, row in each for one in zip(text[1:], score.nll, row[1:]))
     return [replace(score, nll=()) for score in scores], predictions
+
+
+def _check_form(model: model_source.Model, texts: Sequence[str]) -> None:
+    """Refuse texts of which the model reads some character as several, or several as one: the rest would shift."""
+    for characters in unknown.batches(texts):
+        asked = [one for one in characters if any(len(normalize(one, *form)) != len(one) for form in _FORMS)]
+        found = model.score([f"\n{one}" for one in asked]) if asked else []
+        if changed := [one for one, score in zip(asked, found) if score.num_chars != len(one)]:
+            raise UserError(
+                "The model reads another number of characters than the text has, because it normalizes texts. Set what "
+                "it was trained with, --set corpus.normalization=nfc or --set corpus.fold_case=true or both, so that "
+                f"this command does so, too. Received: {', '.join(map(ascii, changed[:_SHOWN]))}"
+            )
 
 
 def _line(prediction: Prediction) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from dataclasses import dataclass
+from typing import get_args
 
 PLACE = os.path.join("assets.extra", "generation.json")
 
@@ -23,6 +24,8 @@ class Limits:
         exports, which have no bound.
       max_batch_chars: upper bound of a request that generates: number of rows times the greatest `num_chars`, if that
         is above `max_chars`, and number of prompts times characters of the longest; 0 in older exports: no bound.
+      normalization: Unicode normalization form in which the graph reads texts, `nfc`; None: as they are.
+      fold_case: whether the graph folds the case of texts.
     """
 
     num_chars: int
@@ -33,6 +36,8 @@ class Limits:
     max_temperature: float = 100.0
     max_score_chars: int = 0
     max_batch_chars: int = 0
+    normalization: str | None = None
+    fold_case: bool = False
 
 
 def write(directory: str, limits: Limits) -> None:
@@ -52,7 +57,10 @@ def read(directory: str) -> Limits | None:
     """
     from tensorflow.io import gfile
 
-    types = {field.name: (int, float) if field.type is float else (int,) for field in dataclasses.fields(Limits)}
+    types = {
+        field.name: (int, float) if field.type is float else get_args(field.type) or (field.type,)
+        for field in dataclasses.fields(Limits)
+    }
     path = os.path.join(directory, PLACE)
     if not gfile.exists(path):
         return None

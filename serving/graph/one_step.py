@@ -63,7 +63,8 @@ class OneStep(Network):
         """The limits and defaults that an export states."""
         own = self.defaults
         bounds = own.max_temperature, own.max_score_chars, own.max_batch_chars
-        return Limits(own.num_chars, own.temperature, own.top_k, own.max_chars, self.state_size, *bounds)
+        form = self.vocabulary.normalization, self.vocabulary.fold_case
+        return Limits(own.num_chars, own.temperature, own.top_k, own.max_chars, self.state_size, *bounds, *form)
 
     def generate_from_state(
         self,

@@ -86,8 +86,10 @@ export async function* generateChunks(path, values, signal) {
     rows = rows.filter((row, i) => {
       const { text, state, stopped } = predictions[i];
       const received = row.held + text;
-      // The stop text is never shown, also where only its beginning has arrived.
-      const held = stopped ? stop.length : done < length ? partialMatch(received, stop) : 0;
+      // The stop text is never shown, also where only its beginning has arrived; unless the model reads it in a form
+      // that the page does not know, because it does not have the export's limits.
+      const ending = received.endsWith(stop) ? stop.length : 0;
+      const held = stopped ? ending : done < length ? partialMatch(received, stop) : 0;
       const shown = received.length - held;
       texts[row.index] = received.slice(0, shown);
       Object.assign(row, { state: state.map(Number), held: received.slice(shown) });
@@ -105,15 +107,29 @@ async function rowsOf(path, signature, instances, signal) {
   return predictions;
 }
 
+/** Probabilities belong to single characters only if the model reads as many of them as are shown. */
+function checkLength(text, found) {
+  const shown = Array.from(text).length;
+  if (shown === found) return;
+  throw new Problem(
+    `The model reads a text as ${found} characters, not as the ${shown} that are shown, because it normalizes texts, ` +
+      "so that its probabilities cannot be assigned to them. Write the prompt as the model reads it: é as one " +
+      "character, or small letters only.",
+  );
+}
+
 /** Negative log-likelihood of each character but the first, in nats; an array for each text. */
 export async function score(path, texts, signal) {
   const predictions = await rowsOf(path, "score", texts.map((text) => ({ text })), signal);
+  predictions.forEach((row, i) => checkLength(texts[i], row.num_chars + 1));
   return predictions.map((row) => row.nll.slice(0, row.num_chars).map(Number));
 }
 
 /** The `count` most likely characters at each position of a text: arrays of { character, probability }, in order. */
 export async function alternatives(path, text, count, signal) {
-  const [{ characters, probabilities }] = await rowsOf(path, "alternatives", [{ text, top_n: count }], signal);
+  const rows = await rowsOf(path, "alternatives", [{ text, top_n: count }], signal);
+  const [{ characters, probabilities, num_chars: found }] = rows;
+  checkLength(text, found);
   return characters.map((row, t) =>
     row.map((character, i) => ({ character, probability: Number(probabilities[t][i]) })).filter((one) => one.character),
   );

@@ -89,7 +89,7 @@ async function run(work, stopped) {
 async function prepare(column, count, signal) {
   const version = served.find(column.raw.version);
   if (!version) throw new Problem(served.problem(column.raw.version));
-  const values = read(column.raw, version.limits?.max_chars ?? MAX_CHARS);
+  const values = read(column.raw, { max_chars: MAX_CHARS, ...version.limits });
   const path = versionPath(served.about.model, version.version);
   const choices = (await signatures(path, signal)).has("alternatives");
   const title = column.raw.compare === "version" ? `version ${version.version}` : column.title;

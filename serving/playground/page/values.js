@@ -41,26 +41,36 @@ function unescape(text) {
   return text.replace(/\\([ntr\\])/g, (_, letter) => meanings[letter]);
 }
 
-// A lone surrogate cannot be encoded in UTF-8.
-const wellFormed = (text) => text.toWellFormed?.() ?? text;
+// Unicode's full case folding of a character, which JavaScript does not have: Cherokee letters become capitals.
+function fold(character) {
+  if (/\p{Script=Cherokee}/u.test(character)) return character.toUpperCase();
+  return character === "ı" ? character : character.toLowerCase().toUpperCase().toLowerCase();
+}
+
+/** A text as the model reads it: `limits` state whether its export normalizes texts (NFC) and folds their case. */
+export function asRead(text, { normalization, fold_case: folds }) {
+  const wellFormed = text.toWellFormed?.() ?? text; // a lone surrogate cannot be encoded in UTF-8
+  const parts = normalization && folds ? wellFormed.normalize("NFD") : wellFormed;
+  const folded = folds ? Array.from(parts, fold).join("") : parts;
+  return normalization ? folded.normalize(normalization.toUpperCase()) : folded;
+}
 
 /**
- * Parse the texts of the controls.
+ * Parse the texts of the controls; prompt and stop text are returned as the model reads them.
  *
- * The server checks the bounds of the sampling controls; `maxChars` is the limit of the export.
- * Throws Problem.
+ * The server checks the bounds of the sampling controls; `limits` are those of the export. Throws Problem.
  */
-export function read(raw, maxChars) {
+export function read(raw, limits) {
   const temperature = number(raw, "temperature", "Temperature");
   const samples = integer(raw, "samples", "Samples", 1, MAX_SAMPLES);
   return {
-    prompt: wellFormed(raw.prompt),
+    prompt: asRead(raw.prompt, limits),
     temperature,
     topK: integer(raw, "top_k", "Top-k", -INT32, INT32),
     topP: number(raw, "top_p", "Top-p"),
     repetitionPenalty: number(raw, "repetition_penalty", "Repetition penalty"),
-    stop: wellFormed(unescape(raw.stop_text)),
-    length: integer(raw, "length", "Length", 1, maxChars),
+    stop: asRead(unescape(raw.stop_text), limits),
+    length: integer(raw, "length", "Length", 1, limits.max_chars),
     samples,
     seed: integer(raw, "seed", "Seed", -MAX_SEED, MAX_SEED - samples + 1),
   };

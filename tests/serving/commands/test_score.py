@@ -11,6 +11,7 @@ import pytest
 
 from components.errors import UserError
 from components.ingest import passages
+from components.ingest.text import normalize
 from serving.__main__ import main
 from serving.client.blocking import Client
 from serving.client.values import Alternative, Score
@@ -170,12 +171,15 @@ def test_missing_file(score: Command, tmp_path: Path) -> None:
 def test_alternatives_of_a_text_that_the_model_normalizes_are_refused() -> None:
     class Normalizing:
         def score(self, texts: list[str]) -> list[Score]:
-            return [Score((1.0, 2.0), 3.0, 2) for _ in texts]
+            counts = [len(normalize(text, "nfc", True)) - 1 for text in texts]
+            return [Score((1.0,) * count, float(count), count) for count in counts]
 
         def alternatives(self, texts: list[str], top_n: int) -> list[list[list[Alternative]]]:
-            return [[[], [], []] for _ in texts]
+            return [[[] for _ in normalize(text, "nfc", True)] for text in texts]
 
     model: Any = Normalizing()
-    assert len(list(command._score(model, ["so\u00e9"], 1)[1])) == 2
-    with pytest.raises(UserError, match=r"corpus\.normalization=nfc"):
-        command._score(model, ["soe\u0301"], 1)
+    assert len(list(command._score(model, ["Str\u00e9"], 1)[1])) == 3
+    # The second text keeps its number of characters.
+    for text, changed in (("soe\u0301", "'e\\\\u0301'"), ("e\u0301\u00df", "'e\\\\u0301', '\\\\xdf'")):
+        with pytest.raises(UserError, match=rf"corpus\.normalization=nfc .* Received: {changed}$"):
+            command._score(model, [text], 1)

@@ -220,6 +220,13 @@ def test_generation_of_all_rows_is_bounded(prompts: list[str], num_chars: Any, w
         model.generate_from_state(*inputs)
 
 
+def test_limits_state_the_form_in_which_texts_are_read() -> None:
+    model = bounded()
+    assert (model.limits.normalization, model.limits.fold_case) == (None, False)
+    model.vocabulary = dataclasses.replace(model.vocabulary, normalization="nfc", fold_case=True)
+    assert (model.limits.normalization, model.limits.fold_case) == ("nfc", True)
+
+
 def test_one_row_may_have_max_chars_whatever_the_bound_of_all_rows() -> None:
     defaults = Defaults(num_chars=5, temperature=0.8, top_k=0, max_chars=30, max_batch_chars=10)
     model = OneStep(random_weights(1), Vocabulary(tuple(map(ord, CHARACTERS))), defaults)

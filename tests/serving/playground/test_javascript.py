@@ -6,6 +6,7 @@
 import json
 import math
 import subprocess
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import playwright
 import pytest
 
+from components.ingest.text import normalize
 from serving.playground.app import PAGE
 
 pytestmark = pytest.mark.integration
@@ -256,7 +258,7 @@ def test_rows_end_at_the_stop_text_which_is_never_shown() -> None:
             if (path.endsWith("/metadata")) return Response.json({ metadata: { signature_def: { signature_def } } });
             const { instances } = JSON.parse(options.body);
             asked.push(instances.map((row) => [row.seed, row.num_chars]));
-            const chunk = { 1: [["abEN", false], ["D", true]], 2: [["cdEN", false], ["xEN", false], ["E", false]] };
+            const chunk = { 1: [["abEN", false], ["D", true]], 2: [["cdEN", false], ["xEN", false], ["end", true]] };
             const number = asked.length - 1;
             const predictions = instances.map(({ seed }) => {
                 const [text, stopped] = chunk[seed][number];
@@ -271,7 +273,8 @@ def test_rows_end_at_the_stop_text_which_is_never_shown() -> None:
     """
     asked, shown = javascript("model.js", code)
     assert asked == [[[1, 16], [2, 16]], [[1, 64], [2, 64]], [[2, 120]]]
-    assert shown == [["ab", "cd"], ["", "ENx"], ["", "ENE"]]
+    # Another form of the stop text stays, because the page does not know how long it is.
+    assert shown == [["ab", "cd"], ["", "ENx"], ["", "ENend"]]
 
 
 def test_alternatives_are_characters_with_probabilities() -> None:
@@ -306,6 +309,24 @@ def test_scores_are_truncated_to_each_text() -> None:
         return (await m.score("a", ["abc", "ab"])).map((row) => row.map(String));
     """
     assert javascript("model.js", code) == [["0.5", "Infinity"], ["0.5"]]
+
+
+def test_probabilities_of_other_characters_than_the_shown_ones_are_refused() -> None:
+    code = """
+        const row = { nll: [0.5], characters: [["a"], ["b"]], probabilities: [[1], [1]] };
+        globalThis.fetch = async (path, { body }) => {
+            const num_chars = JSON.parse(body).signature_name === "score" ? 1 : 2;
+            return Response.json({ predictions: [{ ...row, num_chars }] });
+        };
+        const refused = [];
+        for (const ask of [() => m.score("a", ["e\\u0301a"]), () => m.alternatives("a", "e\\u0301a", 1)]) {
+            await ask().catch((error) => refused.push(error.message));
+        }
+        return [refused, (await m.score("a", ["\\u00e9a"])).length];
+    """
+    refused, rows = javascript("model.js", code)
+    assert ["2 characters, not as the 3 that" in message for message in refused] == [True] * 2
+    assert rows == 1
 
 
 # Shades
@@ -371,7 +392,7 @@ RAW = {
 
 def read(**changed: str) -> Any:
     code = f"""
-        try {{ return m.read({json.dumps({**RAW, **changed})}, 1000); }}
+        try {{ return m.read({json.dumps({**RAW, **changed})}, {{ max_chars: 1000 }}); }}
         catch (error) {{ return [error.message, error.control]; }}
     """
     return javascript("values.js", code)
@@ -390,6 +411,29 @@ def test_values_are_parsed() -> None:
     }
     assert read(top_p=".5", repetition_penalty="1.2", stop_text=r"\n\\n\x")["stop"] == "\n\\n\\x"
     assert read(prompt="a\ud800b")["prompt"] == "a\ufffdb"  # a lone surrogate
+
+
+@pytest.mark.parametrize(("form", "folds"), [("nfc", False), (None, True), ("nfc", True)])
+def test_prompt_and_stop_text_are_those_that_the_model_reads(form: str | None, folds: bool) -> None:
+    """Their characters are the ones that stop a text, have probabilities and are compared with alternatives."""
+    texts = ["ROMEO: Stra\u00dfe", "Cafe\u0301", "\u03b1\u0345\u0301", "a\u0301\u0316"]
+    limits = {"max_chars": 1000, "normalization": form, "fold_case": folds}
+    code = f"""
+        const limits = {json.dumps(limits)};
+        const single = [...Array(0x20000).keys()].map((point) => String.fromCodePoint(point));
+        const changes = (text) => text.isWellFormed() && m.asRead(text, limits) !== text;
+        return [...{json.dumps(texts)}, ...single.filter(changes)].map((text) => [text, m.asRead(text, limits)]);
+    """
+    found = dict(javascript("values.js", code))
+    points = map(chr, [*range(0xD800), *range(0xE000, 0x20000)])
+    known = [one for one in points if unicodedata.category(one) != "Cn"]  # to Python; the page may know more
+    assert len(found) > 500
+    assert {text: found.get(text, text) for text in [*texts, *known]} == {
+        text: normalize(text, form, folds) for text in [*texts, *known]
+    }
+    raw = {**RAW, "prompt": texts[1], "stop_text": "E\u0301\\n"}
+    values = javascript("values.js", f"return m.read({json.dumps(raw)}, {json.dumps(limits)})")
+    assert (values["prompt"], values["stop"]) == (normalize(texts[1], form, folds), normalize("E\u0301\n", form, folds))
 
 
 @pytest.mark.parametrize(
