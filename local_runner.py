@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import components
 import pipeline
-from components import command_line, own_packages, shell_command
+from components import beam, command_line, own_packages, shell_command
 from components.errors import UserError
 from components.ingest import documents
-from pipeline import beam, failure
+from pipeline import failure
 from pipeline.config import overrides
 from pipeline.config.places import Places
 from pipeline.config.run import Config

@@ -18,6 +18,7 @@ from tfx.dsl.components.base.base_component import BaseComponent  # noqa: E402
 from tfx.orchestration.pipeline import Pipeline  # noqa: E402
 from tfx.proto import trainer_pb2, transform_pb2  # noqa: E402
 
+from components import beam  # noqa: E402
 from components.evaluate.component import PerplexityEvaluator  # noqa: E402
 from components.evaluate.evaluator import eval_config  # noqa: E402
 from components.evaluate.last_blessed import LastBlessed  # noqa: E402
@@ -25,7 +26,7 @@ from components.ingest import corpus_example_gen  # noqa: E402
 from components.release.infra_check import InfraCheck  # noqa: E402
 from components.release.pusher import Pusher  # noqa: E402
 from components.validate.anomaly_gate import AnomalyGate  # noqa: E402
-from pipeline import beam, cache_keys  # noqa: E402
+from pipeline import cache_keys  # noqa: E402
 from pipeline.config.places import Places  # noqa: E402
 from pipeline.config.run import Config  # noqa: E402
 

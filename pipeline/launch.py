@@ -25,8 +25,9 @@ from tfx.orchestration.portable import (
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec, PythonClassExecutableSpec
 
+from components import beam
 from components.errors import UserError
-from pipeline import beam, failure, unfinished
+from pipeline import failure, unfinished
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from pipeline.console import ProgressHandler, Screen

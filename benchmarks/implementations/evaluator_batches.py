@@ -10,8 +10,8 @@ from tfx.types import standard_artifacts
 from tfx.utils import json_utils, path_utils
 
 from benchmarks.implementations.protocol import Stopwatch
+from components import beam
 from components.evaluate import evaluation, evaluator
-from pipeline import beam
 from trainer import export
 
 # The pipeline's first: loading and compiling what both need counts against it.

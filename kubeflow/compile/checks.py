@@ -2,10 +2,9 @@
 
 import re
 
-from components import command_line
+from components import beam, command_line
 from components.errors import UserError
 from kubeflow.compile import pods
-from pipeline import beam
 from pipeline.config.run import Config
 
 # [registry/]path[:tag][@digest], as the container runtimes parse it. A first part with a dot or a port is the registry.

@@ -1,4 +1,4 @@
 """Code that runs inside a container of the compiled pipeline.
 
-Imports `components`, `pipeline.beam` and `pipeline.config`.
+Imports `components` and `pipeline.config`.
 """

@@ -2,8 +2,7 @@
 
 import argparse
 
-from components import lean_imports
-from pipeline import beam
+from components import beam, lean_imports
 
 
 def run(options: argparse.Namespace, beam_args: list[str]) -> None:

@@ -12,8 +12,9 @@ from ml_metadata.proto.metadata_store_pb2 import Execution, ExecutionType
 from tfx.orchestration import metadata
 from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec, PythonClassExecutableSpec
 
+from components import beam
 from components.errors import UserError
-from pipeline import beam, launch
+from pipeline import launch
 from pipeline.console import ProgressHandler, Screen
 from pipeline.launch import WatchedRunner
 

@@ -16,10 +16,10 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.beam import LOCAL
 from components.evaluate import extractors, generalization, reference
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.evaluator import Executor, eval_config, with_settings
-from pipeline.beam import LOCAL
 from pipeline.config.run import CorpusConfig
 from serving.graph import scoring
 from tests import numeric

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
+from components import beam
 from components.errors import UserError
-from pipeline import beam
 
 ENGINE = ("--runner=PortableRunner", "--job_endpoint=127.0.0.1:8099")
 
