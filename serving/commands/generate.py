@@ -10,11 +10,10 @@ The generated text goes to standard output, everything else to standard error.
 """
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from components.command_line import print_error, to_json, visible
 from components.errors import UserError
@@ -23,13 +22,7 @@ from serving.client.errors import ServerError
 from serving.client.options import GenerateOptions
 from serving.client.stream import CHUNK_LIMIT
 from serving.client.values import as_texts
-from serving.commands.shared import config_options, input_text, model_source, unknown_characters
-
-# Arguments of `GenerateOptions` as its messages name them, and the options that set them.
-_OPTIONS = {field.name: f"--{field.name.replace('_', '-')}" for field in fields(GenerateOptions)}
-_OPTIONS["num_chars"] = "--chars"
-_NAMES = re.compile(rf"\b(?:{'|'.join(_OPTIONS)})\b(?= must|=)")
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+from serving.commands.shared import config_options, generation_options, input_text, model_source, unknown_characters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,49 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("prompts", nargs="*", type=str, metavar="PROMPT", help="text to continue; default: start of a line")
     add("--prompt-file", metavar="FILE|-", help="read the prompt from this file, or from standard input")
-    add(
-        "--chars",
-        type=int,
-        metavar="N",
-        help=f"characters to generate; default {GenerateOptions.num_chars}, or fewer if the export allows no more",
-    )
-    add(
-        "--temperature",
-        type=float,
-        default=GenerateOptions.temperature,
-        metavar="T",
-        help="0 always takes the most likely character, 1 samples from the model's distribution; default %(default)s",
-    )
-    add(
-        "--top-k",
-        type=int,
-        default=GenerateOptions.top_k,
-        metavar="K",
-        help="sample among the K most likely characters; 0: all",
-    )
-    add(
-        "--top-p",
-        type=float,
-        default=GenerateOptions.top_p,
-        metavar="P",
-        help="sample among the most likely characters whose probabilities add up to P; default %(default)g: all",
-    )
-    add(
-        "--repetition-penalty",
-        type=float,
-        default=GenerateOptions.repetition_penalty,
-        metavar="R",
-        help="above 1: characters among the last 64 become less likely; default %(default)g: off",
-    )
-    add("--seed", type=int, metavar="N", help="the same seed generates the same text; default: a random one")
-    add(
-        "--stop",
-        type=str,
-        default=GenerateOptions.stop,
-        metavar="TEXT",
-        help=r"end before the first occurrence; the escapes \n, \t, \r and \\ are allowed",
-    )
-    add("--until-end", action="store_true", help="end with the document; for models trained with corpus.documents")
+    generation_options.add_arguments(add)
     add("--samples", type=int, default=1, metavar="N", help="texts for each prompt, with seeds seed, seed + 1, ...")
     add("--stream", action="store_true", help="print the text while it is generated, one sample after the other")
     add("--echo", action="store_true", help="print the prompt before the text")
@@ -92,21 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Generate and print."""
     config = config_options.load(arguments)
     prompts = _prompts(arguments)
-    if arguments.until_end and arguments.stop:
-        raise UserError(f"Give --stop or --until-end, not both. Received: --stop {arguments.stop} --until-end")
-    try:
-        options = GenerateOptions(
-            GenerateOptions.num_chars if arguments.chars is None else arguments.chars,
-            arguments.temperature,
-            arguments.top_k,
-            arguments.seed,
-            arguments.top_p,
-            arguments.repetition_penalty,
-            END if arguments.until_end else _unescape(arguments.stop),
-        )
+    with generation_options.as_user_errors():
+        options = generation_options.read(arguments)
         prompts, seeds = as_texts(prompts, "prompt"), options.seeds(len(prompts))
-    except ValueError as error:
-        raise UserError(_NAMES.sub(lambda found: _OPTIONS[found[0]], str(error))) from None
     with model_source.chosen(arguments, config) as (model, where):
         print_error(f"{where}; seed {seeds[0]}")
         start = time.monotonic()
@@ -183,8 +122,3 @@ def _print(prompt: str, chunks: Iterator[str], echo: bool, flush: bool) -> int:
             sys.stdout.write("\n")  # after Ctrl-C as well: the next message starts on a new line
         sys.stdout.flush()
     return count
-
-
-def _unescape(text: str) -> str:
-    """Replace the escapes that a shell passes on unchanged."""
-    return re.sub(r"\\([ntr\\])", lambda match: _ESCAPES[match[1]], text)

@@ -3,9 +3,9 @@
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from components import shell_command, startup
 from components.errors import UserError
@@ -59,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--url", metavar="URL", help="a TF Serving's REST port, for example http://127.0.0.1:8501")
     config_options.add_access_arguments(add)
-    add("--label", metavar="LABEL", help="the version with this label, for example stable")
-    add("--version", type=int, metavar="N", help="this version; default the newest")
+    add_version_arguments(add)
     add("--timeout", type=float, default=TIMEOUT, metavar="SECONDS", help="longest wait; default %(default)g")
     add(
         "--checkpoint",
@@ -70,6 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the newest checkpoint of training below DIR (default <root>/checkpoints), without export or server",
     )
+
+
+def add_version_arguments(add: Callable[..., Any]) -> None:
+    """Declare `--label` and `--version`; `add` is a parser's or a group's `add_argument`."""
+    add("--label", metavar="LABEL", help="the version with this label, for example stable")
+    add("--version", type=int, metavar="N", help="this version; default the newest")
 
 
 @contextmanager
@@ -138,8 +143,20 @@ def _serves(url: str, arguments: argparse.Namespace, config: Config) -> bool:
     return True
 
 
-def _pushed(arguments: argparse.Namespace, config: Config, no_server: str) -> tuple[Model, str]:
-    """Load the version that a server of this directory would use, by `models.config` if there is one."""
+def pushed_version(arguments: argparse.Namespace, config: Config, no_server: str = "") -> tuple[int, str]:
+    """Find the version that a server of this directory would use, by `models.config` if there is one.
+
+    Args:
+      arguments: with those of `add_version_arguments`.
+      config: names the model and its directory.
+      no_server: the beginning of the message if there is no version.
+
+    Returns:
+      Its number and its directory.
+
+    Raises:
+      UserError: there is none, or not the one asked for.
+    """
     base = Places(config).serving
     _silence_tensorflow()  # which reads buckets
     with startup.importing():
@@ -158,11 +175,16 @@ def _pushed(arguments: argparse.Namespace, config: Config, no_server: str) -> tu
     if number not in found:
         which = f"--version {number}" if arguments.version is not None else f"version {number} in models.config"
         raise UserError(f"There is no such version in {base}; there are: {labels.listed(found)}. Received: {which}")
+    return number, found[number]
+
+
+def _pushed(arguments: argparse.Namespace, config: Config, no_server: str) -> tuple[Model, str]:
+    number, directory = pushed_version(arguments, config, no_server)
     with startup.importing():
         tensorflow_without_keras()
         from serving.commands.shared.local_model import LocalModel
 
-    return LocalModel.load(found[number]), f"{config.model_name} (version {number}) in this process"
+    return LocalModel.load(directory), f"{config.model_name} (version {number}) in this process"
 
 
 def _number(arguments: argparse.Namespace, entry: ServedModel, found: Mapping[int, str]) -> int:
