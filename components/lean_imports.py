@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib import util
 from importlib.machinery import ModuleSpec, PathFinder
@@ -100,10 +101,16 @@ def frameworks() -> None:
 def one_task() -> Iterator[None]:
     """Import, in the block, TFX's entrypoint and one component's executor without what the others need."""
     tensorflow_without_keras()
-    with without_gc(), hidden(*_OF_BEAM):
-        import apache_beam  # noqa: F401
+    beam()
     with without_gc(), hidden("matplotlib"), deferred(*_SERVER_RUNNERS, *_DEFERRED), _keras_2():
         yield
+
+
+def beam() -> None:
+    """Import Beam without its data sources in Google Cloud and Hadoop, and without a warning of Google's libraries."""
+    with without_gc(), hidden(*_OF_BEAM), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # about the version of gRPC
+        import apache_beam  # noqa: F401
 
 
 @contextlib.contextmanager

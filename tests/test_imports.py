@@ -44,6 +44,7 @@ def loaded(code: str, packages: Sequence[str]) -> list[str]:
         (program("serving.__main__", "--help"), ["numpy", "httpx", "pydantic"]),
         (program("serving.__main__", "generate", "--help"), ["numpy"]),
         (program("serving.__main__", "score", "--help"), ["numpy"]),
+        (program("serving.__main__", "bulk", "--help"), ["numpy"]),
         (program("serving.__main__", "promote", "--root", "nowhere"), ["numpy", "httpx", "rich"]),
         (program("serving.__main__", "versions", "--root", "nowhere"), ["numpy", "rich", "click"]),
         (program("serving.__main__", "generate", "--root", "nowhere"), ["numpy", "rich", "click"]),

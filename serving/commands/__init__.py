@@ -1,7 +1,7 @@
 """Commands: one module for each subcommand of `python -m serving`, imported by name when it is used.
 
-Imports `components`, `pipeline.config`, `serving.access`, `serving.client`, `serving.graph`, `serving.launcher`,
-`serving.manifests`, `serving.rollout` and `serving.tf_serving`. Commands do not import each other.
+Imports `components`, `pipeline.config`, `serving.access`, `serving.bulk`, `serving.client`, `serving.graph`,
+`serving.launcher`, `serving.manifests`, `serving.rollout`, `serving.tf_serving`. Commands do not import each other.
 """
 
 import importlib
@@ -11,6 +11,7 @@ from types import ModuleType
 COMMANDS = {
     "up": "serve the pushed versions over REST",
     "generate": "generate text after a prompt",
+    "bulk": "generate or score the lines of a file, resumable",
     "score": "measure the log-likelihood of a text under a model",
     "versions": "list the pushed versions",
     "promote": "move the label `stable` to a version",

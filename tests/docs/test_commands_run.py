@@ -43,6 +43,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (registry / f"{version}.json").write_text(text, encoding="utf-8")
     for name in ("my_text.txt", "prompt.txt", "shakespeare.txt"):
         (directory / name).write_text(TEXT, encoding="utf-8")
+    (directory / "prompts.jsonl").write_text('{"prompt": "TO BE", "num_chars": 9}\n{}\n', encoding="utf-8")
+    (directory / "texts.jsonl").write_text('{"text": "TO BE"}\n', encoding="utf-8")
     return directory
 
 
