@@ -186,8 +186,7 @@ def _show_text(screen: Any, model: str, config: Config) -> None:
         seed=tf.constant([config.seed], tf.int64),
     )["text"]
     screen.print(f"\n{length} characters at temperature {config.export.temperature:g}:\n", style="bold")
-    generated = text.numpy()[0].decode("utf-8").replace(documents.END, "\n")
-    screen.print(command_line.visible(generated) if screen.console.is_terminal else generated)
+    screen.print(text.numpy()[0].decode("utf-8").replace(documents.END, "\n"))
 
 
 def _show_next(screen: Any, config: Config, version: str | None) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from components.errors import UserError
 from components.startup import INTERRUPTED
@@ -37,6 +37,10 @@ class Parser(argparse.ArgumentParser):
         action.type = str
         return action
 
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and an error, and exit with code 2."""
+        super().error(visible(message))
+
 
 def _not_empty(text: str) -> str:
     if not text.strip():
@@ -45,9 +49,10 @@ def _not_empty(text: str) -> str:
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Return JSON that standard output can represent; other characters are escaped as JSON does."""
+    """Return JSON that standard output can represent; other characters, and control characters, are escaped."""
     unicode = codecs.lookup(sys.stdout.encoding).name.startswith("utf-")
-    return json.dumps(value, indent=indent, ensure_ascii=not unicode)
+    text = json.dumps(value, indent=indent, ensure_ascii=not unicode)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def visible(text: str) -> str:
@@ -60,8 +65,8 @@ def visible(text: str) -> str:
 
 
 def print_error(text: str) -> None:
-    """Print a line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line on standard error, with control characters escaped: it can quote a file's name or a text."""
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def run(

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from components import command_line
 from components.errors import UserError
 
 _NAME_WIDTH = 18
@@ -33,7 +34,7 @@ class Screen:
 
     def print(self, text: str, style: str = "") -> None:
         """Print a line, above the live line if there is one."""
-        self.console.print(Text(text, style=style))
+        self.console.print(self._text(text, style))
 
     @contextmanager
     def component(self, name: str) -> Iterator[None]:
@@ -43,7 +44,7 @@ class Screen:
 
         def line() -> Text:
             text = f"> {name:<{_NAME_WIDTH}}{time.monotonic() - start:7.1f} s  {self._detail}"
-            return Text(text, style="cyan", overflow="ellipsis", no_wrap=True)
+            return Text(command_line.visible(text), style="cyan", overflow="ellipsis", no_wrap=True)
 
         # Otherwise Rich redirects the output of the frameworks, which belongs in the log, to the screen.
         self._live = Live(
@@ -72,7 +73,7 @@ class Screen:
     def progress(self, text: str, lasting: bool) -> None:
         """Show a detail of the running component; with `lasting` it is also printed permanently."""
         if lasting:
-            self.console.print(Text(f"    {text}", style="dim"))
+            self.console.print(self._text(f"    {text}", "dim"))
         self._detail = text
 
     def interrupted(self) -> None:
@@ -87,8 +88,12 @@ class Screen:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in rows:
-            table.add_row(name, Text(value))
+            table.add_row(name, self._text(value))
         self.console.print(table, soft_wrap=False)
+
+    def _text(self, text: str, style: str = "") -> Text:
+        """Text as it is printed: a terminal would obey control characters in it."""
+        return Text(command_line.visible(text) if self.console.is_terminal else text, style=style)
 
 
 class ProgressHandler(logging.Handler):

@@ -35,8 +35,13 @@ class Place:
     path: str | None
     compressed: bool
 
-    def convert(self, arguments: str) -> str:
-        """Return the command that writes a converted copy of the file into the working directory."""
+    def convert(self, arguments: str, omits: bool = False) -> str:
+        """Return the command that writes a converted copy of the file into the working directory.
+
+        Args:
+          arguments: of iconv, without the target encoding.
+          omits: whether iconv leaves something out and therefore exits with 1: the command succeeds if there is a copy.
+        """
         command = f"iconv {arguments} -t UTF-8"
         if self.path is None:
             return f"`{command}`"
@@ -44,8 +49,8 @@ class Place:
         source = f"{command} {quoted}"
         if self.compressed:
             source = f"gunzip -c {quoted if self.path.endswith('.gz') else f'< {quoted}'} | {command}"
-        copy = "utf8-" + re.sub(r"\.gz$", "", self.path.rpartition("/")[2])
-        return f"`{source} > {shlex.quote(copy)}`"
+        copy = shlex.quote("utf8-" + re.sub(r"\.gz$", "", self.path.rpartition("/")[2]))
+        return f"`{source} > {copy}{f' || test -s {copy}' if omits else ''}`"
 
 
 def is_marked(data: bytes) -> bool:
@@ -86,7 +91,7 @@ def error(data: bytes, place: Place) -> UserError:
         return UserError(
             f"The document {place.name!r} is damaged UTF-8: {count} not valid, first at byte offset {offset}, among "
             f"{valid} valid characters beyond ASCII. Get an undamaged copy, or leave out what is not valid with "
-            f"{place.convert('-c -f UTF-8')}. Received: {received}"
+            f"{place.convert('-c -f UTF-8', omits=True)}. Received: {received}"
         )
     guess, iconv = _guess(data)
     start = max(0, offset - _SHOWN)

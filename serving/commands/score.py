@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from components.command_line import visible
 from components.errors import UserError
 from components.ingest import documents, passages
 from components.ingest.text import Reading, normalize
@@ -118,7 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         result["predictions"] = [one._asdict() for one in predictions]
     if prints:
         print()
-    sys.stdout.write(json.dumps(result) + "\n" if arguments.json else _table(result))
+    sys.stdout.write(json.dumps(result) + "\n" if arguments.json else visible(_table(result)))
     return 0
 
 

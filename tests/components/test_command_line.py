@@ -120,6 +120,20 @@ def test_control_characters_are_visible_and_text_is_unchanged() -> None:
     assert command_line.visible("\x1b[2J\r\x9b\u202e\0") == r"\x1b[2J\r\x9b\u202e\x00"
 
 
+def test_control_characters_of_names_are_escaped_in_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    command_line.run(lambda: ends_with(UserError("Received: \x1b[2J\u202e")))
+    with pytest.raises(SystemExit):
+        command_line.Parser(prog="program").parse_args(["\x1b[2J\u202e"])
+    assert capsys.readouterr().err.count(r"\x1b[2J\u202e") == 2
+
+
+def test_control_characters_are_escaped_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
+    value, line = {"a": "\u202e\x9b2J\x7f\n"}, r'{"a": "\u202e\u009b2J\u007f\n"}'
+    assert command_line.to_json(value) == line
+    assert json.loads(line) == value
+
+
 @pytest.mark.integration
 def test_characters_that_an_output_cannot_represent_are_escaped() -> None:
     code = "import sys; from components import startup; startup.begin('serving'); print('é'); sys.exit('ü')"

@@ -39,6 +39,15 @@ def test_line_is_printed_without_markup_or_wrapping() -> None:
     assert output.getvalue() == "[bold]ROMEO:[/bold] :smile: " + "x" * 200 + "\n"
 
 
+@pytest.mark.parametrize(("output", "shown"), [(Terminal(), r"\x1b[2J\u202e"), (io.StringIO(), "\x1b[2J\u202e")])
+def test_control_characters_are_escaped_on_a_terminal(output: io.StringIO, shown: str) -> None:
+    screen = Screen(output)
+    screen.print("\x1b[2J\u202e.")
+    screen.progress("\x1b[2J\u202e.", lasting=True)
+    screen.table([("corpus", "\x1b[2J\u202e.")])
+    assert output.getvalue().count(f"{shown}.") == 3
+
+
 def test_finished_component_has_a_line_with_name_time_and_outcome() -> None:
     output = io.StringIO()
     screen = Screen(output)

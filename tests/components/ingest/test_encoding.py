@@ -74,8 +74,7 @@ def test_damaged_utf_8_is_not_taken_for_another_encoding(data: bytes, where: str
     printed = message(data, "a.txt", "a.txt")
     assert "damaged UTF-8: " in printed
     assert where in printed
-    # iconv reports what it leaves out by its exit code.
-    subprocess.run(["bash", "-c", command(printed)], cwd=tmp_path, check=False, capture_output=True)
+    subprocess.run(["bash", "-euo", "pipefail", "-c", command(printed)], cwd=tmp_path, check=True, capture_output=True)
     assert (tmp_path / "utf8-a.txt").read_text() == WESTERN
 
 
