@@ -192,7 +192,7 @@ def _show_text(screen: Any, model: str, config: Config) -> None:
 def _show_next(screen: Any, config: Config, version: str | None) -> None:
     """Print the next commands."""
     if version is None:
-        screen.print("\nNext: train longer, for example --set training.steps=2000, or see `why not` above.")
+        screen.print("\nNext: see `why not` above. For a lower perplexity train longer: --set training.steps=2000")
         return
     given = {"--model": config.model_name, "--root": config.root, "--serving-dir": config.serving_dir}
     usual = {"--model": Config().model_name, "--root": Config().root, "--serving-dir": None}

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tfx.components.util import model_utils
@@ -22,6 +22,7 @@ from pipeline import learning_curve
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from pipeline.launch import Outcome
+from trainer.plan import record
 
 OK, NOT_GOOD_ENOUGH = 0, 3
 
@@ -38,6 +39,8 @@ class Report:
       reasons: why the model was not blessed or not pushed.
       learning_curve: path of the plot of the training, PNG.
       missing_baseline: which model the candidate should have been compared with, but exists no longer; empty if none.
+      model_run: directory of the training's logs.
+      chosen: value and reason of each configuration value that was chosen, by key.
     """
 
     corpus: str
@@ -55,6 +58,8 @@ class Report:
     outcomes: dict[str, Outcome]
     learning_curve: str | None = None
     missing_baseline: str = ""
+    model_run: str = ""
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -82,6 +87,9 @@ class Report:
             rows.append(("hardest documents", ", ".join(f"{name} {value:.2f}" for name, value in worst)))
         if self.learning_curve:
             rows.append(("learning curve", self.learning_curve))
+        if self.chosen:
+            rows.append(("chosen values", record.line(self.chosen)))
+            rows.append(("their reasons", os.path.join(self.model_run, record.NAME)))
         return rows
 
     def write(self, path: str) -> None:
@@ -98,6 +106,7 @@ class Report:
             "threshold": _number(self.threshold if self.threshold is not None else figures.reference_perplexity),
             "trigram_perplexity": _number(figures.reference_perplexity),
             "generalization": _finite(figures.generalization) if figures.generalization else None,
+            "chosen": self.chosen,
             "corpus": self.corpus,
             "characters": self.facts.characters,
             "vocabulary_size": self.vocabulary_size,
@@ -122,6 +131,7 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
     not_servable = () if servable else (f"infra check: {infra.get_string_custom_property('reason')}",)
     pushed = outcomes["Pusher"].outputs["pushed_model"]
     executed = outcomes["Pusher"].how == "executed"
+    model_run = outcomes["Trainer"].outputs["model_run"].uri
     threshold = config.evaluation.threshold
     return Report(
         corpus=corpus,
@@ -138,6 +148,8 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
         reasons=figures.reasons + not_servable,
         outcomes=outcomes,
         missing_baseline=outcomes["LastBlessed"].outputs["baseline"].get_string_custom_property("missing"),
+        model_run=model_run,
+        chosen=record.read(model_run),
     )
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import files
 from components.errors import UserError
 from components.evaluate import perplexity
 from pipeline.config.parameters import ComponentParameters, FitParameters
@@ -21,12 +20,11 @@ from trainer.checkpoint import Checkpoints, Position
 from trainer.data import documents, windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
-from trainer.plan import budget, choices, sizes
+from trainer.plan import budget, choices, record, sizes
 from trainer.progress import LOGGER, Reporter
 from transform.preprocessing import VOCABULARY_NAME
 from transform.vocabulary import Vocabulary
 
-CHOICES = "choices.json"  # next to the checkpoints and in the run's artifact: the values chosen for "auto"
 _Parameters = TypeVar("_Parameters", bound=FitParameters)
 _MEASURED_CHARS = 2_000_000  # of the train split, which are copied into memory
 
@@ -161,7 +159,7 @@ def fit(
     reporter.choices(chosen)
     position = loop.run(checkpoints, reporter, sampler(model, text.vocabulary, training.sample_chars, seed))
     if chief:
-        files.write(os.path.join(directory, CHOICES), json.dumps(reporter.chosen, indent=2) + "\n")
+        record.write(directory, reporter.chosen)
     LOGGER.info(
         "trained %s steps; best eval loss %.4f nats (perplexity %.3f) at step %s",
         f"{position.step:,}",

@@ -14,6 +14,7 @@ from trainer import cluster, export, fitting, hardware, hyperparameters, warm_st
 from trainer.cluster import collective
 from trainer.data import trigram
 from trainer.generalization.measure import measure
+from trainer.plan import record
 from trainer.progress import LOGGER
 
 
@@ -74,14 +75,18 @@ def _train_and_export(fn_args: Any, together: cluster.Cluster) -> None:
     if chief:
         original.note(fn_args.serving_model_dir, finished)
         versions.copy(finished, fn_args.serving_model_dir)
-        logs = os.path.join(directory, "tensorboard")
-        if tf.io.gfile.exists(logs):
-            io_utils.copy_dir(logs, fn_args.model_run_dir)
-            tf.io.gfile.copy(
-                os.path.join(directory, fitting.CHOICES), os.path.join(fn_args.model_run_dir, fitting.CHOICES), True
-            )
+        _copy_logs(directory, fn_args.model_run_dir)
     # Until the export is complete, all are needed: a chief that is started again waits for them.
     collective.wait_for_all(machine.strategy)
+
+
+def _copy_logs(directory: str, model_run: str) -> None:
+    """Copy the chosen values, and what TensorBoard reads if it was not deleted, to the run's artifact."""
+    logs = os.path.join(directory, "tensorboard")
+    if tf.io.gfile.exists(logs):
+        io_utils.copy_dir(logs, model_run)
+    tf.io.gfile.makedirs(model_run)
+    tf.io.gfile.copy(os.path.join(directory, record.NAME), os.path.join(model_run, record.NAME), overwrite=True)
 
 
 def _key(parameters: TrainerParameters, data_digest: str, source: warm_start.SourceModel | None) -> str:

@@ -83,7 +83,8 @@ def _reasons(evaluation: str, reference_nats: float) -> list[str]:
             elif failure.metric_key.name == generalization.COPIED:
                 found.append(
                     f"{value:.1%} of the generated spans of {BOUNDED_SPAN} characters occur in the training text, more "
-                    f"than evaluation.max_copied allows, {upper_bound:.1%}"
+                    f"than evaluation.max_copied allows, {upper_bound:.1%}; more text, fewer steps or more dropout "
+                    "lower that share"
                 )
             elif upper_bound == reference.upper_bound(reference_nats):
                 ratio = value / perplexity.from_nats(reference_nats)

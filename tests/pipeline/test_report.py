@@ -19,6 +19,7 @@ from pipeline.config.places import Places
 from pipeline.config.run import Config, EvaluationConfig
 from pipeline.launch import Outcome
 from pipeline.report import Report
+from trainer.plan import record
 
 pytestmark = pytest.mark.integration
 
@@ -31,6 +32,10 @@ FIGURES = Figures(
     baseline_perplexity=None,
     by_document={},
 )
+CHOSEN = {
+    "model.output_dropout": {"value": 0.11, "reason": "so long a text"},
+    "training.steps": {"value": 1_480, "reason": "so many characters"},
+}
 MEASURED = Generalization(1.25, 1.5, 20_480, {20: 0.03, 50: 0.0, 100: None}, "to be", "hamlet.txt")
 REPORT = Report(
     corpus="shakespeare",
@@ -130,12 +135,18 @@ def test_three_hardest_documents_are_named_hardest_first() -> None:
     assert "hardest documents" not in dict(only.rows())
 
 
+def test_chosen_values_are_named_with_the_file_of_their_reasons() -> None:
+    made = changed(chosen=CHOSEN, model_run="/run/7")
+    assert row(made, "chosen values") == "steps 1,480, output_dropout 0.11"
+    assert row(made, "their reasons") == "/run/7/choices.json"
+
+
 # write
 
 
 def test_summary_has_every_key(tmp_path: Path) -> None:
     figures = {"baseline_perplexity": 4.4, "by_document": {"a": 3.0}, "generalization": MEASURED}
-    made = changed(figures, reasons=("because é",))
+    made = changed(figures, reasons=("because é",), chosen=CHOSEN)
     made.write(str(tmp_path / "summary.json"))
     text = (tmp_path / "summary.json").read_text(encoding="utf-8")
     assert "because é" in text
@@ -150,6 +161,7 @@ def test_summary_has_every_key(tmp_path: Path) -> None:
         "threshold": 6.0,
         "trigram_perplexity": 6.0,
         "generalization": {**dataclasses.asdict(MEASURED), "copied": {"20": 0.03, "50": 0.0, "100": None}},
+        "chosen": CHOSEN,
         "corpus": "shakespeare",
         "characters": 1_115_394,
         "vocabulary_size": 65,
@@ -225,12 +237,14 @@ def outcomes(
     graph = artifact(standard_artifacts.TransformGraph, "graph")
     (tmp_path / "graph" / "transform_fn" / "assets").mkdir(parents=True)
     (tmp_path / "graph" / "transform_fn" / "assets" / "characters").write_text("000032\n000101\n000010\n")
+    run = artifact(standard_artifacts.ModelRun, "run")
+    record.write(run.uri, CHOSEN)
     evaluation = artifact(standard_artifacts.ModelEvaluation, "evaluation")
     baseline = artifact(standard_artifacts.Model, "baseline")
     baseline.set_string_custom_property("missing", missing)
     return {
         "Transform": Outcome(1.0, "cached", {"transform_graph": graph}),
-        "Trainer": Outcome(1.0, "cached", {"model": model}),
+        "Trainer": Outcome(1.0, "cached", {"model": model, "model_run": run}),
         "LastBlessed": Outcome(1.0, "cached", {"baseline": baseline}),
         "Evaluator": Outcome(1.0, "cached", {"evaluation": evaluation, "blessing": blessing}),
         "InfraCheck": Outcome(1.0, "cached", {"blessing": infra_blessing}),
@@ -252,6 +266,7 @@ def test_report_is_read_from_the_artifacts_of_the_run(tmp_path: Path, monkeypatc
     assert made.model == str(tmp_path / "model" / "Format-Serving")
     assert made.serving == str(tmp_path / "serving" / "char_rnn")
     assert made.reasons == ("too hard",)
+    assert (made.chosen, made.model_run) == (CHOSEN, str(tmp_path / "run"))
 
 
 def test_report_of_a_rejected_model_has_the_reasons_of_evaluation_and_infra_check(

@@ -1,6 +1,5 @@
 """Parts of `trainer.fitting`; tests/trainer/test_tuning.py and tests/test_e2e.py run all of it."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pipeline.config.parameters import FitParameters
 from trainer import fitting, hardware
 from trainer.data.documents import Split
 from trainer.model import LanguageModel
+from trainer.plan import record
 from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
@@ -43,7 +43,7 @@ def test_values_that_are_auto_are_chosen_logged_and_written(tmp_path: Path, capl
     parameters = FitParameters(seed=1, model=config.model, training=config.training)
     with caplog.at_level(logging.INFO, "char_rnn.progress"):
         _, position, *_ = fitting.fit(parameters, hardware.choose("auto", "float32"), text, str(tmp_path), chief=True)
-    chosen = json.loads((tmp_path / fitting.CHOICES).read_text())
+    chosen = record.read(str(tmp_path))
     names = ["output_dropout", "recurrent_dropout", "weight_decay", "batch_size", "steps", "eval_every"]
     assert [key.partition(".")[2] for key in chosen] == [*names, "early_stopping"]
     assert position.total_steps == chosen["training.steps"]["value"] == 100

@@ -1,6 +1,7 @@
 """The parts of `run_fn` that decide what is trained again and which worker writes; tests/test_e2e.py runs all of it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.config.run import ExportConfig
 from pipeline.config.training import ModelConfig, TrainingConfig
 from trainer import fitting, run
 from trainer.data.documents import Split
+from trainer.plan import record
 from trainer.warm_start import SourceModel
 from transform.vocabulary import Vocabulary
 
@@ -101,3 +103,15 @@ def test_data_are_in_the_key_and_directories_are_not() -> None:
     assert key(train="abcabb") != key()
     assert key(evaluation="abb") != key()
     assert key(changed(checkpoints="elsewhere", registry="elsewhere")) == key()
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_chosen_values_are_in_the_artifact_with_and_without_logs_for_tensorboard(tmp_path: Path, logged: bool) -> None:
+    (tmp_path / "training").mkdir()
+    record.write(str(tmp_path / "training"), chosen := {"training.steps": {"value": 7, "reason": "a few"}})
+    if logged:
+        (tmp_path / "training" / "tensorboard").mkdir()
+        (tmp_path / "training" / "tensorboard" / "events").touch()
+    run._copy_logs(str(tmp_path / "training"), str(tmp_path / "model_run"))
+    assert record.read(str(tmp_path / "model_run")) == chosen
+    assert (tmp_path / "model_run" / "events").exists() == logged
