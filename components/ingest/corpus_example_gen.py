@@ -14,9 +14,10 @@ from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.proto import example_gen_pb2
 from tfx.utils import proto_utils
 
-from components.ingest.passages import Passage, cut
+from components.ingest.documents import ROW
+from components.ingest.passages import Passage, cut, cut_rows
 from components.ingest.staging import document_name
-from components.ingest.text import Reading, read_document
+from components.ingest.text import Reading, read_document, read_rows
 
 
 class Executor(BaseExampleGenExecutor):
@@ -108,15 +109,12 @@ def _settings(packed: str) -> dict[str, Any]:
 
 
 def _passages(file: fileio.ReadableFile, settings: dict[str, Any]) -> Iterator[Passage]:
-    name = document_name(file.metadata.path)
-    yield from cut(
-        name,
-        read_document(file.read(), name, reading=reading(settings)),
-        int(settings["passage_length"]),
-        settings["eval_fraction"],
-        settings["test_fraction"],
-        settings["documents"],
-    )
+    name, rule = document_name(file.metadata.path), settings["documents"]
+    sizes = int(settings["passage_length"]), settings["eval_fraction"], settings["test_fraction"]
+    if rule == ROW:
+        yield from cut_rows(name, read_rows(file.open, name, reading=reading(settings)), *sizes)
+    else:
+        yield from cut(name, read_document(file.read(), name, reading=reading(settings)), *sizes, rule)
 
 
 def _serialize(passage: Passage) -> bytes:

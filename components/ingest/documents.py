@@ -6,7 +6,8 @@ model learns where documents end, and a prompt of that symbol starts a new one.
 
 import hashlib
 import re
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from components.errors import UserError
@@ -64,21 +65,45 @@ def split_of(document: str, eval_fraction: Fraction, test_fraction: Fraction) ->
     return "test" if position < eval_fraction + test_fraction else "train"
 
 
-def streams(text: str, rule: str, eval_fraction: Fraction, test_fraction: Fraction) -> tuple[dict[str, str], int]:
-    """Return the text of each split that has documents, in the order train, eval, test, and the number of documents.
+class Sorted:
+    """The documents of each split in the order of their digests, in a temporary file.
 
-    The documents of a split are in the order of their digests. In the file's own order a neighbor could help to predict
-    a document, in a sorted list for example, and a new document has none.
+    In the file's own order a neighbor could help to predict a document, in a sorted list for example, and a new
+    document has none. Example: tests/components/ingest/test_documents.py.
+
+    Attributes:
+      count: number of documents.
+      lengths: characters of each split that has documents, symbols included, in the order train, eval, test.
     """
-    found: dict[str, list[str]] = {"train": [], "eval": [], "test": []}
-    for document in divide(text, rule):
-        found[split_of(document, eval_fraction, test_fraction)].append(document)
-    joined = {
-        split: END + "".join(document + END for document in sorted(some, key=_digest))
-        for split, some in found.items()
-        if some
-    }
-    return joined, sum(map(len, found.values()))
+
+    def __init__(self, found: Iterable[str], eval_fraction: Fraction, test_fraction: Fraction) -> None:
+        """Store the documents; holds one of them in memory at a time."""
+        self.count = 0
+        lengths = {"train": 0, "eval": 0, "test": 0}
+
+        def rows() -> Iterator[tuple[str, bytes, bytes]]:
+            for document in found:
+                split = split_of(document, eval_fraction, test_fraction)
+                self.count += 1
+                lengths[split] += len(document) + len(END)
+                yield split, _digest(document), document.encode("utf-8", "surrogatepass")
+
+        self._database = sqlite3.connect("")  # SQLite deletes this file when it is closed, and sorts outside of memory
+        self._database.execute("CREATE TABLE document (split, digest, text)")
+        self._database.executemany("INSERT INTO document VALUES (?, ?, ?)", rows())
+        self.lengths = {split: len(END) + length for split, length in lengths.items() if length}
+
+    def stream(self, split: str) -> Iterator[str]:
+        """Yield the parts of a split's text: the end-of-document symbol, then each document followed by it."""
+        yield END
+        for (text,) in self._database.execute("SELECT text FROM document WHERE split = ? ORDER BY digest", (split,)):
+            yield text.decode("utf-8", "surrogatepass") + END
+
+
+def streams(text: str, rule: str, eval_fraction: Fraction, test_fraction: Fraction) -> tuple[dict[str, str], int]:
+    """Return the text of each split that has documents, in the order train, eval, test, and the number of documents."""
+    found = Sorted(divide(text, rule), eval_fraction, test_fraction)
+    return {split: "".join(found.stream(split)) for split in found.lengths}, found.count
 
 
 def _digest(document: str) -> bytes:

@@ -8,8 +8,11 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from components.errors import UserError
+
+_PART = 1 << 20  # bytes that are read at once
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,25 @@ class SourceFile:
         """The path for a shell in the working directory: relative if it was given so."""
         return str(self.path).removeprefix(os.path.join(os.getcwd(), ""))
 
-    def read(self) -> bytes:
-        """Return the file's bytes; raises UserError if it was deleted or cannot be read."""
+    def open(self) -> BinaryIO:
+        """Open the file for reading; raises UserError if it was deleted or cannot be read."""
         try:
-            return self.path.read_bytes()
+            return self.path.open("rb")
         except OSError as error:
             raise _unreadable(self.path, error) from error
 
+    def read(self) -> bytes:
+        """Return the file's bytes; raises UserError as `open` does."""
+        with self.open() as file:
+            return file.read()
+
     def checksum(self) -> str:
-        """Return the SHA-256 of the file's bytes in hex digits; raises UserError as `read` does."""
-        return hashlib.sha256(self.read()).hexdigest()
+        """Return the SHA-256 of the file's bytes in hex digits; raises UserError as `open` does."""
+        digest = hashlib.sha256()
+        with self.open() as file:
+            while part := file.read(_PART):
+                digest.update(part)
+        return digest.hexdigest()
 
 
 def find(source: str, suffixes: tuple[str, ...], known: Iterable[str]) -> tuple[SourceFile, ...]:

@@ -1,6 +1,7 @@
 """Cut one clean document into passages: contiguous splits, each in overlapping pieces of nearly equal size."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, isfinite
@@ -123,6 +124,77 @@ def cut(
         for block in blocks(text, eval_fraction, test_fraction, rule)[0]
         for start, end in _spans(len(block.text), passage_length)
     )
+
+
+def cut_rows(
+    document: str, rows: Iterable[str], passage_length: int, eval_fraction: float, test_fraction: float = 0.0
+) -> Iterator[Passage]:
+    """Return the passages of a table whose rows are documents, as `cut`; holds few documents in memory at a time.
+
+    Args:
+      document: the file's name.
+      rows: the clean text of each row.
+      passage_length: as for `cut`, like the following.
+      eval_fraction: fraction of the documents for the eval split.
+      test_fraction: the same for the test split.
+
+    Raises:
+      UserError: as `cut`.
+    """
+    require_passage_length(passage_length)
+    found = documents.Sorted(
+        (text for row in rows if (text := row.strip("\n"))), *_held_out(eval_fraction, test_fraction)
+    )
+    for split, length in found.lengths.items():
+        parts, text, offset = found.stream(split), "", 0  # the text from this offset on
+        for start, end in _spans(length, passage_length):
+            if offset + len(text) < end:
+                text, offset = text[start - offset :], start
+                while len(text) < end - start:
+                    text += next(parts)
+            yield Passage(split, document, start, text[start - offset : end - offset])
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of one file.
+
+    Attributes:
+      characters: number of characters; of a table those of its rows with an end-of-document symbol each.
+      documents: number of documents.
+      missing: number of rows without text.
+      distinct: the different characters.
+      targets: characters to predict in each split.
+    """
+
+    characters: int
+    documents: int
+    missing: int
+    distinct: set[str]
+    targets: Counter[str]
+
+
+def measure(text: str, eval_fraction: float, test_fraction: float, rule: str) -> Sizes:
+    """Measure a clean file. Args and errors are those of `blocks`."""
+    found, count = blocks(text, eval_fraction, test_fraction, rule)
+    targets = Counter({block.split: len(block.text) - 1 for block in found})
+    return Sizes(len(text), count, 0, set(text), targets)
+
+
+def measure_rows(rows: Iterable[str], eval_fraction: float, test_fraction: float) -> Sizes:
+    """Measure the clean texts of a table's rows, which `cut_rows` cuts; holds one of them in memory at a time."""
+    held_out = _held_out(eval_fraction, test_fraction)
+    characters = count = missing = 0
+    distinct, targets = {documents.END}, Counter[str]()
+    for row in rows:
+        characters += len(row) + len(documents.END)
+        distinct.update(row)
+        if text := row.strip("\n"):
+            count += 1
+            targets[documents.split_of(text, *held_out)] += len(text) + len(documents.END)
+        else:
+            missing += 1
+    return Sizes(characters, count, missing, distinct, targets)
 
 
 def require_passage_length(passage_length: int) -> None:

@@ -1,11 +1,10 @@
 """Tables, CSV or JSON Lines: the text column of each row is a document."""
 
 import csv
-import io
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from components.errors import UserError
 
@@ -15,12 +14,16 @@ _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can escape half a character
 
 
-def texts(content: str, column: str, name: str, path: str | None = None) -> Iterator[str]:
-    r"""Yield the text of each row; "" where it is missing.
+# Opens a text and returns its lines with their ends; the argument is that of `open`, `newline`.
+Lines = Callable[[str], Iterator[str]]
+
+
+def texts(lines: Lines, column: str, name: str, path: str | None = None) -> Iterator[str]:
+    r"""Yield the text of each row; "" where it is missing. Holds one row in memory at a time.
 
     Args:
-      content: the file's text. A name on `.csv` or `.tsv` is a table with a header, on `.jsonl` or `.ndjson` an object
-        on each line; with another name, content that starts with `{` is such objects. Where a table's header does not
+      lines: the file's text. A name on `.csv` or `.tsv` is a table with a header, on `.jsonl` or `.ndjson` an object
+        on each line; with another name, a text that starts with `{` is such objects. Where a table's header does not
         have the column, semicolons may separate it.
       column: the name in the header, or the key of the objects.
       name: of the file; `.gz` may follow the suffix.
@@ -29,20 +32,25 @@ def texts(content: str, column: str, name: str, path: str | None = None) -> Iter
     Raises:
       UserError: there is no such column, or a row is damaged or its text is not text.
 
-    >>> list(texts('id,text\n1,"one, two"\n2,\n', "text", "a.csv"))
+    >>> content = 'id,text\n1,"one, two"\n2,\n'
+    >>> list(texts(lambda newline: iter(content.splitlines(keepends=True)), "text", "a.csv"))
     ['one, two', '']
     """
     lower = name.lower().removesuffix(".gz")
-    if lower.endswith((".jsonl", ".ndjson")) or (not lower.endswith(SUFFIXES) and content.lstrip()[:1] in ("{", "[")):
-        return _objects(content, column, name, path)
-    return _table(content, column, name, ("\t",) if lower.endswith(".tsv") else (",", ";", "\t"))
+    if lower.endswith((".jsonl", ".ndjson")) or (not lower.endswith(SUFFIXES) and _starts_with_json(lines)):
+        return _objects(lines, column, name, path)
+    return _table(lines, column, name, ("\t",) if lower.endswith(".tsv") else (",", ";", "\t"))
 
 
-def _table(content: str, column: str, name: str, delimiters: tuple[str, ...]) -> Iterator[str]:
+def _starts_with_json(lines: Lines) -> bool:
+    return next((line.lstrip()[0] in "{[" for line in lines("\n") if line.strip()), False)
+
+
+def _table(lines: Lines, column: str, name: str, delimiters: tuple[str, ...]) -> Iterator[str]:
     csv.field_size_limit(_LONGEST_CELL)
     header: list[str] = []
     for delimiter in delimiters:
-        rows = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+        rows = csv.reader(lines(""), delimiter=delimiter, strict=True)
         before = 0
         try:
             names = [cell.strip() for cell in next(rows, [])]
@@ -67,10 +75,10 @@ def _table(content: str, column: str, name: str, delimiters: tuple[str, ...]) ->
         raise _no_column(column, header, name)
 
 
-def _objects(content: str, column: str, name: str, path: str | None) -> Iterator[str]:
+def _objects(lines: Lines, column: str, name: str, path: str | None) -> Iterator[str]:
     keys: dict[str, None] = {}
     found = False
-    for number, line in enumerate(io.StringIO(content), 1):
+    for number, line in enumerate(lines("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def check(
     rule: str = documents.FILE,
     reading: text.Reading = text.PLAIN,
 ) -> CorpusFacts:
-    """Return the sizes of a corpus that can be trained on; holds one document in memory at a time.
+    """Return the sizes of a corpus that can be trained on; holds one file, or row of a table, in memory at a time.
 
     Args:
       corpus: the resolved documents.
@@ -86,23 +87,20 @@ def check(
     passages.require_passage_length(passage_length)
     passages.blocks("", eval_fraction, test_fraction, rule)
     count = characters = longest = missing = 0
-    targets = {"train": 0, "eval": 0, "test": 0}
+    targets = Counter[str]()
     distinct: set[str] = set()
     unused: list[str] = []
     for file in corpus.files:
-        content = text.read_document(file.read(), file.name, file.typed, reading)
-        if len(content) < passages.MIN_DOCUMENT:
+        sizes = _measure(file, eval_fraction, test_fraction, rule, reading)
+        if sizes.characters < passages.MIN_DOCUMENT:
             unused.append(file.name)
             continue
-        found, documents_found = passages.blocks(content, eval_fraction, test_fraction, rule)
-        count += documents_found
-        missing += content.count(documents.END) - documents_found if rule == documents.ROW else 0
-        characters += len(content)
-        longest = max(longest, len(content))
-        distinct |= set(content)
-        for block in found:
-            targets[block.split] += len(block.text) - 1
-        del content, found  # before the next document is read
+        count += sizes.documents
+        missing += sizes.missing
+        characters += sizes.characters
+        longest = max(longest, sizes.characters)
+        distinct |= sizes.distinct
+        targets.update(sizes.targets)
     count += len(unused)
     size = f"{characters} characters in {count} documents"
     if not "".join(distinct - {documents.END}).strip():
@@ -130,6 +128,16 @@ def check(
             f"corpus.documents={rule}, eval_fraction={eval_fraction}, {size}"
         )
     return CorpusFacts(count, characters, targets["eval"], len(distinct), tuple(unused), missing)
+
+
+def _measure(
+    file: SourceFile, eval_fraction: float, test_fraction: float, rule: str, reading: text.Reading
+) -> passages.Sizes:
+    if rule == documents.ROW:
+        rows = text.read_rows(file.open, file.name, file.typed, reading)
+        return passages.measure_rows(rows, eval_fraction, test_fraction)
+    content = text.read_document(file.read(), file.name, file.typed, reading)
+    return passages.measure(content, eval_fraction, test_fraction, rule)
 
 
 def stage(corpus: Corpus, directory: Path) -> Path:

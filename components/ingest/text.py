@@ -1,12 +1,15 @@
-"""Decode and clean one file: bytes in, text out. No files, no frameworks."""
+"""Decode and clean one file: bytes in, text out. No frameworks."""
 
 import contextlib
 import gzip
+import io
 import re
 import shlex
 import unicodedata
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from components.errors import UserError
 from components.ingest import documents, encoding, rows
@@ -122,13 +125,41 @@ def read_document(data: bytes, name: str, path: str | None = None, reading: Read
     Raises:
       UserError: as `decode`, or as `rows.texts`.
     """
-    content = decode(data, name, path)
-    if reading.column is None:
-        return normalize(clean(content), reading.normalization, reading.fold_case)
-    editable = None if data.startswith(_GZIP_MAGIC) else path
-    found = rows.texts(content.lstrip("\ufeff"), reading.column, name, editable)
-    joined = "".join(clean(row).replace(documents.END, "") + documents.END for row in found)
-    return normalize(joined, reading.normalization, reading.fold_case)
+    if reading.column is not None:
+        return "".join(row + documents.END for row in read_rows(lambda: io.BytesIO(data), name, path, reading))
+    return normalize(clean(decode(data, name, path)), reading.normalization, reading.fold_case)
+
+
+def read_rows(
+    opened: Callable[[], BinaryIO], name: str, path: str | None = None, reading: Reading = PLAIN
+) -> Iterator[str]:
+    """Yield the clean text of each row of a table, "" where it is missing; holds one row in memory at a time.
+
+    Args are those of `read_document`, but:
+      opened: opens the file; called more than once.
+    """
+    with opened() as file:
+        compressed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+
+    def lines(newline: str) -> Iterator[str]:
+        try:
+            with (
+                opened() as file,
+                io.TextIOWrapper(
+                    gzip.GzipFile(fileobj=file) if compressed else file, "utf-8", newline=newline
+                ) as decoded,
+            ):
+                for number, line in enumerate(decoded):
+                    if "\0" in line:
+                        raise ValueError("a NUL character")
+                    yield line if number else line.lstrip("\ufeff")
+        except (ValueError, OSError, EOFError, zlib.error):
+            with opened() as file:
+                decode(file.read(), name, path)  # raises the error that names the place
+            raise
+
+    for row in rows.texts(lines, reading.column or "", name, None if compressed else path):
+        yield normalize(clean(row).replace(documents.END, ""), reading.normalization, reading.fold_case)
 
 
 def _clean_once(text: str) -> str:

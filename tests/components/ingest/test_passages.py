@@ -1,3 +1,4 @@
+import dataclasses
 import doctest
 from decimal import ROUND_FLOOR, Decimal
 from itertools import groupby, pairwise
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from components.errors import UserError
 from components.ingest import passages as module
-from components.ingest.passages import MIN_HELD_OUT, Passage, cut, split_blocks
+from components.ingest.documents import END, ROW
+from components.ingest.passages import MIN_HELD_OUT, Passage, cut, cut_rows, measure, measure_rows, split_blocks
 
 FRACTIONS = st.sampled_from([0.0, 0.05, 0.1, 0.125, 0.2, 0.3, 1e-05])
 TEXTS = st.builds(lambda seed, length: (seed * length)[:length], st.text(min_size=1), st.integers(0, 3000))
@@ -154,3 +156,13 @@ def test_impossible_fractions_are_an_error_of_the_call(
 def test_impossible_passage_length_is_an_error_of_the_call() -> None:
     with pytest.raises(UserError, match="Received: passage_length=0$"):
         cut("a.txt", "abc", 0, 0.1)
+
+
+@given(st.lists(st.text("ab\n", max_size=9)), st.integers(1, 30))
+def test_rows_are_cut_and_measured_like_the_text_of_all_rows(rows: list[str], passage_length: int) -> None:
+    text = "".join(row + END for row in rows)
+    assert list(cut_rows("a.csv", rows, passage_length, 0.3, 0.2)) == list(
+        cut("a.csv", text, passage_length, 0.3, 0.2, ROW)
+    )
+    sizes, missing = measure(text, 0.3, 0.2, ROW), sum(not row.strip("\n") for row in rows)
+    assert measure_rows(rows, 0.3, 0.2) == dataclasses.replace(sizes, missing=missing, distinct={END, *text})

@@ -1,7 +1,10 @@
 import csv
 import doctest
+import gzip
 import io
 import json
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -9,13 +12,13 @@ from hypothesis import strategies as st
 
 from components.errors import UserError
 from components.ingest import rows
-from components.ingest.text import Reading, read_document
+from components.ingest.text import Reading, read_document, read_rows
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1))
 
 
 def read(content: str, name: str, column: str = "text") -> list[str]:
-    return list(rows.texts(content, column, name, f"in/{name}"))
+    return list(rows.texts(lambda newline: io.StringIO(content, newline=newline), column, name, f"in/{name}"))
 
 
 def test_docstring_example_runs() -> None:
@@ -70,6 +73,41 @@ def test_long_cell_is_read() -> None:
 def test_what_cannot_be_read_is_named(name: str, content: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read(content, name)
+
+
+class Parts(io.BytesIO):
+    """A file that is read part by part."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        assert 0 < size <= 1 << 17
+        return super().read(size)
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+@pytest.mark.parametrize(("name", "row"), [("a.csv", '"one\ntwo, %d"\n'), ("a.jsonl", '{"text": "one\\ntwo, %d"}\n')])
+def test_file_is_not_read_as_a_whole(name: str, row: str, compress: Callable[[bytes], bytes]) -> None:
+    table = ("text\n" if name == "a.csv" else "") + "".join(row % number for number in range(20_000))
+    data = compress(("\ufeff" + table).encode())
+    found = list(read_rows(lambda: Parts(data), name, reading=Reading("text")))
+    assert (len(found), found[0], found[-1]) == (20_000, "one\ntwo, 0", "one\ntwo, 19999")
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        (b"caf\xe9\n" * 2_000, "is not UTF-8 at byte offset 200005"),
+        (b"a\0b\n", "looks binary: it contains a NUL character.*at byte offset 200003"),
+    ],
+)
+def test_damage_far_into_a_table_is_located_as_in_a_text(damaged: bytes, message: str) -> None:
+    data = b"text\n" + b"0123456789abcde\n" * 12_500 + damaged
+    data = data[:200_002] + damaged
+    for content in (data, gzip.compress(data)):
+        with pytest.raises(UserError, match=message):
+            list(read_rows(partial(io.BytesIO, content), "a.csv", reading=Reading("text")))
+    with pytest.raises(UserError, match="starts like a gzip file but cannot be decompressed"):
+        list(read_rows(lambda: io.BytesIO(gzip.compress(data[:200_000])[:-9]), "a.csv", reading=Reading("text")))
 
 
 def test_rows_are_cleaned_and_end_with_the_symbol() -> None:
