@@ -29,6 +29,8 @@ def separator(rule: str) -> re.Pattern[str]:
       UserError: it is no regular expression, or one that matches an empty text.
     """
     try:
+        if rule.lower() != rule and rule.lower() in (FILE, *_SEPARATORS):
+            raise re.error("these words are in lower case")
         pattern = re.compile(_SEPARATORS.get(rule, rule), re.MULTILINE)
         if pattern.match(""):
             raise re.error("it matches an empty text, so that every character would be a document")

@@ -11,7 +11,7 @@ from components.errors import UserError
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _SHOWN = 60  # characters of a bad line in a message
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can escape half a character
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what JSON can escape and a text file cannot have: NUL, half a character
 
 
 # Opens a text and returns its lines with their ends; the argument is that of `open`, `newline`.
@@ -53,15 +53,20 @@ def _table(lines: Lines, column: str, name: str, delimiters: tuple[str, ...]) ->
         rows = csv.reader(lines(""), delimiter=delimiter, strict=True)
         before = 0
         try:
-            names = [cell.strip() for cell in next(rows, [])]
+            names = [cell.strip() for cell in next(filter(None, rows), [])]  # an empty line is no row
             header, before = header or names, rows.line_num
             if column not in names:
                 continue
+            if names.count(column) > 1:
+                raise UserError(
+                    f"The table {name!r} has {names.count(column)} columns with the name {column!r}. Rename all but "
+                    f"the one with the text in its first line. Received: {', '.join(map(repr, names))}"
+                )
             place = names.index(column)
             for row in rows:
-                if len(row) > len(names):
+                if any(row[len(names) :]):
                     raise csv.Error(f"it has {len(row)} values for {len(names)} columns")
-                if row:  # an empty line is no row
+                if row:
                     yield row[place] if place < len(row) else ""
                 before = rows.line_num
             return
@@ -81,6 +86,8 @@ def _objects(lines: Lines, column: str, name: str, path: str | None) -> Iterator
     for number, line in enumerate(lines("\n"), 1):
         if not line.strip():
             continue
+        if not keys and (line.lstrip().startswith("[") or line.strip() == "{"):
+            raise _not_lines(line.lstrip()[0], name, path)
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -94,7 +101,7 @@ def _objects(lines: Lines, column: str, name: str, path: str | None) -> Iterator
             raise _bad_line(line, number, name, path, f"has {column!r} that is not a text but {json.dumps(value)[:20]}")
         found = found or column in row
         keys |= dict.fromkeys(row)
-        yield _LONE_SURROGATE.sub("\ufffd", value or "")
+        yield _NO_TEXT.sub("\ufffd", value or "")
     if keys and not found:
         raise _no_column(column, list(keys), name)
 
@@ -110,6 +117,16 @@ def _bad_line(line: str, number: int, name: str, path: str | None, problem: str)
     delete = f" (`sed -i {number}d {shlex.quote(path)}`)" if path else ""
     return UserError(
         f"Line {number} of {name!r} {problem}. JSON Lines has one object on each line, with the text as a string, or "
-        f"null where it is missing. Correct the line or delete it{delete}; a file with one array of objects is "
-        f"converted by `jq -c '.[]'`. Received: {line.strip()[:_SHOWN]}"
+        f"null where it is missing. Correct the line or delete it{delete}. Received: {line.strip()[:_SHOWN]}"
+    )
+
+
+def _not_lines(start: str, name: str, path: str | None) -> UserError:
+    kind, command = ("one array", "jq -c '.[]'") if start == "[" else ("objects of several lines each", "jq -c .")
+    if path:
+        copy = "lines-" + re.sub(r"\.\w+$", "", path.rpartition("/")[2]) + ".jsonl"
+        command += f" {shlex.quote(path)} > {shlex.quote(copy)}"
+    return UserError(
+        f"The file {name!r} is JSON, but not JSON Lines, which has one object on each line: it has {kind}. Convert it "
+        f"with `{command}`. Received: {start!r} at its start"
     )

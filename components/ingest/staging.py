@@ -105,8 +105,8 @@ def check(
     size = f"{characters} characters in {count} documents"
     if not "".join(distinct - {documents.END}).strip():
         raise UserError(
-            f"The corpus {corpus.label!r} is empty: its documents contain only white space, byte-order marks and "
-            f"licenses. Name files that contain text. Received: {size}"
+            f"The corpus {corpus.label!r} is empty: its documents, or rows, contain only white space, byte-order marks "
+            f"and licenses. Name files that contain text. Received: {size}"
         )
     if characters < min_chars:
         raise UserError(
@@ -123,8 +123,8 @@ def check(
                 f"eval_fraction={eval_fraction}, longest document {longest} characters, {size}"
             )
         raise UserError(
-            f"{lacks}: each document is in one split as a whole, and there are too few. Check that corpus.documents "
-            "describes what separates them, add documents, or change eval_fraction. Received: "
+            f"{lacks}: each document is in one split as a whole, equal ones in the same, and there are too few. Check "
+            "that corpus.documents describes what separates them, add documents, or change eval_fraction. Received: "
             f"corpus.documents={rule}, eval_fraction={eval_fraction}, {size}"
         )
     return CorpusFacts(count, characters, targets["eval"], len(distinct), tuple(unused), missing)

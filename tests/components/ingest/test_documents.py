@@ -33,7 +33,7 @@ def test_text_is_divided(text: str, rule: str, expected: list[str]) -> None:
     assert list(divide(text, rule)) == expected
 
 
-@pytest.mark.parametrize("rule", ["x*", "(", "", "^"])
+@pytest.mark.parametrize("rule", ["x*", "(", "", "^", "Line"])
 def test_rule_that_separates_nothing_is_an_error(rule: str) -> None:
     with pytest.raises(UserError, match=r"must be one of file, line, blank_line, or .*Received: corpus\.documents="):
         documents.separator(rule)

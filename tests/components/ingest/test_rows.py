@@ -44,11 +44,12 @@ def test_json_lines_are_read_as_they_were_written(texts: list[str], name: str, a
 def test_values_may_be_missing() -> None:
     assert read("id,text\n1\n2,\n\n3,x\n", "a.csv") == ["", "", "x"]
     assert read('{"text": null}\n{"id": 1}\n\n{"text": ""}\n', "a.jsonl") == ["", "", ""]
+    assert read("\n\nid,text\n1,x,\n2,y,,\n", "a.csv") == ["x", "y"]
     assert read("", "a.csv") == read("", "a.jsonl") == read("text\n", "a.csv") == []
 
 
-def test_half_a_character_of_json_is_replaced() -> None:
-    assert read(r'{"text": "a\ud83d b\ud83d\ude00"}', "a.jsonl") == ["a\ufffd b\U0001f600"]
+def test_half_a_character_and_nul_of_json_are_replaced() -> None:
+    assert read(r'{"text": "a\ud83d b\ud83d\ude00\u0000"}', "a.jsonl") == ["a\ufffd b\U0001f600\ufffd"]
 
 
 def test_long_cell_is_read() -> None:
@@ -67,7 +68,9 @@ def test_long_cell_is_read() -> None:
         ("a.jsonl", '"x"\n', "Line 1 of 'a.jsonl' is not a JSON object"),
         ("a.jsonl", '{"text": 5}\n', "Line 1 of 'a.jsonl' has 'text' that is not a text but 5"),
         ("a.jsonl", '{"text": ' + "[" * 100_000, "is nested too deeply"),
-        ("a.json", '[\n{"text": "x"}\n]\n', r"`jq -c '\.\[\]'`"),
+        ("a.json", '[\n{"text": "x"}\n]\n', r"one array\. .*`jq -c '\.\[\]' in/a\.json > lines-a\.jsonl`"),
+        ("a.jsonl", '{\n"text": "x"\n}\n', r"several lines each\. .*`jq -c \. in/a\.jsonl > lines-a\.jsonl`"),
+        ("a.csv", "text,id,text\nx,1,y\n", "has 2 columns with the name 'text'"),
     ],
 )
 def test_what_cannot_be_read_is_named(name: str, content: str, message: str) -> None:
