@@ -202,6 +202,8 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> Iterable[str]
 
 def _expected(problem: Mapping[str, Any]) -> str:
     """Return what follows "should be" in the explanation of a bad value."""
+    if problem["type"] == "tuple_type":
+        return """a list such as '["a", "b"]', in single quotation marks for the shell"""
     if word := {"missing": "with", "extra_forbidden": "without"}.get(problem["type"]):
         return f"given {word} {problem['loc'][-1]}"
     message: str = problem["msg"]

@@ -224,6 +224,7 @@ def test_setting_without_key_or_value_is_an_error(setting: str) -> None:
         ("training.precision=fp16", "'float32'", "training.precision='fp16'"),
         ("evaluation.threshold=-1", "'auto' or greater than 0", "evaluation.threshold=-1"),
         ("beam_args=[1]", "a valid string", "beam_args=(1,)"),
+        ("corpus.suffixes=[.py]", 'a list such as \'["a", "b"]\'', "corpus.suffixes='[.py]'"),
         ("model.units=none", "a valid integer", "model.units=None"),
         ("model_name=1st", "should be text that matches the pattern '^[A", "model_name='1st'"),
         ("serving.host=", "should be text of at least 1 character", "serving.host=''"),
