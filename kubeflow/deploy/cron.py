@@ -27,6 +27,8 @@ _FIVE = (
 )
 _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month
 
+_TIME_ZONE = re.compile(r"(?:CRON_)?TZ=(\S+)\s+")
+
 
 def check(expression: str | None, backend: str) -> str:
     """Return the expression, with single spaces, if it is valid in the backend's notation.
@@ -56,6 +58,11 @@ def _check_kfp(expression: str) -> str:
     values = expression.split()
     if expression.strip() in _SHORTHANDS:
         return expression.strip()
+    if zone := _TIME_ZONE.match(expression):
+        raise UserError(
+            "Kubeflow Pipelines has no time zone in a schedule: the one of its controller counts, UTC unless its "
+            f"variable CRON_SCHEDULE_TIMEZONE names another. Leave {zone[0].strip()} out. Received: {expression!r}"
+        )
     if len(values) == 5:
         raise UserError(
             "Kubeflow Pipelines expects six fields, seconds first: second, minute, hour, day of the month, month, "
@@ -73,7 +80,7 @@ def _check_kfp(expression: str) -> str:
 
 
 def _check_vertex(expression: str) -> str:
-    zone = re.match(r"(?:CRON_)?TZ=(\S+)\s+", expression)
+    zone = _TIME_ZONE.match(expression)
     if zone and not _is_time_zone(zone[1]):
         raise UserError(
             f"The time zone of the schedule must be a name of the IANA database, for example Europe/Berlin. Received: "

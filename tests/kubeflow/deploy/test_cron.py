@@ -96,3 +96,8 @@ def test_rare_dates_and_steps_are_accepted(expression: str) -> None:
 def test_unknown_time_zone_is_refused(zone: str) -> None:
     with pytest.raises(UserError, match=r"time zone .* Received: '.*' in '(CRON_)?TZ="):
         cron.check(f"CRON_TZ={zone} 0 3 * * *", "vertex")
+
+
+def test_time_zone_is_none_of_kubeflow_pipelines() -> None:
+    with pytest.raises(UserError, match=r"no time zone .* Leave TZ=Europe/Berlin out\. Received: "):
+        cron.check("TZ=Europe/Berlin 0 0 3 * * *", "kfp")
