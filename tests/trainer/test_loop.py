@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -85,6 +85,28 @@ class Trial:
         return [variable.numpy() for variable in self.model.trainable_variables]
 
 
+@dataclass
+class Shared:
+    """A model, its optimizer, and the steps compiled for them, with the first values of their variables."""
+
+    model: LanguageModel
+    optimizer: Any
+    compiled: tuple[Any, Any]
+    values: list[tuple[Any, np.ndarray]]
+
+
+SHARED: dict[tuple, Shared] = {}
+# What the loop reads in Python, so that runs of one graph may differ in it.
+NOT_COMPILED = ("checkpoint_seconds", "data_order", "early_stopping", "epochs", "eval_every", "keep_every_epoch")
+NOT_COMPILED += ("restore_best",)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _let_go_of_graphs() -> Iterator[None]:
+    yield
+    SHARED.clear()  # TensorFlow complains when they live until the interpreter ends
+
+
 def training(**changes: Any) -> TrainingConfig:
     """The default configuration, small, with the schedule whose steps are traced faster."""
     small = {"batch_size": 4, "sequence_length": LENGTH, "steps": 12, "learning_rate": 0.02, "warmup_steps": 2}
@@ -113,8 +135,15 @@ def create(
     kill_at: int = 0,
     stock_layer: bool = False,
     clock: Callable[[], float] | None = None,
+    shared: str = "",
     **changes: Any,
 ) -> Trial:
+    """Build a trial.
+
+    Args:
+      shared: trials with this name and with equal graphs use one model, which saves seconds of compilation. Each
+        begins with the first weights, and ends when the next one is created. Empty: a model of its own.
+    """
     settings = training(**changes)
     strategy = strategy or tf.distribute.get_strategy()
     cut = windows.contiguous if settings.data_order == "contiguous" else windows.independent
@@ -122,17 +151,30 @@ def create(
     train_windows = cut(train, lengths, settings.sequence_length)
     eval_windows = windows.contiguous(evaluation, np.array([len(evaluation)], np.int64), settings.sequence_length)
     replicas = strategy.num_replicas_in_sync
+    measured = sizes.measure(settings, train_windows, eval_windows, replicas)
+    steps = choices.count_steps(settings, measured)
+    compiled = settings.model_dump_json(exclude={*NOT_COMPILED, "steps"})
+    key = (shared, compiled, settings.schedule == "cosine" and steps, layers, dropout, stock_layer, replicas)
+    known = SHARED.get(key) if shared else None
     with strategy.scope():
-        model = LanguageModel(
-            VOCABULARY, 4, 8, layers, dropout, seed=3, precision=settings.precision, stock_layer=stock_layer
-        )
-        measured = sizes.measure(settings, train_windows, eval_windows, replicas)
-        steps = choices.count_steps(settings, measured)
         limit = clock and budget.TimeLimit(settings, steps, measured, clock)
         decay_steps = tf.Variable(1.0, trainable=False) if limit else None
-        made = optimizer.create(settings, steps, replicas, settings.precision, decay_steps)
-        made.build(model.trainable_variables)
+        if known:
+            model, made = known.model, known.optimizer
+        else:
+            model = LanguageModel(
+                VOCABULARY, 4, 8, layers, dropout, seed=3, precision=settings.precision, stock_layer=stock_layer
+            )
+            made = optimizer.create(settings, steps, replicas, settings.precision, decay_steps)
+            made.build(model.trainable_variables)
         loop = Loop(settings, 3, strategy, model, made, train_windows, eval_windows, limit, decay_steps)
+    if known:
+        loop._compiled_train, loop._compiled_eval = known.compiled
+        for variable, value in known.values:
+            variable.assign(value)
+    elif shared:
+        values = [(variable, variable.numpy()) for variable in (*model.trainable_variables, *made.variables)]
+        SHARED[key] = Shared(model, made, (loop._compiled_train, loop._compiled_eval), values)
     checkpoints = Checkpoints(str(directory), model, made, loop.size.rows, True, settings.keep_every_epoch)
     return Trial(model, made, loop, checkpoints, Recorder(kill_at))
 
@@ -221,7 +263,7 @@ def test_evaluation_is_the_mean_over_all_targets_with_state_carried_and_nothing_
 
 def test_shuffled_epochs_differ_and_contiguous_ones_do_not(tmp_path: Path) -> None:
     for data_order, same in (("shuffled", False), ("contiguous", True)):
-        trial = unchanging(tmp_path / data_order, data_order=data_order, epochs=2, eval_every=None)
+        trial = unchanging(tmp_path / data_order, data_order=data_order, epochs=2, eval_every=None, shared="one")
         trial.run()
         losses = trial.recorder.losses
         half = len(losses) // 2
@@ -248,8 +290,9 @@ def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
         "restore_best": False,
         "early_stopping": 0,
     }
-    through = create(tmp_path / "through", **changes)
+    through = create(tmp_path / "through", shared="one", **changes)
     expected = through.run()
+    weights, optimized = through.weights, [variable.numpy() for variable in through.optimizer.variables]
     assert expected.epoch >= 2
     assert expected.batch > 0
 
@@ -258,20 +301,21 @@ def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
             raise Killed
         return "text"
 
-    first = create(tmp_path / "killed", **changes, kill_at=8)
+    # No run continues with the model of the one before it, as in a new process.
+    first = create(tmp_path / "killed", shared="one", **changes, kill_at=8)
     with pytest.raises(Killed):
         first.run()
-    second = create(tmp_path / "killed", **changes)
+    second = create(tmp_path / "killed", shared="other", **changes)
     for variable in second.model.trainable_variables:
         variable.assign(tf.zeros(variable.shape))  # nothing may depend on the initial weights
     with pytest.raises(Killed):
         second.run(power_cut)
-    third = create(tmp_path / "killed", **changes)
+    third = create(tmp_path / "killed", shared="one", **changes)
     position = third.run()
 
     assert position == expected
-    assert_equal(third.weights, through.weights)
-    assert_equal([v.numpy() for v in third.optimizer.variables], [v.numpy() for v in through.optimizer.variables])
+    assert_equal(third.weights, weights)
+    assert_equal([variable.numpy() for variable in third.optimizer.variables], optimized)
     assert_equal([v.numpy() for v in third.checkpoints.best], [v.numpy() for v in through.checkpoints.best])
     # The later runs resumed: they neither started from the beginning nor skipped a step.
     assert 23 - 15 < len(third.recorder.losses) <= 23 - 15 + 4
@@ -300,7 +344,7 @@ def test_run_with_a_time_limit_repeats_as_one_with_its_number_of_steps_and_resum
 
 
 def test_finished_run_is_not_trained_further(tmp_path: Path) -> None:
-    first = create(tmp_path)
+    first = create(tmp_path, shared="one")
     ended = first.run()
     again = create(tmp_path)
     assert again.run() == ended
@@ -310,7 +354,7 @@ def test_finished_run_is_not_trained_further(tmp_path: Path) -> None:
 
 def test_every_evaluation_is_followed_by_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(Killed):
-        create(tmp_path, kill_at=11, checkpoint_seconds=1000).run()
+        create(tmp_path, kill_at=11, checkpoint_seconds=1000, shared="one").run()
     position, _ = create(tmp_path).checkpoints.restore() or (Position(), [])
     assert position.step == 8
 
@@ -318,7 +362,7 @@ def test_every_evaluation_is_followed_by_a_checkpoint(tmp_path: Path) -> None:
 def overfitting(directory: Path, **changes: Any) -> Trial:
     """Create a run whose eval loss soon rises: the eval text is the reverse of the train text."""
     settings = {"steps": 40, "eval_every": 2, "early_stopping": 3, **changes}
-    return create(directory, evaluation=FALLING, **settings)
+    return create(directory, evaluation=FALLING, shared="one", **settings)
 
 
 def test_training_stops_when_the_eval_loss_stops_improving(tmp_path: Path) -> None:
@@ -337,7 +381,7 @@ def test_only_evaluations_since_the_best_one_count_towards_the_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = [2.0, 2.1, 2.2, 1.9, 2.0, 2.1, 1.8, 1.9, 1.8, 2.0]  # three in a row without a better one only at the end
-    trial = create(tmp_path, steps=40, eval_every=1, early_stopping=3)
+    trial = create(tmp_path, steps=40, eval_every=1, early_stopping=3, shared="one")
     monkeypatch.setattr(trial.loop, "evaluate", iter([*losses, *[9.0] * 30]).__next__)
     position = trial.run()
     assert (position.step, position.best_step, position.evals_since_best) == (10, 7, 3)
@@ -363,13 +407,13 @@ def test_evaluations_are_reported_with_their_sample(tmp_path: Path) -> None:
 
 
 def test_last_step_is_always_evaluated(tmp_path: Path) -> None:
-    trial = create(tmp_path, steps=7, eval_every=4)
+    trial = create(tmp_path, steps=7, eval_every=4, shared="one")
     trial.run()
     assert [step for step, *_ in trial.recorder.evaluations] == [4, 7]
 
 
 def test_every_epoch_is_kept_if_configured(tmp_path: Path) -> None:
-    trial = create(tmp_path, steps=None, epochs=2, keep_every_epoch=True, data_order="shuffled")
+    trial = create(tmp_path, steps=None, epochs=2, keep_every_epoch=True, data_order="shuffled", shared="one")
     assert len(RISING) // (LENGTH + 1) // 4 == trial.loop.size.steps_per_epoch == 10
     position = trial.run()
     assert (position.step, position.epoch, position.batch) == (20, 2, 0)
@@ -420,9 +464,9 @@ def on_two_devices() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         at = Path(temporary)
         with contextlib.suppress(Killed):
-            create(at / "resumed", strategy, **CONTIGUOUS, kill_at=7).run()
+            create(at / "resumed", strategy, **CONTIGUOUS, kill_at=7, shared="one").run()
         return {
-            "through": result(create(at / "through", strategy, **CONTIGUOUS)),
+            "through": result(create(at / "through", strategy, **CONTIGUOUS, shared="one")),
             "resumed": result(create(at / "resumed", strategy, **CONTIGUOUS)),
             "one window": result(create(at / "one window", strategy, **ONE_WINDOW)),
         }
