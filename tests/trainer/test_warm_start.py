@@ -31,10 +31,13 @@ def create(vocabulary: Vocabulary, seed: int, **sizes: Any) -> LanguageModel:
     return model
 
 
-def exported(model: LanguageModel, directory: Path, data: str = "old data", **values: Any) -> SourceModel:
-    export.save(
-        export.one_step(model, OLD, dataclasses.replace(DEFAULTS, **values)), str(directory), "char_rnn", 1.5, data
-    )
+def exported(model: LanguageModel, directory: Path, complete: bool = False, **values: Any) -> SourceModel:
+    """Write an export; if not complete, without its signatures, which nothing here reads and which take seconds."""
+    one_step = export.one_step(model, OLD, dataclasses.replace(DEFAULTS, **values))
+    if complete:
+        export.save(one_step, str(directory), "char_rnn", 1.5)
+    else:
+        tf.saved_model.save(one_step, str(directory))
     return SourceModel(str(directory), 1, "digest")
 
 
@@ -46,7 +49,7 @@ def entry(version: int, model: Path) -> Entry:
 @pytest.mark.parametrize("cell", list(KINDS))
 def test_characters_are_matched_by_code_point_and_other_weights_are_copied(cell: str, tmp_path: Path) -> None:
     source, model, untouched = create(OLD, 1, cell=cell), create(NEW, 2, cell=cell), create(NEW, 2, cell=cell)
-    assert warm_start.apply(model, NEW, exported(source, tmp_path / "model")) is None
+    assert warm_start.apply(model, NEW, exported(source, tmp_path / "model", complete=cell == "gru")) is None
     rows = {NEW.encode(c)[0]: OLD.encode(c)[0] for c in "tae"} | {NEW.out_of_vocabulary: OLD.out_of_vocabulary}
     for new, old in rows.items():
         np.testing.assert_array_equal(model.embedding.embeddings[new], source.embedding.embeddings[old])
