@@ -123,7 +123,7 @@ def test_download_with_another_checksum_is_refused_and_not_kept(public: Path) ->
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Book) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             url = f"http://127.0.0.1:{server.server_port}/book.txt"

@@ -8,6 +8,7 @@ import pytest
 
 from components.errors import UserError
 from kubeflow import options
+from kubeflow.deploy import responses
 from kubeflow.deploy.backend import Package
 from kubeflow.deploy.connection import connect
 from kubeflow.deploy.kubeflow_pipelines import KubeflowPipelines
@@ -294,7 +295,10 @@ def test_object_created_concurrently_by_another_client_is_used(state: Any, api: 
     assert schedules(state)[0]["experiment_id"] == "experiment-7"
 
 
-def test_server_that_does_not_respond_is_an_error_after_retries(state: Any, api: Any, tmp_path: Path) -> None:
+def test_server_that_does_not_respond_is_an_error_after_retries(
+    state: Any, api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses, "TIMEOUTS", (0.1, 0.1))
     state.failures.append([9, "GET pipelines", 0])
     with pytest.raises(UserError, match="cannot be reached"):
         pipelines(api).deploy(package(tmp_path), CRON)

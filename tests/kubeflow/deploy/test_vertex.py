@@ -114,7 +114,7 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
 
     held = State()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"state": held}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     init = aiplatform.init
 
