@@ -1,4 +1,4 @@
-"""Models of `models.config`, updated in the background, with a real export."""
+"""Models of `models.config`, updated in the background, with an export that has one signature: they load many."""
 
 import re
 import shutil
@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
 
 from components import files
 from components.errors import UserError
@@ -16,7 +18,10 @@ from pipeline.config.serving import BatchingSettings
 from serving.embedded.metrics import Metrics
 from serving.embedded.models.catalogue import Catalogue
 from serving.embedded.statuses import RequestError
+from serving.graph import signatures, warmup
+from serving.graph.one_step import Defaults, OneStep, Weights
 from serving.tf_serving.model_config import All, Latest, ServedModel, Specific, merged
+from transform.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.integration
 
@@ -65,10 +70,23 @@ class ServingDirectory:
         return self.catalogue
 
 
+@pytest.fixture(scope="module")
+def small_export(exported: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export that only scores, with a warm-up request."""
+    directory = tmp_path_factory.mktemp("small") / "model"
+    model = OneStep(Weights(**vars(exported[0])), Vocabulary(tuple(map(ord, exported[1]))), Defaults(40, 0.8, 0, 100))
+    tf.saved_model.save(model, str(directory), signatures={"score": signatures.build(model)["score"]})
+    requests = [request for request in warmup.requests(model.state_size) if request[0] == "score"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warmup, "requests", lambda _: iter(requests))
+        warmup.write(str(directory), "char_rnn", model.state_size)
+    return directory
+
+
 @pytest.fixture
-def directory(tmp_path: Path, export_dir: Path) -> Iterator[ServingDirectory]:
+def directory(tmp_path: Path, small_export: Path) -> Iterator[ServingDirectory]:
     before = set(threading.enumerate())
-    one = ServingDirectory(tmp_path, export_dir)
+    one = ServingDirectory(tmp_path, small_export)
     yield one
     if one.catalogue:
         one.catalogue.close()
