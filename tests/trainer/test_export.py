@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from components.evaluate import reference as reference_model
-from serving.graph import warmup
+from serving.graph import signatures, warmup
 from serving.graph.one_step import Defaults, OneStep
 from tests import gru, numeric
 from tests.gru import Gru
@@ -82,10 +82,23 @@ def saved(directory: Path) -> OneStep:
     return exported
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[OneStep, Path]:
+    """An export, before and after saving; an earlier save of it was interrupted."""
+    directory = tmp_path_factory.mktemp("made") / "export"
+    left = directory.with_name("export.partial")
+    left.mkdir()
+    (left / "rest").write_text("of an interrupted save")
+    return saved(directory), directory
+
+
+@pytest.fixture(scope="module")
+def loaded(made: tuple[OneStep, Path]) -> Any:
+    return tf.saved_model.load(str(made[1]))
+
+
 @pytest.mark.numeric
-def test_loaded_export_scores_the_same(tmp_path: Path) -> None:
-    saved(tmp_path / "export")
-    loaded = tf.saved_model.load(str(tmp_path / "export"))
+def test_loaded_export_scores_the_same(loaded: Any) -> None:
     assert_scores(loaded.signatures["score"](text=tf.constant(TEXTS)), trained())
     serialized = [
         tf.train.Example(
@@ -101,40 +114,34 @@ def test_loaded_export_scores_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sums["num_chars"], predicted)
 
 
-def test_cross_entropy_of_the_reference_model_is_next_to_the_export(tmp_path: Path) -> None:
-    saved(tmp_path / "export")
-    assert reference_model.read(str(tmp_path / "export")) == 2.5
+def test_cross_entropy_of_the_reference_model_is_next_to_the_export(made: tuple[OneStep, Path]) -> None:
+    assert reference_model.read(str(made[1])) == 2.5
 
 
-def test_configured_defaults_are_served(tmp_path: Path) -> None:
-    saved(tmp_path / "export")
-    loaded = tf.saved_model.load(str(tmp_path / "export"))
+def test_configured_defaults_are_served(loaded: Any) -> None:
     texts = loaded.signatures["serving_default"](prompt=tf.constant(["a", "語x"]))["text"].numpy()
     assert [len(text.decode()) for text in texts] == [7, 7]
 
 
-def test_warm_up_requests_fit_the_model(tmp_path: Path) -> None:
-    exported = saved(tmp_path / "export")
-    replayed = warmup.read(str(tmp_path / "export"))
-    loaded = tf.saved_model.load(str(tmp_path / "export"))
+def test_warm_up_requests_fit_the_model(made: tuple[OneStep, Path], loaded: Any) -> None:
+    exported, directory = made
+    replayed = warmup.read(str(directory))
     assert {signature for signature, _ in replayed} == set(loaded.signatures) - {"eval_nll"}
     states = [inputs["state"].shape for _, inputs in replayed if "state" in inputs]
     assert states == [(1, exported.state_size), (1, exported.sample_state_size)]
 
 
-def test_leftovers_of_an_interrupted_save_are_not_exported(tmp_path: Path) -> None:
-    left = tmp_path / "export.partial"
-    left.mkdir()
-    (left / "rest").write_text("of an interrupted save")
-    saved(tmp_path / "export")
-    assert not left.exists()
-    assert not (tmp_path / "export" / "rest").exists()
+def test_leftovers_of_an_interrupted_save_are_not_exported(made: tuple[OneStep, Path]) -> None:
+    directory = made[1]
+    assert [path.name for path in directory.parent.iterdir()] == ["export"]
+    assert not (directory / "rest").exists()
 
 
 def test_interrupted_save_leaves_no_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(signatures, "save", tf.saved_model.save)  # without signatures, which take seconds
     monkeypatch.setattr(warmup, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         saved(tmp_path / "export")
@@ -142,12 +149,11 @@ def test_interrupted_save_leaves_no_export(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.numeric
-def test_checkpoint_export_and_stock_keras_layers_give_the_same_logits(tmp_path: Path) -> None:
+def test_checkpoint_export_and_stock_keras_layers_give_the_same_logits(tmp_path: Path, loaded: Any) -> None:
     """Compares log-probabilities of every id after a prefix, which are logits up to a constant."""
     model = trained()
     kept = Checkpoints(str(tmp_path / "checkpoints"), model, keras.optimizers.SGD(), 1, True, False)
     kept.save(Position(), [np.zeros((1, model.units), np.float32)] * 2)
-    export.save(export.one_step(model, VOCABULARY, DEFAULTS), str(tmp_path / "export"), "a_model", 2.5)
 
     restored = LanguageModel(VOCABULARY.size, 4, 6, 2, seed=99)
     assert Checkpoints(str(tmp_path / "checkpoints"), restored, keras.optimizers.SGD(), 1, True, False).restore()
@@ -170,7 +176,7 @@ def test_checkpoint_export_and_stock_keras_layers_give_the_same_logits(tmp_path:
 
     logits, _ = restored(ids, restored.zero_state(1))
     numeric.close(-tf.nn.log_softmax(logits[0, -1]), runs, "restored")
-    score = tf.saved_model.load(str(tmp_path / "export")).signatures["score"]
-    nll = score(text=tf.constant([prefix + character for character in following]))["nll"].numpy()[:, -1]
+    texts = tf.constant([prefix + character for character in following])
+    nll = loaded.signatures["score"](text=texts)["nll"].numpy()[:, -1]
     nll[-1] -= math.log(VOCABULARY.unknown_characters)
     numeric.close(nll, runs, "export")
