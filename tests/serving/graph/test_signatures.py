@@ -50,21 +50,33 @@ def example(text: str) -> bytes:
 
 
 @pytest.fixture(scope="module", params=[1, 2])
-def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[OneStep, str]:
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[OneStep, str, dict[str, Any]]:
+    """A model, where it is saved, and its signatures before saving."""
     model, directory = tiny(request.param), str(tmp_path_factory.mktemp("saved") / "model")
-    signatures.save(model, directory)
-    return model, directory
+    return model, directory, signatures.save(model, directory)
 
 
-def test_signatures_are_complete_and_no_others(saved: tuple[OneStep, str]) -> None:
-    loaded = tf.saved_model.load(saved[1]).signatures
+@pytest.fixture(scope="module")
+def saved(made: tuple[OneStep, str, dict[str, Any]]) -> tuple[OneStep, str]:
+    return made[:2]
+
+
+@pytest.fixture(scope="module")
+def loaded(saved: tuple[OneStep, str]) -> Any:
+    """The signatures of the saved model."""
+    return tf.saved_model.load(saved[1]).signatures
+
+
+def test_signatures_are_complete_and_no_others(loaded: Any) -> None:
     generating = {"generate", "generate_from_state", "sample", "sample_from_state"}
     assert set(loaded) == {"serving_default", *generating, "score", "alternatives", "eval_nll"}
     assert set(signatures.SERVING_SIGNATURES) | {signatures.EVAL_SIGNATURE} == set(loaded)
 
 
-def test_inputs_and_outputs_are_as_documented(saved: tuple[OneStep, str]) -> None:
-    model, directory = saved
+def test_inputs_and_outputs_are_as_documented(saved: tuple[OneStep, str], loaded: Any) -> None:
+    model, _ = saved
     prompt = {"prompt": (tf.string, ())}
     asked = {
         "num_chars": (tf.int32, ()),
@@ -91,7 +103,7 @@ def test_inputs_and_outputs_are_as_documented(saved: tuple[OneStep, str]) -> Non
         "score": (text, {"nll": (tf.float32, (None,)), "nll_sum": (tf.float32, ()), "num_chars": (tf.int32, ())}),
         "eval_nll": ({"examples": (tf.string, ())}, dict.fromkeys(sums, (tf.float32, ()))),
     }
-    for name, function in tf.saved_model.load(directory).signatures.items():
+    for name, function in loaded.items():
         given = function.structured_input_signature[1]
         for actual, promised in zip((given, function.structured_outputs), expected[name]):
             # Rows come first, and their number is free.
@@ -101,9 +113,8 @@ def test_inputs_and_outputs_are_as_documented(saved: tuple[OneStep, str]) -> Non
             assert not [key for key in actual if key.endswith("_bytes")]  # TF Serving takes them for base64
 
 
-def test_loaded_model_gives_the_same_results(saved: tuple[OneStep, str]) -> None:
-    model, directory = saved
-    before, after = signatures.build(model), tf.saved_model.load(directory).signatures
+def test_loaded_model_gives_the_same_results(made: tuple[OneStep, str, dict[str, Any]], loaded: Any) -> None:
+    model, _, before = made
     state = tf.constant(np.tile(np.linspace(0, 1, model.state_size, dtype=np.float32), (3, 1)))
     calls = {
         "generate": {"prompt": tf.constant(PROMPTS), **controls(3)},
@@ -121,7 +132,7 @@ def test_loaded_model_gives_the_same_results(saved: tuple[OneStep, str]) -> None
         "eval_nll": {"examples": tf.constant([example(text) for text in PROMPTS])},
     }
     for name, inputs in calls.items():
-        expected, actual = before[name](**inputs), after[name](**inputs)
+        expected, actual = before[name](**inputs), loaded[name](**inputs)
         assert set(expected) == set(actual)
         for key in expected:
             np.testing.assert_array_equal(actual[key], expected[key], err_msg=f"{name}: {key}")
@@ -143,9 +154,9 @@ def test_functions_turn_off_the_graph_optimizer_and_the_process_keeps_it(saved: 
     assert all(option.disable_meta_optimizer for option in options)
 
 
-def test_generate_equals_generate_from_state_with_zeros(saved: tuple[OneStep, str]) -> None:
-    model, directory = saved
-    loaded, inputs = tf.saved_model.load(directory).signatures, {"prompt": tf.constant(PROMPTS), **controls(3)}
+def test_generate_equals_generate_from_state_with_zeros(saved: tuple[OneStep, str], loaded: Any) -> None:
+    model, _ = saved
+    inputs = {"prompt": tf.constant(PROMPTS), **controls(3)}
     stateful = loaded["generate_from_state"](state=tf.zeros((3, model.state_size)), **inputs)
     np.testing.assert_array_equal(stateful["text"], loaded["generate"](**inputs)["text"])
 
