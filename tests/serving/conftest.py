@@ -135,6 +135,18 @@ def tiny() -> tuple[SimpleNamespace, str]:
     return weights, CHARACTERS
 
 
+@pytest.fixture(scope="module")
+def without_graph_optimizer() -> Iterator[None]:
+    """Trace functions with the options of an export, see `signatures.save`; their first calls are faster, too."""
+    import tensorflow as tf
+
+    name = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(name, False)
+    tf.config.optimizer.set_experimental_options({name: True})
+    yield
+    tf.config.optimizer.set_experimental_options({name: before})
+
+
 @pytest.fixture(scope="session")
 def pushed(tiny: tuple[SimpleNamespace, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """A root with version 3 of a model `tiny`, saved by the pipeline's code."""

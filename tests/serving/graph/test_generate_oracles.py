@@ -18,7 +18,7 @@ from tests import gru
 from tests.numeric import Noise
 from transform.vocabulary import Vocabulary
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("without_graph_optimizer")]
 
 CHARACTERS = "\n aeé語x"
 UNITS, FEATURES, KNOWN = 8, 5, len(CHARACTERS)

@@ -56,7 +56,7 @@ def signature(layers: int, name: str) -> Callable[..., dict[str, tf.Tensor]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _let_go_of_graphs() -> Iterator[None]:
+def _let_go_of_graphs(without_graph_optimizer: None) -> Iterator[None]:
     yield
     signature.cache_clear()  # TensorFlow complains when they live until the interpreter ends
 

@@ -16,7 +16,7 @@ from serving.graph.one_step import Defaults, OneStep, Weights
 from tests import gru, numeric
 from transform.vocabulary import Vocabulary
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("without_graph_optimizer")]
 
 CHARACTERS = "\n aeé語x"
 UNITS, FEATURES, KNOWN = 6, 4, len(CHARACTERS)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serving.graph import sampling
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("without_graph_optimizer")]
 
 MASK = 2**64 - 1
 LOGITS = np.array([1.3, -0.7, 2.1, 0.0, 2.6, -3.0, 1.9], np.float32)
