@@ -2,12 +2,15 @@
 
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from components.lean_imports import without_gc
 from tests import skipped, tiers, warm
 
 # Set before TensorFlow is imported: tolerances hold for CPUs. CUDA_VISIBLE_DEVICES=0 runs the tests on a GPU.
@@ -36,8 +39,16 @@ def long_text() -> Callable[[str], Path]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run end-to-end tests first, so that the workers finish at about the same time."""
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    """Run end-to-end tests first and unit tests last, so that the workers finish at about the same time."""
+    order = ("e2e", "integration", "unit")
+    items.sort(key=lambda item: next(i for i, tier in enumerate(order) if item.get_closest_marker(tier)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Keep imported modules and collected tests out of garbage collections, which they would make slow."""
+    with without_gc():
+        return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(plugin)
     if not hasattr(config, "workerinput"):  # only the workers of pytest-xdist have it
         warm.prepare()
+        if config.args_source is pytest.Config.ArgsSource.TESTPATHS and config.option.markexpr == "not slow":
+            # All tests run: the first ones of all workers need it, so it starts while they collect.
+            threading.Thread(target=warm.python, daemon=True).start()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
