@@ -142,7 +142,7 @@ def create(
 
     Args:
       shared: trials with this name and with equal graphs use one model, which saves seconds of compilation. Each
-        begins with the first weights, and ends when the next one is created. Empty: a model of its own.
+        begins with the first weights, and ends when the next one is created. Empty: a separate model.
     """
     settings = training(**changes)
     strategy = strategy or tf.distribute.get_strategy()

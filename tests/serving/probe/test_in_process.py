@@ -57,7 +57,7 @@ def _let_go_of_graphs(without_graph_optimizer: None) -> Iterator[None]:
 
 
 def save(model: OneStep, directory: Path, own: tuple[str, ...] = ALL) -> str:
-    """Save a model with these signatures of its own; the others are those of the good model."""
+    """Save a model with its own signatures of these names; the others are those of the good model."""
     model.good, others = good_signatures()
     built = signatures.build(model)
     tf.saved_model.save(model, str(directory), signatures={**others, **{name: built[name] for name in own}})
