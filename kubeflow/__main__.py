@@ -72,7 +72,7 @@ def _configuration(given: argparse.Namespace) -> Config:
 
 def _compile(given: argparse.Namespace, config: Config) -> None:
     _check_output(given.output)  # before the slow compilation
-    write(given.output, _compiled(config, given.backend))
+    write(given.output, _compiled(config, given.backend, pipeline=given.pipeline))
     print(f"{given.output} written")
 
 
@@ -80,7 +80,8 @@ def _rehearse(given: argparse.Namespace, config: Config) -> None:
     from kubeflow import rehearsal
 
     workspace = Path(given.workspace).absolute()
-    parameters = run_parameters.parse(given.parameters, config)
+    is_bulk = given.pipeline == "bulk"
+    parameters = run_parameters.split(given.parameters) if is_bulk else run_parameters.parse(given.parameters, config)
     try:
         workspace.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,7 +90,7 @@ def _rehearse(given: argparse.Namespace, config: Config) -> None:
         ) from error
     places = {"root": str(workspace / "state"), "serving_dir": str(workspace / "serving")}
     rehearsed = config.model_copy(update={"cluster": config.cluster.model_copy(update=places)})
-    text = _compiled(rehearsed, rehearsal.BACKENDS[given.backend].compiled_for, rehearse=True)
+    text = _compiled(rehearsed, rehearsal.BACKENDS[given.backend].compiled_for, True, given.pipeline)
     rehearsal.run(text, given.backend, workspace, parameters, lambda line: print(line, flush=True))
     served = workspace / "serving" / config.model_name
     numbers = ", ".join(map(str, versions.complete(str(served)))) or "none, because no model was blessed"
@@ -142,12 +143,12 @@ def _name(config: Config) -> str:
     return pipeline_name(config.model_name)
 
 
-def _compiled(config: Config, backend: str, rehearse: bool = False) -> str:
+def _compiled(config: Config, backend: str, rehearse: bool = False, pipeline: str = "train") -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from kubeflow.compile.compiler import compile_pipeline
+    from kubeflow.compile.compiler import compile_bulk, compile_pipeline
 
-    return compile_pipeline(config, backend, rehearse)
+    return (compile_bulk if pipeline == "bulk" else compile_pipeline)(config, backend, rehearse)
 
 
 def _backend(given: argparse.Namespace, config: Config) -> Backend:

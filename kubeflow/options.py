@@ -30,12 +30,15 @@ def parser() -> argparse.ArgumentParser:
             connection.add_options(added)
         return added
 
-    add = command("compile", "write the file that the backend runs", compiles=True, server=False).add_argument
-    add("--output", required=True, metavar="FILE", help="the file to write; ends with .yaml")
+    compiling = command("compile", "write the file that the backend runs", compiles=True, server=False)
+    compiling.add_argument("--output", required=True, metavar="FILE", help="the file to write; ends with .yaml")
     about = "compile and run every task on this machine; kfp-next: as Kubeflow Pipelines after 2.18 does"
     rehearse = command("rehearse", about, compiles=True, server=False, backends=REHEARSED)
     rehearse.add_argument("--workspace", required=True, metavar="DIR", help="directory in place of buckets and volumes")
     _add_parameters(rehearse)
+    about = "train: the pipeline that trains and pushes; bulk: one that generates or scores the lines of a file"
+    for one in (compiling, rehearse):
+        one.add_argument("--pipeline", choices=("train", "bulk"), default="train", help=f"{about}; default train")
     _add_parameters(command("submit", "run once", compiles=True))
     deploy = command("deploy", "upload the version and schedule it; can be repeated", compiles=True)
     deploy.add_argument("--cron", help="six fields for kfp (seconds first, UTC), five for vertex; cluster.schedule")

@@ -1,7 +1,7 @@
-"""Compile `pipeline.create_pipeline(config)` to the file that Kubeflow Pipelines or Vertex AI Pipelines runs."""
+"""Compile the pipeline, or that of bulk jobs, to the file that Kubeflow Pipelines or Vertex AI Pipelines runs."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -10,9 +10,18 @@ from kubeflow.compile import checks, pods, report, spec
 from kubeflow.task import failure_report, run_parameters
 from pipeline.config.run import Config
 
+if TYPE_CHECKING:
+    from tfx.orchestration.pipeline import Pipeline
+
 ENTRYPOINT = ("python", "-m", "kubeflow.entrypoint", "--backend")
 FAILURE_REPORT = "FailureReport"  # name of the exit task
 STAGING_EXECUTOR = "kubeflow.task.staging.Executor"
+BULK = "BulkInference"
+BULK_PARAMETERS = {
+    "input": "JSON Lines, a path in the state volume or gs://...",
+    "output": "The same; a run with the output of an interrupted one resumes that job",
+    "options": "Further options of python -m serving bulk, such as --score or --chars 200 --seed 7",
+}
 _NO_IMAGE = "rehearsal"
 _LONGEST_NAME = 128  # of a pipeline, on both backends
 _SCHEMA = "components/validate/schema/schema.pbtxt"  # relative to the working directory of the entrypoint
@@ -41,11 +50,31 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
     if not rehearse:
         checks.check(config, backend)
     checks.check_devices(config)
-    compiled = _compile_with_tfx(config, backend)
-    spec.never_cache(compiled)
+    compiled = _compile_with_tfx(_training(config), config, backend)
     _stage_corpus_in_ingest(compiled, config)
     _declare_run_parameters(compiled, config)
     report.add(compiled, config)
+    return _finish(compiled, config, backend)
+
+
+def compile_bulk(config: Config, backend: str, rehearse: bool = False) -> str:
+    """Return the text of the YAML file of the pipeline of bulk jobs; see `compile_pipeline`."""
+    if not rehearse:
+        checks.check(config, backend)
+    with startup.importing():
+        lean_imports.frameworks()
+        from pipeline import bulk
+
+    pipeline = bulk.create_pipeline(config, pods.places(config))
+    compiled = _compile_with_tfx(pipeline, config, backend, "-bulk")
+    defaults = spec.task_parameters(compiled, BULK, {})
+    for name, description in BULK_PARAMETERS.items():
+        spec.add_run_parameter(compiled, name, defaults[name], description, {BULK: name})
+    return _finish(compiled, config, backend)
+
+
+def _finish(compiled: spec.Spec, config: Config, backend: str) -> str:
+    spec.never_cache(compiled)
     _report_failure(compiled, config)
     pods.configure(compiled, config, backend)
     spec.check(compiled)
@@ -53,19 +82,23 @@ def compile_pipeline(config: Config, backend: str, rehearse: bool = False) -> st
     return yaml.safe_dump_all(documents, sort_keys=True, width=120, allow_unicode=True)
 
 
-def _compile_with_tfx(config: Config, backend: str) -> spec.Spec:
+def _training(config: Config) -> "Pipeline":
     with startup.importing():
         lean_imports.frameworks()
-        from tfx.orchestration.data_types import PipelineInfo
-        from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
-
         from pipeline.create import Inputs, create_pipeline
 
     # The run itself stages the corpus, so neither its content nor the registry is known here.
     inputs = Inputs(config.corpus.source, config.corpus.source, _SCHEMA, run_key="", newest_other="")
-    pipeline = create_pipeline(config, pods.places(config), inputs)
+    return create_pipeline(config, pods.places(config), inputs)
+
+
+def _compile_with_tfx(pipeline: "Pipeline", config: Config, backend: str, suffix: str = "") -> spec.Spec:
+    with startup.importing():
+        from tfx.orchestration.data_types import PipelineInfo
+        from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
+
     # The run gives the root of the artifacts. The pipeline's name cannot have the underscores of a model's name.
-    pipeline.pipeline_info = PipelineInfo(pipeline_name(config.model_name), "")
+    pipeline.pipeline_info = PipelineInfo(dns_label.of(config.model_name, _LONGEST_NAME - len(suffix)) + suffix, "")
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(
             default_image=config.cluster.image or _NO_IMAGE,

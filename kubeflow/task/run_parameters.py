@@ -52,15 +52,25 @@ def parse(options: list[str], config: "Config") -> dict[str, str]:
             f"A run has the parameters {', '.join(names)}, given as --param corpus=... or --param training='{{...}}'; "
             f"all other values are compiled in and set with --set. Received: {' '.join(wrong or options)}"
         )
+    parameters = split(options)
+    if not parameters.get("corpus", "any").strip():
+        raise UserError("The run's parameter `corpus` names no text: give a name, path or URL. Received: corpus=")
+    resolve(config, parameters)
+    return parameters
+
+
+def split(options: list[str]) -> dict[str, str]:
+    """Split `NAME=VALUE` options.
+
+    Raises:
+      UserError: a name occurs twice.
+    """
     parameters = {name: value for name, _, value in (option.partition("=") for option in options)}
     if len(parameters) < len(options):
         raise UserError(
             "Each parameter of a run can be given once: join the values of a section in one JSON object. "
             f"Received: {' '.join(f'--param {option}' for option in options)}"
         )
-    if not parameters.get("corpus", "any").strip():
-        raise UserError("The run's parameter `corpus` names no text: give a name, path or URL. Received: corpus=")
-    resolve(config, parameters)
     return parameters
 
 

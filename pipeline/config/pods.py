@@ -146,6 +146,7 @@ class Pods(Section):
     InfraCheck: PodSettings = PodSettings()
     Pusher: PodSettings = PodSettings()
     Report: PodSettings = PodSettings()
+    BulkInference: PodSettings = PodSettings()
     FailureReport: FailureReportPod = FailureReportPod()
 
     def of(self, component: str) -> DefaultPod:

@@ -16,6 +16,7 @@ import pytest
 from components.errors import UserError
 from components.models import registry, versions
 from kubeflow import rehearsal
+from kubeflow.__main__ import main
 from kubeflow.compile.compiler import compile_pipeline
 from tests import warm
 from tests.kubeflow.rehearsed import MORE_STEPS, TASKS, Workspace
@@ -106,3 +107,20 @@ def test_bad_value_of_a_run_fails_its_first_task_and_is_reported(
     ((_, _, report),) = webhook.received
     assert report["text"].startswith("char-rnn: run run-")
     assert "failed. The task CorpusExampleGen failed" in report["text"]
+
+
+def test_bulk_job_uses_the_pushed_model(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "serving").symlink_to(workspace.path / "serving")
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "The "}\n{"text": ""}\n')
+    run = {"input": tmp_path / "prompts.jsonl", "output": tmp_path / "texts.jsonl", "options": "--chars 9 --seed 4"}
+    parameters = [f"--param={name}={value}" for name, value in run.items()]
+    with mock.patch.object(sys, "executable", warm.python()):
+        assert main(["rehearse", "--pipeline", "bulk", "--workspace", str(tmp_path), *parameters]) == 0
+    assert capsys.readouterr().out.startswith("BulkInference: ")
+    first, second = map(json.loads, (tmp_path / "texts.jsonl").read_text().splitlines())
+    assert (first["seed"], len(first["text"]), second["line"]) == (4, 9, 2)
+    (manifest,) = (tmp_path / "bucket").rglob("manifest.json")
+    assert json.loads(manifest.read_text()) == json.loads((tmp_path / "texts.jsonl.shards/manifest.json").read_text())
+    assert second["error"].startswith("A line may have the keys")

@@ -14,7 +14,7 @@ import yaml
 from google.protobuf import json_format
 
 from kubeflow.compile import compiler, spec
-from kubeflow.compile.compiler import compile_pipeline, pipeline_name
+from kubeflow.compile.compiler import compile_bulk, compile_pipeline, pipeline_name
 from pipeline.config import overrides
 from pipeline.config.pods import Pods
 from pipeline.config.run import Config
@@ -162,8 +162,33 @@ def test_resources_are_set_for_every_component_including_ingest(kfp: list[Any], 
 
 
 @pytest.mark.integration
+def test_pipeline_of_bulk_jobs_has_one_task_with_both_volumes() -> None:
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    settings = ("cluster.pods.BulkInference.cpu=3", 'beam_args=["--direct_num_workers=2"]')
+    config = overrides.load("quick", [f"cluster.image={IMAGE}", *settings])
+    document, platform = yaml.safe_load_all(compile_bulk(config, "kfp"))
+    parsed = json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())
+    assert (parsed.pipeline_info.name, list(parsed.root.dag.tasks)) == ("char-rnn-bulk", ["BulkInference"])
+    assert spec.run_parameters(document) == {
+        "input": "/mnt/state/bulk/prompts.jsonl",
+        "output": "/mnt/state/bulk/generated.jsonl",
+        "options": "",
+    }
+    given = spec.task_parameters(document, "BulkInference", {"input": "i", "output": "o", "options": "--score"})
+    assert (given.pop("input"), given.pop("output"), given.pop("options")) == ("i", "o", "--score")
+    model = ["--model", "char_rnn", "--root", "/mnt/state", "--serving-dir", "/models"]
+    assert json.loads(given.pop("model")) == [*model, "--set", 'beam_args=["--direct_num_workers=2"]']
+    assert given == {}
+    assert spec.container(document, "BulkInference")["resources"]["cpuRequest"] == 3.0
+    (executor,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    assert [mount["mountPath"] for mount in executor["pvcMount"]] == ["/mnt/state", "/models"]
+
+
+@pytest.mark.integration
 def test_every_component_has_pod_settings(kfp: list[Any]) -> None:
-    tuned = {"default", "Tuner", "FailureReport"}  # the last two are off by default
+    # Off by default, or in the pipeline of bulk jobs.
+    tuned = {"default", "Tuner", "FailureReport", "BulkInference"}
     assert spec.tasks(kfp[0]).keys() | tuned == Pods.model_fields.keys(), (
         "add the component to pipeline.config.cluster.Pods"
     )
@@ -202,7 +227,7 @@ def test_nothing_is_cached_and_no_task_has_a_driver_resolver_or_condition(kfp: l
 @pytest.mark.integration
 def test_tfx_alone_would_cache_the_ingest(monkeypatch: pytest.MonkeyPatch) -> None:
     config = overrides.load("quick", [f"cluster.image={IMAGE}", "corpus.source=sample"])
-    raw = compiler._compile_with_tfx(config, "kfp")
+    raw = compiler._compile_with_tfx(compiler._training(config), config, "kfp")
     assert spec.tasks(raw)["CorpusExampleGen"]["cachingOptions"] == {"enableCache": True}
     assert "lifecycle" in spec.container(raw, "CorpusExampleGen")
 
