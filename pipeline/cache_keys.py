@@ -62,6 +62,7 @@ TRAINER = Code(
         "pipeline/config/parameters.py",
         "trainer/run.py",
         "trainer/warm_start.py",
+        "trainer/data/unigram.py",
         "trainer/data/windows.py",
         "transform",
         "serving/graph/cells.py",

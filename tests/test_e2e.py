@@ -262,7 +262,7 @@ def first_loss(done: Run) -> float:
 def test_larger_corpus_starts_from_the_last_blessed_model(runs: dict[str, Run], later: dict[str, Run]) -> None:
     first, grown = runs["first"], later["grown"]
     assert "warm start" not in first.output
-    assert first_loss(first) > 3.5
+    assert first_loss(first) > 3.0, "the frequencies of the characters"
     assert "warm start from version 3" in grown.output
     assert first_loss(grown) < 2.8, "a model trained on nearly all of the text"
     assert grown.summary["pushed_version"] == "4", grown.output

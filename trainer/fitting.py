@@ -17,7 +17,7 @@ from pipeline.config.parameters import ComponentParameters, FitParameters
 from pipeline.config.training import TrainingConfig
 from trainer import checkpoint, hardware, optimizer, warm_start
 from trainer.checkpoint import Checkpoints, Position
-from trainer.data import documents, windows
+from trainer.data import documents, unigram, windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
 from trainer.plan import budget, choices, record, sizes
@@ -120,20 +120,23 @@ def fit(
     cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
     train_windows = cut(text.train.ids, text.train.lengths, training.sequence_length)
     eval_windows = windows.contiguous(text.evaluation.ids, text.evaluation.lengths, training.sequence_length)
-    size = sizes.measure(training, train_windows, eval_windows, machine.strategy.num_replicas_in_sync)
+    replicas, vocabulary = machine.strategy.num_replicas_in_sync, text.vocabulary.size
+    size = sizes.measure(training, train_windows, eval_windows, replicas, vocabulary)
 
     with machine.strategy.scope():
         tf.random.set_seed(seed)
         model = LanguageModel(
-            text.vocabulary.size,
+            vocabulary,
             **parameters.model.model_dump(),
             seed=seed,
             precision=machine.precision,
             stock_layer=machine.stock_layer,
         )
+        if training.initial_bias == "frequencies":
+            counts = unigram.count(text.train.ids, vocabulary)
+            model.projection.bias.assign(unigram.log_frequencies(counts))
         if source:
             _start_from(model, text.vocabulary, source)
-        replicas = machine.strategy.num_replicas_in_sync
         total_steps = choices.count_steps(training, size)
         limit = decay_steps = None
         if training.max_minutes:

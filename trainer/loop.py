@@ -13,6 +13,7 @@ from components.errors import UserError
 from pipeline.config.training import TrainingConfig
 from trainer.checkpoint import Checkpoints, Position
 from trainer.cluster import collective
+from trainer.data import unigram
 from trainer.data import windows as w
 from trainer.model import LanguageModel, State
 from trainer.optimizer import schedule_steps
@@ -54,9 +55,10 @@ class Loop:
         self._train, self._evaluation = train, evaluation
         self._replicas = strategy.num_replicas_in_sync
         self.carries = training.data_order == "contiguous"
-        self.size = sizes.measure(training, train, evaluation, self._replicas)
+        self.size = sizes.measure(training, train, evaluation, self._replicas, model.vocabulary_size)
         self.plan = choices.plan(training, choices.count_steps(training, self.size), self.size)
         self._limit, self._decay_steps = limit, decay_steps
+        self._sampler = unigram.create(int(training.sampled_softmax), train.ids, model.vocabulary_size, seed)
         self._compiled_train, self._compiled_eval = self._compile()
 
     def run(self, checkpoints: Checkpoints, reporter: Reporter, sample: Sample | None = None) -> Position:
@@ -115,8 +117,9 @@ class Loop:
           Nats per character before the step, the state after the batch, and whether any process voted.
         """
         scale, votes = 1.0 / max(1.0, float(batch.mask.sum())), float(vote)
-        scalars = map(tf.constant, (step, scale, votes))
-        sums, state = self._compiled_train(*self._distribute_batch(batch), state, *scalars)
+        scalars = tuple(map(tf.constant, (step, scale, votes)))
+        sampled = self._sampler.sample(step) if self._sampler else ()
+        sums, state = self._compiled_train(self._distribute_batch(batch), state, scalars, sampled)
         loss, votes = sums.numpy().tolist()
         return loss, state, votes > 0
 
@@ -125,7 +128,7 @@ class Loop:
         windows = self._evaluation if windows is None else windows
         state, total = self.zero_state(self.size.evaluation_rows), 0.0
         for batch in w.contiguous_batches(windows, self.size.evaluation_rows):
-            loss, state = self._compiled_eval(*self._distribute_batch(batch), state)
+            loss, state = self._compiled_eval(self._distribute_batch(batch), state)
             total += float(loss)
         return total / windows.targets
 
@@ -192,19 +195,18 @@ class Loop:
     def _compile(self) -> tuple[Any, Any]:
         model, optimizer, strategy, replicas = self._model, self._optimizer, self._strategy, self._replicas
 
-        def losses(inputs: Any, targets: Any, mask: Any, carry: Any, state: State, seed: Any) -> tuple[Any, State]:
-            logits, state = model(inputs, tuple(part * carry for part in state), seed)  # (batch, time, vocab)
-            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)  # (batch, time)
+        def losses(batch: Any, state: State, seed: Any = None, sampled: Any = ()) -> tuple[Any, State]:
+            inputs, targets, mask, carry = batch
+            outputs, state = model.outputs(inputs, tuple(part * carry for part in state), seed)
+            nats = model.cross_entropy(outputs, targets, sampled)  # (batch, time)
             return tf.reduce_sum(nats * mask), state
 
-        def train(
-            inputs: Any, targets: Any, mask: Any, carry: Any, state: State, step: Any, scale: Any, vote: Any
-        ) -> Any:
+        def train(batch: Any, state: State, scalars: Any, sampled: Any) -> Any:
+            step, scale, vote = scalars
             context = tf.distribute.get_replica_context()
-            replica = context.replica_id_in_sync_group
-            seed = tf.stack([step * 64, tf.cast(replica, tf.int32)])
+            seed = tf.stack([step * 64, tf.cast(context.replica_id_in_sync_group, tf.int32)])
             with tf.GradientTape() as tape:
-                total, state = losses(inputs, targets, mask, carry, state, seed)
+                total, state = losses(batch, state, seed, sampled)
                 loss = total * scale
                 scaled = optimizer.scale_loss(loss)  # differs from the loss for float16 only
             variables = model.weights_to_train
@@ -223,13 +225,13 @@ class Loop:
 
         @tf.function(autograph=False)
         def eval_step(*arguments: Any) -> Any:
-            loss, state = strategy.run(losses, (*arguments, None))
+            loss, state = strategy.run(losses, arguments)
             return strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None), state
 
         return train_step, eval_step
 
-    def _distribute_batch(self, batch: w.Batch) -> Iterator[Any]:
-        return map(self._distribute, (batch.inputs, batch.targets, batch.mask, batch.carry_mask))
+    def _distribute_batch(self, batch: w.Batch) -> tuple[Any, ...]:
+        return tuple(map(self._distribute, (batch.inputs, batch.targets, batch.mask, batch.carry_mask)))
 
     def _distribute(self, rows: np.ndarray) -> Any:
         """Give each replica an equal part of the rows."""

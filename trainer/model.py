@@ -57,6 +57,7 @@ class LanguageModel(keras.layers.Layer):
         """
         super().__init__(dtype="float32")
         self.cell, self.units, self.tied = cell, units, tied
+        self.vocabulary_size = vocabulary_size
         self.recurrent_dropout = recurrent_dropout
         stock = KINDS[cell].keras_layer
         self.stock_layer = stock_layer and stock is not None and not recurrent_dropout
@@ -107,6 +108,11 @@ class LanguageModel(keras.layers.Layer):
         """Kernel of the output (units, vocabulary_size)."""
         return tf.transpose(self.embedding.embeddings.value) if self.tied else self.projection.kernel.value
 
+    @property
+    def _output(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernel (units, vocabulary_size), in the type of the products, and bias (vocabulary_size,) of the output."""
+        return tf.cast(self.projection_kernel, self.product_dtype), self.projection.bias.value
+
     def zero_state(self, batch: int) -> State:
         """Return the state before the first character."""
         return tuple(tf.zeros((batch, self.units)) for _ in range(len(self.recurrent) * KINDS[self.cell].states))
@@ -122,6 +128,11 @@ class LanguageModel(keras.layers.Layer):
         Returns:
           Logits float32 (batch, time, vocabulary_size), and the state after the last character.
         """
+        outputs, state = self.outputs(ids, state, seed)
+        return engine.logits(*self._output, outputs), state
+
+    def outputs(self, ids: tf.Tensor, state: State, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, State]:
+        """Return the last layer's outputs (batch, time, units) and the state; arguments as in `call`."""
         dropouts = [self._dropout(rate, seed, place) for place, rate in enumerate(self.dropouts)]
         if self.stock_layer:
             outputs, state = self._run_stock_layers(ids, state, dropouts)
@@ -132,9 +143,19 @@ class LanguageModel(keras.layers.Layer):
             drops = [self._dropout(self.recurrent_dropout, seed, 32 + i) for i in range(len(cells))]
             masks = [drop and drop(tf.ones_like(state[0])) for drop in drops]
             outputs, state = engine.run(self.cell, ids, state, weights, embedding, self.product_dtype, dropouts, masks)
-        kernel = tf.cast(self.projection_kernel, self.product_dtype)
-        product = tf.tensordot(tf.cast(outputs, self.product_dtype), kernel, 1)  # (batch, time, vocabulary_size)
-        return tf.cast(product, tf.float32) + self.projection.bias.value, state
+        return tf.cast(outputs, self.product_dtype), state
+
+    def cross_entropy(self, outputs: tf.Tensor, targets: tf.Tensor, sample: tuple[tf.Tensor, ...] = ()) -> tf.Tensor:
+        """Return nats float32 (batch, time) of targets int32 (batch, time), given outputs (batch, time, units).
+
+        Args:
+          sample: `trainer.data.unigram.Sample` as tensors, from which the nats are estimated. Empty: full softmax.
+        """
+        if not sample:
+            return engine.full_cross_entropy(*self._output, outputs, targets)
+        kernel, bias = tf.transpose(self.projection_kernel), self.projection.bias.value  # (vocab, units), (vocab,)
+        ids, log_probabilities = sample
+        return engine.sampled_cross_entropy(kernel, bias, ids, log_probabilities, outputs, targets)
 
     def _run_stock_layers(self, ids: tf.Tensor, state: State, dropouts: list[Any]) -> tuple[tf.Tensor, State]:
         x, after = tf.gather(self.embedding.embeddings.value, ids), list[tf.Tensor]()  # (batch, time, features)

@@ -2,7 +2,8 @@
 
 The job: `seed`, `model` and `training` of a configuration, `arrays` (see `benchmarks.implementations.job`),
 `vocabulary_size`, `total_steps`, `threads`, and optionally `precision`, instead of that of `training`. A request
-`{"steps": n}` is answered with wall and CPU seconds and the mean loss of the next n batches.
+`{"steps": n}` is answered with wall and CPU seconds and the mean loss of the next n batches, and `{"evaluate": true}`
+with the seconds, the loss, and the number of characters of an evaluation.
 """
 
 from typing import Any
@@ -36,6 +37,10 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         nonlocal state, done
+        if request.get("evaluate"):
+            watch = Stopwatch()
+            loss = loop.evaluate()
+            return {**watch.read(), "characters": text.targets, "loss": loss}
         losses, watch = [], Stopwatch()
         for step in range(done, done + request["steps"]):
             batch = windows.Batch(arrays.inputs[step], arrays.targets[step], arrays.mask[step], arrays.keep[step])

@@ -61,6 +61,11 @@ class TrainingConfig(Section):
     max_minutes: PositiveFloat | None = None
     # Start from the newest blessed model of other data, with every weight that fits.
     warm_start: bool = False
+    # Initial biases of the output. frequencies: logarithms of the characters' frequencies in the train split.
+    initial_bias: Literal["frequencies", "zero"] = "frequencies"
+    # Characters, sampled by frequency, that estimate the softmax in a training step; evaluation and the export always
+    # have the full softmax. 0: the full softmax. auto: 511 if the vocabulary has more than 4,000 ids, otherwise 0.
+    sampled_softmax: NonNegativeInt | Auto = "auto"
     # Keras' optimizer.
     optimizer: Literal["adamw", "adam"] = "adamw"
     # Peak learning rate.

@@ -30,7 +30,9 @@ def test_samples_are_text_of_the_vocabulary_and_reproducible() -> None:
     assert fitting.sampler(model, VOCABULARY, 0, seed=5) is None
 
 
-def test_values_that_are_auto_are_chosen_logged_and_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_is_chosen_logged_and_written_and_biases_start_from_the_frequencies(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     random = np.random.default_rng(1)
 
     def split(length: int) -> Split:
@@ -38,14 +40,18 @@ def test_values_that_are_auto_are_chosen_logged_and_written(tmp_path: Path, capl
 
     text = fitting.Data(VOCABULARY, split(4_000), split(60), "")
     settings = ["model.units=4", "model.embedding=2", "training.sequence_length=10", "training.sample_chars=0"]
-    settings += ["training.precision=float32", "training.max_minutes=0.001"]
+    settings += ["training.precision=float32", "training.max_minutes=0.001", "training.learning_rate=1e-30"]
     config = overrides.load("quick", settings)
     parameters = FitParameters(seed=1, model=config.model, training=config.training)
     with caplog.at_level(logging.INFO, "char_rnn.progress"):
-        _, position, *_ = fitting.fit(parameters, hardware.choose("auto", "float32"), text, str(tmp_path), chief=True)
+        model, position, *_ = fitting.fit(
+            parameters, hardware.choose("auto", "float32"), text, str(tmp_path), chief=True
+        )
+    powers = np.exp(model.projection.bias.numpy())
+    np.testing.assert_allclose(powers / powers.sum(), (np.bincount(text.train.ids, minlength=5) + 1) / 4_005, rtol=1e-5)
     chosen = record.read(str(tmp_path))
-    names = ["output_dropout", "recurrent_dropout", "weight_decay", "batch_size", "steps", "eval_every"]
-    assert [key.partition(".")[2] for key in chosen] == [*names, "early_stopping"]
+    names = ["output_dropout", "recurrent_dropout", "weight_decay", "batch_size", "sampled_softmax", "steps"]
+    assert [key.partition(".")[2] for key in chosen] == [*names, "eval_every", "early_stopping"]
     assert position.total_steps == chosen["training.steps"]["value"] == 100
     assert "training.max_minutes=0.001" in chosen["training.steps"]["reason"]
     for key, choice in chosen.items():

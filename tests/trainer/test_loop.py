@@ -117,6 +117,7 @@ def training(**changes: Any) -> TrainingConfig:
             "eval_every": 4,
             "early_stopping": 5,
             "weight_decay": 0.01,
+            "sampled_softmax": 0,
             "precision": "float32",
             "checkpoint_seconds": 1000,
             **changes,
@@ -252,7 +253,7 @@ def test_independent_windows_start_without_state(tmp_path: Path) -> None:
 
 @pytest.mark.numeric
 def test_evaluation_is_the_mean_over_all_targets_with_state_carried_and_nothing_dropped(tmp_path: Path) -> None:
-    trial = unchanging(tmp_path, evaluation=NOISE[:38], layers=2, dropout=0.5, epochs=1)
+    trial = unchanging(tmp_path, evaluation=NOISE[:38], layers=2, dropout=0.5, epochs=1, sampled_softmax=2)
     # Eight windows, the last one of two targets, in two streams.
     halves = [NOISE[: 4 * LENGTH + 1], NOISE[4 * LENGTH : 38]]
     expected = sum(nats(trial.model, half) for half in halves) / 37
@@ -283,6 +284,7 @@ def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
         "documents": (100, 80),
         "layers": 2,
         "dropout": 0.3,
+        "sampled_softmax": 2 if data_order == "shuffled" else 0,
         "steps": 23,  # more than two epochs
         "eval_every": 5,
         "schedule": "cosine",
@@ -443,6 +445,7 @@ CONTIGUOUS: dict[str, Any] = {
     "epsilon": 0.01,  # large enough for Adam to notice the size of a gradient
     "early_stopping": 0,
     "schedule": "cosine",
+    "sampled_softmax": 2,
 }
 ONE_WINDOW: dict[str, Any] = {"train": NOISE[: LENGTH + 1], "data_order": "shuffled", "steps": 3}
 

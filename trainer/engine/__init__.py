@@ -1,8 +1,11 @@
-"""Engine: recurrent layers over a window of text, forward and backward, on a CPU. README.md explains it.
+"""Engine: recurrent layers over a window of text, forward and backward, and the cross-entropy. README.md explains it.
 
-`run` is its only entry point. Imports `serving.graph.cells`.
+Its entry points are the names below. Imports `serving.graph.cells`.
 """
 
 from trainer.engine.recurrent import run
+from trainer.engine.softmax import full as full_cross_entropy
+from trainer.engine.softmax import logits
+from trainer.engine.softmax import sampled as sampled_cross_entropy
 
-__all__ = ["run"]
+__all__ = ["full_cross_entropy", "logits", "run", "sampled_cross_entropy"]

@@ -52,6 +52,6 @@ class TimeLimit:
         fitting = self._most
         for _ in range(2):  # fewer steps have a little more evaluations each
             every = choices.plan(self._training, fitting, self._size).eval_every
-            evaluation = self._size.evaluation_batches * choices.FORWARD_SHARE / every  # steps, for each step
+            evaluation = self._size.evaluation_time / every  # steps, for each step
             fitting = min(self._most, max(self._least, done + int(left / (seconds * (1.0 + evaluation)))))
         return fitting

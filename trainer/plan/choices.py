@@ -18,9 +18,10 @@ AUTO = "auto"
 EVALUATIONS = 12  # of a complete training
 LEAST_PATIENCE = 2  # evaluations
 EVALUATION_SHARE = 0.05  # of the time of training that evaluations may take
-FORWARD_SHARE = 0.35  # time of one batch of an evaluation, in training steps
 FEWEST_STEPS = 100
 MOST_EPOCHS = 20
+LARGEST_FULL_SOFTMAX = 4_000  # ids of the largest vocabulary whose full softmax costs little more than a sampled one
+SAMPLED = 511  # with the target, 512
 # So that the speed of the machine is known before the first evaluation.
 FEWEST_STEPS_BETWEEN_EVALUATIONS = 20
 _READ = 4_700  # characters read for each of the square root of the train split's characters
@@ -77,6 +78,7 @@ def model_and_batch(
         "model.recurrent_dropout": (model.recurrent_dropout, round(rate * 0.6, 2), text),
         "training.weight_decay": (training.weight_decay, 0.05, text),
         "training.batch_size": (training.batch_size, batch_size(characters), text),
+        "training.sampled_softmax": (training.sampled_softmax, *sampled_softmax(vocabulary)),
     }
     if stock_layer:
         wanted["model.recurrent_dropout"] = (model.recurrent_dropout, 0.0, "the stock layer of a GPU has none")
@@ -114,7 +116,7 @@ def plan(training: TrainingConfig, steps: int, size: Size) -> Plan:
     """Choose evaluation interval and patience for a number of steps, where they are "auto"."""
     every, patience = training.eval_every or size.steps_per_epoch, training.early_stopping
     if every == AUTO:
-        affordable = size.evaluation_batches * FORWARD_SHARE / EVALUATION_SHARE
+        affordable = size.evaluation_time / EVALUATION_SHARE
         every = math.ceil(max(steps / EVALUATIONS, affordable, FEWEST_STEPS_BETWEEN_EVALUATIONS))
     if patience == AUTO:
         patience = max(LEAST_PATIENCE, round(steps / int(every) / 4))
@@ -152,3 +154,15 @@ def dropout_rate(characters: int) -> float:
 def batch_size(characters: int) -> int:
     """Return the windows of one step; a small text is learned better in more and smaller steps."""
     return next(size for size, most in ((16, 50_000), (32, 2_000_000), (64, math.inf)) if characters < most)
+
+
+def sampled_softmax(vocabulary: int) -> tuple[int, str]:
+    """Return the size of the sample that estimates the softmax of a vocabulary, 0 for none, and the reason.
+
+    >>> sampled_softmax(20_000)
+    (511, '20,000 ids, more than 4,000')
+    """
+    if vocabulary > LARGEST_FULL_SOFTMAX:
+        reason = f"{vocabulary:,} ids, more than {LARGEST_FULL_SOFTMAX:,}"
+        return SAMPLED, reason
+    return 0, f"full softmax: {vocabulary:,} ids, at most {LARGEST_FULL_SOFTMAX:,}"

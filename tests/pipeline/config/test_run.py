@@ -20,8 +20,8 @@ serving.batching.max_waiting serving.batching.threads serving.resources.min_repl
 cluster.workers
 """
 COUNTS_FROM_ZERO = """
-training.warmup_steps training.early_stopping training.sample_chars export.top_k serving.batching.timeout_microseconds
-serving.resources.gpus
+training.warmup_steps training.early_stopping training.sample_chars training.sampled_softmax export.top_k
+serving.batching.timeout_microseconds serving.resources.gpus
 """
 DROPOUTS = """
 model.dropout model.input_dropout model.layer_dropout model.output_dropout model.recurrent_dropout

@@ -36,7 +36,7 @@ def test_steps_fill_the_time(minutes: float) -> None:
     steps = fitted(0.6, minutes)
     assert steps is not None
     every = choices.plan(TrainingConfig(), steps, SIZE).eval_every
-    evaluations = math.ceil(steps / every) * SIZE.evaluation_batches * choices.FORWARD_SHARE
+    evaluations = math.ceil(steps / every) * SIZE.evaluation_time
     assert TRACING + 0.6 * (steps + evaluations) == pytest.approx(60 * minutes, abs=4.0)  # one evaluation
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -39,14 +40,24 @@ def test_the_less_text_the_more_dropout_and_the_smaller_the_batches() -> None:
 
 @pytest.mark.parametrize("key", list(chosen(1_000)))
 def test_configured_value_is_kept_and_the_others_are_chosen(key: str) -> None:
-    found = chosen(130_000, f"{key}={1 if key.endswith('batch_size') else 0.0}")
+    found = chosen(130_000, f"{key}={1 if key.endswith(('batch_size', 'softmax')) else 0.0}")
     assert set(found) == set(chosen(130_000)) - {key}
 
 
 @pytest.mark.parametrize("preset", ["best", "tutorial", "dickens", "char_rnn_series"])
 def test_model_and_batch_of_the_other_presets_do_not_depend_on_the_text(preset: str) -> None:
     found = choices.model_and_batch(load(preset), 130_000, 66)
-    assert {choice.key for choice in found} <= {"training.weight_decay"}
+    assert {choice.key for choice in found} <= {"training.weight_decay", "training.sampled_softmax"}
+
+
+def test_the_tutorial_has_the_full_softmax_of_any_vocabulary() -> None:
+    found = choices.model_and_batch(load("tutorial"), 130_000, 20_000)
+    assert "training.sampled_softmax" not in {choice.key for choice in found}
+
+
+def test_only_a_large_vocabulary_has_a_sampled_softmax() -> None:
+    limit = choices.LARGEST_FULL_SOFTMAX
+    assert [choices.sampled_softmax(size)[0] for size in (66, limit, limit + 1)] == [0, 0, choices.SAMPLED]
 
 
 def test_layer_of_a_gpu_keeps_its_speed() -> None:
@@ -73,7 +84,8 @@ def test_evaluations_are_rarer_where_they_take_long() -> None:
     assert choices.plan(training, 1_200, size(1_000_000)).eval_every == 1_200 / choices.EVALUATIONS
     large = size(10**7, evaluation_batches=150)
     every = choices.plan(training, 1_200, large).eval_every
-    assert large.evaluation_batches * choices.FORWARD_SHARE / every <= choices.EVALUATION_SHARE
+    assert large.evaluation_time / every <= choices.EVALUATION_SHARE
+    assert choices.plan(training, 1_200, replace(large, full_softmax=20_000)).eval_every > 5 * every
 
 
 def test_configured_interval_and_patience_are_kept() -> None:
