@@ -59,8 +59,7 @@ def comparable(model: dict[str, Any]) -> dict[str, Any]:
 
 def resolved(config: Config, text: fitting.Data) -> dict[str, Any]:
     """Return the configuration as plain values, with those that depend on the data."""
-    chosen = choices.model_and_batch(config, text.train.targets, text.vocabulary.size)
-    return choices.apply(config, chosen).model_dump()
+    return choices.apply(config, fitting.choose(config, text)).model_dump()
 
 
 def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, replicas: int = 1) -> Job:
@@ -81,7 +80,8 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
     """
     training, ids = TrainingConfig(**config["training"]), text.train.ids
     cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
-    train = cut(ids, text.train.lengths, training.sequence_length)
+    length = int(training.sequence_length)
+    train = cut(ids, text.train.lengths, length, text.vocabulary.end_of_document)
     size = sizes.measure(training, train, train, replicas)
     total, rows = choices.count_steps(training, size), size.rows
     epochs = _epochs(train, training, config["seed"], rows)
@@ -99,17 +99,17 @@ def make(config: dict[str, Any], text: fitting.Data, count: int, path: Path, rep
         np.stack([batch.carry_mask for batch in chosen]),
         np.array(rates, np.float32),
         # Long enough for as many streams as the entire text gives.
-        np.array(ids[: rows * windows.MIN_WINDOWS_IN_A_STREAM * (training.sequence_length + 1) + 1]),
+        np.array(ids[: rows * windows.MIN_WINDOWS_IN_A_STREAM * (length + 1) + 1]),
     )
     write(arrays, str(path))
-    return Job(f"{path}.npz", rows, training.sequence_length, text.vocabulary.size, total)
+    return Job(f"{path}.npz", rows, length, text.vocabulary.size, total)
 
 
 def _epochs(train: windows.Windows, training: TrainingConfig, seed: int, rows: int) -> Iterator[windows.Batch]:
     epoch = 0
     while True:
         if training.data_order == "contiguous":
-            yield from windows.contiguous_batches(train, rows)
+            yield from windows.contiguous_batches(windows.shuffle_documents(train, [seed, epoch]), rows)
         else:
             yield from windows.shuffled_batches(train, rows, training.shuffle_buffer, [seed, epoch])
         epoch += 1

@@ -7,10 +7,10 @@ play, a 20 KB excerpt of Shakespeare, 10 MB of Python source from this interpret
 Expectations and names.txt where `--corpora` has them. `--no-list` leaves these out.
 
 Each training is a separate process. The search chooses model and training at random, and ends when its trainings have
-taken `--compute` times the CPU seconds of the default. Loss is the lowest one of the eval split with carried state, in
-nats per character, for both. "after" is the share of the CPU seconds of the default after its exported step. "blessed"
-compares windows of 256 characters, each from the initial state, with the trigram model, which is stricter than the
-Evaluator. Every training is written to `--results`; the same command again continues there.
+taken `--compute` times the CPU seconds of the default. Loss is the lowest one of the eval split, in nats per character,
+for both; the state is carried to the end of a document. "after" is the share of the CPU seconds of the default after
+its exported step. "blessed" compares windows of 256 characters, each from the initial state, with the trigram model,
+which is stricter than the Evaluator. Every training is written to `--results`; the same command again continues there.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from components.ingest.corpora import SAMPLE
 from components.ingest.documents import FILE
 from pipeline.config import overrides
 from trainer.data import trigram
+from trainer.plan.choices import LONGEST_WINDOW
 
 EXCERPT, SOURCE = 20_000, 10_000_000  # bytes
 SHORTEST = 0.25  # of the default's CPU seconds: a search with less left ends
@@ -111,10 +112,11 @@ def compare(text: Text, options: argparse.Namespace) -> tuple[dict[str, Any], li
     )
     always = ["training.sample_chars=0", *options.set]
     default = train(text, always, options)
-    rows = batches.resolved(overrides.load("quick", always), data)["training"]["batch_size"]
+    resolved = batches.resolved(overrides.load("quick", always), data)["training"]
+    rows, length = resolved["batch_size"], resolved["sequence_length"]
     chance, left, trials = random.Random(options.seed), options.compute * default["cpu"], list[dict[str, Any]]()
     while left >= SHORTEST * default["cpu"]:
-        settings, characters = draw(chance, default["steps"] * rows)
+        settings, characters = draw(chance, default["steps"] * rows, length)
         # What a character costs is known after the first trial of a size; a longer one would exceed the budget.
         characters = min(characters, default["steps"] * rows * left / default["cpu"])
         trials.append(train(text, [*always, *settings(characters)], options))
@@ -123,16 +125,17 @@ def compare(text: Text, options: argparse.Namespace) -> tuple[dict[str, Any], li
     return default, trials, reference
 
 
-def draw(chance: random.Random, rows_of_default: float) -> tuple[Any, float]:
+def draw(chance: random.Random, rows_of_default: float, length: int = LONGEST_WINDOW) -> tuple[Any, float]:
     """Draw a member of the family.
 
     Args:
       rows_of_default: windows that the default trains on, all steps together.
+      length: of a window, in characters.
 
     Returns:
       A function from the number of windows to settings as for `--set`, and that number.
     """
-    batch, units = chance.choice((16, 32, 64)), chance.choice((256, 384, 512, 768))
+    batch, units = chance.choice((16, 32, 64)) * LONGEST_WINDOW // length, chance.choice((256, 384, 512, 768))
     settings = [
         f"model.units={units}",
         f"model.output_dropout={chance.uniform(0.0, 0.5):.2f}",

@@ -14,6 +14,7 @@ import tensorflow_transform as tft
 from components.errors import UserError
 from components.evaluate import perplexity
 from pipeline.config.parameters import ComponentParameters, FitParameters
+from pipeline.config.run import Config
 from pipeline.config.training import TrainingConfig
 from trainer import checkpoint, hardware, optimizer, warm_start
 from trainer.checkpoint import Checkpoints, Position
@@ -90,11 +91,21 @@ def digest(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def choose(parameters: FitParameters | Config, text: Data, stock_layer: bool = False) -> list[choices.Choice]:
+    """Choose the values of `trainer.plan.choices.model_and_batch` for the data."""
+    known = text.vocabulary
+    _, targets = windows.documents(text.train.ids, text.train.lengths, known.end_of_document)
+    length = choices.window_length(targets)
+    return choices.model_and_batch(
+        parameters, text.train.targets, known.size, stock_layer, max(1, len(targets)), length
+    )
+
+
 def resolve(
     parameters: _Parameters, machine: hardware.Hardware, text: Data
 ) -> tuple[_Parameters, list[choices.Choice]]:
     """Replace "auto" by values for the data, other than those that only decide how long training lasts."""
-    chosen = choices.model_and_batch(parameters, text.train.targets, text.vocabulary.size, machine.stock_layer)
+    chosen = choose(parameters, text, machine.stock_layer)
     return choices.apply(parameters, chosen), chosen
 
 
@@ -118,8 +129,9 @@ def fit(
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
     cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
-    train_windows = cut(text.train.ids, text.train.lengths, training.sequence_length)
-    eval_windows = windows.contiguous(text.evaluation.ids, text.evaluation.lengths, training.sequence_length)
+    length, end = int(training.sequence_length), text.vocabulary.end_of_document
+    train_windows = cut(text.train.ids, text.train.lengths, length, end)
+    eval_windows = windows.contiguous(text.evaluation.ids, text.evaluation.lengths, length, end)
     replicas, vocabulary = machine.strategy.num_replicas_in_sync, text.vocabulary.size
     size = sizes.measure(training, train_windows, eval_windows, replicas, vocabulary)
 
@@ -181,7 +193,8 @@ def losses(fitted: Fitted, text: Data) -> tuple[float, float]:
     """
     measured = min(text.evaluation.targets, text.train.targets, _MEASURED_CHARS)
     ids, lengths = documents.ends(text.train, measured / text.train.targets)
-    train = fitted.loop.evaluate(windows.contiguous(ids, lengths, fitted.training.sequence_length))
+    length, end = int(fitted.training.sequence_length), text.vocabulary.end_of_document
+    train = fitted.loop.evaluate(windows.contiguous(ids, lengths, length, end))
     # The weights with the best eval loss have been measured already.
     return train, fitted.position.best_loss if fitted.training.restore_best else fitted.loop.evaluate()
 
@@ -202,8 +215,10 @@ def sampler(model: LanguageModel, vocabulary: Vocabulary, count: int, seed: int)
 
     def sample(step: int) -> str:
         random = np.random.default_rng([seed, step])
-        state, ids, last = model.zero_state(1), [], vocabulary.encode("\n")[0]
+        state, ids, last = model.zero_state(1), [], vocabulary.start
         for _ in range(count):
+            if last == vocabulary.end_of_document:
+                state = model.zero_state(1)
             logits, state = step_of(tf.constant([[last]], tf.int32), state)
             scaled = logits.numpy()[0, 0, :-1].astype(np.float64) / 0.8  # without the out-of-vocabulary id
             weights = np.exp(scaled - scaled.max())

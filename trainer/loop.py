@@ -100,9 +100,9 @@ class Loop:
 
     def batches(self, position: Position) -> Iterator[w.Batch]:
         """Yield the rest of an epoch."""
-        if self.carries:
-            return w.contiguous_batches(self._train, self.size.rows, first=position.batch)
         order, buffer = [self._seed, position.epoch], self._training.shuffle_buffer
+        if self.carries:
+            return w.contiguous_batches(w.shuffle_documents(self._train, order), self.size.rows, first=position.batch)
         return w.shuffled_batches(self._train, self.size.rows, buffer, order, first=position.batch)
 
     def train_step(self, step: int, batch: w.Batch, state: Any, vote: bool = False) -> tuple[float, Any, bool]:

@@ -54,6 +54,12 @@ class Vocabulary:
         return len(self.code_points) + 1
 
     @property
+    def end_of_document(self) -> int | None:
+        """The id of the end-of-document symbol; None if the texts have none."""
+        found = self.encode(END_OF_DOCUMENT)[0]
+        return None if found == self.out_of_vocabulary else found
+
+    @property
     def start(self) -> int:
         """The id that is read before a text without a prompt.
 

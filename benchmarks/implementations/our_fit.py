@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import corpus
-from benchmarks.implementations import contexts
 from benchmarks.implementations.ours import set_threads
 from benchmarks.implementations.protocol import Answer, Stopwatch, progress, serve
 from components.ingest.documents import FILE
@@ -40,16 +39,16 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         fitting.Loop = _recording(watch, curve)  # type: ignore[attr-defined]
         model, position, *_ = fitting.fit(parameters, machine, text, request["directory"], True)
         taken = watch.read()
-        ids = text.evaluation.ids
+        ids, end = text.evaluation.ids, text.vocabulary.end_of_document
         return {
             **taken,
             "steps": position.step,
             "parameters": sum(int(np.prod(weight.shape)) for weight in model.weights_to_train),
             "curve": curve,
             "nats": {
-                "carried": carried(model, ids, _LENGTH),
-                "windows of 100": in_windows(model, ids, 100),
-                "windows of 256": in_windows(model, ids, 256),
+                "carried": carried(model, ids, _LENGTH, end),
+                "windows of 100": in_windows(model, ids, 100, end),
+                "windows of 256": in_windows(model, ids, 256, end),
             },
         }
 
@@ -68,29 +67,29 @@ def _recording(watch: Stopwatch, curve: list[dict[str, float]]) -> type[Loop]:
     return Recording
 
 
-def carried(model: LanguageModel, ids: Any, length: int) -> float:
-    """Return nats per character with the state carried through the entire text."""
-    text = windows.contiguous(ids, np.array([len(ids)], np.int64), length)
-    step_of, state, total = _step(model), model.zero_state(1), 0.0
-    for batch in windows.contiguous_batches(text, 1):
-        loss, state = step_of(tf.constant(batch.inputs), tf.constant(batch.targets), tf.constant(batch.mask), state)
+def carried(model: LanguageModel, ids: Any, length: int, end: int | None = None) -> float:
+    """Return nats per character with the state carried through the entire text, or through each short document.
+
+    Args:
+      end: id of the end-of-document symbol, if the text has one.
+    """
+    return _nats(model, ids, length, end, rows=1, carries=True)
+
+
+def in_windows(model: LanguageModel, ids: Any, size: int, end: int | None = None) -> float:
+    """Return nats per character in adjacent windows within documents, each from the zero state."""
+    return _nats(model, ids, size, end, rows=_ROWS, carries=False)
+
+
+def _nats(model: LanguageModel, ids: Any, size: int, end: int | None, rows: int, carries: bool) -> float:
+    text = windows.contiguous(ids, np.array([len(ids)], np.int64), size, end)
+    step_of, zeros, total = _step(model), model.zero_state(rows), 0.0
+    state = zeros
+    for batch in windows.contiguous_batches(text, rows):
+        kept = tuple(part * batch.carry_mask for part in state) if carries else zeros
+        loss, state = step_of(tf.constant(batch.inputs), tf.constant(batch.targets), tf.constant(batch.mask), kept)
         total += float(loss)
     return total / text.targets
-
-
-def in_windows(model: LanguageModel, ids: Any, size: int, rows: int = _ROWS) -> float:
-    """Return nats per character in adjacent windows, each from the zero state."""
-    cut = contexts.windows(ids, size, size)
-    step_of, total = _step(model), 0.0
-    for at in range(0, len(cut.inputs), rows):
-        some = [part[at : at + rows] for part in cut]
-        short = rows - len(some[0])
-        inputs, targets, counts = (np.pad(part, ((0, short), (0, 0))) for part in some)
-        loss, _ = step_of(
-            tf.constant(inputs, tf.int32), tf.constant(targets, tf.int32), tf.constant(counts), model.zero_state(rows)
-        )
-        total += float(loss)
-    return total / float(cut.counts.sum())
 
 
 def _step(model: LanguageModel) -> Any:

@@ -29,7 +29,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     machine = hardware.choose(training.strategy, job.get("precision", training.precision), training.logical_cpus)
     arrays = jobs.read(job["arrays"])
     cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
-    text = cut(arrays.ids, np.array([len(arrays.ids)], np.int64), training.sequence_length)
+    text = cut(arrays.ids, np.array([len(arrays.ids)], np.int64), int(training.sequence_length))
     _, loop = build(job, machine, job["vocabulary_size"], text, text, job["total_steps"])
     rows = arrays.inputs.shape[1]
     state: Any = loop.zero_state(rows)

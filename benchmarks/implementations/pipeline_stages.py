@@ -84,13 +84,14 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
                 sources="",
             ),
         )
-    config = choices.apply(config, choices.model_and_batch(config, text.train.targets, text.vocabulary.size))
+    config = choices.apply(config, fitting.choose(config, text))
     training = config.training
     machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
     with taken("windows"):
         cut = windows.contiguous if training.data_order == "contiguous" else windows.independent
         train, evaluation = (
-            cut(split.ids, split.lengths, training.sequence_length) for split in (text.train, text.evaluation)
+            cut(split.ids, split.lengths, int(training.sequence_length), text.vocabulary.end_of_document)
+            for split in (text.train, text.evaluation)
         )
         size = sizes.measure(training, train, evaluation, machine.strategy.num_replicas_in_sync)
         total = choices.count_steps(training, size)

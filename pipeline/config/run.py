@@ -109,7 +109,7 @@ class Config(Section):
                 "training.logical_cpus above 1 needs training.strategy=mirrored. "
                 f"Received: training.logical_cpus={training.logical_cpus}, training.strategy={training.strategy}"
             )
-        if training.sequence_length >= self.corpus.passage_length * 10:
+        if training.sequence_length != "auto" and training.sequence_length >= self.corpus.passage_length * 10:
             raise ValueError(
                 "training.sequence_length is in characters and must be less than ten passages. "
                 f"Received: {training.sequence_length} with corpus.passage_length={self.corpus.passage_length}"

@@ -45,10 +45,11 @@ class TrainingConfig(Section):
 
     # contiguous: consecutive windows that carry the state (truncated BPTT). shuffled: independent windows.
     data_order: Literal["contiguous", "shuffled"] = "contiguous"
-    # Windows in one step, over all devices together. A small corpus reduces it. auto: the less text, the fewer.
+    # Windows in one step, over all devices together. A small corpus reduces it. auto: the less text, the fewer,
+    # and the shorter the windows, the more.
     batch_size: PositiveInt | Auto = "auto"
-    # Characters in a window.
-    sequence_length: Annotated[int, Field(ge=2)] = 100
+    # Characters in a window. auto: 100; fewer where most documents are shorter, because no window has two documents.
+    sequence_length: Annotated[int, Field(ge=2)] | Auto = "auto"
     # Windows in the shuffle buffer; only with `training.data_order` shuffled.
     shuffle_buffer: PositiveInt = 10_000
     # Optimizer steps. auto: by the amount of text. Set either this or `training.epochs`; setting one of them unsets the

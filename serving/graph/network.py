@@ -63,6 +63,7 @@ class Network(tf.Module):
       characters: UTF-8 of each id, string (vocab,).
       max_rows: of one request, so that one step of all rows takes some 200 MB.
       start: id of the character before a text without a prompt, see `Vocabulary.start`.
+      end: id of the end-of-document symbol; None if the texts have none.
     """
 
     def __init__(self, weights: Weights, vocabulary: Vocabulary, precision: str = "float32") -> None:
@@ -94,7 +95,7 @@ class Network(tf.Module):
         self.max_rows = max(64, _STEP_VALUES // (self.units * (4 * kind.gates + kind.states)))
         self.vocabulary, self.known = vocabulary, len(vocabulary.code_points)
         self.characters = tf.constant([c.encode("utf-8", "replace") for c in vocabulary.characters])
-        self.start = vocabulary.start
+        self.start, self.end = vocabulary.start, vocabulary.end_of_document
         self._normalizer = None
         if vocabulary.normalization or vocabulary.fold_case:
             from transform.normalization import Normalizer  # late: few models need it
@@ -142,12 +143,28 @@ class Network(tf.Module):
             return tf.identity(text)
 
     def zero_state(self, batch: tf.Tensor) -> list[tf.Tensor]:
-        """Return the state before the first character."""
+        """Return the state before the first character that is read."""
         return [tf.zeros((batch, self.units)) for _ in range(self.parts)]
 
-    def step(self, projected: tf.Tensor, hidden: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Advance all layers by one character, given the first layer's projected input (batch, gates * units)."""
-        x, after = projected, list[tf.Tensor]()
+    def initial_state(self, batch: tf.Tensor) -> list[tf.Tensor]:
+        """Return the state before a text: with short documents, after the end-of-document symbol."""
+        zeros = self.zero_state(batch)
+        if self.end is None:
+            return zeros
+        return self.step(self.table.read_value(), tf.fill([batch], self.end), zeros)
+
+    def step(self, table: tf.Tensor, ids: tf.Tensor, hidden: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Advance all layers by one character; the end-of-document symbol is read from the zero state, as in training.
+
+        Args:
+          table: the value of `table`; read it outside a loop.
+          ids: int32 (batch,).
+          hidden: recurrent values, (batch, units) each.
+        """
+        if self.end is not None:
+            carries = tf.cast(ids != self.end, tf.float32)[:, None]  # (batch, 1)
+            hidden = [part * carries for part in hidden]
+        x, after = tf.gather(table, ids), list[tf.Tensor]()  # (batch, gates * units)
         for i, kernel in enumerate(self.recurrent_kernels):
             states = hidden[i * self._states : (i + 1) * self._states]
             if i:

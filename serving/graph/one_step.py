@@ -80,8 +80,8 @@ class OneStep(Network):
 
         Args:
           prompt: string (batch,), UTF-8, may be empty.
-          state: float32 (batch, state_size) of a previous call, or zeros to start a text. With an empty prompt, a text
-            starts like a document or a line.
+          state: float32 (batch, state_size) of a previous call, or zeros to start a text: a short document,
+            or any text, which with an empty prompt starts like a line.
           num_chars: int32 (batch,), at least 0.
           temperature: float32 (batch,), at least 0.
           top_k: int32 (batch,), at least 0; 0 samples from all characters.
@@ -161,14 +161,16 @@ class OneStep(Network):
         ids, lengths = self.encode(prompt, bound, f"prompts have at most {bound} characters: {counted}")
         hidden = [state[:, i * self.units : (i + 1) * self.units] for i in range(self.parts)]
         last = tf.cast(tf.clip_by_value(state[:, -2], 0.0, float(self.vocabulary.size)), tf.int32)
-        last = tf.where((last == 0) & (lengths == 0), self.start + 1, last)
+        # Short documents were learned from their start; other texts from any place.
+        begins = (last == 0) & ((lengths == 0) | (self.end is not None))
+        last = tf.where(begins, self.start + 1, last)
         # Rows without a last character (id plus one is 0) skip their first step.
         inputs = tf.concat([last[:, None], ids + 1], 1)  # (batch, 1 + time), id plus one
         table = self.table.read_value()
 
         def step(t: tf.Tensor, hidden: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
             now = inputs[:, t]
-            after = self.step(tf.gather(table, tf.maximum(now - 1, 0)), hidden)
+            after = self.step(table, tf.maximum(now - 1, 0), hidden)
             moves = ((t < lengths) & (now > 0))[:, None]
             return t + 1, [tf.where(moves, new, old) for new, old in zip(after, hidden)]
 

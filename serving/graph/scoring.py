@@ -18,7 +18,7 @@ _BLOCK = 64  # steps whose outputs are kept until their cross-entropy is compute
 
 
 def score(network: Network, text: tf.Tensor, max_chars: int, nll: Nll) -> dict[str, tf.Tensor]:
-    """Compute the negative log-likelihood of each character but the first, from the zero state.
+    """Compute the negative log-likelihood of each character but the first, from the initial state.
 
     Args:
       text: string (batch,).
@@ -76,7 +76,7 @@ def nll(network: Network, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
 
 
 def alternatives(network: Network, text: tf.Tensor, top_n: tf.Tensor, max_chars: int) -> dict[str, tf.Tensor]:
-    """Compute the most likely characters at each position of a text, from the zero state.
+    """Compute the most likely characters at each position of a text, from the initial state.
 
     Args:
       text: string (batch,).
@@ -102,7 +102,7 @@ def alternatives(network: Network, text: tf.Tensor, top_n: tf.Tensor, max_chars:
         return [values, best]  # (..., count) each
 
     # The first character of a text has the alternatives of an empty prompt.
-    line = network.step(tf.gather(network.table, [network.start]), network.zero_state(1))
+    line = network.step(network.table.read_value(), tf.constant([network.start]), network.zero_state(1))
     first = most_likely(network.output(line))  # (1, count) each
     specs = [tf.TensorSpec((None, None, None), dtype) for dtype in (tf.float32, tf.int32)]
     following = _in_blocks(network, ids, most_likely, specs)  # (time - 1, batch, count) each
@@ -126,7 +126,7 @@ def _in_blocks(
     reduce: Callable[[tf.Tensor, tf.Tensor], list[tf.Tensor]],
     specs: Sequence[tf.TensorSpec],
 ) -> list[tf.Tensor]:
-    """Read texts from the zero state, and reduce the network's output at each step.
+    """Read texts from the initial state, and reduce the network's output at each step.
 
     The outputs of a few steps only are kept at a time, so that the memory does not grow by a state per character.
 
@@ -145,7 +145,7 @@ def _in_blocks(
         end = tf.minimum(first + _BLOCK, steps)
 
         def step(t: tf.Tensor, hidden: list[tf.Tensor], outputs: Any) -> tuple[Any, ...]:
-            hidden = network.step(tf.gather(table, ids[:, t]), hidden)
+            hidden = network.step(table, ids[:, t], hidden)
             return t + 1, hidden, outputs.write(t - first, network.output(hidden))
 
         outputs = tf.TensorArray(tf.float32, end - first, element_shape=(None, network.units))
@@ -161,7 +161,7 @@ def _in_blocks(
 
     blocks = (steps + _BLOCK - 1) // _BLOCK
     kept = [tf.TensorArray(spec.dtype, blocks, element_shape=spec.shape, infer_shape=False) for spec in specs]
-    start = (0, network.zero_state(tf.shape(ids)[0]), kept)
+    start = (0, network.initial_state(tf.shape(ids)[0]), kept)
     _, _, kept = tf.while_loop(lambda t, *_: t < steps, block, start)
     return [array.concat() for array in kept]
 

@@ -38,7 +38,7 @@ def generate(
     table, logits_of = network.table.read_value(), network.logits()
 
     def step(t: tf.Tensor, hidden: list[tf.Tensor], last: tf.Tensor, written: Any) -> tuple[Any, ...]:
-        after = network.step(tf.gather(table, last - 1), hidden)
+        after = network.step(table, last - 1, hidden)
         logits = logits_of(network.output(after))
         ids = tf.cond(
             any_top_k,
@@ -95,7 +95,7 @@ def sample(
         window: tf.Tensor,
         written: Any,
     ) -> tuple[Any, ...]:
-        after = network.step(tf.gather(table, last - 1), hidden)
+        after = network.step(table, last - 1, hidden)
         logits = controls.penalize(logits_of(network.output(after)), window, repetition_penalty)
         ids = sampling.sample_limited(logits, temperature, top_k, top_p, random[t])
         moves = t < ends

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pipeline.config import overrides
 from pipeline.config.parameters import FitParameters
 from trainer import fitting, hardware
 from trainer.data.documents import Split
+from trainer.data.windows import Windows
 from trainer.model import LanguageModel
 from trainer.plan import record
 from transform.vocabulary import Vocabulary
@@ -56,3 +58,29 @@ def test_auto_is_chosen_logged_and_written_and_biases_start_from_the_frequencies
     assert "training.max_minutes=0.001" in chosen["training.steps"]["reason"]
     for key, choice in chosen.items():
         assert f"chosen: {key}={choice['value']}: {choice['reason']}" in caplog.messages
+
+
+def test_windows_of_short_documents_have_one_document_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Vocabulary(tuple(map(ord, "ab\x03")))
+    ids = np.array(known.encode("\x03" + "abba\x03aba\x03" * 50), np.uint8)
+    split = Split(("one",), np.array([len(ids)]), ids)
+    seen: list[Windows] = []
+
+    class Stopped(Exception):
+        pass
+
+    def loop(*arguments: Any) -> None:
+        seen.extend(argument for argument in arguments if isinstance(argument, Windows))
+        raise Stopped
+
+    monkeypatch.setattr(fitting, "Loop", loop)
+    config = overrides.load("quick", ["model.units=4", "model.embedding=2", "training.precision=float32"])
+    parameters = FitParameters(seed=1, model=config.model, training=config.training)
+    data, machine = fitting.Data(known, split, split, ""), hardware.choose("auto", "float32")
+    with pytest.raises(Stopped):
+        fitting.fit(parameters, machine, data, str(tmp_path), chief=True)
+    for windows in seen:
+        assert windows.lengths.tolist() == [5, 4] * 50
+        assert windows.size == 5
+        assert windows.starts_document.all()
+    assert len(seen) == 2

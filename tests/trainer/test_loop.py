@@ -281,7 +281,7 @@ def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
     changes: dict[str, Any] = {
         "data_order": data_order,
         "train": NOISE[:180],
-        "documents": (100, 80),
+        "documents": (40, 60, 35, 45),  # in another order in each epoch
         "layers": 2,
         "dropout": 0.3,
         "sampled_softmax": 2 if data_order == "shuffled" else 0,

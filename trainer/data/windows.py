@@ -1,10 +1,12 @@
 """Cut a split's ids into windows, and windows into batches: contiguous streams that carry state, or shuffled windows.
 
+A document is a file, or within it what is between two end-of-document symbols; no window crosses its end.
+
 NumPy on index tables: no text is copied, and a position in the data is two integers.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.generic]
 Seed = int | Sequence[int]
 MIN_WINDOWS_IN_A_STREAM = 4
+_BLOCK = 1 << 24  # ids at a time
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Windows:
     """A table of windows over one array of ids.
 
     Attributes:
-      ids: all documents of the split, concatenated, shape (characters,).
+      ids: all files of the split, concatenated, shape (characters,).
       starts: index in `ids` of each window's first input, shape (windows,).
       lengths: targets in each window, at most `size`, shape (windows,).
       starts_document: whether a window is a document's first one, which starts without state, shape (windows,).
@@ -57,37 +60,77 @@ class Batch:
     carry_mask: NDArray[np.float32]
 
 
-def contiguous(ids: Array, document_lengths: NDArray[np.int64], size: int) -> Windows:
+def contiguous(ids: Array, file_lengths: NDArray[np.int64], size: int, end: int | None = None) -> Windows:
     """Cut into adjacent windows that never cross the end of a document.
 
-    Every character but each document's first is a target exactly once; a document's last window may be shorter.
+    Every character but each file's first is a target exactly once; a document's last window may be shorter.
 
     >>> contiguous(np.arange(8), np.array([8]), size=3).lengths.tolist()
     [3, 3, 1]
+    >>> contiguous(np.array([9, 1, 2, 9, 1, 2, 3, 4, 9]), np.array([9]), size=4, end=9).lengths.tolist()
+    [3, 4, 1]
+
+    Args:
+      end: id of the end-of-document symbol, the last target of each document and the first input of the next one.
     """
-    return _cut(ids, document_lengths, size, stride=size, keep_short=True)
+    begins, targets = documents(ids, file_lengths, end)
+    if end is not None:
+        size = min(size, max(2, int(targets.max(initial=0))))  # the rest would be padding in every window
+    return _cut(ids, begins, targets, size, stride=size, keep_short=True)
 
 
-def independent(ids: Array, document_lengths: NDArray[np.int64], size: int) -> Windows:
+def independent(ids: Array, file_lengths: NDArray[np.int64], size: int, end: int | None = None) -> Windows:
     """Cut into full windows that share no character, `size + 1` apart, and drop the rest: the tutorial's sequences.
 
-    If no document contains a full window, the shorter ones are kept.
+    If no document contains a full window, or documents end with the symbol `end`, the shorter ones are kept.
     """
-    windows = _cut(ids, document_lengths, size, stride=size + 1, keep_short=False)
-    return windows if len(windows) else _cut(ids, document_lengths, size, stride=size + 1, keep_short=True)
+    if end is not None:
+        return contiguous(ids, file_lengths, size, end)
+    begins, targets = documents(ids, file_lengths)
+    windows = _cut(ids, begins, targets, size, stride=size + 1, keep_short=False)
+    return windows if len(windows) else _cut(ids, begins, targets, size, stride=size + 1, keep_short=True)
 
 
-def _cut(ids: Array, document_lengths: NDArray[np.int64], size: int, stride: int, keep_short: bool) -> Windows:
-    begins = np.concatenate([[0], np.cumsum(document_lengths)])
-    starts, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for begin, end in zip(begins[:-1], begins[1:]):
-        at = np.arange(begin, end - 1, stride, dtype=np.int64)
-        length = np.minimum(size, end - 1 - at)
-        chosen = slice(None) if keep_short else length == size
-        starts.append(at[chosen])
-        lengths.append(length[chosen])
-    all_starts = np.concatenate(starts)
-    return Windows(ids, all_starts, np.concatenate(lengths), np.isin(all_starts, begins), size)
+def documents(
+    ids: Array, file_lengths: NDArray[np.int64], end: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the documents that have a character to predict.
+
+    Returns:
+      For each the index in `ids` of its first input, and the number of its targets, shape (documents,) both.
+    """
+    file_ends = np.cumsum(file_lengths)
+    begins = file_ends - file_lengths
+    if end is not None:
+        blocks = range(0, len(ids), _BLOCK)  # a split may be larger than the memory
+        symbols = [at + np.flatnonzero(np.asarray(ids[at : at + _BLOCK]) == end) for at in blocks]
+        begins = np.union1d(begins, np.concatenate([*symbols, np.zeros(0, np.int64)]))
+    file = np.minimum(np.searchsorted(file_ends, begins, side="right"), len(file_ends) - 1)
+    last = file_ends[file] - 1
+    targets = np.minimum(np.append(begins[1:], len(ids)), last) - begins
+    return begins[targets > 0], targets[targets > 0]
+
+
+def _cut(
+    ids: Array, begins: NDArray[np.int64], targets: NDArray[np.int64], size: int, stride: int, keep_short: bool
+) -> Windows:
+    count = -(-targets // stride)  # of each document's windows
+    document = np.repeat(np.arange(len(begins)), count)
+    index = np.arange(len(document)) - np.repeat(np.cumsum(count) - count, count)  # within the document
+    lengths = np.minimum(size, targets[document] - index * stride)
+    kept = slice(None) if keep_short else lengths == size
+    return Windows(ids, (begins[document] + index * stride)[kept], lengths[kept], (index == 0)[kept], size)
+
+
+def shuffle_documents(windows: Windows, seed: Seed) -> Windows:
+    """Put the documents of contiguous windows into another order; each keeps its windows and their order."""
+    document = np.cumsum(windows.starts_document) - 1
+    if not len(document) or not document[-1]:
+        return windows
+    place = np.random.default_rng(seed).permutation(document[-1] + 1)
+    order = np.argsort(place[document], kind="stable")
+    starts, lengths, starts_document = windows.starts[order], windows.lengths[order], windows.starts_document[order]
+    return replace(windows, starts=starts, lengths=lengths, starts_document=starts_document)
 
 
 def stream_count(windows: Windows, batch_size: int, replicas: int = 1) -> int:

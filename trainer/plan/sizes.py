@@ -15,8 +15,9 @@ class Size:
 
     Attributes:
       characters: to predict in the train split.
+      documents: of the train split.
       rows: windows of one step, over all devices.
-      step: characters of one step.
+      step: characters to predict in one step, on average.
       steps_per_epoch: steps that read the train split once.
       evaluation_rows: windows of one batch of the eval split.
       evaluation_batches: batches of one evaluation.
@@ -24,6 +25,7 @@ class Size:
     """
 
     characters: int
+    documents: int
     rows: int
     step: int
     steps_per_epoch: int
@@ -50,7 +52,9 @@ def measure(
     evaluation_rows = w.stream_count(evaluation, max(rows, replicas), replicas)
     batches = w.steps_per_epoch(evaluation, evaluation_rows)
     full_softmax = vocabulary if training.sampled_softmax else 0
-    return Size(train.targets, rows, rows * train.size, per_epoch, evaluation_rows, batches, full_softmax)
+    step = max(1, round(rows * train.targets / max(1, len(train))))  # the last window of a document may be shorter
+    documents = int(train.starts_document.sum())
+    return Size(train.targets, documents, rows, step, per_epoch, evaluation_rows, batches, full_softmax)
 
 
 def batch_rows(train: w.Windows, training: TrainingConfig, replicas: int) -> int:

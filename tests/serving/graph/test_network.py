@@ -38,7 +38,7 @@ def test_example_of_a_text_step_by_step(cell: str) -> None:
     assert (ids.numpy().tolist(), lengths.numpy().tolist()) == ([[2, 0, 1, vocabulary.out_of_vocabulary]], [4])
     states = network.zero_state(1)
     for t in range(4):
-        states = network.step(tf.gather(network.table, ids[:, t]), states)
+        states = network.step(network.table, ids[:, t], states)
 
     noise, expected = reference.Noise(), []
     x, by_id = noise.given(weights.embedding), ids.numpy().T

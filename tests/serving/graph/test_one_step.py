@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from serving.graph import signatures
+from serving.graph.controls import WINDOW
 from serving.graph.one_step import Defaults, OneStep, Weights
 from tests import gru, numeric
 from tests.gru import Gru
@@ -495,3 +496,41 @@ def test_export_enforces_and_states_its_own_max_temperature(bound: float) -> Non
     controls[1] = tf.constant([bound * 1.001])
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"temperature must be from 0 to {bound:g}"):
         generate(tf.constant(["T"]), *controls)
+
+
+def test_a_document_does_not_depend_on_the_one_before_it() -> None:
+    run = signatures.build(one_step(random_weights(2, 6), "abc\n\x03"))
+    nll = run["score"](text=tf.constant(["bab\x03ca", "\x03ca"]))["nll"].numpy()
+    np.testing.assert_array_equal(nll[0, 3:], nll[1, :2])
+    np.testing.assert_array_equal(run["score"](text=tf.constant(["ca"]))["nll"].numpy()[0], nll[1, 1:2])
+    best = run["alternatives"](text=tf.constant(["bab\x03ca", "ca"]), top_n=tf.constant([3, 3]))[
+        "probabilities"
+    ].numpy()
+    np.testing.assert_array_equal(best[0, 4:], best[1, :2])
+
+    def continued(prompt: str) -> Any:
+        return run["generate"](prompt=tf.constant([prompt]), **controls(1))["text"].numpy()[0]
+
+    assert continued("bab\x03") == continued("\x03") == continued("")
+    assert continued("bab\x03ca") == continued("ca")
+    # The symbol that the model itself wrote, before a part of the text that is not random.
+    off = {"top_p": tf.constant([1.0]), "repetition_penalty": tf.constant([1.0])}
+    written = run["sample_from_state"](
+        prompt=tf.constant(["b"]),
+        state=tf.zeros((1, 2 * UNITS + 2 + WINDOW)),
+        stop=tf.constant(["\x03"]),
+        **controls(1, 1_000),
+        **off,
+    )
+    assert written["stopped"].numpy().all()
+    greedy = controls(1, temperature=0.0)
+    after = run["sample_from_state"](
+        prompt=tf.constant([""]), state=written["state"], stop=tf.constant([""]), **greedy, **off
+    )
+    plain = tf.concat([written["state"][:, : 2 * UNITS], written["state"][:, -2:]], 1)
+    texts = [
+        after["text"],
+        run["generate_from_state"](prompt=tf.constant([""]), state=plain, **greedy)["text"],
+        run["generate"](prompt=tf.constant([""]), **greedy)["text"],
+    ]
+    assert len({text.numpy()[0] for text in texts}) == 1

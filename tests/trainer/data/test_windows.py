@@ -17,6 +17,7 @@ from trainer.data.windows import (
     contiguous,
     contiguous_batches,
     independent,
+    shuffle_documents,
     shuffled_batches,
     steps_per_epoch,
     stream_count,
@@ -162,6 +163,58 @@ def test_windows_of_the_tutorial_are_101_apart() -> None:
     assert set(windows.lengths.tolist()) == {100}
     exact = cut(independent, [101 * 3], size=100)
     assert exact.starts.tolist() == [0, 101, 202]
+
+
+END = 0
+MANY_DOCUMENTS = st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=8), min_size=1, max_size=3)  # by file
+
+
+def cut_documents(function: Callable[..., Windows], files: list[list[int]], size: int) -> Windows:
+    """Each document has characters from 1 on, and the symbol is before and after it."""
+    texts = [[END, *(i for length in file for i in (*range(1, length + 1), END))] for file in files]
+    return function(np.concatenate(texts).astype(np.uint8), np.array([*map(len, texts)]), size, END)
+
+
+@CHECK
+@given(MANY_DOCUMENTS, SIZES.filter(lambda size: size > 1), STREAMS, SEEDS)
+def test_every_epoch_has_all_short_documents_in_another_order_and_resets_the_state_at_each(
+    files: list[list[int]], size: int, streams: int, seed: int
+) -> None:
+    windows = cut_documents(contiguous, files, size)
+    lengths = [length for file in files for length in file]
+    shuffled = shuffle_documents(windows, [seed, 1])
+    assert windows.size == min(size, max(max(lengths) + 1, 2))
+    read, memories = [], [list[int]() for _ in range(streams)]
+    for step, batch in enumerate(contiguous_batches(shuffled, streams)):
+        for row, memory in enumerate(memories):
+            seen = batch.inputs[row][batch.mask[row] == 1].tolist()
+            if not seen:
+                continue
+            assert END not in seen[1:]
+            assert (batch.carry_mask[row, 0] == 0) == (step == 0 or seen[0] == END)
+            if seen[0] == END:
+                memory.clear()
+            memory += seen
+            if batch.targets[row][len(seen) - 1] == END:
+                read.append(memory[-1])
+    assert sorted(read) == sorted(lengths)
+    assert shuffled.targets == windows.targets == sum(lengths) + len(lengths)
+    other = shuffle_documents(windows, [seed, 1])
+    np.testing.assert_array_equal(other.starts, shuffled.starts)
+
+
+def test_orders_of_documents_differ_from_epoch_to_epoch() -> None:
+    windows = cut_documents(contiguous, [[3] * 50], 2)
+    orders = {tuple(shuffle_documents(windows, [1, epoch]).starts.tolist()) for epoch in range(3)}
+    assert len(orders | {tuple(windows.starts.tolist())}) == 4
+    one = cut(contiguous, [50], 2)
+    assert shuffle_documents(one, 1) is one
+
+
+def test_independent_windows_of_short_documents_leave_none_out() -> None:
+    windows = cut_documents(independent, [[1, 9, 4]], 4)
+    assert windows.starts_document.tolist() == [True, True, False, False, True, False]
+    assert windows.targets == 17
 
 
 @CHECK

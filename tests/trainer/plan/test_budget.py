@@ -11,7 +11,7 @@ from trainer.plan import choices
 from trainer.plan.budget import TimeLimit
 from trainer.plan.sizes import Size
 
-SIZE = Size(10**6, 64, 6_400, 157, 64, 18)
+SIZE = Size(10**6, 1, 64, 6_400, 157, 64, 18)
 TRACING = 8.0  # seconds of the first step
 
 

@@ -4,6 +4,7 @@ import doctest
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +17,8 @@ from trainer.plan.sizes import Size
 SIZES = (20_000, 130_000, 1_000_000, 10_000_000)
 
 
-def size(characters: int, step: int = 6_400, evaluation_batches: int = 1) -> Size:
-    return Size(characters, 64, step, math.ceil(characters / step), 64, evaluation_batches)
+def size(characters: int, step: int = 6_400, evaluation_batches: int = 1, documents: int = 1) -> Size:
+    return Size(characters, documents, 64, step, math.ceil(characters / step), 64, evaluation_batches)
 
 
 def chosen(characters: int, *settings: str, stock_layer: bool = False) -> dict[str, float]:
@@ -40,14 +41,15 @@ def test_the_less_text_the_more_dropout_and_the_smaller_the_batches() -> None:
 
 @pytest.mark.parametrize("key", list(chosen(1_000)))
 def test_configured_value_is_kept_and_the_others_are_chosen(key: str) -> None:
-    found = chosen(130_000, f"{key}={1 if key.endswith(('batch_size', 'softmax')) else 0.0}")
+    positive = key.endswith(("batch_size", "sequence_length", "softmax"))
+    found = chosen(130_000, f"{key}={2 if positive else 0.0}")
     assert set(found) == set(chosen(130_000)) - {key}
 
 
 @pytest.mark.parametrize("preset", ["best", "tutorial", "dickens", "char_rnn_series"])
 def test_model_and_batch_of_the_other_presets_do_not_depend_on_the_text(preset: str) -> None:
-    found = choices.model_and_batch(load(preset), 130_000, 66)
-    assert {choice.key for choice in found} <= {"training.weight_decay", "training.sampled_softmax"}
+    found = {choice.key for choice in choices.model_and_batch(load(preset), 130_000, 66)}
+    assert found <= {"training.weight_decay", "training.sequence_length", "training.sampled_softmax"}
 
 
 def test_the_tutorial_has_the_full_softmax_of_any_vocabulary() -> None:
@@ -58,6 +60,28 @@ def test_the_tutorial_has_the_full_softmax_of_any_vocabulary() -> None:
 def test_only_a_large_vocabulary_has_a_sampled_softmax() -> None:
     limit = choices.LARGEST_FULL_SOFTMAX
     assert [choices.sampled_softmax(size)[0] for size in (66, limit, limit + 1)] == [0, 0, choices.SAMPLED]
+
+
+def test_windows_of_short_documents_are_short_and_many() -> None:
+    text = np.random.default_rng(1).integers(3, 12, 1_000)
+    length = choices.window_length(text)
+    found = {choice.key: choice for choice in choices.model_and_batch(load("quick"), 10**5, 66, length=length)}
+    assert found["training.sequence_length"].value == length < 12
+    assert "short" in found["training.sequence_length"].reason
+    step = found["training.batch_size"].value * length
+    assert chosen(10**5)["training.batch_size"] * choices.LONGEST_WINDOW == pytest.approx(step, abs=length)
+    assert chosen(10**5)["training.sequence_length"] == choices.LONGEST_WINDOW
+    assert choices.window_length(np.array([1])) >= 2
+
+
+def test_short_documents_are_read_more_often_with_more_dropout() -> None:
+    documents = 10**6 // 8
+    assert choices.automatic_steps(size(10**6, documents=documents)) > choices.automatic_steps(size(10**6))
+    assert choices.dropout_rate(10**6, documents) > choices.dropout_rate(10**6, 2_000) == choices.dropout_rate(10**6)
+    training, of_short = TrainingConfig(), size(10**6, documents=documents)
+    plan = choices.plan(training, choices.automatic_steps(of_short), of_short)
+    reason = choices.explain(training, plan, of_short)[0].reason
+    assert reason.endswith(", short documents")
 
 
 def test_layer_of_a_gpu_keeps_its_speed() -> None:
