@@ -187,11 +187,12 @@ def _evaluate(
     return baseline, evaluator
 
 
-def run_key(config: Config, corpus: str) -> str:
+def run_key(config: Config, corpus: str, export: bool = True) -> str:
     """Return the digest of everything that determines the trained model: corpus, configuration, code, libraries.
 
     Args:
       corpus: path of the staged corpus, which contains its content digest.
+      export: whether what determines only the export is part of it; without it the digest stands for the weights.
     """
     settings = config.model_dump_json(
         include={
@@ -202,10 +203,11 @@ def run_key(config: Config, corpus: str) -> str:
             "model": True,
             "training": True,
             "tuner": True,
-            "export": True,
+            **({"export": True} if export else {}),
         }
     )
-    codes = [cache_keys.INGEST, cache_keys.TRANSFORM, cache_keys.TRAINER, cache_keys.EXPORT]
+    codes = [cache_keys.INGEST, cache_keys.TRANSFORM, cache_keys.TRAINER]
+    codes += [cache_keys.EXPORT] if export else []
     codes += [cache_keys.TUNER] if config.tuner.enabled else []
     code = cache_keys.digest(*codes)
     return hashlib.sha256(f"{settings}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]

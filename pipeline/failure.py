@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 from components.command_line import FAILED, USER_ERROR
+from components.errors import UserError
 
 _LONGEST = 300  # characters shown of a framework's message
 # The frameworks wrap errors of the system in their own exceptions, or in text from other processes. Only words remain.
@@ -61,7 +62,17 @@ def explain(error: BaseException, root: str, log: str | None) -> tuple[str, int]
                 )
     if isinstance(error, TrainingFailed):
         return f"failed: {error}{more}", FAILED
-    return f"failed: {type(error).__name__}: {_short(_reason(str(error)))}{more}", FAILED
+    return f"failed: {reason(error)}{more}", FAILED
+
+
+def reason(error: BaseException) -> str:
+    """Return type and message of an exception in a short line; of a UserError, whose message names no type, the latter.
+
+    >>> reason(ValueError("bad value"))
+    'ValueError: bad value'
+    """
+    message = _short(_reason(str(error)))
+    return message if isinstance(error, UserError) else f"{type(error).__name__}: {message}"
 
 
 def is_interrupt(error: BaseException) -> bool:

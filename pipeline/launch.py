@@ -1,6 +1,5 @@
 """Run the components of a pipeline one after the other in this process, and record how each of them ended."""
 
-import datetime
 import functools
 import logging
 import time
@@ -56,11 +55,12 @@ TrainFunction = Callable[[dict[str, Any]], None]
 
 
 def launch(
-    config: Config, places: Places, inputs: Inputs, screen: Screen, train: TrainFunction | None = None
+    config: Config, places: Places, inputs: Inputs, screen: Screen, name: str, train: TrainFunction | None = None
 ) -> dict[str, Outcome]:
     """Run the pipeline with its progress on a screen, and return the outcome of each component by name.
 
     Args:
+      name: of the run, in ML Metadata.
       train: trains in place of this process, see `WatchedRunner`.
     """
     absl_logging.set_verbosity(absl_logging.INFO)  # into the log file, see pipeline.console.redirect_output
@@ -71,7 +71,7 @@ def launch(
     connection = sqlite_metadata_connection_config(places.metadata)
     unfinished.delete(connection, places)
     pipeline.metadata_connection_config = connection
-    runner = WatchedRunner(screen.component, screen.component_ended, train)
+    runner = WatchedRunner(screen.component, screen.component_ended, name, train)
     runner.run(pipeline)
     return runner.outcomes
 
@@ -86,6 +86,7 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
         self,
         watch: Callable[[str], AbstractContextManager[None]],
         ended: Callable[[str, float, str], None],
+        name: str = "",
         train: TrainFunction | None = None,
     ) -> None:
         """Initialize the runner.
@@ -93,16 +94,17 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
         Args:
           watch: makes the context in which the component of this name runs.
           ended: called with name, seconds and "executed", "cached", "failed" or "interrupted".
+          name: of the run, in ML Metadata.
           train: called with the fields of `FnArgs` in place of the Trainer's `run_fn`. It is no parameter of the
             Trainer, so the cache does not depend on it.
         """
-        self._watch, self._ended = watch, ended
+        self._watch, self._ended, self._name = watch, ended, name
         self._trainer = functools.partial(_TrainerOperator, train=train) if train else None
         self.outcomes: dict[str, Outcome] = {}
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:  # noqa: ARG002 - TFX's signature
         """Run all components; an exception in one stops the run."""
-        run_id = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}
+        run_id = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._name}
         runtime_parameter_utils.substitute_runtime_parameter(pipeline, run_id)
         deployment = runner_utils.extract_local_deployment_config(pipeline)
         connection = deployment.metadata_connection_config

@@ -1,5 +1,6 @@
 """Run the pipeline on this machine: lock the root, stage the inputs, launch, push a missing version, report."""
 
+import datetime
 import errno
 import hashlib
 import os
@@ -121,14 +122,24 @@ def run(
     from pipeline import report
     from pipeline.create import Inputs, run_key
     from pipeline.launch import launch
+    from pipeline.runs import record
 
     key = run_key(config, staged.directory)
     newest = registry.newest_other(places.registry, run_key=key).entry
     newest_digest = newest.digest if newest else ""
     inputs = Inputs(staged.directory, staged.corpus.label, stage_schema(places), key, newest_digest)
-    outcomes = launch(config, places, inputs, screen, train)
-    result = report.collect(config, places, staged.corpus.label, staged.facts, outcomes)
-    return report.with_learning_curve(report.repair_serving(result, places, key), places, key)
+    name = datetime.datetime.now().isoformat()
+    known = {
+        "corpus": staged.corpus.label,
+        "run_key": key,
+        "training_key": run_key(config, staged.directory, export=False),
+    }
+    with record.recorded(places.metadata, name, config.model_name, **known) as finish:
+        outcomes = launch(config, places, inputs, screen, name, train)
+        result = report.collect(config, places, staged.corpus.label, staged.facts, outcomes)
+        result = report.with_learning_curve(report.repair_serving(result, places, key), places, key)
+        finish(result.record())
+    return result
 
 
 def _load_frameworks(config: Config, screen: Screen) -> None:

@@ -6,9 +6,13 @@ import shlex
 import sqlite3
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from components.errors import UserError
+
+if TYPE_CHECKING:
+    from ml_metadata.metadata_store import MetadataStore
 
 _PAUSE = 0.5  # seconds between two looks at a locked file
 
@@ -45,6 +49,17 @@ def check(path: str, report: Callable[[str], None]) -> None:
         if problem:
             raise _damaged(path, problem)
         return
+
+
+def connect(path: str) -> "MetadataStore":
+    """Open the file with ML Metadata's client, which does not need TFX; a missing file is created."""
+    from ml_metadata.metadata_store import MetadataStore
+    from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
+
+    config = ConnectionConfig()
+    config.sqlite.filename_uri = path
+    config.sqlite.connection_mode = config.sqlite.READWRITE_OPENCREATE
+    return MetadataStore(config)
 
 
 def _problem(path: str) -> str | None:

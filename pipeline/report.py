@@ -94,8 +94,12 @@ class Report:
 
     def write(self, path: str) -> None:
         """Write the summary as JSON."""
+        files.write(path, json.dumps(self.summary(), indent=2, ensure_ascii=False) + "\n")
+
+    def summary(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
         figures = self.figures
-        content: dict[str, Any] = {
+        return {
             "blessed": self.blessed,
             "pushed_version": self.pushed_version,
             "perplexity": _number(figures.perplexity),
@@ -119,7 +123,12 @@ class Report:
                 name: {"seconds": round(one.seconds, 2), "how": one.how} for name, one in self.outcomes.items()
             },
         }
-        files.write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def record(self) -> dict[str, Any]:
+        """Return what ML Metadata records of the run, JSON values: without lists that grow with the corpus."""
+        left_out = ("corpus", "components", "generalization", "perplexity_by_document")
+        values = {name: value for name, value in self.summary().items() if name not in left_out}
+        return {**values, "pushed_now": self.pushed_now}
 
 
 def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, outcomes: dict[str, Outcome]) -> Report:

@@ -153,8 +153,29 @@ def later(runs: dict[str, Run], asked: dict[str, str], tmp_path_factory: pytest.
         "grown again": run(root, corpus=grown, **GROWN),
         # A fresh start, because the Tuner depends on how the frameworks are imported.
         "tuned": run(root, python=sys.executable, **SEARCH),
-        "tuned again": run(root, **SEARCH),
     }
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A root after `clean --keep 1`: the list of its runs before, what was deleted, and a run after it."""
+
+    listed: list[dict[str, Any]]
+    deleted: list[dict[str, Any]]
+    again: Run
+
+
+@pytest.fixture(scope="module")
+def cleaned(later: dict[str, Run]) -> Cleaned:
+    root = later["tuned"].root
+
+    def ask(*arguments: str) -> Any:
+        command = [warm.python(), "-m", "pipeline", *arguments, "--json", "--root", str(root)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return Cleaned(ask("runs"), ask("clean", "--keep", "1")["deleted"], run(root, **SEARCH))
 
 
 def assert_same_perplexity(one: float, other: float) -> None:
@@ -287,10 +308,32 @@ def test_trainer_uses_the_best_values_of_the_search(later: dict[str, Run]) -> No
     assert units == best_values(tuned.root)["model.units"]
 
 
-def test_second_identical_search_is_cached(later: dict[str, Run]) -> None:
-    again = later["tuned again"]
-    assert again.how()["Tuner"] == again.how()["Trainer"] == "cached", again.output
+def test_runs_are_listed_with_their_decisions(cleaned: Cleaned, runs: dict[str, Run]) -> None:
+    listed = cleaned.listed[::-1]
+    decisions = ["pushed 1", "served already 1", "pushed 2", "not blessed None", "pushed 3", "pushed 4"]
+    assert [f"{one['decision']} {one['version']}" for one in listed[:6]] == decisions
+    assert len(listed) == 8
+    for one, made in zip(listed, runs.values()):
+        assert one["perplexity"] == made.summary["perplexity"]
+        assert set(one["cached"]) == {name for name, how in made.how().items() if how == "cached"}
+    assert (listed[0]["corpus"], listed[0]["network"], listed[0]["steps"]) == ("sample", "gru 1x64", 200)
+    assert "above the threshold 9" in " ".join(listed[3]["reasons"])
+
+
+def test_clean_deletes_what_the_newest_run_does_not_need(cleaned: Cleaned, runs: dict[str, Run]) -> None:
+    kinds = {item["what"] for item in cleaned.deleted}
+    assert {"checkpoints", "Trainer/model", "Evaluator/evaluation"} <= kinds
+    # The last blessed model's lineage stays, and so does that of the newest run: both texts are in use.
+    assert not {"corpora", "Transform/transform_graph"} & kinds
+    assert not any(Path(item["path"]).exists() for item in cleaned.deleted)
+    assert not Path(runs["worse"].summary["model"]).exists()
+
+
+def test_second_identical_search_is_cached_after_a_clean(cleaned: Cleaned, later: dict[str, Run]) -> None:
+    again = cleaned.again
+    assert again.how() == dict.fromkeys(COMPONENTS | {"Tuner"}, "cached"), again.output
     assert again.summary["perplexity"] == later["tuned"].summary["perplexity"]
+    assert again.versions == later["tuned"].versions
 
 
 def best_values(root: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("components", "kubeflow", "pipeline", "serving", "trainer", "transform")
 PROGRAMS = {
     "local_runner.py": ["local_runner.py", "--preset", "best"],
+    "pipeline": ["-m", "pipeline", "clean", "--keep", "3"],
     "serving": ["-m", "serving", "generate", "The "],
     "serving.playground": ["-m", "serving.playground", "--port", "0"],
     "serving.embedded": ["-m", "serving.embedded", "--model_config_file", "models.config"],

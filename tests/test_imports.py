@@ -48,6 +48,8 @@ def loaded(code: str, packages: Sequence[str]) -> list[str]:
         (program("serving.__main__", "promote", "--root", "nowhere"), ["numpy", "httpx", "rich"]),
         (program("serving.__main__", "versions", "--root", "nowhere"), ["numpy", "rich", "click"]),
         (program("serving.__main__", "generate", "--root", "nowhere"), ["numpy", "rich", "click"]),
+        (program("pipeline.__main__", "clean", "--help"), ["numpy", "rich", "ml_metadata"]),
+        (program("pipeline.__main__", "clean", "--keep", "1", "--root", "nowhere"), ["rich"]),
         (REGISTRY, ["numpy"]),
         (program("kubeflow.__main__", "deploy", "--image", "i", "--cron", "* *"), ["kfp"]),
     ],

@@ -8,7 +8,7 @@ import os
 
 from components.models import versions
 
-_PLACE = "exported_to.txt"  # next to the SavedModel, in the artifact
+_NAME = "exported_to.txt"  # next to the SavedModel, in the artifact
 
 
 def note(model: str, original: str) -> None:
@@ -36,5 +36,10 @@ def of(model: str, digest: str) -> str:
     return original if versions.holds(original, digest) else model
 
 
+def place(artifact: str) -> str:
+    """Return the path of the file in a Model artifact that states where its SavedModel was exported to."""
+    return os.path.join(artifact, _NAME)
+
+
 def _place(model: str) -> str:
-    return os.path.join(os.path.dirname(model.rstrip("/")), _PLACE)
+    return place(os.path.dirname(model.rstrip("/")))

@@ -15,6 +15,7 @@ from tests.docs.markdown import ROOT, Block, Command
 # The programs of this project. The test file runs the commands that need minutes or a server.
 PROGRAMS = {
     "local_runner.py": "tests/test_e2e.py",
+    "pipeline": "tests/pipeline/test_main.py",
     "serving": "tests/serving/test_main.py",
     "serving.playground": "tests/serving/playground/test_main.py",
     "kubeflow": "tests/kubeflow/test_main.py",  # against a small server of the KFP API

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pipeline.runs import record
 from tests import ports, warm
 from tests.docs import markdown
 from tests.docs.markdown import ROOT, Block, Command
@@ -28,7 +29,7 @@ PAGES = sorted({block.page for block in markdown.blocks() if block.language in (
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with an output directory of four versions and with the texts that the commands read."""
+    """A directory with an output directory of four versions and with the texts that the commands read, and a run."""
     directory = tmp_path_factory.mktemp("documentation")
     versions = directory / "output" / "serving" / "char_rnn"
     write = [warm.python(), "-m", "tests.serving.playground.small_model", str(versions / "1")]
@@ -41,6 +42,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         entry = {"version": version, "perplexity": 4.5, "bits_per_character": 2.17, "corpus": "play.txt"}
         text = json.dumps(entry | {"pushed_at": "2026-01-02T03:04:05+00:00"})
         (registry / f"{version}.json").write_text(text, encoding="utf-8")
+    with record.recorded(
+        str(directory / "output" / "metadata.db"), "2026-01-02T03:04:05", "char_rnn", corpus="play.txt"
+    ):
+        pass
     for name in ("my_text.txt", "prompt.txt", "shakespeare.txt"):
         (directory / name).write_text(TEXT, encoding="utf-8")
     (directory / "prompts.jsonl").write_text('{"prompt": "TO BE", "num_chars": 9}\n{}\n', encoding="utf-8")

@@ -68,6 +68,16 @@ def test_text_changes_the_key_and_its_directory_does_not() -> None:
     assert run_key(config, "/other/corpus/0123456789abcdef") == key()
 
 
+def test_key_of_the_weights_does_not_depend_on_the_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    def weights(*settings: str) -> str:
+        return run_key(overrides.load("quick", settings), CORPUS, export=False)
+
+    assert [setting for setting in IN_KEY if weights(setting) == weights()] == ["export.temperature=0.5"]
+    before = weights()
+    monkeypatch.setattr(cache_keys, "EXPORT", cache_keys.Code(("transform",)))
+    assert weights() == before
+
+
 def test_every_section_of_the_configuration_is_covered() -> None:
     keys = [setting.partition("=")[0] for setting in IN_KEY + NOT_IN_KEY]
     assert {key.partition(".")[0] for key in keys} == Config.model_fields.keys()

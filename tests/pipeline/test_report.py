@@ -258,6 +258,14 @@ def collected(tmp_path: Path, config: Config, made: dict[str, Outcome], monkeypa
     return report.collect(config, Places(config), "mine", REPORT.facts, made)
 
 
+def test_record_of_a_run_has_the_figures_and_the_chosen_values() -> None:
+    chosen = {"training.steps": {"value": 1480, "reason": "1,003,854 training characters"}}
+    made = changed({"by_document": {"a.txt": 4.0}, "generalization": MEASURED}, chosen=chosen).record()
+    assert (made["perplexity"], made["threshold"], made["pushed_version"], made["pushed_now"]) == (4.5, 6.0, "3", True)
+    assert made["chosen"] == chosen
+    assert "a.txt" not in json.dumps(made), "it does not grow with the corpus"
+
+
 def test_report_is_read_from_the_artifacts_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(root=str(tmp_path))
     made = collected(tmp_path, config, outcomes(tmp_path, blessed=1, infra=""), monkeypatch)
