@@ -142,7 +142,7 @@ def choose(history: History, disk: Disk, registered: Sequence[Registered], keep:
         and in_use.isdisjoint(_folders(one.uri))
     )
     copied = {path for number, path in disk.exported if number in needed}
-    directories = [*_trainings(history, kept, needed, disk.trainings, copied, exports), *_corpora(history, kept, disk)]
+    directories = [*_trainings(history, kept, needed, disk, copied, exports), *_corpora(history, kept, disk)]
     return Choice(kept, artifacts, tuple(directories))
 
 
@@ -186,12 +186,7 @@ def _needed(history: History, kept: Sequence[Run]) -> set[int]:
 
 
 def _trainings(
-    history: History,
-    kept: Sequence[Run],
-    needed: set[int],
-    trainings: Iterable[Training],
-    copied: set[str],
-    exports: set[str],
+    history: History, kept: Sequence[Run], needed: set[int], disk: Disk, copied: set[str], exports: set[str]
 ) -> list[str]:
     """Choose among checkpoints and exports.
 
@@ -205,7 +200,7 @@ def _trainings(
         return written < first or any(start <= written <= end for start, end in spans)
 
     chosen: list[str] = []
-    for training in trainings:
+    for training in disk.trainings:
         if in_time(training.written) or any(_is_below(path, training.path) for path in copied):
             chosen += [
                 path
