@@ -86,7 +86,7 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
         self,
         watch: Callable[[str], AbstractContextManager[None]],
         ended: Callable[[str, float, str], None],
-        name: str = "",
+        name: str,
         train: TrainFunction | None = None,
     ) -> None:
         """Initialize the runner.

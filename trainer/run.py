@@ -86,7 +86,9 @@ def _copy_logs(directory: str, model_run: str) -> None:
     if tf.io.gfile.exists(logs):
         io_utils.copy_dir(logs, model_run)
     tf.io.gfile.makedirs(model_run)
-    tf.io.gfile.copy(os.path.join(directory, record.NAME), os.path.join(model_run, record.NAME), overwrite=True)
+    chosen = os.path.join(directory, record.NAME)
+    if tf.io.gfile.exists(chosen):  # trainings of earlier releases have none
+        tf.io.gfile.copy(chosen, os.path.join(model_run, record.NAME), overwrite=True)
 
 
 def _key(parameters: TrainerParameters, data_digest: str, source: warm_start.SourceModel | None) -> str:

@@ -93,7 +93,7 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
             cut(split.ids, split.lengths, int(training.sequence_length), text.vocabulary.end_of_document)
             for split in (text.train, text.evaluation)
         )
-        size = sizes.measure(training, train, evaluation, machine.strategy.num_replicas_in_sync)
+        size = sizes.measure(training, train, evaluation, machine.strategy.num_replicas_in_sync, text.vocabulary.size)
         total = choices.count_steps(training, size)
     model, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
     state = loop.zero_state(size.rows)
@@ -122,7 +122,7 @@ def prepare(config: Any, places: Places, corpus: corpora.Corpus, staged: str, ta
     inputs = Inputs(staged, corpus.label, local.stage_schema(places), "benchmark", "")
     pipeline = create_pipeline(config, places, inputs)
     pipeline.metadata_connection_config = sqlite_metadata_connection_config(places.metadata)
-    runner = Preparation(taken, lambda *_: None)
+    runner = Preparation(taken, lambda *_: None, "benchmark")
     runner.run(pipeline)
     return runner.outcomes
 

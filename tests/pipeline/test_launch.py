@@ -36,7 +36,7 @@ def test_component_that_raises_is_reported_as_failed_or_interrupted(
         raise error
 
     ends: list[tuple[str, str]] = []
-    runner = WatchedRunner(lambda _: nullcontext(), lambda name, _, end: ends.append((name, end)))
+    runner = WatchedRunner(lambda _: nullcontext(), lambda name, _, end: ends.append((name, end)), "run")
     with pytest.raises(raised):
         runner._launch("Transform", lambda: SimpleNamespace(launch=launch), None)  # type: ignore[arg-type,return-value]
     assert ends == [("Transform", how)]
@@ -57,7 +57,7 @@ def test_component_on_a_beam_engine_is_executed_once_more(
     monkeypatch.setattr(launch, "_outputs", lambda *_: {})
     monkeypatch.setattr(launch._PROGRESS, "handlers", [ProgressHandler(Screen(sys.stdout))])
     ends: list[str] = []
-    runner = WatchedRunner(lambda _: nullcontext(), lambda *end: ends.append(end[2]))
+    runner = WatchedRunner(lambda _: nullcontext(), lambda *end: ends.append(end[2]), "run")
     made: list[Any] = []
 
     def make() -> Any:
