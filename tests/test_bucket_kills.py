@@ -89,7 +89,10 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         monkeypatch.setattr(module, name, lambda *_, result=result: result)
     monkeypatch.setattr(signatures, "save", lambda _, place: write_model(place, f"attempt {next(attempts)}"))
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    arguments: Any = SimpleNamespace(custom_config=PARAMETERS, hyperparameters=None, serving_model_dir=ARTIFACT)
+    monkeypatch.setattr(run, "_copy_logs", lambda *_: None)
+    arguments: Any = SimpleNamespace(
+        custom_config=PARAMETERS, hyperparameters=None, serving_model_dir=ARTIFACT, model_run_dir=""
+    )
     return lambda: run.run_fn(arguments)
 
 
