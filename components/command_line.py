@@ -7,7 +7,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NoReturn
 
 from components.errors import UserError
@@ -36,6 +37,24 @@ class Parser(argparse.ArgumentParser):
         action = super().add_subparsers(**keywords)
         action.type = str
         return action
+
+    def add_commands(self, argv: Sequence[str], commands: Mapping[str, str], find: Callable[[str], ModuleType]) -> None:
+        """Add commands, each with the arguments of its module; only the one that is used is imported.
+
+        Args:
+          argv: the command line; its first word is the command.
+          commands: for each name its line in `--help`.
+          find: imports the command of a name; the module has a docstring and `add_arguments(parser)`.
+        """
+        names = self.add_subparsers(dest="command", metavar="COMMAND", required=True)
+        for name, summary in commands.items():
+            module = find(name) if argv and argv[0] == name else None
+            description = module.__doc__ if module else None
+            subparser = names.add_parser(
+                name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+            )
+            if module:
+                module.add_arguments(subparser)
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and an error, and exit with code 2."""

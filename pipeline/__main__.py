@@ -25,16 +25,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         epilog="Exit codes: 0 done, 2 a mistake in input or options, 130 interrupted, 1 anything else. "
         "`local_runner.py` starts a run.",
     )
-    names = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, summary in commands.COMMANDS.items():
-        # Import only the command that is used, so that the program starts fast.
-        wanted = bool(argv) and argv[0] == name
-        description = commands.find(name).__doc__ if wanted else None
-        subparser = names.add_parser(
-            name, help=summary, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        if wanted:
-            commands.find(name).add_arguments(subparser)
+    parser.add_commands(argv, commands.COMMANDS, commands.find)
     return parser.parse_args(argv)
 
 
