@@ -34,7 +34,7 @@ def render(result: Result) -> str:
     figures = result.figures
     rows = [
         ("corpus", result.corpus),
-        *summary.rows(figures, result.threshold, result.blessed, (), result.missing_baseline),
+        *summary.rows(figures, result.threshold, result.blessed, (), result.missing_baseline, result.eval_text),
         ("out of vocabulary", f"{figures.out_of_vocabulary_rate:.3%} of the eval text"),
         ("version", result.version or "not pushed"),
     ]

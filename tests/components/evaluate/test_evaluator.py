@@ -102,6 +102,7 @@ def example(document: str, text: str) -> bytes:
 class Evaluated:
     blessed: bool
     figures: Figures
+    evaluation: Any
 
 
 Evaluate = Callable[..., Evaluated]
@@ -117,6 +118,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
         by_document: bool = True,
         max_copied: float | None = None,
         records: Sequence[tuple[str, str]] = RECORDS,
+        eval_digests: tuple[str, str] = ("", ""),
     ) -> Evaluated:
         examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
         examples.split_names = '["train", "eval"]'
@@ -129,7 +131,10 @@ def evaluate(tmp_path: Path) -> Evaluate:
             "evaluation": [artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation")],
             "blessing": [artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")],
         }
-        made = model(tmp_path / "candidate", candidate)
+        made, last = model(tmp_path / "candidate", candidate), model(tmp_path / "baseline", baseline)
+        for one, digest in zip((examples, last), eval_digests):
+            one.set_string_custom_property("eval_digest", digest)
+        last.set_int_custom_property("version", 7)
         export = path_utils.serving_model_path(made.uri)
         generalization.write(export, MEASURED)
         configuration = eval_config(threshold, max_increase, by_document, max_copied, "digest")
@@ -137,7 +142,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
             {
                 "examples": [examples],
                 "model": [made],
-                "baseline_model": [model(tmp_path / "baseline", baseline)],
+                "baseline_model": [last],
             },
             outputs,
             {
@@ -147,7 +152,9 @@ def evaluate(tmp_path: Path) -> Evaluate:
             },
         )
         return Evaluated(
-            model_utils.is_model_blessed(outputs["blessing"][0]), read_figures(str(tmp_path / "evaluation"), export)
+            model_utils.is_model_blessed(outputs["blessing"][0]),
+            read_figures(str(tmp_path / "evaluation"), export),
+            outputs["evaluation"][0],
         )
 
     return run
@@ -248,3 +255,15 @@ def test_settings_of_a_run_replace_thresholds_and_slices(threshold: float | str,
     compiled = json_format.MessageToJson(eval_config(4.0, 0.02, True, None, "s"), preserving_proto_field_name=True)
     changed = with_settings(compiled, threshold=threshold, max_increase=0.5, by_document=False, max_copied=0.3)
     assert json_format.Parse(changed, tfma.EvalConfig()) == eval_config(bound, 0.5, False, 0.3, "s")
+
+
+@pytest.mark.parametrize(
+    ("digests", "changed"),
+    [(("a", "b"), True), (("a", "a"), False), (("a", ""), False)],
+    ids=["other text", "same text", "not stated by the registry"],
+)
+def test_changed_eval_text_is_reported(evaluate: Evaluate, digests: tuple[str, str], changed: bool) -> None:
+    evaluation = evaluate(candidate=(1.0, 1.0), baseline=(1.0, 1.0), eval_digests=digests).evaluation
+    assert evaluation.get_string_custom_property("eval_digest") == "a"
+    text = evaluation.get_string_custom_property("eval_text")
+    assert text.startswith("version 7 was evaluated on another text") if changed else text == ""
