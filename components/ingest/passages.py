@@ -232,7 +232,7 @@ def _spans(length: int, passage_length: int) -> Iterator[tuple[int, int]]:
 
 def _held_out(eval_fraction: float, test_fraction: float) -> tuple[Fraction, Fraction]:
     held_out = _exact("eval_fraction", eval_fraction), _exact("test_fraction", test_fraction)
-    if sum(held_out) >= 1 and held_out != (1, 0):
+    if sum(held_out) >= 1 and (sum(held_out) > 1 or held_out[0] < 1):
         raise UserError(
             "The held-out parts leave no text to train on: eval_fraction and test_fraction must sum to less than 1. "
             f"Lower one of them. Received: eval_fraction={eval_fraction}, test_fraction={test_fraction}"

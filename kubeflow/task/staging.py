@@ -86,8 +86,8 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
     logging.info("corpus %s: %s documents, %s characters", source, facts.documents, facts.characters)
     if facts.note:
         logging.warning("%s", facts.note)
-    copies = [_copy(one, settings["directory"], workspace) if one else "" for one in (corpus, holdout)]
-    return Staged(*copies, facts.eval_digest)
+    copy, held_out = (_copy(one, settings["directory"], workspace) if one else "" for one in (corpus, holdout))
+    return Staged(copy, held_out, facts.eval_digest)
 
 
 def _copy(corpus: Corpus, directory: str, workspace: Path) -> str:
