@@ -11,7 +11,7 @@ from typing import Any
 from tfx.components.util import model_utils
 from tfx.utils import path_utils
 
-from components import files
+from components import command_line, files
 from components.evaluate import summary
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.generalization import Generalization
@@ -73,7 +73,7 @@ class Report:
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of the table on the terminal."""
         figures, facts = self.figures, self.facts
-        documents = f"{facts.documents} document{'s' if facts.documents != 1 else ''}"
+        documents = command_line.counted(facts.documents, "document")
         unknown = figures.out_of_vocabulary_rate
         rows = [
             ("corpus", f"{self.corpus}: {documents}, {facts.characters:,} characters"),

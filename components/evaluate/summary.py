@@ -61,6 +61,6 @@ def generalization_rows(measured: Generalization) -> list[tuple[str, str]]:
         ("longest copy", found),
     ]
     if measured.copied_documents is not None:
-        share = f"{measured.copied_documents:.1%} of {measured.generated_documents:,} generated documents"
-        result.append(("copied documents", f"{share} are in the training text"))
+        generated = command_line.counted(measured.generated_documents, "generated document")
+        result.append(("copied documents", f"{measured.copied_documents:.1%} of {generated} are in the training text"))
     return result

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from components import command_line
 from components.errors import UserError
 from components.ingest import corpora, documents, passages, text
 from components.ingest.corpora import Corpus
@@ -127,7 +128,7 @@ class _Totals:
     @property
     def size(self) -> str:
         """Characters and documents, for a message."""
-        return f"{self.characters} characters in {self.documents} documents"
+        return f"{self.characters} characters in {command_line.counted(self.documents, 'document')}"
 
 
 def _measure(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from components import command_line
 from components.ingest import passages
 
 _NAMED = 5  # most documents that a warning names
@@ -35,7 +36,7 @@ class CorpusFacts:
     @property
     def note(self) -> str | None:
         """A warning for the user, one paragraph; None if there is none."""
-        notes = [f"{self.missing} rows have no text and are left out."] if self.missing else []
+        notes = [f"Without text and left out: {command_line.counted(self.missing, 'row')}."] if self.missing else []
         notes += [self._unused_note] if self.unused else []
         if self.overlap >= _MIN_OVERLAP:
             notes.append(
