@@ -120,6 +120,11 @@ def test_splits_are_consecutive_blocks_of_the_clean_text(tmp_path: Path) -> None
     assert {name: joined(splits, name) for name in TEXTS} == {name: clean(text) for name, text in TEXTS.items()}
 
 
+def test_line_of_a_megabyte_is_read_completely(tmp_path: Path) -> None:
+    line = "0123456789" * 125_000
+    assert joined(generated(tmp_path, staged(tmp_path, {"line.txt": line})), "line.txt") == line
+
+
 def test_file_is_decompressed_by_content_and_not_by_name(tmp_path: Path) -> None:
     directory = staged(tmp_path, {"packed.txt": "", "plain.txt.gz": ""})
     Path(directory, "packed.txt").write_bytes(gzip.compress(b"packed " * 100))
