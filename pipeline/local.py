@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from components import files, lean_imports, startup
 from components.errors import UserError
 from components.ingest import bucket, corpora, staging, text
-from components.ingest.selection import check
-from components.ingest.selection.facts import CorpusFacts
 from pipeline import cache_keys, metadata_store
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -31,13 +29,11 @@ class StagedCorpus(NamedTuple):
       corpus: the documents that the user named.
       facts: their size.
       directory: path of their copy, which contains its content digest.
-      holdout: the same of the eval text; "" if it is a part of the corpus.
     """
 
     corpus: corpora.Corpus
-    facts: CorpusFacts
+    facts: staging.CorpusFacts
     directory: str
-    holdout: str = ""
 
 
 @contextmanager
@@ -94,28 +90,23 @@ def _check_serving(serving: str) -> None:
 def ingest(config: Config, places: Places) -> StagedCorpus:
     """Find, check and copy the corpus. Every error in it is raised here, before long work starts."""
     settings = config.corpus
-    if bucket.is_url(settings.source) or bucket.is_url(settings.holdout or ""):
+    if bucket.is_url(settings.source):
         # TensorFlow reads it. Its messages would be on the terminal: the log takes them later.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with startup.importing(), lean_imports.without_gc(), lean_imports.hidden("matplotlib"):
             import tensorflow  # noqa: F401
-    found_by = corpora.DEFAULT_CACHE, settings.suffixes, settings.column
-    corpus = corpora.resolve(settings.source, settings.checksum, *found_by)
-    holdout = check.find_holdout(settings.holdout, *found_by) if settings.holdout else None
+    found_by = settings.source, settings.checksum, corpora.DEFAULT_CACHE, settings.suffixes, settings.column
+    corpus = corpora.resolve(*found_by)
     root = Path(places.root).resolve()
-    files = (*corpus.files, *(holdout.files if holdout else ()))
-    if inside := [str(file.path) for file in files if root in file.path.resolve().parents]:
+    if inside := [str(file.path) for file in corpus.files if root in file.path.resolve().parents]:
         raise UserError(
             f"The corpus contains output of earlier runs below the root {root}: for example {inside[0]}. Name a "
             f"narrower corpus, or another root with --root. Received: --corpus {settings.source}"
         )
     cutting = settings.passage_length, settings.eval_fraction, settings.test_fraction, settings.documents
     reading = text.Reading(settings.column, settings.normalization, settings.fold_case)
-    facts = check.check(corpus, settings.min_chars, *cutting, reading, holdout)
-    directory, *held_out = (
-        str(staging.stage(one, Path(places.corpus))) for one in (corpus, holdout) if one is not None
-    )
-    return StagedCorpus(corpus, facts, directory, *held_out)
+    facts = staging.check(corpus, settings.min_chars, *cutting, reading)
+    return StagedCorpus(corpus, facts, str(staging.stage(corpus, Path(places.corpus))))
 
 
 def run(
@@ -133,23 +124,15 @@ def run(
     from pipeline.launch import launch
     from pipeline.runs import record
 
-    key = run_key(config, staged.directory, staged.holdout)
+    key = run_key(config, staged.directory)
     newest = registry.newest_other(places.registry, run_key=key).entry
     newest_digest = newest.digest if newest else ""
-    inputs = Inputs(
-        staged.directory,
-        staged.corpus.label,
-        stage_schema(places),
-        key,
-        newest_digest,
-        staged.holdout,
-        staged.facts.eval_digest,
-    )
+    inputs = Inputs(staged.directory, staged.corpus.label, stage_schema(places), key, newest_digest)
     name = datetime.datetime.now().isoformat()
     known = {
         "corpus": staged.corpus.label,
         "run_key": key,
-        "training_key": run_key(config, staged.directory, staged.holdout, export=False),
+        "training_key": run_key(config, staged.directory, export=False),
     }
     with record.recorded(places.metadata, name, config.model_name, **known) as finish:
         outcomes = launch(config, places, inputs, screen, name, train)

@@ -36,13 +36,21 @@ class Generator:
     """Generates text for many requests, with the signatures that continue a text from a state.
 
     Two threads call the graph. One may make a long call while no other request is there; a request that arrives
-    meanwhile is answered by the other in short calls, and the rows come together when the long call ends.
+    meanwhile is answered by the other in short calls, and the rows come together when the long call ends. Where an
+    operation of the graph uses one core, a large batch is divided into two calls at the same time.
 
     Example: `test_a_request_joins_a_running_batch` in tests/serving/embedded/models/test_generation.py.
     """
 
     def __init__(
-        self, run: Run, signature: str, state_size: int, limits: Limits, max_rows: int, max_waiting: int
+        self,
+        run: Run,
+        signature: str,
+        state_size: int,
+        limits: Limits,
+        max_rows: int,
+        max_waiting: int,
+        divided: int | None = None,
     ) -> None:
         """Start the threads.
 
@@ -53,14 +61,16 @@ class Generator:
           limits: of the export.
           max_rows: size of the batch.
           max_waiting: rows that may queue for a place in the batch; more are rejected.
+          divided: number of rows from which the batch is divided into two calls; None: never.
         """
         self._run, self._signature, self._state_size, self._limits = run, signature, state_size, limits
-        self._max_rows, self._max_waiting = max_rows, max_waiting
+        self._max_rows, self._max_waiting, self._divided = max_rows, max_waiting, divided or max_rows + 1
         self._queue: deque[Request] = deque()
         self._ready: list[Row] = []  # have their places and are in no call
         self._long_rows = 0  # in the long call; 0: there is none
-        self._short = False  # whether a short call runs
+        self._short_rows = 0  # in short calls
         self._pace = 0, 1.0  # rows and seconds per character of the last call
+        self._lone = 0  # consecutive requests that came while no other was here
         self._changed = threading.Condition()
         self._stopped = False
         self._threads = [threading.Thread(target=self._work, name="generation", daemon=True) for _ in range(2)]
@@ -117,8 +127,10 @@ class Generator:
             if self._stopped or waiting and waiting + rows > self._max_waiting:
                 raise RequestError("UNAVAILABLE", "The batch scheduling queue to which this task was submitted is full")
             if rows:
+                idle = not (self._queue or self._ready or self._long_rows or self._short_rows)
+                self._lone = self._lone + 1 if idle else 0
                 self._queue.append(request)
-                if not self._short:  # otherwise the thread of the short call takes it
+                if not self._short_rows:  # otherwise the thread of the short call takes it
                     self._changed.notify()
         if not rows:
             request.resolve()
@@ -139,20 +151,24 @@ class Generator:
             started = time.perf_counter()
             unfinished = self._call(rows, counts)
             self._end(chars, unfinished, len(rows), max(counts), time.perf_counter() - started)
+            for row in rows:
+                row.request.resolve()
 
     def _begin(self) -> tuple[list[Row], int] | None:
         """Wait until rows may be called; return them and the characters to generate. None: the thread ends."""
         with self._changed:
-            while self._short or not self._gather():
-                if self._stopped and not self._short and not self._long_rows:
+            while not (share := self._gather()):
+                if self._stopped and not self._short_rows and not self._long_rows:
                     return None
                 self._changed.wait()
-            rows, self._ready = self._ready, []
+            rows, self._ready = self._ready[:share], self._ready[share:]
             chars = self._chars(rows)
             if chars > _CHUNK_CHARS:
                 self._long_rows = len(rows)
             else:
-                self._short = True
+                self._short_rows += len(rows)
+            if self._ready:
+                self._changed.notify()
             return rows, chars
 
     def _end(self, chars: int, unfinished: list[Row], rows: int, generated: int, seconds: float) -> None:
@@ -162,29 +178,39 @@ class Generator:
             if chars > _CHUNK_CHARS:
                 self._long_rows = 0
             else:
-                self._short = False
+                self._short_rows -= rows
             if generated >= _CHUNK_CHARS:
                 self._pace = rows, seconds / generated
             if self._stopped:
                 self._changed.notify_all()
 
-    def _gather(self) -> bool:
-        """Fill the batch from the queue, round-robin, so that a large request does not block the others."""
+    def _gather(self) -> int:
+        """Return how many rows the next call takes from the batch; 0: wait.
+
+        The batch is filled from the queue, round-robin, so that a large request does not block the others.
+        """
         self._ready = [row for row in self._ready if not row.gone]
-        while self._queue and len(self._ready) + self._long_rows < self._max_rows:
+        called = self._short_rows + self._long_rows
+        while self._queue and len(self._ready) + called < self._max_rows:
             request = self._queue.popleft()
             if request.waiting:
                 self._ready.append(request.start_row())
             if request.waiting:
                 self._queue.append(request)
-        return bool(self._ready)
+        rows = len(self._ready) + self._short_rows
+        if rows >= self._divided and not self._long_rows:
+            return min(len(self._ready), (rows + 1) // 2)
+        return 0 if self._short_rows else len(self._ready)
 
     def _chars(self, rows: list[Row]) -> int:
         """Return how many characters the next call generates: more than a chunk only for a request that is alone."""
         measured_rows, seconds = self._pace
-        alone = not self._long_rows and not self._queue and all(row.request is rows[0].request for row in rows)
-        # A short call first: of clients that send at the same time, the first would be generated apart.
-        if not alone or len(rows) > measured_rows or any(row.reads or row.is_new for row in rows):
+        others = self._long_rows or self._short_rows or self._queue
+        alone = not others and all(row.request is rows[0].request for row in rows)
+        # A short call first unless requests come one after another: of clients that send at the same time, the first
+        # would be generated apart.
+        first = self._lone < 2 and any(row.is_new for row in rows)
+        if not alone or first or len(rows) > measured_rows or any(row.reads for row in rows):
             return _CHUNK_CHARS
         return max(_CHUNK_CHARS, min(int(_LONG_SECONDS / seconds), *(row.chars_left for row in rows)))
 

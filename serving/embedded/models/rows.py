@@ -1,5 +1,6 @@
 """Requests of generation, and their rows: what a row needs for its next call of the graph, and what it returned."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -40,6 +41,7 @@ class Request:
         if "stop" in inputs:
             self.outputs["stopped"] = np.zeros(self.rows, bool)
         self._finished = 0
+        self._lock = threading.Lock()  # rows may finish in two calls at the same time
 
     @property
     def waiting(self) -> int:
@@ -52,20 +54,22 @@ class Request:
         return Row(self, self.started - 1)
 
     def finish_row(self) -> None:
-        """Count a finished row; the last one resolves the future."""
-        self._finished += 1
-        if self._finished == self.rows:
-            self.resolve()
+        """Count a finished row; `resolve` takes effect after the last one."""
+        with self._lock:
+            self._finished += 1
 
     def resolve(self) -> None:
-        """Resolve the future with the outputs, unless the request is cancelled or failed."""
-        if not self.future.done() and self.future.set_running_or_notify_cancel():
-            self.future.set_result(self.outputs)
+        """Resolve the future with the outputs if all rows are finished, unless it is cancelled or failed."""
+        with self._lock:
+            finished = self._finished == self.rows
+            if finished and not self.future.done() and self.future.set_running_or_notify_cancel():
+                self.future.set_result(self.outputs)
 
     def fail(self, error: Exception) -> None:
         """Fail the request, unless it is cancelled or failed already."""
-        if not self.future.done() and self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
+        with self._lock:
+            if not self.future.done() and self.future.set_running_or_notify_cancel():
+                self.future.set_exception(error)
 
 
 class Row:

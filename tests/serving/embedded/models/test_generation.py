@@ -70,8 +70,10 @@ def alone(inputs: Tensors) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def generator(run: Run = automaton, max_rows: int = 4, max_waiting: int = 100) -> Iterator[Generator]:
-    running = Generator(run, SIGNATURE, SIZE, LIMITS, max_rows, max_waiting)
+def generator(
+    run: Run = automaton, max_rows: int = 4, max_waiting: int = 100, divided: int | None = None
+) -> Iterator[Generator]:
+    running = Generator(run, SIGNATURE, SIZE, LIMITS, max_rows, max_waiting, divided)
     try:
         yield running
     finally:
@@ -104,9 +106,11 @@ ROWS = st.lists(st.tuples(PROMPTS, st.integers(0, 150)), max_size=6)
 
 @pytest.mark.integration
 @settings(max_examples=40)
-@given(st.lists(ROWS, min_size=1, max_size=6), st.sets(st.integers(0, 5)), st.integers(1, 5))
-def test_any_mix_of_requests_gets_the_texts_of_single_requests(requests: Any, cancelled: set[int], rows: int) -> None:
-    with generator(max_rows=rows) as running:
+@given(st.lists(ROWS, min_size=1, max_size=6), st.sets(st.integers(0, 5)), st.integers(1, 5), st.integers(0, 4))
+def test_any_mix_of_requests_gets_the_texts_of_single_requests(
+    requests: Any, cancelled: set[int], rows: int, divided: int
+) -> None:
+    with generator(max_rows=rows, divided=divided or None) as running:
         asked = [request(*one, seed=number) for number, one in enumerate(requests)]
         futures = [running.submit(inputs) for inputs in asked]
         gone = {number for number in cancelled if number < len(futures) and futures[number].cancel()}
@@ -185,6 +189,48 @@ def test_a_request_that_is_alone_gets_long_calls_of_limited_duration(monkeypatch
     assert clock.durations[0] == pytest.approx(0.042)  # 32 characters, because nothing is measured yet
     assert len(clock.durations) == 3
     assert 0.2 < max(clock.durations) <= 0.3
+
+
+def test_requests_one_after_another_get_one_long_call_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(generation, "time", clock)
+    with generator(clock.run) as running:
+        running.submit(request(("first", 200))).result(10)
+        calls = len(clock.durations)
+        for number in (1, 2):
+            same(running.submit(request(("next", 200))).result(10), request(("next", 200)))
+            assert len(clock.durations) == calls + number
+
+
+def test_requests_that_came_together_start_with_a_short_call_the_next_time() -> None:
+    gate = Gate()
+    with generator(gate) as running:
+        together = [running.submit(request(("a", 40))) for _ in range(3)]
+        gate.released.set()
+        wait(together, 10)
+        gate.started.clear()
+        gate.released.clear()
+        first = running.submit(request(("first", 900)))
+        assert gate.started.wait(10)
+        calls = len(gate.calls)
+        second = running.submit(request(("second", 900)))
+        gate.released.set()
+        wait([first, second], 10)
+        assert gate.calls[calls] == [b"", b"second"]
+
+
+def test_a_large_batch_is_divided_into_two_calls_at_the_same_time() -> None:
+    together, sizes = threading.Barrier(2), list[int]()
+
+    def run(name: str, inputs: Tensors) -> dict[str, np.ndarray]:
+        sizes.append(inputs["prompt"].size)
+        together.wait(10)
+        return automaton(name, inputs)
+
+    asked = request(*[(f"row {number}", 32) for number in range(7)])
+    with generator(run, max_rows=10, divided=6) as running:
+        same(running.submit(asked).result(10), asked)
+    assert sorted(sizes) == [3, 4]
 
 
 def test_more_rows_than_were_measured_start_with_a_short_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import tensorflow as tf
 
+from serving.embedded.models import loaded as loaded_module
 from serving.embedded.models.loaded import LoadedModel
 from serving.embedded.statuses import RequestError
 from serving.graph import generation_config, warmup
@@ -50,6 +51,16 @@ def test_signatures_and_limits_match_the_export(loaded: LoadedModel) -> None:
     assert (state.dtype, state.enum, state.shape) == ("float", "DT_FLOAT", (-1, loaded.limits.state_size))
     with pytest.raises(RequestError, match='Serving signature name: "x" not found in signature def'):
         loaded.signature("x")
+
+
+@pytest.mark.parametrize(("cores", "small", "threads"), [(1, True, 1), (2, True, 1), (2, False, 2), (8, True, 8)])
+def test_one_core_for_each_operation_of_a_small_model_on_two(
+    export_dir: Path, monkeypatch: pytest.MonkeyPatch, cores: int, small: bool, threads: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr(loaded_module, "_SMALL_MATRIX", 10**6 if small else 10)
+    assert loaded_module._threads_per_operation(str(export_dir)) == threads
+    assert loaded_module._threads_per_operation("no such directory") == cores
 
 
 def test_metadata_has_tf_servings_form(loaded: LoadedModel) -> None:

@@ -23,6 +23,8 @@ def test_a_row_reads_its_prompt_in_parts() -> None:
     assert not row.reads
     assert row.prompt_part == "é".encode() * 44
     assert not row.advance(1, {"text": b"x", "state": np.full(2, 3.0)})
+    assert not row.request.future.done()  # until the generator is ready for the next request
+    row.request.resolve()
     outputs = row.request.future.result(0)
     assert outputs["text"].tolist() == [b"x"]
     assert outputs["state"].tolist() == [[3.0, 3.0]]
@@ -43,11 +45,14 @@ def test_a_batch_keeps_the_types_of_the_inputs() -> None:
 def test_a_row_that_stopped_has_nothing_left() -> None:
     one = request(b"a", stop=np.array([b"x"], object))
     assert not Row(one, 0).advance(3, {"text": b"x", "state": np.zeros(2), "stopped": True})
+    one.resolve()
     assert one.future.result(0)["stopped"].tolist() == [True]
 
 
 def test_a_request_resolves_once() -> None:
     failed, gone = request(b"a"), request(b"a")
+    failed.finish_row()
+    gone.finish_row()
     failed.fail(ValueError("first"))
     failed.fail(ValueError("second"))
     failed.resolve()
