@@ -109,7 +109,8 @@ def _run(options: argparse.Namespace) -> int:
                 redirect_output(log)
             if machines.processes > 1:
                 chief = _open(config, places, machines, tf_config, screen)
-            screen.print(f"corpus {corpus.label}: {facts.documents} document(s), {facts.characters:,} characters")
+            counted = command_line.counted(facts.documents, "document")
+            screen.print(f"corpus {corpus.label}: {counted}, {facts.characters:,} characters")
             for note in filter(None, (corpus.note, facts.note)):
                 screen.print(f"NOTE: {note}", style="bold yellow")
             report = local.run(config, places, screen, staged, chief.train if chief else None)

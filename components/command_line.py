@@ -22,7 +22,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that refuses empty texts, such as those of a shell's unset variables. Use `type=str` to allow them.
+    """A parser that refuses empty texts, such as those of a shell's unset variables. Use `type=utf8` to allow them.
 
     Example: tests/components/test_command_line.py.
     """
@@ -61,10 +61,34 @@ class Parser(argparse.ArgumentParser):
         super().error(visible(message))
 
 
+def utf8(argument: str) -> str:
+    """Return an argument that may be any text.
+
+    Raises:
+      UserError: it is not UTF-8. Python decodes each byte that is not UTF-8 to a lone surrogate.
+    """
+    if wrong := re.search("[\udc80-\udcff]", argument):
+        before = argument[: wrong.start()]
+        raise UserError(
+            "A text on the command line is not UTF-8. Type it in a terminal with UTF-8, or convert the file or script "
+            f"that it comes from with iconv. Received: byte 0x{ord(wrong[0]) & 0xFF:02x} after {before!r}"
+        )
+    return argument
+
+
 def _not_empty(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError(f"it must not be empty (is a shell variable unset?). Received: {text!r}")
     return text
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and its noun.
+
+    >>> counted(1, "document"), counted(32_033, "document")
+    ('1 document', '32,033 documents')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

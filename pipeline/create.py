@@ -44,6 +44,8 @@ class Inputs:
       schema: a schema file whose path changes with its content.
       run_key: digest of everything that determines the trained model, for the registry.
       newest_other: digest of the newest registered model of another run; "" if there is none.
+      holdout: directory of the staged eval text; "": the eval split is a part of the corpus.
+      eval_digest: of the text of the eval split.
     """
 
     corpus: str
@@ -51,13 +53,19 @@ class Inputs:
     schema: str
     run_key: str
     newest_other: str
+    holdout: str = ""
+    eval_digest: str = ""
 
 
 def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
     """Build the TFX pipeline of a configuration."""
     # Reads and cleans the corpus and cuts it into passages; each split is a contiguous block of every document.
     examples = corpus_example_gen.create(
-        inputs.corpus, **config.corpus.model_dump(include=_CUTTING), sources=cache_keys.digest(cache_keys.INGEST)
+        inputs.corpus,
+        **config.corpus.model_dump(include=_CUTTING),
+        sources=cache_keys.digest(cache_keys.INGEST),
+        holdout=inputs.holdout,
+        eval_digest=inputs.eval_digest,
     )
     statistics, schema, validator, gate = _validate(examples, inputs)
     transform = _transform(config, examples, schema, gate)
@@ -187,11 +195,12 @@ def _evaluate(
     return baseline, evaluator
 
 
-def run_key(config: Config, corpus: str, export: bool = True) -> str:
+def run_key(config: Config, corpus: str, holdout: str = "", export: bool = True) -> str:
     """Return the digest of everything that determines the trained model: corpus, configuration, code, libraries.
 
     Args:
       corpus: path of the staged corpus, which contains its content digest.
+      holdout: the same of the eval text; "" if there is none.
       export: whether what determines only the export is part of it; without it the digest stands for the weights.
     """
     settings = config.model_dump_json(
@@ -210,4 +219,5 @@ def run_key(config: Config, corpus: str, export: bool = True) -> str:
     codes += [cache_keys.EXPORT] if export else []
     codes += [cache_keys.TUNER] if config.tuner.enabled else []
     code = cache_keys.digest(*codes)
-    return hashlib.sha256(f"{settings}\0{code}\0{os.path.basename(corpus)}".encode()).hexdigest()[:16]
+    texts = "\0".join(os.path.basename(path) for path in (corpus, holdout) if path)
+    return hashlib.sha256(f"{settings}\0{code}\0{texts}".encode()).hexdigest()[:16]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from components import files, lean_imports, startup
 from components.errors import UserError
 from components.ingest import bucket, corpora, staging, text
+from components.ingest.selection import check
+from components.ingest.selection.facts import CorpusFacts
 from pipeline import cache_keys, metadata_store
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -29,11 +31,13 @@ class StagedCorpus(NamedTuple):
       corpus: the documents that the user named.
       facts: their size.
       directory: path of their copy, which contains its content digest.
+      holdout: the same of the eval text; "" if it is a part of the corpus.
     """
 
     corpus: corpora.Corpus
-    facts: staging.CorpusFacts
+    facts: CorpusFacts
     directory: str
+    holdout: str = ""
 
 
 @contextmanager
@@ -90,23 +94,28 @@ def _check_serving(serving: str) -> None:
 def ingest(config: Config, places: Places) -> StagedCorpus:
     """Find, check and copy the corpus. Every error in it is raised here, before long work starts."""
     settings = config.corpus
-    if bucket.is_url(settings.source):
+    if bucket.is_url(settings.source) or bucket.is_url(settings.holdout or ""):
         # TensorFlow reads it. Its messages would be on the terminal: the log takes them later.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with startup.importing(), lean_imports.without_gc(), lean_imports.hidden("matplotlib"):
             import tensorflow  # noqa: F401
-    found_by = settings.source, settings.checksum, corpora.DEFAULT_CACHE, settings.suffixes, settings.column
-    corpus = corpora.resolve(*found_by)
+    found_by = corpora.DEFAULT_CACHE, settings.suffixes, settings.column
+    corpus = corpora.resolve(settings.source, settings.checksum, *found_by)
+    holdout = check.find_holdout(settings.holdout, *found_by) if settings.holdout else None
     root = Path(places.root).resolve()
-    if inside := [str(file.path) for file in corpus.files if root in file.path.resolve().parents]:
+    files = (*corpus.files, *(holdout.files if holdout else ()))
+    if inside := [str(file.path) for file in files if root in file.path.resolve().parents]:
         raise UserError(
             f"The corpus contains output of earlier runs below the root {root}: for example {inside[0]}. Name a "
             f"narrower corpus, or another root with --root. Received: --corpus {settings.source}"
         )
     cutting = settings.passage_length, settings.eval_fraction, settings.test_fraction, settings.documents
     reading = text.Reading(settings.column, settings.normalization, settings.fold_case)
-    facts = staging.check(corpus, settings.min_chars, *cutting, reading)
-    return StagedCorpus(corpus, facts, str(staging.stage(corpus, Path(places.corpus))))
+    facts = check.check(corpus, settings.min_chars, *cutting, reading, holdout)
+    directory, *held_out = (
+        str(staging.stage(one, Path(places.corpus))) for one in (corpus, holdout) if one is not None
+    )
+    return StagedCorpus(corpus, facts, directory, *held_out)
 
 
 def run(
@@ -124,15 +133,23 @@ def run(
     from pipeline.launch import launch
     from pipeline.runs import record
 
-    key = run_key(config, staged.directory)
+    key = run_key(config, staged.directory, staged.holdout)
     newest = registry.newest_other(places.registry, run_key=key).entry
     newest_digest = newest.digest if newest else ""
-    inputs = Inputs(staged.directory, staged.corpus.label, stage_schema(places), key, newest_digest)
+    inputs = Inputs(
+        staged.directory,
+        staged.corpus.label,
+        stage_schema(places),
+        key,
+        newest_digest,
+        staged.holdout,
+        staged.facts.eval_digest,
+    )
     name = datetime.datetime.now().isoformat()
     known = {
         "corpus": staged.corpus.label,
         "run_key": key,
-        "training_key": run_key(config, staged.directory, export=False),
+        "training_key": run_key(config, staged.directory, staged.holdout, export=False),
     }
     with record.recorded(places.metadata, name, config.model_name, **known) as finish:
         outcomes = launch(config, places, inputs, screen, name, train)

@@ -11,11 +11,11 @@ from typing import Any
 from tfx.components.util import model_utils
 from tfx.utils import path_utils
 
-from components import files
+from components import command_line, files
 from components.evaluate import summary
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.generalization import Generalization
-from components.ingest.staging import CorpusFacts
+from components.ingest.selection.facts import CorpusFacts
 from components.models import versions
 from components.release.pusher import push
 from pipeline import learning_curve
@@ -39,6 +39,8 @@ class Report:
       reasons: why the model was not blessed or not pushed.
       learning_curve: path of the plot of the training, PNG.
       missing_baseline: which model the candidate should have been compared with, but exists no longer; empty if none.
+      eval_text: how the eval text differs from that of the last blessed model; empty if it does not.
+      eval_digest: of the eval text.
       model_run: directory of the training's logs.
       chosen: value and reason of each configuration value that was chosen, by key.
     """
@@ -58,6 +60,8 @@ class Report:
     outcomes: dict[str, Outcome]
     learning_curve: str | None = None
     missing_baseline: str = ""
+    eval_text: str = ""
+    eval_digest: str = ""
     model_run: str = ""
     chosen: dict[str, Any] = field(default_factory=dict)
 
@@ -69,13 +73,13 @@ class Report:
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of the table on the terminal."""
         figures, facts = self.figures, self.facts
-        documents = f"{facts.documents} document{'s' if facts.documents != 1 else ''}"
+        documents = command_line.counted(facts.documents, "document")
         unknown = figures.out_of_vocabulary_rate
         rows = [
             ("corpus", f"{self.corpus}: {documents}, {facts.characters:,} characters"),
             ("vocabulary", f"{self.vocabulary_size} characters; {unknown:.3%} of the eval text is out of vocabulary"),
         ]
-        rows += summary.rows(figures, self.threshold, self.blessed, self.reasons, self.missing_baseline)
+        rows += summary.rows(figures, self.threshold, self.blessed, self.reasons, self.missing_baseline, self.eval_text)
         if self.pushed_version:
             state = "pushed" if self.pushed_now else "served already"
             rows.append(("version", f"{self.pushed_version} ({state}) in {self.serving}"))
@@ -116,6 +120,7 @@ class Report:
             "vocabulary_size": self.vocabulary_size,
             "baseline_perplexity": _number(figures.baseline_perplexity),
             "missing_baseline": self.missing_baseline or None,
+            "eval_text": self.eval_text or None,
             "reasons": list(self.reasons),
             "model": self.model,
             "learning_curve": self.learning_curve,
@@ -156,6 +161,8 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
         model=model,
         reasons=figures.reasons + not_servable,
         outcomes=outcomes,
+        eval_text=evaluator["evaluation"].get_string_custom_property("eval_text"),
+        eval_digest=evaluator["evaluation"].get_string_custom_property("eval_digest"),
         missing_baseline=outcomes["LastBlessed"].outputs["baseline"].get_string_custom_property("missing"),
         model_run=model_run,
         chosen=record.read(model_run),
@@ -166,7 +173,8 @@ def repair_serving(report: Report, places: Places, run_key: str) -> Report:
     """Push and register a good model whose version is missing, for example because the Pusher came from the cache."""
     if not (report.blessed and report.servable):
         return report
-    version, new = push(report.model, report.figures, places.serving, places.registry, run_key, report.corpus)
+    place = places.serving, places.registry
+    version, new = push(report.model, report.figures, *place, run_key, report.corpus, report.eval_digest)
     return dataclasses.replace(report, pushed_version=str(version), pushed_now=report.pushed_now or new)
 
 

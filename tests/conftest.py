@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -15,6 +16,10 @@ from tests import skipped, tiers, warm
 
 # Set before TensorFlow is imported: tolerances hold for CPUs. CUDA_VISIBLE_DEVICES=0 runs the tests on a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# The test command compiles no bytecode at installation, which takes a minute: what tests import is compiled here, once,
+# although containers and build machines often set this variable.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A shell starts background jobs with SIGINT ignored, and programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.integration
 Done = subprocess.CompletedProcess
 ROOT = Path(__file__).resolve().parents[1]
+TESTS = "uv run --no-compile-bytecode --group dev pytest"
 STEPS = {
     "lint": "ruff check .",
     "format": "ruff format --check .",
@@ -179,10 +180,10 @@ def ci(tmp_path: Path) -> Callable[..., Done]:
 
 
 def test_ci_installs_a_browser_as_root_only(ci: Callable[..., Done], tmp_path: Path) -> None:
-    assert ci(1000).stdout == "uv run --group dev pytest with \n"
+    assert ci(1000).stdout == f"{TESTS} with \n"
     assert not (tmp_path / "apt-get").exists()
     done = ci(0)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "uv run --group dev pytest with \n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{TESTS} with \n", "")
     calls = (tmp_path / "apt-get").read_text().splitlines()
     assert calls == [
         "-qq update",
@@ -204,15 +205,15 @@ def test_ci_uses_the_browser_in_chromium(ci: Callable[..., Done], tmp_path: Path
 
 def test_ci_reports_why_there_is_no_browser_and_continues(ci: Callable[..., Done]) -> None:
     done = ci(0, apt_get="echo no network >&2; exit 100")
-    assert (done.returncode, done.stdout) == (0, "uv run --group dev pytest with \n")
+    assert (done.returncode, done.stdout) == (0, f"{TESTS} with \n")
     assert "Chromium could not be installed" in done.stderr
     assert "no network" in done.stderr
 
 
 def test_ci_finds_the_long_texts(ci: Callable[..., Done], tmp_path: Path) -> None:
     (tmp_path / "shared" / "corpora").mkdir(parents=True)
-    assert ci(1000).stdout == f"uv run --group dev pytest with {tmp_path}/shared/corpora\n"
-    assert ci(1000, CORPORA="/elsewhere").stdout == "uv run --group dev pytest with /elsewhere\n"
+    assert ci(1000).stdout == f"{TESTS} with {tmp_path}/shared/corpora\n"
+    assert ci(1000, CORPORA="/elsewhere").stdout == f"{TESTS} with /elsewhere\n"
 
 
 def test_ci_fails_if_the_tests_do(ci: Callable[..., Done], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from components import cpu_quota
+from components import command_line, cpu_quota
 
 BFLOAT16_CAPABILITY = (8, 0)  # NVIDIA compute capability from which bfloat16 is fast (Ampere)
 FLOAT16_CAPABILITY = (7, 0)  # Volta: the first with tensor cores
@@ -48,9 +48,9 @@ def choose(strategy: str = "auto", precision: str = "auto", logical_cpus: int = 
     chosen, name = _strategy(strategy, gpus, logical_cpus, processes)
     precision = best_precision(gpus) if precision == "auto" else precision
     if gpus:
-        devices = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
+        devices = command_line.counted(len(gpus), "GPU")
     else:
-        devices = f"{cpu_quota.cores()} CPU cores"
+        devices = command_line.counted(cpu_quota.cores(), "CPU core")
     return Hardware(chosen, precision, bool(gpus), f"{name} on {devices}, {precision}")
 
 

@@ -65,7 +65,7 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
     places = Places(config)
     with local.locked(places, lambda _: None):
         with taken("stage"):
-            corpus, facts, staged = local.ingest(config, places)
+            corpus, facts, staged, _ = local.ingest(config, places)
         outputs = prepare(config, places, corpus, staged, taken)
     transformed = outputs["Transform"].outputs
     examples = transformed["transformed_examples"].uri

@@ -38,6 +38,21 @@ class Executor(executor.Executor):
             input_dict = {key: value for key, value in input_dict.items() if key != "baseline_model"}
         changed = {"eval_config": eval_config, "module_path": extractors.__name__}
         super().Do(input_dict, output_dict, {**exec_properties, **changed})
+        _describe(output_dict["evaluation"], input_dict["examples"], baseline)
+
+
+def _describe(evaluation: Any, examples: Any, baseline: Any) -> None:
+    """State on which text the model was evaluated, and whether the last blessed model was on another one."""
+    digest = artifact_utils.get_single_instance(examples).get_string_custom_property("eval_digest")
+    described = artifact_utils.get_single_instance(evaluation)
+    described.set_string_custom_property("eval_digest", digest)
+    last = artifact_utils.get_single_instance(baseline) if baseline else None
+    before = last.get_string_custom_property("eval_digest") if last else ""
+    if last and before and digest and before != digest:
+        version = last.get_int_custom_property("version")
+        other = f"version {version} was evaluated on another text when it was pushed"
+        advice = "so only the baseline above is comparable; corpus.holdout keeps the eval text the same"
+        described.set_string_custom_property("eval_text", f"{other}, {advice}")
 
 
 def eval_config(

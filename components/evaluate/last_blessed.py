@@ -23,7 +23,8 @@ def LastBlessed(  # type: ignore[no-untyped-def] # noqa: N802
 ):
     """Copy the last blessed model into `baseline`; leave it empty if there is none.
 
-    Its property `missing` names the model that should have been there, but no longer exists.
+    Its property `missing` names the model that should have been there, but no longer exists; `version` and
+    `eval_digest` are those of the copied one.
     """
     digest = versions.digest(path_utils.serving_model_path(candidate.uri))
     other = registry.newest_other(registry_directory, digest=digest)
@@ -31,5 +32,7 @@ def LastBlessed(  # type: ignore[no-untyped-def] # noqa: N802
         logging.warning("%s: %s", registry_directory, other.warning)
     baseline.set_string_custom_property("missing", other.warning)
     baseline.set_string_custom_property("copied_from", other.path)
-    if other.path:
+    if other.entry:
+        baseline.set_int_custom_property("version", other.entry.version)
+        baseline.set_string_custom_property("eval_digest", other.entry.eval_digest)
         versions.copy(other.path, path_utils.serving_model_path(baseline.uri))

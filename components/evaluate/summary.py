@@ -12,7 +12,12 @@ _SHOWN = 60  # characters of the longest copy
 
 
 def rows(
-    figures: Figures, threshold: float | None, blessed: bool, reasons: Sequence[str], missing_baseline: str = ""
+    figures: Figures,
+    threshold: float | None,
+    blessed: bool,
+    reasons: Sequence[str],
+    missing_baseline: str = "",
+    eval_text: str = "",
 ) -> list[tuple[str, str]]:
     """Return name and value of each row. Example: tests/components/evaluate/test_summary.py.
 
@@ -20,6 +25,7 @@ def rows(
       threshold: highest perplexity of a blessed model; None: that of the trigram reference.
       reasons: why the model was not blessed or must not be served.
       missing_baseline: which model the candidate should have been compared with, but exists no longer.
+      eval_text: how the eval text differs from that of the last blessed model; empty if it is the same, or not known.
     """
     trigram = f"{figures.reference_perplexity:.3f} (character trigram model)"
     baseline = figures.baseline_perplexity
@@ -35,6 +41,8 @@ def rows(
         result[3:3] = generalization_rows(figures.generalization)
     if missing_baseline:
         result.append(("missing baseline", missing_baseline))
+    if eval_text:
+        result.append(("eval text", eval_text))
     result.append(("blessed", "yes" if blessed else "no"))
     return result + [("why not", reason) for reason in reasons]
 
@@ -53,6 +61,6 @@ def generalization_rows(measured: Generalization) -> list[tuple[str, str]]:
         ("longest copy", found),
     ]
     if measured.copied_documents is not None:
-        share = f"{measured.copied_documents:.1%} of {measured.generated_documents:,} generated documents"
-        result.append(("copied documents", f"{share} are in the training text"))
+        generated = command_line.counted(measured.generated_documents, "generated document")
+        result.append(("copied documents", f"{measured.copied_documents:.1%} of {generated} are in the training text"))
     return result

@@ -27,6 +27,15 @@ class Executor(BaseExampleGenExecutor):
     (characters of the text).
     """
 
+    def Do(  # noqa: N802 - TFX's name
+        self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
+    ) -> None:
+        """Write the examples, and what is known of their text as properties of the artifact."""
+        super().Do(input_dict, output_dict, exec_properties)
+        settings = _settings(exec_properties["custom_config"])
+        for examples in output_dict["examples"]:
+            examples.set_string_custom_property("eval_digest", settings["eval_digest"])
+
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 - TFX's name
         """Not used: `GenerateExamplesByBeam` makes the splits."""
         raise NotImplementedError("CorpusExampleGen makes its splits itself.")
@@ -38,9 +47,13 @@ class Executor(BaseExampleGenExecutor):
         settings = _settings(exec_properties["custom_config"])
         output = proto_utils.json_to_proto(exec_properties["output_config"], example_gen_pb2.Output())
         splits = [split.name for split in output.split_config.splits]
+        patterns = [os.path.join(exec_properties["input_base"], "*")]
+        if settings["holdout"]:
+            patterns.append(os.path.join(settings["holdout"], "*"))
         passages = (
             pipeline
-            | "Match" >> fileio.MatchFiles(os.path.join(exec_properties["input_base"], "*"))
+            | "Patterns" >> beam.Create(patterns)
+            | "Match" >> fileio.MatchAll()
             # Beam would decompress by file name; `read_document` does it by content.
             | "Open" >> fileio.ReadMatches(compression="uncompressed")
             | "Cut" >> beam.FlatMap(_passages, settings)
@@ -59,6 +72,8 @@ def create(
     column: str | None = None,
     normalization: str | None = None,
     fold_case: bool = False,
+    holdout: str = "",
+    eval_digest: str = "",
 ) -> Any:
     """Return the component that reads every file of the staged corpus `input_base`.
 
@@ -68,6 +83,9 @@ def create(
       column: how a file is read, like the following, see `text.Reading`.
       normalization: Unicode normalization form.
       fold_case: whether case is folded.
+      holdout: directory of the staged eval text, of which no document is trained on; then the documents of `input_base`
+        have no eval split. "": there is none.
+      eval_digest: of the text of the eval split, for later components.
     """
     settings = struct_pb2.Struct()
     settings.update(
@@ -79,6 +97,8 @@ def create(
             "column": column,
             "normalization": normalization,
             "fold_case": fold_case,
+            "holdout": holdout,
+            "eval_digest": eval_digest,
             "sources": sources,
         }
     )
@@ -101,6 +121,15 @@ def reading(settings: Mapping[str, Any]) -> Reading:
     return Reading(settings["column"], settings["normalization"], settings["fold_case"])
 
 
+def replaced(packed: str, **values: Any) -> str:
+    """Return the component's parameter `custom_config` with other settings, by the names in `create`."""
+    settings = struct_pb2.Struct()
+    settings.update(_settings(packed) | values)
+    custom = example_gen_pb2.CustomConfig()
+    custom.custom_config.Pack(settings)
+    return str(proto_utils.proto_to_json(custom))
+
+
 def _settings(packed: str) -> dict[str, Any]:
     custom = proto_utils.json_to_proto(packed, example_gen_pb2.CustomConfig())
     settings = struct_pb2.Struct()
@@ -110,11 +139,19 @@ def _settings(packed: str) -> dict[str, Any]:
 
 def _passages(file: fileio.ReadableFile, settings: dict[str, Any]) -> Iterator[Passage]:
     name, rule = document_name(file.metadata.path), settings["documents"]
-    sizes = int(settings["passage_length"]), settings["eval_fraction"], settings["test_fraction"]
+    sizes = int(settings["passage_length"]), *_fractions(file.metadata.path, settings)
     if rule == ROW:
         yield from cut_rows(name, read_rows(file.open, name, reading=reading(settings)), *sizes)
     else:
         yield from cut(name, read_document(file.read(), name, reading=reading(settings)), *sizes, rule)
+
+
+def _fractions(path: str, settings: dict[str, Any]) -> tuple[float, float]:
+    """Return which parts of a file are held out for evaluation and for tests."""
+    holdout = settings["holdout"]
+    if holdout and os.path.dirname(path) == holdout.rstrip("/"):
+        return 1.0, 0.0
+    return 0.0 if holdout else settings["eval_fraction"], settings["test_fraction"]
 
 
 def _serialize(passage: Passage) -> bytes:

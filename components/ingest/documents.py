@@ -108,5 +108,10 @@ def streams(text: str, rule: str, eval_fraction: Fraction, test_fraction: Fracti
     return {split: "".join(found.stream(split)) for split in found.lengths}, found.count
 
 
+def digest(document: str) -> int:
+    """Return a digest of a text, below 2**256."""
+    return int.from_bytes(_digest(document), "big")
+
+
 def _digest(document: str) -> bytes:
     return hashlib.sha256(document.encode("utf-8", "surrogatepass")).digest()

@@ -37,13 +37,13 @@ def split_blocks(length: int, eval_fraction: float, test_fraction: float = 0.0) 
 
     The blocks follow one another without a gap: train, eval, test. The size of a held-out block of fewer than
     `MIN_HELD_OUT` characters is added to train. Empty blocks are omitted. A document of fewer than `MIN_DOCUMENT`
-    characters has no block.
+    characters has no block. An eval_fraction of 1 is for a text that is only evaluated.
 
     >>> split_blocks(2000, 0.1)
     [('train', 0, 1800), ('eval', 1800, 2000)]
 
     Raises:
-      UserError: the fractions are not numbers of at least 0 with a sum below 1.
+      UserError: the fractions are not numbers of at least 0 with a sum below 1, other than 1 and 0.
     """
     held_out = _held_out(eval_fraction, test_fraction)
     if length < MIN_DOCUMENT:
@@ -165,6 +165,7 @@ class Sizes:
       missing: number of rows without text.
       distinct: the different characters.
       targets: characters to predict in each split.
+      eval_digest: of the texts of the eval split, whose order does not change it; below 2**256.
     """
 
     characters: int
@@ -172,29 +173,41 @@ class Sizes:
     missing: int
     distinct: set[str]
     targets: Counter[str]
+    eval_digest: int = 0
 
 
 def measure(text: str, eval_fraction: float, test_fraction: float, rule: str) -> Sizes:
     """Measure a clean file. Args and errors are those of `blocks`."""
     found, count = blocks(text, eval_fraction, test_fraction, rule)
     targets = Counter({block.split: len(block.text) - 1 for block in found})
-    return Sizes(len(text), count, 0, set(text), targets)
+    evaluated = [block.text for block in found if block.split == "eval"]
+    if rule != documents.FILE:
+        evaluated = [one for stream in evaluated for one in stream.strip(documents.END).split(documents.END)]
+    return Sizes(len(text), count, 0, set(text), targets, joined(*map(documents.digest, evaluated)))
 
 
 def measure_rows(rows: Iterable[str], eval_fraction: float, test_fraction: float) -> Sizes:
     """Measure the clean texts of a table's rows, which `cut_rows` cuts; holds one of them in memory at a time."""
     held_out = _held_out(eval_fraction, test_fraction)
-    characters = count = missing = 0
+    characters = count = missing = eval_digest = 0
     distinct, targets = {documents.END}, Counter[str]()
     for row in rows:
         characters += len(row) + len(documents.END)
         distinct.update(row)
         if text := row.strip("\n"):
             count += 1
-            targets[documents.split_of(text, *held_out)] += len(text) + len(documents.END)
+            split = documents.split_of(text, *held_out)
+            targets[split] += len(text) + len(documents.END)
+            if split == "eval":
+                eval_digest = joined(eval_digest, documents.digest(text))
         else:
             missing += 1
-    return Sizes(characters, count, missing, distinct, targets)
+    return Sizes(characters, count, missing, distinct, targets, eval_digest)
+
+
+def joined(*digests: int) -> int:
+    """Return the digest of several texts, in any order; each text counts as often as it occurs."""
+    return sum(digests) % 2**256
 
 
 def require_passage_length(passage_length: int) -> None:
@@ -219,7 +232,7 @@ def _spans(length: int, passage_length: int) -> Iterator[tuple[int, int]]:
 
 def _held_out(eval_fraction: float, test_fraction: float) -> tuple[Fraction, Fraction]:
     held_out = _exact("eval_fraction", eval_fraction), _exact("test_fraction", test_fraction)
-    if sum(held_out) >= 1:
+    if sum(held_out) >= 1 and (sum(held_out) > 1 or held_out[0] < 1):
         raise UserError(
             "The held-out parts leave no text to train on: eval_fraction and test_fraction must sum to less than 1. "
             f"Lower one of them. Received: eval_fraction={eval_fraction}, test_fraction={test_fraction}"

@@ -11,6 +11,7 @@ from components.errors import UserError
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _SHOWN = 60  # characters of a bad line in a message
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
+_SEPARATOR = re.compile('"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # the first line of a table that Excel wrote or is to read
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what JSON can escape and a text file cannot have: NUL, half a character
 
 
@@ -24,7 +25,7 @@ def texts(lines: Lines, column: str, name: str, path: str | None = None) -> Iter
     Args:
       lines: the file's text. A name on `.csv` or `.tsv` is a table with a header, on `.jsonl` or `.ndjson` an object
         on each line; with another name, a text that starts with `{` is such objects. Where a table's header does not
-        have the column, semicolons may separate it.
+        have the column, semicolons may separate it; a first line such as `sep=;`, as Excel has it, decides that.
       column: the name in the header, or the key of the objects.
       name: of the file; `.gz` may follow the suffix.
       path: the file, for the commands in error messages; None if there is none, or if it is compressed.
@@ -39,20 +40,24 @@ def texts(lines: Lines, column: str, name: str, path: str | None = None) -> Iter
     lower = name.lower().removesuffix(".gz")
     if lower.endswith((".jsonl", ".ndjson")) or (not lower.endswith(SUFFIXES) and _starts_with_json(lines)):
         return _objects(lines, column, name, path)
-    return _table(lines, column, name, ("\t",) if lower.endswith(".tsv") else (",", ";", "\t"))
+    separator = _SEPARATOR.fullmatch(next(lines(""), ""))
+    likely = ("\t",) if lower.endswith(".tsv") else (",", ";", "\t")
+    return _table(lines, column, name, (separator[1],) if separator else likely, bool(separator))
 
 
 def _starts_with_json(lines: Lines) -> bool:
     return next((line.lstrip()[0] in "{[" for line in lines("\n") if line.strip()), False)
 
 
-def _table(lines: Lines, column: str, name: str, delimiters: tuple[str, ...]) -> Iterator[str]:
+def _table(lines: Lines, column: str, name: str, delimiters: tuple[str, ...], skip_first: bool) -> Iterator[str]:
     csv.field_size_limit(_LONGEST_CELL)
     header: list[str] = []
     for delimiter in delimiters:
         rows = csv.reader(lines(""), delimiter=delimiter, strict=True)
         before = 0
         try:
+            if skip_first:
+                next(rows)
             names = [cell.strip() for cell in next(filter(None, rows), [])]  # an empty line is no row
             header, before = header or names, rows.line_num
             if column not in names:

@@ -32,6 +32,7 @@ class Entry:
       bits_per_character: the same in bits.
       corpus: the training corpus.
       pushed_at: time, ISO 8601, UTC.
+      eval_digest: of the text that it was evaluated on; "": the file does not state it.
     """
 
     version: int
@@ -43,6 +44,7 @@ class Entry:
     bits_per_character: float | None = None
     corpus: str = ""
     pushed_at: str = ""
+    eval_digest: str = ""
 
     def found_at(self) -> str | None:
         """Path of the SavedModel: the trained one if it still exists, else the pushed copy, else None.

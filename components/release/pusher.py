@@ -18,7 +18,13 @@ from components.models import original, registry, versions
 
 
 def push(
-    model: str, figures: Figures, serving: str, registry_directory: str, run_key: str, corpus: str
+    model: str,
+    figures: Figures,
+    serving: str,
+    registry_directory: str,
+    run_key: str,
+    corpus: str,
+    eval_digest: str = "",
 ) -> tuple[int, bool]:
     """Push and register a blessed model, unless it is the newest served version already.
 
@@ -32,6 +38,7 @@ def push(
       registry_directory: directory of its registry.
       run_key: as in its registry entry.
       corpus: the name that the user gave the corpus.
+      eval_digest: of the text of the evaluation.
 
     Returns:
       The version that holds the model, and whether this call pushed it.
@@ -50,7 +57,7 @@ def push(
             served = os.path.join(serving, str(version))
             quality = (figures.perplexity, figures.bits_per_character)
             kept = original.of(model, digest)
-            entry = registry.Entry(version, digest, run_key, kept, served, *quality, corpus, now)
+            entry = registry.Entry(version, digest, run_key, kept, served, *quality, corpus, now, eval_digest)
             registry.record(registry_directory, entry)
     return version, is_new
 
@@ -82,7 +89,8 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
         return
     path = path_utils.serving_model_path(model.uri)
     figures = read_figures(evaluation.uri, path)
-    version, new = push(path, figures, serving, registry_directory, run_key, corpus)
+    eval_digest = evaluation.get_string_custom_property("eval_digest")
+    version, new = push(path, figures, serving, registry_directory, run_key, corpus, eval_digest)
     logging.info("Version %s of %s, pushed now: %s", version, serving, new)
     pushed_model.set_int_custom_property("pushed", int(new))
     pushed_model.set_string_custom_property("pushed_destination", os.path.join(serving, str(version)))

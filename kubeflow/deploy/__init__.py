@@ -1,4 +1,4 @@
 """Submission and scheduling of a compiled pipeline on a server.
 
-Imports `components.errors`.
+Imports `components.command_line`, `components.errors`.
 """

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import kfp_server_api
 from google.protobuf import json_format
 
+from components.command_line import counted
 from components.errors import UserError
 from kubeflow.deploy.backend import Backend, Package
 from kubeflow.deploy.connection import generated
@@ -42,7 +43,7 @@ class KubeflowPipelines(Backend):
             self._report(f"pipeline {name} does not exist")
             return
         names = {version_id: version for version, version_id in self._version_ids(pipeline).items()}
-        self._report(f"pipeline {name}: {len(names)} version(s)")
+        self._report(f"pipeline {name}: {counted(len(names), 'version')}")
         for run in self._schedules(name):
             version = names.get(_version_id(run), _version_id(run))
             self._report(f"schedule {_cron(run)!r}: {'active' if self._is_active(run) else 'paused'}, runs {version}")

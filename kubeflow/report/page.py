@@ -7,6 +7,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from components.command_line import counted
 from components.evaluate import summary
 from kubeflow.report.result import SAMPLE_CHARS, SAMPLE_SEED, SAMPLE_TEMPERATURE, Result
 
@@ -34,13 +35,13 @@ def render(result: Result) -> str:
     figures = result.figures
     rows = [
         ("corpus", result.corpus),
-        *summary.rows(figures, result.threshold, result.blessed, (), result.missing_baseline),
+        *summary.rows(figures, result.threshold, result.blessed, (), result.missing_baseline, result.eval_text),
         ("out of vocabulary", f"{figures.out_of_vocabulary_rate:.3%} of the eval text"),
         ("version", result.version or "not pushed"),
     ]
     hardest = sorted(figures.by_document.items(), key=lambda item: -item[1])
     documents = [(name, f"{value:.3f}") for name, value in hardest[:_DOCUMENTS]]
-    rest = f"{len(hardest) - _DOCUMENTS:,} documents with lower perplexity are left out."
+    rest = f"Left out: {counted(len(hardest) - _DOCUMENTS, 'document')} with lower perplexity."
     origin = f"temperature {SAMPLE_TEMPERATURE}, seed {SAMPLE_SEED}"
     how = f"up to {SAMPLE_CHARS} characters from the start of a line, {origin}"
     splits = [(split.name, *(f"{count:,}" for count in split[1:])) for split in result.splits]

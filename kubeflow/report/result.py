@@ -47,6 +47,7 @@ class Result:
       blessed: whether the Evaluator blessed the model.
       reasons: why the model was not blessed, or does not work in a server.
       missing_baseline: which model the candidate should have been compared with, but exists no longer.
+      eval_text: how the eval text differs from that of the last blessed model; empty if it does not.
       version: of this model in the serving directory, and whether this run pushed it; empty if it was not pushed.
       learning_curve: PNG; empty if the training wrote no events.
       sample: a text of the model, or why there is none.
@@ -59,6 +60,7 @@ class Result:
     blessed: bool
     reasons: tuple[str, ...]
     missing_baseline: str
+    eval_text: str
     version: str
     learning_curve: bytes
     sample: str
@@ -100,6 +102,7 @@ def read(sources: Mapping[str, Source], parameters: Mapping[str, str]) -> Result
         blessed=bool(sources["blessing"].properties.get("blessed")),
         reasons=figures.reasons + not_servable,
         missing_baseline=sources["baseline"].properties.get("missing", ""),
+        eval_text=sources["evaluation"].properties.get("eval_text", ""),
         version=version and f"{version} ({'pushed' if pushed.get('pushed') else 'served already'})",
         learning_curve=_learning_curve(sources["model_run"].path, parameters["corpus"], bound),
         sample=_sample(export),

@@ -5,13 +5,15 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tensorflow import errors
 from tensorflow.io import gfile
 
 from components.errors import UserError
 from components.ingest import corpora, corpus_example_gen, staging
+from components.ingest.corpora import Corpus
+from components.ingest.selection import check
 
 
 class Executor(corpus_example_gen.Executor):
@@ -26,35 +28,52 @@ class Executor(corpus_example_gen.Executor):
         with tempfile.TemporaryDirectory(prefix="corpus-") as workspace:
             cutting = corpus_example_gen._settings(exec_properties["custom_config"])
             staged = stage(exec_properties["input_base"], settings, cutting, Path(workspace))
-            super().Do(input_dict, output_dict, {**exec_properties, "input_base": staged})
+            known = {"holdout": staged.holdout, "eval_digest": staged.eval_digest}
+            custom = corpus_example_gen.replaced(exec_properties["custom_config"], **known)
+            changed = {"input_base": staged.corpus, "custom_config": custom}
+            super().Do(input_dict, output_dict, {**exec_properties, **changed})
 
 
-def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], workspace: Path) -> str:
-    """Find, check and copy the corpus, into a directory that is named after its content.
+class Staged(NamedTuple):
+    """A staged corpus.
+
+    Attributes:
+      corpus: directory of the copy.
+      holdout: the same of the eval text; "" if it is a part of the corpus.
+      eval_digest: of the text of the eval split.
+    """
+
+    corpus: str
+    holdout: str
+    eval_digest: str
+
+
+def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], workspace: Path) -> Staged:
+    """Find, check and copy the corpus and the eval text, into directories that are named after their content.
 
     Args:
       source: a known name, a file, folder or glob on a volume or in a bucket (gs://), or a URL.
-      settings: `directory` for staged corpora (local or in a bucket), `checksum`, `suffixes` and `min_chars`.
+      settings: `directory` for staged corpora (local or in a bucket), `checksum`, `suffixes`, `min_chars` and
+        `holdout`.
       cutting: `passage_length`, `eval_fraction`, `test_fraction`, `documents`, and those of
         `text.Reading`.
       workspace: an empty local directory.
-
-    Returns:
-      The directory of the copy.
 
     Raises:
       UserError: the corpus cannot be read, or is not suitable for training.
     """
     # Downloads are not kept between runs, so that a schedule notices changed content behind a URL.
     suffixes = settings["suffixes"] and tuple(settings["suffixes"])
-    corpus = corpora.resolve(source, settings["checksum"], workspace / "downloads", suffixes, cutting["column"])
+    found_by = workspace / "downloads", suffixes, cutting["column"]
+    corpus = corpora.resolve(source, settings["checksum"], *found_by)
     if corpus.note:
         # A local run prints the note. A schedule would train on another corpus for weeks before a user reads it.
         raise UserError(
             f"{corpus.note} A scheduled run never trains on a stand-in; put the text into the state volume or a bucket "
             f"and give its path. Received: corpus={source}"
         )
-    facts = staging.check(
+    holdout = check.find_holdout(settings["holdout"], *found_by) if settings["holdout"] else None
+    facts = check.check(
         corpus,
         settings["min_chars"],
         int(cutting["passage_length"]),
@@ -62,12 +81,20 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
         cutting["test_fraction"],
         cutting["documents"],
         corpus_example_gen.reading(cutting),
+        holdout,
     )
     logging.info("corpus %s: %s documents, %s characters", source, facts.documents, facts.characters)
-    if "://" not in settings["directory"]:
-        return str(staging.stage(corpus, Path(settings["directory"])))
+    if facts.note:
+        logging.warning("%s", facts.note)
+    copy, held_out = (_copy(one, settings["directory"], workspace) if one else "" for one in (corpus, holdout))
+    return Staged(copy, held_out, facts.eval_digest)
+
+
+def _copy(corpus: Corpus, directory: str, workspace: Path) -> str:
+    if "://" not in directory:
+        return str(staging.stage(corpus, Path(directory)))
     # Beam's workers may be on other machines, which can read the bucket only.
-    return _upload(staging.stage(corpus, workspace / "staged"), settings["directory"])
+    return _upload(staging.stage(corpus, workspace / "staged"), directory)
 
 
 def _upload(staged: Path, directory: str) -> str:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from components.command_line import to_json
+from components.command_line import counted, to_json
 from components.errors import UserError
 from pipeline import metadata_store
 from pipeline.config.places import Places
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             ) from error
         choice = retention.choose(found, on_disk, blessed, arguments.keep)
         items = deletion.items(places, choice)
-        kept = f"{len(choice.kept)} of {len(found.runs)} runs"
+        kept = f"{len(choice.kept)} of {counted(len(found.runs), 'run')}"
         if not arguments.json:
             _show(items, kept, places.root)
         errors = [] if arguments.dry_run else deletion.delete(store, places, choice, items)

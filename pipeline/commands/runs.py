@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from components.command_line import to_json, visible
+from components.command_line import counted, to_json, visible
 from components.errors import UserError
 from pipeline import metadata_store
 from pipeline.config.places import Places
@@ -91,7 +91,7 @@ def _show(found: list[Summary], root: str, several_models: bool) -> None:
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         console = Console(file=sys.stdout, highlight=False, width=_FILE_WIDTH)
-    console.print(f"{len(found)} run{'s' if len(found) != 1 else ''} in {root}", soft_wrap=True, markup=False)
+    console.print(f"{counted(len(found), 'run')} in {root}", soft_wrap=True, markup=False)
     console.print(_table(found, several_models))
 
 

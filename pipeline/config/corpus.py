@@ -24,6 +24,9 @@ class CorpusConfig(Section):
     suffixes: Annotated[tuple[Suffix, ...], Field(min_length=1)] | None = None
     # Column of CSV files, or key of JSON Lines, that has the text: each row is a document. None: files are plain text.
     column: str | None = Field(None, min_length=1)
+    # An eval text that stays the same while the corpus grows, given as `corpus.source` is and read like it: then all of
+    # the corpus is for training, and perplexities of later runs are comparable. None: a part of the corpus is held out.
+    holdout: str | None = Field(None, min_length=1)
     # Characters that the cleaned corpus must have at least. A shorter one is an error before training starts.
     min_chars: PositiveInt = 2_000
     # Characters to predict in one record, at most.
@@ -38,7 +41,8 @@ class CorpusConfig(Section):
     normalization: Literal["nfc"] | None = None
     # Fold the case of all these texts (Unicode's full case folding: ß becomes ss).
     fold_case: bool = False
-    # Part of every document that is held out for evaluation: its last part, before the test split. Documents that are
+    # Part of every document that is held out for evaluation, unless there is a `corpus.holdout`: its last part, before
+    # the test split. Documents that are
     # too short, this part of which would have fewer than 100 characters, are held out as a whole or not at all.
     eval_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
     # Part of every document that is held out for tests: its very end. 0: no test split.

@@ -63,7 +63,8 @@ class TrainingConfig(Section):
     # Start from the newest blessed model of other data, with every weight that fits.
     warm_start: bool = False
     # Initial biases of the output. frequencies: logarithms of the characters' frequencies in the train split.
-    initial_bias: Literal["frequencies", "zero"] = "frequencies"
+    # auto: frequencies if the vocabulary has more than 4,000 ids, otherwise zero.
+    initial_bias: Literal["frequencies", "zero"] | Auto = "auto"
     # Characters, sampled by frequency, that estimate the softmax in a training step; evaluation and the export always
     # have the full softmax. 0: the full softmax. auto: 511 if the vocabulary has more than 4,000 ids, otherwise 0.
     sampled_softmax: NonNegativeInt | Auto = "auto"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from components import lean_imports, startup
+from components.command_line import counted
 from components.errors import UserError
 from components.models import versions
 from serving.bulk import shards
@@ -136,7 +137,7 @@ def _shown(value: Any) -> str:
 
 
 def _described(job: Job, task: Task, source: Input, missing: Sequence[Shard]) -> str:
-    text = f"{job.name}; {source.lines:,} lines in {len(source.shards):,} shards"
+    text = f"{job.name}; {counted(source.lines, 'line')} in {counted(len(source.shards), 'shard')}"
     if kept := len(source.shards) - len(missing):
         text += f", {kept:,} of them finished before"
     return text if task.defaults is None else f"{text}; seed {task.defaults.seed}"
@@ -162,13 +163,13 @@ def _compute(
             finished = len(source.shards) - len(directory.missing(source.shards))
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise Stopped(
-                f"The job ended after {finished:,} of {len(source.shards):,} shards: {lines[-1].rstrip('.')}. Repeat "
-                f"the command to resume it. Received: {job.output}"
+                f"The job ended after {finished:,} of {counted(len(source.shards), 'shard')}: {lines[-1].rstrip('.')}. "
+                f"Repeat the command to resume it. Received: {job.output}"
             ) from error
     if left := directory.missing(source.shards):
         raise Stopped(
-            f"The Beam runner finished without {len(left):,} of {len(source.shards):,} shards. Repeat the command to "
-            f"resume the job. Received: {job.output}"
+            f"The Beam runner finished without {len(left):,} of {counted(len(source.shards), 'shard')}. Repeat the "
+            f"command to resume the job. Received: {job.output}"
         )
 
 

@@ -17,6 +17,7 @@ from tensorflow import errors
 from tensorflow.io import gfile
 
 from components import files
+from components.command_line import counted
 from components.errors import UserError
 
 _ERROR = re.compile(rb'\{"line": \d+, "error": ')
@@ -177,8 +178,8 @@ class Directory:
                         output.write(content)
             if line != source.lines:
                 raise UserError(
-                    f"The shards have {line:,} lines, and the input {source.lines:,}. Start over with --restart. "
-                    f"Received: {self.path}"
+                    f"The shards have {counted(line, 'line')}, and the input {source.lines:,}. Start over with "
+                    f"--restart. Received: {self.path}"
                 )
         return failed
 

@@ -16,7 +16,7 @@ import sys
 from dataclasses import replace
 
 from components import beam, startup
-from components.command_line import FAILED, OK, print_error
+from components.command_line import FAILED, OK, counted, print_error
 from components.errors import UserError
 from components.lean_imports import tensorflow_without_keras
 from serving.commands.shared import config_options, generation_options, model_source
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     except Stopped as stopped:
         print_error(f"failed: {stopped}")
         return FAILED
-    text = f"{done.lines:,} lines in {arguments.output}"
+    text = f"{counted(done.lines, 'line')} in {arguments.output}"
     if done.failed:
         text += f", {len(done.failed):,} of them errors, the first in line {done.failed[0]:,}"
     print_error(text)
@@ -88,4 +88,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show_progress(finished: int, total: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{finished:,} of {total:,} shards\033[K\r", end="", file=sys.stderr, flush=True)
+        print(f"\r{finished:,} of {counted(total, 'shard')}\033[K\r", end="", file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from components.command_line import print_error, to_json, visible
+from components.command_line import counted, print_error, to_json, utf8, visible
 from components.errors import UserError
 from components.ingest.documents import END
 from serving.client.errors import ServerError
@@ -28,7 +28,7 @@ from serving.commands.shared import config_options, generation_options, input_te
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `generate`."""
     add = parser.add_argument
-    add("prompts", nargs="*", type=str, metavar="PROMPT", help="text to continue; default: start of a line")
+    add("prompts", nargs="*", type=utf8, metavar="PROMPT", help="text to continue; default: start of a line")
     add("--prompt-file", metavar="FILE|-", help="read the prompt from this file, or from standard input")
     generation_options.add_arguments(add)
     add("--samples", type=int, default=1, metavar="N", help="texts for each prompt, with seeds seed, seed + 1, ...")
@@ -60,8 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
                 if len(prompts) > 1:
                     print_error(f"--- {row + 1} of {len(prompts)}, seed {seed}")
                 count += _print(prompt, chunks, arguments.echo, arguments.stream)
-        print_error(f"{count:,} characters in {time.monotonic() - start:.2f} s")
+        print_error(f"{counted(count, 'character')} in {time.monotonic() - start:.2f} s")
         unknown_characters.note(model, list(dict.fromkeys(prompts)), "prompt" if len(set(prompts)) == 1 else "prompts")
+        if options.stop:
+            unknown_characters.note_stop(model, options.stop)
     return 0
 
 
@@ -110,15 +112,18 @@ def _print(prompt: str, chunks: Iterator[str], echo: bool, flush: bool) -> int:
         sys.stderr.write(visible(prompt))  # readable as one text on a terminal, and still not in a file
         sys.stderr.flush()
     count, last = 0, ""
+    on_line = on_terminal or (echo and bool(prompt))  # something that a failure must not continue
     try:
         for chunk in chunks:
+            on_line = True
             shown = chunk.replace(END, "\n")
             sys.stdout.write(visible(shown) if on_terminal else shown)
             count, last = count + len(chunk), chunk[-1:]
             if flush:
                 sys.stdout.flush()
+        on_line = True
     finally:
-        if last != "\n":
+        if on_line and last != "\n":
             sys.stdout.write("\n")  # after Ctrl-C as well: the next message starts on a new line
         sys.stdout.flush()
     return count

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from components.command_line import visible
+from components.command_line import counted, visible
 from components.errors import UserError
 from components.ingest import documents, passages
 from components.ingest.text import Reading, normalize
@@ -166,17 +166,17 @@ def _shown(character: str) -> str:
 def _table(result: dict[str, Any]) -> str:
     """Format the result for reading."""
     part = "" if result["split"] == "all" else f", {result['split']} split"
-    plural = "s" if result["passages"] > 1 else ""
+    passages = counted(result["passages"], "passage")
     rows = {
         "text": "{text}{part}: {characters:,} characters, {predicted:,} predicted",
         "nats": "{nats:,.1f} ({nats_per_character:.4f} per character)",
         "perplexity": "{perplexity:.3f}",
         "bits per character": "{bits_per_character:.3f}",
-        "measured": "in {passages:,} passage{plural} of up to {passage_length:,} characters overlapping by one, each "
+        "measured": "in {counted} of up to {passage_length:,} characters overlapping by one, each "
         "from the initial state, as the pipeline evaluates",
         "model": "{model}",
     }
-    return "".join(f"{name:<20}{row.format(**result, part=part, plural=plural)}\n" for name, row in rows.items())
+    return "".join(f"{name:<20}{row.format(**result, part=part, counted=passages)}\n" for name, row in rows.items())
 
 
 def _cut(text: str, split: str, config: Config) -> list[passages.Passage]:

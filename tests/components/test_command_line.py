@@ -92,7 +92,7 @@ def test_empty_text_of_an_unset_shell_variable_is_refused(
 def test_empty_text_is_allowed_where_it_has_a_meaning() -> None:
     parser = command_line.Parser()
     command = parser.add_subparsers().add_parser("run")
-    command.add_argument("prompts", type=str, nargs="*")
+    command.add_argument("prompts", type=command_line.utf8, nargs="*")
     assert parser.parse_args(["run", ""]) == argparse.Namespace(prompts=[""])
 
 

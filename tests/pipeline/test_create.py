@@ -34,6 +34,7 @@ NOT_IN_KEY = (
     "serving_dir=elsewhere",
     'beam_args=["--direct_num_workers=2"]',
     "corpus.source=another/name/of/the/same/text.txt",
+    "corpus.holdout=another/name/of/the/same/text.txt",
     "evaluation.threshold=9",
     "evaluation.max_copied=0.05",
     "serving.volume_claim=another",
@@ -66,6 +67,8 @@ def test_text_changes_the_key_and_its_directory_does_not() -> None:
     config = overrides.load("quick")
     assert run_key(config, "/state/corpus/fedcba9876543210") != key()
     assert run_key(config, "/other/corpus/0123456789abcdef") == key()
+    held = {run_key(config, CORPUS, f"/state/corpus/{digest * 16}") for digest in "ab"} | {key()}
+    assert len(held) == 3
 
 
 def test_key_of_the_weights_does_not_depend_on_the_export(monkeypatch: pytest.MonkeyPatch) -> None:

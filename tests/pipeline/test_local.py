@@ -131,7 +131,7 @@ def test_corpus_is_found_checked_and_staged(tmp_path: Path) -> None:
     (tmp_path / "texts" / "one.txt").write_text("abcd" * 500)
     (tmp_path / "texts" / "two.txt").write_text("efgh" * 500)
     config = Config(root=str(tmp_path / "root"), corpus=CorpusConfig(source=str(tmp_path / "texts")))
-    corpus, facts, staged = local.ingest(config, Places(config))
+    corpus, facts, staged, _ = local.ingest(config, Places(config))
     assert corpus.label == str(tmp_path / "texts")
     assert (facts.documents, facts.characters, facts.distinct) == (2, 4000, 8)
     assert Path(staged).parent == tmp_path / "root" / "corpus"
@@ -139,6 +139,19 @@ def test_corpus_is_found_checked_and_staged(tmp_path: Path) -> None:
         "one.txt": "abcd",
         "two.txt": "efgh",
     }
+
+
+def test_holdout_is_staged_and_the_corpus_is_for_training(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("abcd" * 500)
+    (tmp_path / "held.txt").write_text("efgh" * 50)
+    settings = CorpusConfig(source=str(tmp_path / "one.txt"), holdout=str(tmp_path / "held.txt"))
+    config = Config(root=str(tmp_path / "root"), corpus=settings)
+    staged = local.ingest(config, Places(config))
+    assert (staged.facts.characters, staged.facts.eval_chars) == (2000, 199)
+    assert [path.name for path in Path(staged.holdout).iterdir()] == ["held.txt"]
+    (tmp_path / "held.txt").write_text("too short")
+    with pytest.raises(UserError, match=r"corpus\.holdout, is too short"):
+        local.ingest(config, Places(config))
 
 
 @pytest.mark.integration

@@ -12,7 +12,7 @@ from tfx.types.artifact import Artifact
 
 from components.evaluate.evaluation import Figures
 from components.evaluate.generalization import Generalization
-from components.ingest.staging import CorpusFacts
+from components.ingest.selection.facts import CorpusFacts
 from components.models import registry, versions
 from pipeline import learning_curve, report
 from pipeline.config.places import Places
@@ -167,6 +167,7 @@ def test_summary_has_every_key(tmp_path: Path) -> None:
         "vocabulary_size": 65,
         "baseline_perplexity": 4.4,
         "missing_baseline": None,
+        "eval_text": None,
         "reasons": ["because é"],
         "model": "/model",
         "learning_curve": None,

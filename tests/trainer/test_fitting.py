@@ -32,9 +32,11 @@ def test_samples_are_text_of_the_vocabulary_and_reproducible() -> None:
     assert fitting.sampler(model, VOCABULARY, 0, seed=5) is None
 
 
-def test_auto_is_chosen_logged_and_written_and_biases_start_from_the_frequencies(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_auto_is_chosen_logged_and_written_and_biases_start_from_the_frequencies_of_many_characters(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trainer.plan.choices.LARGEST_FULL_SOFTMAX", 4)
+    monkeypatch.setattr("trainer.plan.choices.SAMPLED", 2)
     random = np.random.default_rng(1)
 
     def split(length: int) -> Split:
@@ -52,7 +54,15 @@ def test_auto_is_chosen_logged_and_written_and_biases_start_from_the_frequencies
     powers = np.exp(model.projection.bias.numpy())
     np.testing.assert_allclose(powers / powers.sum(), (np.bincount(text.train.ids, minlength=5) + 1) / 4_005, rtol=1e-5)
     chosen = record.read(str(tmp_path))
-    names = ["output_dropout", "recurrent_dropout", "weight_decay", "batch_size", "sampled_softmax", "steps"]
+    names = [
+        "output_dropout",
+        "recurrent_dropout",
+        "weight_decay",
+        "batch_size",
+        "initial_bias",
+        "sampled_softmax",
+        "steps",
+    ]
     assert [key.partition(".")[2] for key in chosen] == [*names, "eval_every", "early_stopping"]
     assert position.total_steps == chosen["training.steps"]["value"] == 100
     assert "training.max_minutes=0.001" in chosen["training.steps"]["reason"]

@@ -143,7 +143,6 @@ SHARED = {"begun": "xxy", "continued": "yz"}
 @pytest.mark.parametrize(
     ("texts", "custom_config", "characters"),
     [
-        (RARE, {"max_size": 3}, "\neb"),
         ({**RARE, **SHARED}, {"min_count": 2}, "\nebxc"),
         (RARE, {"min_count": 2, "max_size": 2}, "\ne"),
     ],

@@ -23,7 +23,9 @@ LEAST_PATIENCE = 2  # evaluations
 EVALUATION_SHARE = 0.05  # of the time of training that evaluations may take
 FEWEST_STEPS = 100
 MOST_EPOCHS = 20
-LARGEST_FULL_SOFTMAX = 4_000  # ids of the largest vocabulary whose full softmax costs little more than a sampled one
+# Ids of the largest vocabulary whose full softmax costs little more than a sampled one. With more, zero biases spend
+# the training on teaching that rare characters are rare; with fewer, biases from frequencies give a worse model.
+LARGEST_FULL_SOFTMAX = 4_000
 SAMPLED = 511  # with the target, 512
 # So that the speed of the machine is known before the first evaluation.
 FEWEST_STEPS_BETWEEN_EVALUATIONS = 20
@@ -45,7 +47,7 @@ class Choice:
     """
 
     key: str
-    value: float
+    value: float | str
     reason: str
 
     def __str__(self) -> str:
@@ -88,12 +90,13 @@ def model_and_batch(
     text = f"{characters:,} training characters, {vocabulary:,} ids"
     rate = dropout_rate(characters, documents)
     about_rates = text + (", short documents" if are_short(characters, documents) else "")
-    wanted = {
+    wanted: dict[str, tuple[object, float | str, str]] = {
         "model.output_dropout": (model.output_dropout, rate, about_rates),
         "model.recurrent_dropout": (model.recurrent_dropout, round(rate * 0.6, 2), about_rates),
         "training.weight_decay": (training.weight_decay, 0.05, text),
         "training.sequence_length": (training.sequence_length, length, _window_reason(length)),
         "training.batch_size": (training.batch_size, batch_size(characters, length), f"{text}, {length} in a window"),
+        "training.initial_bias": (training.initial_bias, *initial_bias(vocabulary)),
         "training.sampled_softmax": (training.sampled_softmax, *sampled_softmax(vocabulary)),
     }
     if stock_layer:
@@ -177,6 +180,17 @@ def dropout_rate(characters: int, documents: int = 1) -> float:
     """
     rate = 0.33 - 0.225 * math.log10(characters / 100_000) + (_OF_SHORT if are_short(characters, documents) else 0.0)
     return round(min(0.5, max(0.0, rate)), 2)
+
+
+def initial_bias(vocabulary: int) -> tuple[str, str]:
+    """Return the initial biases of the output, and the reason.
+
+    >>> initial_bias(66)
+    ('zero', '66 ids, at most 4,000')
+    """
+    if vocabulary > LARGEST_FULL_SOFTMAX:
+        return "frequencies", f"{vocabulary:,} ids, more than {LARGEST_FULL_SOFTMAX:,}"
+    return "zero", f"{vocabulary:,} ids, at most {LARGEST_FULL_SOFTMAX:,}"
 
 
 def sampled_softmax(vocabulary: int) -> tuple[int, str]:

@@ -30,8 +30,12 @@ def read(directory: str) -> dict[str, Any]:
 def line(chosen: Mapping[str, Any]) -> str:
     """Return names and values, the number of steps first.
 
-    >>> line({"model.output_dropout": {"value": 0.11}, "training.steps": {"value": 1480}})
-    'steps 1,480, output_dropout 0.11'
+    >>> line({"training.initial_bias": {"value": "zero"}, "training.steps": {"value": 1480}})
+    'steps 1,480, initial_bias zero'
     """
     keys = sorted(chosen, key="training.steps".__ne__)
-    return ", ".join(f"{key.rpartition('.')[2]} {chosen[key]['value']:,}" for key in keys)
+    return ", ".join(f"{key.rpartition('.')[2]} {_shown(chosen[key]['value'])}" for key in keys)
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
+from components.command_line import utf8
 from components.errors import UserError
 from components.ingest.documents import END
 from serving.client.options import GenerateOptions
@@ -57,7 +58,7 @@ def add_arguments(add: Callable[..., Any]) -> None:
     add("--seed", type=int, metavar="N", help="the same seed generates the same text; default: a random one")
     add(
         "--stop",
-        type=str,
+        type=utf8,
         default=GenerateOptions.stop,
         metavar="TEXT",
         help=r"end before the first occurrence; the escapes \n, \t, \r and \\ are allowed",

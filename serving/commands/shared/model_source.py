@@ -162,9 +162,10 @@ def pushed_version(arguments: argparse.Namespace, config: Config, no_server: str
     with startup.importing():
         found = {number: path for number, path in versions.directories(base).items() if versions.is_complete(path)}
     if not found:
+        url = "--url, " if hasattr(arguments, "url") else ""
         raise UserError(
             f"There is no model: {no_server}no version of {config.model_name} is in {base}. Train one "
-            f"({shell_command.of('local_runner.py')}), or choose another place with --url, --root, --serving-dir or "
+            f"({shell_command.of('local_runner.py')}), or choose another place with {url}--root, --serving-dir or "
             f"--model. Received: {base}"
         )
     entry = None

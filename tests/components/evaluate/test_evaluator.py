@@ -102,6 +102,7 @@ def example(document: str, text: str) -> bytes:
 class Evaluated:
     blessed: bool
     figures: Figures
+    eval_text: str  # on a change of the eval text
 
 
 Evaluate = Callable[..., Evaluated]
@@ -117,6 +118,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
         by_document: bool = True,
         max_copied: float | None = None,
         records: Sequence[tuple[str, str]] = RECORDS,
+        eval_digests: tuple[str, str] = ("", ""),
     ) -> Evaluated:
         examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
         examples.split_names = '["train", "eval"]'
@@ -129,7 +131,10 @@ def evaluate(tmp_path: Path) -> Evaluate:
             "evaluation": [artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation")],
             "blessing": [artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")],
         }
-        made = model(tmp_path / "candidate", candidate)
+        made, last = model(tmp_path / "candidate", candidate), model(tmp_path / "baseline", baseline)
+        for one, digest in zip((examples, last), eval_digests):
+            one.set_string_custom_property("eval_digest", digest)
+        last.set_int_custom_property("version", 7)
         export = path_utils.serving_model_path(made.uri)
         generalization.write(export, MEASURED)
         configuration = eval_config(threshold, max_increase, by_document, max_copied, "digest")
@@ -137,7 +142,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
             {
                 "examples": [examples],
                 "model": [made],
-                "baseline_model": [model(tmp_path / "baseline", baseline)],
+                "baseline_model": [last],
             },
             outputs,
             {
@@ -146,8 +151,12 @@ def evaluate(tmp_path: Path) -> Evaluate:
                 "fairness_indicator_thresholds": "null",
             },
         )
+        (evaluation,), (blessing,) = outputs.values()
+        assert evaluation.get_string_custom_property("eval_digest") == eval_digests[0]
         return Evaluated(
-            model_utils.is_model_blessed(outputs["blessing"][0]), read_figures(str(tmp_path / "evaluation"), export)
+            model_utils.is_model_blessed(blessing),
+            read_figures(str(tmp_path / "evaluation"), export),
+            evaluation.get_string_custom_property("eval_text"),
         )
 
     return run
@@ -170,52 +179,44 @@ def test_model_better_than_the_reference_model_is_blessed_despite_a_hard_documen
     assert figures.reasons == ()
 
 
-def test_model_no_better_than_the_reference_model_is_not_blessed(evaluate: Evaluate) -> None:
-    result = evaluate(candidate=(REFERENCE, REFERENCE))
+def test_model_is_not_blessed_for_each_reason(evaluate: Evaluate) -> None:
+    result = evaluate((REFERENCE, REFERENCE), (1.2, 0.7), max_copied=0.09, eval_digests=("a", "b"))
     assert not result.blessed
-    assert result.figures.reasons == (
+    assert mean(1.2, 0.7) == pytest.approx(1.0)
+    figures = result.figures
+    assert figures.baseline_perplexity == pytest.approx(math.e, rel=ROUNDED)
+    assert figures.generalization == MEASURED
+    assert figures.reasons == (
         "perplexity is 1.000 times that of a character trigram model, it must be below 1",
+        "10.0% of the generated spans of 50 characters occur in the training text, more than evaluation.max_copied "
+        "allows, 9.0%; more text, fewer steps or more dropout lower that share",
+        f"perplexity rose by {math.exp(REFERENCE) - math.e:.3f} over the last blessed model, more than 2.0%",
     )
-
-
-def test_configured_threshold_replaces_the_reference_model_and_copies_up_to_the_bound_are_allowed(
-    evaluate: Evaluate,
-) -> None:
-    result = evaluate(candidate=(2.5, 2.5), threshold=13.0, by_document=False, max_copied=0.1)
-    assert result.blessed
-    assert result.figures.by_document == {}
+    assert result.eval_text.startswith("version 7 was evaluated on another text")
 
 
 def test_model_above_the_configured_threshold_is_not_blessed(evaluate: Evaluate) -> None:
-    result = evaluate(candidate=(1.0, 1.0), threshold=2.5)
+    result = evaluate((0.736, 1.45), (1.2, 0.7), threshold=2.5, by_document=False, eval_digests=("a", ""))
     assert not result.blessed
-    assert result.figures.reasons == ("perplexity 2.718 is above the threshold 2.5",)
-
-
-@pytest.mark.parametrize(("easy", "blessed"), [(0.731, True), (0.736, False)])
-def test_model_may_be_worse_than_the_baseline_within_the_tolerance(
-    evaluate: Evaluate, easy: float, blessed: bool
-) -> None:
-    result = evaluate(candidate=(easy, 1.45), baseline=(1.2, 0.7))
-    assert mean(1.2, 0.7) == pytest.approx(1.0)
-    assert result.blessed is blessed
-    figures = result.figures
-    assert figures.perplexity == pytest.approx(math.exp(mean(easy, 1.45)), rel=ROUNDED)
-    assert figures.baseline_perplexity == pytest.approx(math.e, rel=ROUNDED)
-    assert figures.by_document["hard.txt"] == pytest.approx(math.exp(1.45), rel=ROUNDED)
-    rise = math.exp(mean(easy, 1.45)) - math.e
-    refusal = f"perplexity rose by {rise:.3f} over the last blessed model, more than 2.0%"
-    assert figures.reasons == (() if blessed else (refusal,))
-
-
-def test_model_that_copies_too_much_is_not_blessed(evaluate: Evaluate) -> None:
-    result = evaluate(candidate=(1.0, 1.0), baseline=(1.0, 1.0), max_copied=0.09)
-    assert not result.blessed
-    assert result.figures.generalization == MEASURED
+    rise = math.exp(mean(0.736, 1.45)) - math.e
     assert result.figures.reasons == (
-        "10.0% of the generated spans of 50 characters occur in the training text, more than evaluation.max_copied "
-        "allows, 9.0%; more text, fewer steps or more dropout lower that share",
+        f"perplexity {math.e + rise:.3f} is above the threshold 2.5",
+        f"perplexity rose by {rise:.3f} over the last blessed model, more than 2.0%",
     )
+    assert result.figures.by_document == {}
+    assert result.eval_text == "", "the registry does not state the text"
+
+
+def test_configured_values_up_to_their_bounds_are_blessed(evaluate: Evaluate) -> None:
+    """The threshold replaces the reference model's perplexity, and the baseline's is exceeded by less than 2%."""
+    result = evaluate((2.231, 2.95), (2.7, 2.2), threshold=13.0, max_copied=0.1, eval_digests=("a", "a"))
+    figures = result.figures
+    assert result.blessed, figures.reasons
+    assert figures.perplexity == pytest.approx(math.exp(mean(2.231, 2.95)), rel=ROUNDED)
+    assert figures.perplexity > 1.018 * math.exp(mean(2.7, 2.2))
+    assert figures.perplexity > figures.reference_perplexity
+    assert figures.by_document["hard.txt"] == pytest.approx(math.exp(2.95), rel=ROUNDED)
+    assert result.eval_text == ""
 
 
 def test_model_evaluates_passages_in_batches_of_a_fixed_size(evaluate: Evaluate) -> None:

@@ -20,7 +20,9 @@ def model_at(path: Path, content: str = "graph") -> str:
 def record(tmp_path: Path, version: int, digest: str) -> None:
     """Register a version whose model and served copy may or may not exist."""
     model, served = str(tmp_path / f"model-{version}"), str(tmp_path / f"served-{version}")
-    entry = registry.Entry(version, digest, f"run {version}", model, served, 4.5, 2.17, "mine", "2026-01-02T03:04:05")
+    entry = registry.Entry(
+        version, digest, f"run {version}", model, served, 4.5, 2.17, "mine", "2026-01-02T03:04:05", "e"
+    )
     registry.record(str(tmp_path / "registry"), entry)
 
 
@@ -45,6 +47,8 @@ def test_baseline_is_a_copy(tmp_path: Path) -> None:
     assert versions.digest(str(tmp_path / "baseline" / "Format-Serving")) == versions.digest(model)
     assert baseline.get_string_custom_property("copied_from") == model
     assert baseline.get_string_custom_property("missing") == ""
+    assert baseline.get_int_custom_property("version") == 1
+    assert baseline.get_string_custom_property("eval_digest") == "e"
 
 
 def test_missing_baseline_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

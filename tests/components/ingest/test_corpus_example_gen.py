@@ -120,6 +120,11 @@ def test_splits_are_consecutive_blocks_of_the_clean_text(tmp_path: Path) -> None
     assert {name: joined(splits, name) for name in TEXTS} == {name: clean(text) for name, text in TEXTS.items()}
 
 
+def test_line_of_a_megabyte_is_read_completely(tmp_path: Path) -> None:
+    line = "0123456789" * 125_000
+    assert joined(generated(tmp_path, staged(tmp_path, {"line.txt": line})), "line.txt") == line
+
+
 def test_file_is_decompressed_by_content_and_not_by_name(tmp_path: Path) -> None:
     directory = staged(tmp_path, {"packed.txt": "", "plain.txt.gz": ""})
     Path(directory, "packed.txt").write_bytes(gzip.compress(b"packed " * 100))
@@ -145,9 +150,25 @@ def test_rows_of_a_table_are_documents(tmp_path: Path) -> None:
     assert sorted(found) == sorted(names)
 
 
+def test_holdout_is_the_eval_split_and_the_corpus_has_none(tmp_path: Path) -> None:
+    corpus, held = staged(tmp_path), staged(tmp_path, {"one.txt": "held out\n" * 99, "tiny.txt": "three"})
+    splits = generated(tmp_path, corpus, TEST, holdout=held)
+    assert {record["document"] for record in splits["eval"]} == {"one.txt", "tiny.txt"}
+    assert joined({"eval": splits.pop("eval")}, "one.txt") == "held out\n" * 99
+    assert {name: joined(splits, name) for name in TEXTS} == {name: clean(text) for name, text in TEXTS.items()}
+    assert splits["test"]
+
+
+def test_settings_can_be_replaced_when_the_text_is_known(tmp_path: Path) -> None:
+    before, after = component("/corpus"), component("/corpus", holdout="/held", eval_digest="0123")
+    packed = corpus_example_gen.replaced(before.exec_properties["custom_config"], holdout="/held", eval_digest="0123")
+    assert corpus_example_gen._settings(packed) == corpus_example_gen._settings(after.exec_properties["custom_config"])
+
+
 def test_changed_code_or_setting_changes_the_component(tmp_path: Path) -> None:
     made = [component("/corpus"), component("/corpus", sources="edited"), component("/corpus", 0.0)]
     made += [component("/corpus", documents="row", column=column) for column in ("text", "name")]
+    made += [component("/corpus", holdout=place) for place in ("/corpus/1", "/corpus/2")]
     properties = {json.dumps(one.exec_properties, sort_keys=True, default=str) for one in made}
-    assert len(properties) == 5
+    assert len(properties) == 7
     assert {one.id for one in made} == {"CorpusExampleGen"}

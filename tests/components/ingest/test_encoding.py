@@ -6,7 +6,7 @@ import pytest
 
 from components.errors import UserError
 from components.ingest.corpora import resolve
-from components.ingest.staging import check
+from components.ingest.selection.check import check
 from components.ingest.text import decode
 
 RUSSIAN = "Первая строка текста о море и о лодке, которую никто не видел. " * 5

@@ -48,6 +48,14 @@ def test_values_may_be_missing() -> None:
     assert read("", "a.csv") == read("", "a.jsonl") == read("text\n", "a.csv") == []
 
 
+@pytest.mark.parametrize("first", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n"])
+def test_separator_that_excel_declares_is_used(first: str) -> None:
+    assert read(f'{first}id;text\n1;"a;b"\n2;c,d\n', "a.csv") == ["a;b", "c,d"]
+    assert read("sep=|\nid|text\n1|x\n", "a.csv") == ["x"]
+    with pytest.raises(UserError, match="row on line 3 of 'a.csv' cannot be read: it has 3 values for 2 columns"):
+        read(f"{first}id;text\n1;x;y\n", "a.csv")
+
+
 def test_half_a_character_and_nul_of_json_are_replaced() -> None:
     assert read(r'{"text": "a\ud83d b\ud83d\ude00\u0000"}', "a.jsonl") == ["a\ufffd b\U0001f600\ufffd"]
 

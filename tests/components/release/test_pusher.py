@@ -46,7 +46,7 @@ def model(tmp_path: Path) -> str:
 
 
 def pushed(model: str, to: Destination, run_key: str = "run") -> tuple[int, bool]:
-    return push(model, FIGURES, to.serving, to.registry, run_key, "shakespeare")
+    return push(model, FIGURES, to.serving, to.registry, run_key, "shakespeare", "eval text")
 
 
 def test_a_first_model_becomes_version_one_and_is_registered_with_its_figures(model: str, to: Destination) -> None:
@@ -65,6 +65,7 @@ def test_a_first_model_becomes_version_one_and_is_registered_with_its_figures(mo
         bits_per_character=2.17,
         corpus="shakespeare",
         pushed_at=entry.pushed_at,
+        eval_digest="eval text",
     )
 
 

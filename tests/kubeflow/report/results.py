@@ -22,6 +22,7 @@ RESULT = Result(
     blessed=True,
     reasons=(),
     missing_baseline="",
+    eval_text="",
     version="3 (pushed)",
     learning_curve=b"PNG",
     sample="He said & wrote:\n  <so>",

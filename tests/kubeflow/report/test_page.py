@@ -86,4 +86,4 @@ def test_page_of_many_long_names_stays_small_and_shows_the_hardest_documents() -
     assert len(text) < 200_000
     assert text.index("2999 xx") < text.index("2950 xx")
     assert "2949 xx" not in text
-    assert "2,950 documents with lower perplexity are left out." in text
+    assert "Left out: 2,950 documents with lower perplexity." in text

@@ -20,8 +20,8 @@ def staged(source: str, tmp_path: Path, name: str, directory: str = "") -> str:
     workspace = tmp_path / name
     workspace.mkdir()
     place = directory or str(tmp_path / "state" / "corpus")
-    settings = {"directory": place, "checksum": None, "min_chars": 1000, "suffixes": None}
-    return stage(source, settings, CUTTING, workspace)
+    settings = {"directory": place, "checksum": None, "min_chars": 1000, "suffixes": None, "holdout": None}
+    return stage(source, settings, CUTTING, workspace).corpus
 
 
 def test_same_content_has_the_same_directory_and_changed_content_another(tmp_path: Path) -> None:
@@ -34,6 +34,18 @@ def test_same_content_has_the_same_directory_and_changed_content_another(tmp_pat
     changed = staged(str(text), tmp_path, "3")
     assert changed != first
     assert Path(changed, "book.txt").read_text() == text.read_text()
+
+
+def test_holdout_is_staged_beside_the_corpus(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("Some words to learn from.\n" * 100)
+    (tmp_path / "held.txt").write_text("Other words.\n" * 100)
+    settings = {"directory": str(tmp_path / "state"), "checksum": None, "min_chars": 1000, "suffixes": None}
+    place = str(tmp_path / "book.txt")
+    alone = stage(place, settings | {"holdout": None}, CUTTING, tmp_path / "1")
+    held = stage(place, settings | {"holdout": str(tmp_path / "held.txt")}, CUTTING, tmp_path / "2")
+    assert held.corpus == alone.corpus
+    assert Path(held.holdout, "held.txt").read_text() == "Other words.\n" * 100
+    assert (alone.holdout, held.eval_digest == alone.eval_digest) == ("", False)
 
 
 def test_corpus_in_a_bucket_is_staged_in_a_bucket_like_a_local_one(

@@ -56,6 +56,7 @@ def test_scores_of_the_lines(source: str, tmp_path: Path, pushed: str, capsys: p
             ["--set", 'beam_args=["--runner=PortableRunner"]'],
             "error: Beam's portable runner needs the address of",
         ),
+        (["--model", "other"], "error: There is no model: no version of other is in "),
         (["--version", "4"], "error: There is no such version in "),
         (
             ["--output", "missing"],
@@ -69,4 +70,6 @@ def test_mistakes_are_refused(
     monkeypatch.chdir(tmp_path)
     command = ["bulk", "missing.jsonl", "--output", "out.jsonl", "--root", pushed, "--model", "tiny", *options]
     assert main(command) == 2
-    assert capsys.readouterr().err.startswith(message)
+    error = capsys.readouterr().err
+    assert error.startswith(message)
+    assert "--url" not in error  # which the command does not have

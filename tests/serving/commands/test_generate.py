@@ -220,12 +220,13 @@ def test_prompt_from_a_file_or_standard_input(
         (["A", "--top-p", "0"], "--top-p must be above 0 and at most 1 (off). Received: --top-p=0"),
         (["A", "--repetition-penalty", "11"], "--repetition-penalty=11"),
         (["A", "--stop", "x" * 65], "--stop must have at most 64 characters"),
-        (["A", "--stop", "\udcff"], "surrogate"),
+        (["A", "--stop", "\udcff"], "is not UTF-8"),
         (["A", "--samples", "0"], "--samples 0"),
         (["A", "--seed", str(2**63)], "seed"),
         (["A", "--prompt-file", "x"], "not both"),
         (["--prompt-file", "/nowhere/x"], "/nowhere/x"),
-        (["\udcff"], "surrogate"),
+        (["caf\udce9"], "A text on the command line is not UTF-8. "),
+        (["caf\udce9"], "Received: byte 0xe9 after 'caf'"),
         (["A", "--url", "nonsense"], "nonsense"),
         (["A", "--url", "http://127.0.0.1:1", "--version", "1", "--label", "x"], "not both"),
         (["A", "--set", "serving.nothing=1"], "serving.nothing"),
@@ -255,3 +256,25 @@ def test_interrupted_stream_keeps_the_text_so_far(script: Any, generate: Command
     code, out, error = generate("A", "--stream", "--url", script.url)
     assert (code, out) == (1, "a" * 16 + "\n")
     assert error.splitlines()[-1].startswith("failed: The server responded 500: broken.")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("echo", "expected"), [([], ""), (["--echo"], "A\n")])
+def test_stream_that_fails_before_its_first_character_prints_no_line(
+    script: Any, generate: Command, echo: list[str], expected: str
+) -> None:
+    script.then_metadata(1, 1).then(500, {"error": "broken"})
+    assert generate("A", "--stream", *echo, "--url", script.url)[:2] == (1, expected)
+
+
+@pytest.mark.integration
+def test_stop_that_the_model_never_generates_is_noted(generate_served: Command) -> None:
+    short = ["A", "--chars", "5"]
+    assert generate_served(*short, "--until-end")[2].endswith(
+        "note: --until-end has no effect: the model was trained without corpus.documents, so none of its texts has an "
+        "end\n"
+    )
+    assert generate_served(*short, "--stop", "eλ")[2].endswith(
+        "note: --stop has no effect: the training text of the model does not have 'λ'\n"
+    )
+    assert "has no effect" not in generate_served(*short, "--stop", "e")[2]

@@ -3,6 +3,7 @@
 import doctest
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def size(characters: int, step: int = 6_400, evaluation_batches: int = 1, docume
     return Size(characters, documents, 64, step, math.ceil(characters / step), 64, evaluation_batches)
 
 
-def chosen(characters: int, *settings: str, stock_layer: bool = False) -> dict[str, float]:
+def chosen(characters: int, *settings: str, stock_layer: bool = False) -> dict[str, Any]:
     found = choices.model_and_batch(load("quick", settings), characters, 66, stock_layer)
     return {choice.key: choice.value for choice in found}
 
@@ -42,24 +43,27 @@ def test_the_less_text_the_more_dropout_and_the_smaller_the_batches() -> None:
 @pytest.mark.parametrize("key", list(chosen(1_000)))
 def test_configured_value_is_kept_and_the_others_are_chosen(key: str) -> None:
     positive = key.endswith(("batch_size", "sequence_length", "softmax"))
-    found = chosen(130_000, f"{key}={2 if positive else 0.0}")
+    value = "zero" if key.endswith("bias") else 2 if positive else 0.0
+    found = chosen(130_000, f"{key}={value}")
     assert set(found) == set(chosen(130_000)) - {key}
 
 
 @pytest.mark.parametrize("preset", ["best", "tutorial", "dickens", "char_rnn_series"])
 def test_model_and_batch_of_the_other_presets_do_not_depend_on_the_text(preset: str) -> None:
     found = {choice.key for choice in choices.model_and_batch(load(preset), 130_000, 66)}
-    assert found <= {"training.weight_decay", "training.sequence_length", "training.sampled_softmax"}
+    names = {"weight_decay", "sequence_length", "sampled_softmax", "initial_bias"}
+    assert found <= {f"training.{name}" for name in names}
 
 
-def test_the_tutorial_has_the_full_softmax_of_any_vocabulary() -> None:
+def test_the_tutorial_has_the_full_softmax_and_zero_biases_for_any_vocabulary() -> None:
     found = choices.model_and_batch(load("tutorial"), 130_000, 20_000)
-    assert "training.sampled_softmax" not in {choice.key for choice in found}
+    assert {choice.key for choice in found} & {"training.sampled_softmax", "training.initial_bias"} == set()
 
 
-def test_only_a_large_vocabulary_has_a_sampled_softmax() -> None:
+def test_only_a_large_vocabulary_has_a_sampled_softmax_and_biases_from_frequencies() -> None:
     limit = choices.LARGEST_FULL_SOFTMAX
     assert [choices.sampled_softmax(size)[0] for size in (66, limit, limit + 1)] == [0, 0, choices.SAMPLED]
+    assert [choices.initial_bias(size)[0] for size in (66, limit, limit + 1)] == ["zero", "zero", "frequencies"]
 
 
 def test_windows_of_short_documents_are_short_and_many() -> None:
