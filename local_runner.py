@@ -111,6 +111,8 @@ def _run(options: argparse.Namespace) -> int:
                 chief = _open(config, places, machines, tf_config, screen)
             counted = command_line.counted(facts.documents, "document")
             screen.print(f"corpus {corpus.label}: {counted}, {facts.characters:,} characters")
+            if corpus.spans:
+                screen.print(f"spans {', '.join(corpus.spans)}")
             for note in filter(None, (corpus.note, facts.note)):
                 screen.print(f"NOTE: {note}", style="bold yellow")
             report = local.run(config, places, screen, staged, chief.train if chief else None)

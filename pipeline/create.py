@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from components import lean_imports
 
@@ -45,7 +47,7 @@ class Inputs:
       run_key: digest of everything that determines the trained model, for the registry.
       newest_other: digest of the newest registered model of another run; "" if there is none.
       holdout: directory of the staged eval text; "": the eval split is a part of the corpus.
-      eval_digest: of the text of the eval split.
+      properties: of the Examples artifact.
     """
 
     corpus: str
@@ -54,7 +56,7 @@ class Inputs:
     run_key: str
     newest_other: str
     holdout: str = ""
-    eval_digest: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
@@ -65,7 +67,7 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
         **config.corpus.model_dump(include=_CUTTING),
         sources=cache_keys.digest(cache_keys.INGEST),
         holdout=inputs.holdout,
-        eval_digest=inputs.eval_digest,
+        properties=inputs.properties,
     )
     statistics, schema, validator, gate = _validate(examples, inputs)
     transform = _transform(config, examples, schema, gate)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from components import files, lean_imports, startup
 from components.errors import UserError
 from components.ingest import bucket, corpora, staging, text
-from components.ingest.selection import check
+from components.ingest.selection import check, spans
 from components.ingest.selection.facts import CorpusFacts
 from pipeline import cache_keys, metadata_store
 from pipeline.config.places import Places
@@ -100,7 +100,7 @@ def ingest(config: Config, places: Places) -> StagedCorpus:
         with startup.importing(), lean_imports.without_gc(), lean_imports.hidden("matplotlib"):
             import tensorflow  # noqa: F401
     found_by = corpora.DEFAULT_CACHE, settings.suffixes, settings.column
-    corpus = corpora.resolve(settings.source, settings.checksum, *found_by)
+    corpus = spans.resolve(settings.source, settings.window, settings.checksum, *found_by)
     holdout = check.find_holdout(settings.holdout, *found_by) if settings.holdout else None
     root = Path(places.root).resolve()
     files = (*corpus.files, *(holdout.files if holdout else ()))
@@ -143,11 +143,12 @@ def run(
         key,
         newest_digest,
         staged.holdout,
-        staged.facts.eval_digest,
+        staged.corpus.properties(staged.facts.eval_digest),
     )
     name = datetime.datetime.now().isoformat()
     known = {
         "corpus": staged.corpus.label,
+        "spans": ",".join(staged.corpus.spans),
         "run_key": key,
         "training_key": run_key(config, staged.directory, staged.holdout, export=False),
     }

@@ -15,9 +15,10 @@ from components import command_line, files
 from components.evaluate import summary
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.generalization import Generalization
+from components.ingest.selection import spans
 from components.ingest.selection.facts import CorpusFacts
 from components.models import versions
-from components.release.pusher import push
+from components.release.pusher import Data, push
 from pipeline import learning_curve
 from pipeline.config.places import Places
 from pipeline.config.run import Config
@@ -40,7 +41,7 @@ class Report:
       learning_curve: path of the plot of the training, PNG.
       missing_baseline: which model the candidate should have been compared with, but exists no longer; empty if none.
       eval_text: how the eval text differs from that of the last blessed model; empty if it does not.
-      eval_digest: of the eval text.
+      data: what the model was trained and evaluated on, for the registry.
       model_run: directory of the training's logs.
       chosen: value and reason of each configuration value that was chosen, by key.
     """
@@ -61,7 +62,7 @@ class Report:
     learning_curve: str | None = None
     missing_baseline: str = ""
     eval_text: str = ""
-    eval_digest: str = ""
+    data: Data | None = None
     model_run: str = ""
     chosen: dict[str, Any] = field(default_factory=dict)
 
@@ -75,8 +76,10 @@ class Report:
         figures, facts = self.figures, self.facts
         documents = command_line.counted(facts.documents, "document")
         unknown = figures.out_of_vocabulary_rate
+        names = self.data.spans if self.data else ""
         rows = [
             ("corpus", f"{self.corpus}: {documents}, {facts.characters:,} characters"),
+            *([("spans", spans.listed(tuple(names.split(","))))] if names else []),
             ("vocabulary", f"{self.vocabulary_size} characters; {unknown:.3%} of the eval text is out of vocabulary"),
         ]
         rows += summary.rows(figures, self.threshold, self.blessed, self.reasons, self.missing_baseline, self.eval_text)
@@ -116,6 +119,7 @@ class Report:
             "generalization": _finite(figures.generalization) if figures.generalization else None,
             "chosen": self.chosen,
             "corpus": self.corpus,
+            "spans": self.data.spans.split(",") if self.data and self.data.spans else None,
             "characters": self.facts.characters,
             "vocabulary_size": self.vocabulary_size,
             "baseline_perplexity": _number(figures.baseline_perplexity),
@@ -131,7 +135,7 @@ class Report:
 
     def record(self) -> dict[str, Any]:
         """Return what ML Metadata records of the run, JSON values: without lists that grow with the corpus."""
-        left_out = ("corpus", "components", "generalization", "perplexity_by_document")
+        left_out = ("corpus", "spans", "components", "generalization", "perplexity_by_document")
         values = {name: value for name, value in self.summary().items() if name not in left_out}
         return {**values, "pushed_now": self.pushed_now}
 
@@ -162,7 +166,7 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
         reasons=figures.reasons + not_servable,
         outcomes=outcomes,
         eval_text=evaluator["evaluation"].get_string_custom_property("eval_text"),
-        eval_digest=evaluator["evaluation"].get_string_custom_property("eval_digest"),
+        data=Data.of(corpus, evaluator["evaluation"]),
         missing_baseline=outcomes["LastBlessed"].outputs["baseline"].get_string_custom_property("missing"),
         model_run=model_run,
         chosen=record.read(model_run),
@@ -174,7 +178,7 @@ def repair_serving(report: Report, places: Places, run_key: str) -> Report:
     if not (report.blessed and report.servable):
         return report
     place = places.serving, places.registry
-    version, new = push(report.model, report.figures, *place, run_key, report.corpus, report.eval_digest)
+    version, new = push(report.model, report.figures, *place, run_key, report.data or Data(report.corpus))
     return dataclasses.replace(report, pushed_version=str(version), pushed_now=report.pushed_now or new)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from components.evaluate.evaluation import Figures
 from components.models import original, registry, versions
-from components.release.pusher import push
+from components.release.pusher import Data, push
 from serving.graph import generation_config, signatures, warmup
 from tests.bucket import Bucket
 from trainer import export, fitting, hardware, run
@@ -137,7 +137,7 @@ def assert_finished(bucket: Bucket) -> None:
 
 
 def pushed(model: str) -> tuple[int, bool]:
-    return push(model, Figures(4.5, 2.17, 9.0, 500, 0.0, None), SERVING, REGISTRY, "run", "a play")
+    return push(model, Figures(4.5, 2.17, 9.0, 500, 0.0, None), SERVING, REGISTRY, "run", Data("a play"))
 
 
 def test_push_is_finished_by_the_next_run(bucket: Bucket, tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def _describe(evaluation: Any, examples: Any, baseline: Any) -> None:
     """State on which text the model was evaluated, and whether the last blessed model was on another one."""
     digest = artifact_utils.get_single_instance(examples).get_string_custom_property("eval_digest")
     described = artifact_utils.get_single_instance(evaluation)
-    described.set_string_custom_property("eval_digest", digest)
+    for name in ("eval_digest", "spans"):
+        value = artifact_utils.get_single_instance(examples).get_string_custom_property(name)
+        described.set_string_custom_property(name, value)
     last = artifact_utils.get_single_instance(baseline) if baseline else None
     before = last.get_string_custom_property("eval_digest") if last else ""
     if last and before and digest and before != digest:

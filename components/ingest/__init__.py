@@ -1,5 +1,5 @@
-"""Ingest: find a corpus, clean its texts, and write them as examples.
+"""Ingest: find a corpus, clean its texts, and write them as examples; only `corpus_example_gen` imports TFX at once.
 
-Imports `components.command_line`, `components.errors` and `components.files`. Only `corpus_example_gen` imports TFX and
-Beam; `bucket` imports TensorFlow when it is used.
+Imports `components.command_line`, `components.errors`, `components.files`, `components.lean_imports`,
+`components.startup`.
 """

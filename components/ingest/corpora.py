@@ -19,6 +19,8 @@ DEFAULT = "shakespeare"
 class Corpus:
     """The documents sorted by name, the name of the corpus, and a warning for the user, if there is one.
 
+    Of a growing corpus: the names of its spans, oldest first, and the number of the newest one.
+
     >>> [file.name for file in resolve("sample", None, DEFAULT_CACHE).files]
     ['the_lamp_at_harrow_quay.txt']
     """
@@ -26,6 +28,15 @@ class Corpus:
     label: str
     files: tuple[SourceFile, ...]
     note: str | None
+    spans: tuple[str, ...] = ()
+    newest_span: int = 0
+
+    def properties(self, eval_digest: str) -> dict[str, str | int]:
+        """Return what the lineage states of the examples: the digest of the eval text, and the spans."""
+        known: dict[str, str | int] = {"eval_digest": eval_digest}
+        if self.spans:
+            known |= {"spans": ",".join(self.spans), "span": self.newest_span}
+        return known
 
 
 # URL of each known corpus (None: bundled), and its SHA-256 if it never changes.

@@ -34,7 +34,11 @@ class Executor(BaseExampleGenExecutor):
         super().Do(input_dict, output_dict, exec_properties)
         settings = _settings(exec_properties["custom_config"])
         for examples in output_dict["examples"]:
-            examples.set_string_custom_property("eval_digest", settings["eval_digest"])
+            for name, value in settings["properties"].items():
+                if isinstance(value, str):
+                    examples.set_string_custom_property(name, value)
+                else:
+                    examples.set_int_custom_property(name, int(value))
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:  # noqa: N802 - TFX's name
         """Not used: `GenerateExamplesByBeam` makes the splits."""
@@ -73,7 +77,7 @@ def create(
     normalization: str | None = None,
     fold_case: bool = False,
     holdout: str = "",
-    eval_digest: str = "",
+    properties: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return the component that reads every file of the staged corpus `input_base`.
 
@@ -85,7 +89,7 @@ def create(
       fold_case: whether case is folded.
       holdout: directory of the staged eval text, of which no document is trained on; then the documents of `input_base`
         have no eval split. "": there is none.
-      eval_digest: of the text of the eval split, for later components.
+      properties: of the Examples artifact, texts and integers, for later components and for the lineage.
     """
     settings = struct_pb2.Struct()
     settings.update(
@@ -98,7 +102,7 @@ def create(
             "normalization": normalization,
             "fold_case": fold_case,
             "holdout": holdout,
-            "eval_digest": eval_digest,
+            "properties": dict(properties or {}),
             "sources": sources,
         }
     )

@@ -33,6 +33,7 @@ class Entry:
       corpus: the training corpus.
       pushed_at: time, ISO 8601, UTC.
       eval_digest: of the text that it was evaluated on; "": the file does not state it.
+      spans: names of the spans of the corpus, with commas between them; "": it has none.
     """
 
     version: int
@@ -45,6 +46,7 @@ class Entry:
     corpus: str = ""
     pushed_at: str = ""
     eval_digest: str = ""
+    spans: str = ""
 
     def found_at(self) -> str | None:
         """Path of the SavedModel: the trained one if it still exists, else the pushed copy, else None.

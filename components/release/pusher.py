@@ -6,15 +6,36 @@ TFX's own Pusher copies into the version's directory, where TF Serving may load 
 import datetime
 import logging
 import os
+from typing import NamedTuple
 
 from tfx.components.util import model_utils
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import path_utils
 
 from components.evaluate.evaluation import Figures, read_figures
 from components.models import original, registry, versions
+
+
+class Data(NamedTuple):
+    """What a model was trained and evaluated on.
+
+    Attributes:
+      corpus: the name that the user gave the corpus.
+      eval_digest: of the text of the evaluation.
+      spans: of the corpus, with commas between them; "": it has none.
+    """
+
+    corpus: str
+    eval_digest: str = ""
+    spans: str = ""
+
+    @classmethod
+    def of(cls, corpus: str, evaluation: Artifact) -> "Data":
+        """Read what the Evaluator states in the properties of its artifact."""
+        return cls(corpus, *(evaluation.get_string_custom_property(name) for name in cls._fields[1:]))
 
 
 def push(
@@ -23,8 +44,7 @@ def push(
     serving: str,
     registry_directory: str,
     run_key: str,
-    corpus: str,
-    eval_digest: str = "",
+    data: Data,
 ) -> tuple[int, bool]:
     """Push and register a blessed model, unless it is the newest served version already.
 
@@ -37,8 +57,7 @@ def push(
       serving: TF Serving's base path of the model, `<serving-dir>/<model>`.
       registry_directory: directory of its registry.
       run_key: as in its registry entry.
-      corpus: the name that the user gave the corpus.
-      eval_digest: of the text of the evaluation.
+      data: what it was trained and evaluated on.
 
     Returns:
       The version that holds the model, and whether this call pushed it.
@@ -57,7 +76,7 @@ def push(
             served = os.path.join(serving, str(version))
             quality = (figures.perplexity, figures.bits_per_character)
             kept = original.of(model, digest)
-            entry = registry.Entry(version, digest, run_key, kept, served, *quality, corpus, now, eval_digest)
+            entry = registry.Entry(version, digest, run_key, kept, served, *quality, data.corpus, now, *data[1:])
             registry.record(registry_directory, entry)
     return version, is_new
 
@@ -89,8 +108,8 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
         return
     path = path_utils.serving_model_path(model.uri)
     figures = read_figures(evaluation.uri, path)
-    eval_digest = evaluation.get_string_custom_property("eval_digest")
-    version, new = push(path, figures, serving, registry_directory, run_key, corpus, eval_digest)
+    data = Data.of(corpus, evaluation)
+    version, new = push(path, figures, serving, registry_directory, run_key, data)
     logging.info("Version %s of %s, pushed now: %s", version, serving, new)
     pushed_model.set_int_custom_property("pushed", int(new))
     pushed_model.set_string_custom_property("pushed_destination", os.path.join(serving, str(version)))

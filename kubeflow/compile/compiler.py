@@ -111,7 +111,7 @@ def _compile_with_tfx(pipeline: "Pipeline", config: Config, backend: str, suffix
 
 def _stage_corpus_in_ingest(compiled: spec.Spec, config: Config) -> None:
     corpus, directory = config.corpus, pods.places(config).corpus
-    names = ("checksum", "holdout", "min_chars", "suffixes")
+    names = ("checksum", "holdout", "min_chars", "suffixes", "window")
     settings = {"directory": directory, **{name: getattr(corpus, name) for name in names}}
     spec.use_executor(compiled, "CorpusExampleGen", STAGING_EXECUTOR)
     spec.give_constant(compiled, "CorpusExampleGen", "staging", json.dumps(settings, sort_keys=True))

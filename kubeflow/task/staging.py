@@ -11,9 +11,9 @@ from tensorflow import errors
 from tensorflow.io import gfile
 
 from components.errors import UserError
-from components.ingest import corpora, corpus_example_gen, staging
+from components.ingest import corpus_example_gen, staging
 from components.ingest.corpora import Corpus
-from components.ingest.selection import check
+from components.ingest.selection import check, spans
 
 
 class Executor(corpus_example_gen.Executor):
@@ -28,7 +28,7 @@ class Executor(corpus_example_gen.Executor):
         with tempfile.TemporaryDirectory(prefix="corpus-") as workspace:
             cutting = corpus_example_gen._settings(exec_properties["custom_config"])
             staged = stage(exec_properties["input_base"], settings, cutting, Path(workspace))
-            known = {"holdout": staged.holdout, "eval_digest": staged.eval_digest}
+            known = {"holdout": staged.holdout, "properties": staged.properties}
             custom = corpus_example_gen.replaced(exec_properties["custom_config"], **known)
             changed = {"input_base": staged.corpus, "custom_config": custom}
             super().Do(input_dict, output_dict, {**exec_properties, **changed})
@@ -40,12 +40,12 @@ class Staged(NamedTuple):
     Attributes:
       corpus: directory of the copy.
       holdout: the same of the eval text; "" if it is a part of the corpus.
-      eval_digest: of the text of the eval split.
+      properties: of the Examples artifact.
     """
 
     corpus: str
     holdout: str
-    eval_digest: str
+    properties: dict[str, str | int]
 
 
 def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], workspace: Path) -> Staged:
@@ -53,8 +53,8 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
 
     Args:
       source: a known name, a file, folder or glob on a volume or in a bucket (gs://), or a URL.
-      settings: `directory` for staged corpora (local or in a bucket), `checksum`, `suffixes`, `min_chars` and
-        `holdout`.
+      settings: `directory` for staged corpora (local or in a bucket), `checksum`, `suffixes`, `min_chars`,
+        `holdout` and `window`.
       cutting: `passage_length`, `eval_fraction`, `test_fraction`, `documents`, and those of
         `text.Reading`.
       workspace: an empty local directory.
@@ -65,7 +65,7 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
     # Downloads are not kept between runs, so that a schedule notices changed content behind a URL.
     suffixes = settings["suffixes"] and tuple(settings["suffixes"])
     found_by = workspace / "downloads", suffixes, cutting["column"]
-    corpus = corpora.resolve(source, settings["checksum"], *found_by)
+    corpus = spans.resolve(source, settings["window"], settings["checksum"], *found_by)
     if corpus.note:
         # A local run prints the note. A schedule would train on another corpus for weeks before a user reads it.
         raise UserError(
@@ -84,10 +84,12 @@ def stage(source: str, settings: dict[str, Any], cutting: dict[str, Any], worksp
         holdout,
     )
     logging.info("corpus %s: %s documents, %s characters", source, facts.documents, facts.characters)
+    if corpus.spans:
+        logging.info("spans: %s", spans.listed(corpus.spans))
     if facts.note:
         logging.warning("%s", facts.note)
     copy, held_out = (_copy(one, settings["directory"], workspace) if one else "" for one in (corpus, holdout))
-    return Staged(copy, held_out, facts.eval_digest)
+    return Staged(copy, held_out, corpus.properties(facts.eval_digest))
 
 
 def _copy(corpus: Corpus, directory: str, workspace: Path) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _UNKNOWN = "-"
-_COLUMNS = ("run", "model", "corpus", "network", "steps", "perplexity", "threshold", "baseline")
+_COLUMNS = ("run", "model", "corpus", "spans", "network", "steps", "perplexity", "threshold", "baseline")
 _NUMBERS = ("steps", "perplexity", "threshold", "baseline", "cached", "time")  # right-aligned
 _FILE_WIDTH = 200  # characters, if the output is not a terminal
 
@@ -100,13 +100,15 @@ def _table(found: list[Summary], several_models: bool) -> "Table":
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    left_out = () if several_models else ("model",)
+    from components.ingest.selection import spans
+
+    left_out = {"model": not several_models, "spans": not any(one.spans for one in found)}
     for title in (*_COLUMNS, "cached", "time", "decision"):
-        if title not in left_out:
+        if not left_out.get(title):
             table.add_column(
                 title,
                 justify="right" if title in _NUMBERS else "left",
-                no_wrap=title not in ("corpus", "decision"),
+                no_wrap=title not in ("corpus", "spans", "decision"),
                 overflow="fold",
             )
     for one in found:
@@ -114,6 +116,7 @@ def _table(found: list[Summary], several_models: bool) -> "Table":
             "run": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.started)),
             "model": one.model,
             "corpus": os.path.basename(one.corpus or _UNKNOWN),
+            "spans": spans.listed(one.spans) or _UNKNOWN,
             "network": one.network or _UNKNOWN,
             "steps": _UNKNOWN if one.steps is None else f"{one.steps:,}",
             "perplexity": _figure(one.perplexity),
@@ -123,7 +126,7 @@ def _table(found: list[Summary], several_models: bool) -> "Table":
             "time": _duration(one.seconds),
             "decision": summary.outcome(one),
         }
-        table.add_row(*(Text(visible(text)) for title, text in cells.items() if title not in left_out))
+        table.add_row(*(Text(visible(text)) for title, text in cells.items() if not left_out.get(title)))
     return table
 
 

@@ -15,7 +15,8 @@ class CorpusConfig(Section):
     """The text to train on, and how it is split and cut into records."""
 
     # A known corpus (`shakespeare`, `great_expectations`, `sample`), a file, directory or glob on disk or in a bucket
-    # (`gs://...`), or an http(s) URL.
+    # (`gs://...`), or an http(s) URL. A path or glob may stand for a corpus that grows by spans, as patterns of TFX do:
+    # `{SPAN}` for a number, `{YYYY}`, `{MM}` and `{DD}` for a date, `{VERSION}` for the versions of a span.
     source: str = Field("shakespeare", min_length=1)
     # SHA-256 of a corpus of one file, in hexadecimal. None: not checked, except for `shakespeare`.
     checksum: str | None = None
@@ -24,6 +25,8 @@ class CorpusConfig(Section):
     suffixes: Annotated[tuple[Suffix, ...], Field(min_length=1)] | None = None
     # Column of CSV files, or key of JSON Lines, that has the text: each row is a document. None: files are plain text.
     column: str | None = Field(None, min_length=1)
+    # Number of spans that belong to the corpus, the newest ones. all: every span.
+    window: PositiveInt | Literal["all"] = "all"
     # An eval text that stays the same while the corpus grows, given as `corpus.source` is and read like it: then all of
     # the corpus is for training, and perplexities of later runs are comparable. None: a part of the corpus is held out.
     holdout: str | None = Field(None, min_length=1)

@@ -25,7 +25,8 @@ def recorded(path: str, run: str, model: str, **values: str) -> Iterator[Callabl
       path: of ML Metadata's file.
       run: name that TFX gives to the run.
       model: its name.
-      values: what is known at the start: `corpus`, the name that the user gave it, `run_key` and `training_key`.
+      values: what is known at the start: `corpus`, the name that the user gave it, its `spans`, `run_key` and
+        `training_key`.
 
     Yields:
       A function that takes the result, JSON values.

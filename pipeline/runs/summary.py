@@ -21,6 +21,7 @@ class Summary:
       seconds: duration, so far if it is running; without a record of it, until its last component ended.
       model: name of the model.
       corpus: the name that the user gave the corpus; without a record, the digest of its content.
+      spans: of the corpus, oldest first; empty if it has none.
       network: cell, layers and units.
       steps: of training.
       perplexity: on the eval split.
@@ -39,6 +40,7 @@ class Summary:
     seconds: float
     model: str
     corpus: str | None
+    spans: tuple[str, ...]
     network: str | None
     steps: int | None
     perplexity: float | None
@@ -70,6 +72,7 @@ def of(run: Run, history: History, active: bool) -> Summary:
         seconds=record.get("seconds") or max([end - run.started for end in ends], default=0.0),
         model=run.model,
         corpus=record.get("corpus") or _corpus(run),
+        spans=tuple(filter(None, str(record.get("spans", "")).split(","))),
         network=_network(trained.get("model")),
         steps=_steps(record, trained),
         perplexity=record.get("perplexity"),

@@ -70,8 +70,21 @@ def _table(found: list[Version]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from components.ingest.selection import spans
+
+    spanned = any(version.spans for version in found)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("version", "labels", "state", "perplexity", "bits", "size", "pushed", "corpus"):
+    for title in (
+        "version",
+        "labels",
+        "state",
+        "perplexity",
+        "bits",
+        "size",
+        "pushed",
+        "corpus",
+        *(["spans"] if spanned else []),
+    ):
         table.add_column(title, justify="right" if title in _NUMBERS else "left", no_wrap=True)
     for version in found:
         table.add_row(
@@ -82,6 +95,7 @@ def _table(found: list[Version]) -> "Table":
             f"{version.bytes / 1e6:.1f} MB",
             (version.pushed_at or _UNKNOWN)[:16].replace("T", " "),
             Text(os.path.basename(version.corpus or _UNKNOWN)),
+            *([spans.listed(tuple(version.spans.split(","))) if version.spans else _UNKNOWN] if spanned else []),
         )
     return table
 

@@ -81,6 +81,7 @@ class Version:
       bits_per_character: the same in bits.
       corpus: the training corpus.
       pushed_at: time, ISO 8601, UTC.
+      spans: of the corpus, with commas between them; "": it has none.
     """
 
     number: int
@@ -95,6 +96,7 @@ class Version:
     bits_per_character: float | None = None
     corpus: str | None = None
     pushed_at: str | None = None
+    spans: str | None = None
 
 
 def require_versions(paths: ModelPaths) -> list[int]:
@@ -171,6 +173,7 @@ def _registered(paths: ModelPaths, found: dict[int, str]) -> dict[int, dict[str,
             "bits_per_character": entry.bits_per_character,
             "corpus": entry.corpus,
             "pushed_at": entry.pushed_at,
+            "spans": entry.spans,
         }
         for entry in entries
         if entry.version in found and _is_about(entry, found[entry.version])

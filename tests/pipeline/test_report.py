@@ -14,6 +14,7 @@ from components.evaluate.evaluation import Figures
 from components.evaluate.generalization import Generalization
 from components.ingest.selection.facts import CorpusFacts
 from components.models import registry, versions
+from components.release.pusher import Data
 from pipeline import learning_curve, report
 from pipeline.config.places import Places
 from pipeline.config.run import Config, EvaluationConfig
@@ -103,6 +104,12 @@ def test_table_has_all_results() -> None:
     ]
 
 
+def test_table_has_the_spans_and_a_changed_eval_text() -> None:
+    made = changed(data=Data("texts/{SPAN}/*.txt", "digest", "4,5"), eval_text="version 2 was evaluated on another")
+    assert (row(made, "spans"), row(made, "eval text")) == ("4, 5", "version 2 was evaluated on another")
+    assert made.summary()["spans"] == ["4", "5"]
+
+
 def test_table_has_a_configured_threshold_a_baseline_and_a_version_served_already() -> None:
     made = changed({"baseline_perplexity": 4.4}, threshold=5.25, pushed_now=False)
     assert row(made, "threshold") == "5.25"
@@ -163,6 +170,7 @@ def test_summary_has_every_key(tmp_path: Path) -> None:
         "generalization": {**dataclasses.asdict(MEASURED), "copied": {"20": 0.03, "50": 0.0, "100": None}},
         "chosen": CHOSEN,
         "corpus": "shakespeare",
+        "spans": None,
         "characters": 1_115_394,
         "vocabulary_size": 65,
         "baseline_perplexity": 4.4,

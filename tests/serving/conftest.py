@@ -208,7 +208,7 @@ def root(tmp_path: Path) -> Path:
 def push(root: Path) -> Callable[..., Path]:
     """Make directories that look like versions below the root; no server can load them."""
 
-    def make(version: int, perplexity: float = 4.5, model: str = "char_rnn") -> Path:
+    def make(version: int, perplexity: float = 4.5, model: str = "char_rnn", **facts: Any) -> Path:
         path = root / "serving" / model / str(version)
         (path / "variables").mkdir(parents=True)
         (path / "saved_model.pb").write_text("graph")
@@ -216,7 +216,9 @@ def push(root: Path) -> Callable[..., Path]:
         entry = {"version": version, "perplexity": perplexity, "bits_per_character": 2.17, "corpus": "/texts/play.txt"}
         registry = root / "registry" / model
         registry.mkdir(parents=True, exist_ok=True)
-        (registry / f"{version}.json").write_text(json.dumps(entry | {"pushed_at": "2026-01-02T03:04:05+00:00"}))
+        (registry / f"{version}.json").write_text(
+            json.dumps(entry | {"pushed_at": "2026-01-02T03:04:05+00:00"} | facts)
+        )
         return path
 
     return make

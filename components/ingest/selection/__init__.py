@@ -1,4 +1,5 @@
-"""Which text a run uses: whether a corpus is sufficient, and the eval text that stays the same.
+"""Which text a run uses: spans of a growing corpus, the eval text, and whether they are sufficient.
 
-Imports `components.command_line`, `components.errors`, `components.ingest`.
+Imports `components.command_line`, `components.errors`, `components.ingest`, `components.lean_imports`,
+`components.startup`.
 """

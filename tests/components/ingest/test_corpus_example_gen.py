@@ -160,8 +160,9 @@ def test_holdout_is_the_eval_split_and_the_corpus_has_none(tmp_path: Path) -> No
 
 
 def test_settings_can_be_replaced_when_the_text_is_known(tmp_path: Path) -> None:
-    before, after = component("/corpus"), component("/corpus", holdout="/held", eval_digest="0123")
-    packed = corpus_example_gen.replaced(before.exec_properties["custom_config"], holdout="/held", eval_digest="0123")
+    before, after = component("/corpus"), component("/corpus", holdout="/held", properties={"span": 3})
+    packed = before.exec_properties["custom_config"]
+    packed = corpus_example_gen.replaced(packed, holdout="/held", properties={"span": 3})
     assert corpus_example_gen._settings(packed) == corpus_example_gen._settings(after.exec_properties["custom_config"])
 
 

@@ -17,7 +17,7 @@ from tfx.types.artifact import Artifact
 from components.evaluate.evaluation import Figures
 from components.models import original, registry, versions
 from components.release import pusher
-from components.release.pusher import Pusher, push
+from components.release.pusher import Data, Pusher, push
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +46,7 @@ def model(tmp_path: Path) -> str:
 
 
 def pushed(model: str, to: Destination, run_key: str = "run") -> tuple[int, bool]:
-    return push(model, FIGURES, to.serving, to.registry, run_key, "shakespeare", "eval text")
+    return push(model, FIGURES, to.serving, to.registry, run_key, Data("shakespeare", "eval text", "1,2"))
 
 
 def test_a_first_model_becomes_version_one_and_is_registered_with_its_figures(model: str, to: Destination) -> None:
@@ -66,6 +66,7 @@ def test_a_first_model_becomes_version_one_and_is_registered_with_its_figures(mo
         corpus="shakespeare",
         pushed_at=entry.pushed_at,
         eval_digest="eval text",
+        spans="1,2",
     )
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,13 @@ CUTTING = {"passage_length": 500.0, "eval_fraction": 0.1, "test_fraction": 0.0, 
 CUTTING |= {"column": None, "normalization": None, "fold_case": False}
 
 
-def staged(source: str, tmp_path: Path, name: str, directory: str = "") -> str:
+def staged(source: str, tmp_path: Path, name: str, directory: str = "", window: Any = "all") -> str:
     """Stage as a new pod would, by default into the state volume."""
     workspace = tmp_path / name
     workspace.mkdir()
     place = directory or str(tmp_path / "state" / "corpus")
     settings = {"directory": place, "checksum": None, "min_chars": 1000, "suffixes": None, "holdout": None}
+    settings["window"] = window
     return stage(source, settings, CUTTING, workspace).corpus
 
 
@@ -36,16 +38,31 @@ def test_same_content_has_the_same_directory_and_changed_content_another(tmp_pat
     assert Path(changed, "book.txt").read_text() == text.read_text()
 
 
+def test_every_run_finds_the_newest_spans(tmp_path: Path) -> None:
+    def add(span: int) -> None:
+        (tmp_path / "texts" / f"{span}").mkdir(parents=True)
+        (tmp_path / "texts" / f"{span}" / "book.txt").write_text(f"Some words of month {span}.\n" * 100)
+
+    pattern = f"{tmp_path}/texts/{{SPAN}}/*.txt"
+    add(1)
+    assert sorted(path.name for path in Path(staged(pattern, tmp_path, "1", window=2)).iterdir()) == ["1%2Fbook.txt"]
+    add(2)
+    add(3)
+    newest = Path(staged(pattern, tmp_path, "2", window=2))
+    assert sorted(path.name for path in newest.iterdir()) == ["2%2Fbook.txt", "3%2Fbook.txt"]
+
+
 def test_holdout_is_staged_beside_the_corpus(tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text("Some words to learn from.\n" * 100)
     (tmp_path / "held.txt").write_text("Other words.\n" * 100)
     settings = {"directory": str(tmp_path / "state"), "checksum": None, "min_chars": 1000, "suffixes": None}
+    settings["window"] = "all"
     place = str(tmp_path / "book.txt")
     alone = stage(place, settings | {"holdout": None}, CUTTING, tmp_path / "1")
     held = stage(place, settings | {"holdout": str(tmp_path / "held.txt")}, CUTTING, tmp_path / "2")
     assert held.corpus == alone.corpus
     assert Path(held.holdout, "held.txt").read_text() == "Other words.\n" * 100
-    assert (alone.holdout, held.eval_digest == alone.eval_digest) == ("", False)
+    assert (alone.holdout, held.properties == alone.properties) == ("", False)
 
 
 def test_corpus_in_a_bucket_is_staged_in_a_bucket_like_a_local_one(

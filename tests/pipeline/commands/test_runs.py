@@ -16,7 +16,9 @@ def root(tmp_path: Path) -> Path:
     made.run(Settings("poems", "odes.txt"), "Trainer", "RUNNING")
     made.run(Settings("plays", "hamlet.txt"))
     materialize(made)
-    with record.recorded(str(tmp_path / "metadata.db"), "run 2", "plays", corpus="texts/ham\x1blet.txt") as finish:
+    with record.recorded(
+        str(tmp_path / "metadata.db"), "run 2", "plays", corpus="texts/ham\x1blet.txt", spans="4,5"
+    ) as finish:
         finish({"blessed": False, "reasons": ["perplexity 9.1 is above the threshold 9"], "perplexity": 9.1234})
     return tmp_path
 
@@ -25,8 +27,8 @@ def test_table_has_a_row_for_each_run(root: Path, capsys: pytest.CaptureFixture[
     assert main(["runs", "--root", str(root)]) == 0
     first, header, plays, poems = capsys.readouterr().out.splitlines()
     assert first == f"2 runs in {root}"
-    assert header.split()[:3] == ["run", "model", "corpus"]
-    assert r" plays  ham\x1blet.txt " in plays
+    assert header.split()[:4] == ["run", "model", "corpus", "spans"]
+    assert r" plays  ham\x1blet.txt    4, 5 " in plays
     assert " 9.123 " in plays
     assert "not blessed: perplexity 9.1 is above the threshold 9" in plays
     assert " 0 of 6 " in plays
@@ -38,11 +40,14 @@ def test_json_is_a_list_newest_first(root: Path, capsys: pytest.CaptureFixture[s
     plays, poems = json.loads(capsys.readouterr().out)
     assert (plays["run"], plays["decision"], plays["version"]) == ("run 2", "not blessed", None)
     assert (poems["run"], poems["component"]) == ("run 1", "Trainer")
+    assert (plays["spans"], poems["spans"]) == (["4", "5"], [])
 
 
 def test_runs_of_one_model(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "--model", "poems", "--json", "--root", str(root)]) == 0
     assert [one["run"] for one in json.loads(capsys.readouterr().out)] == ["run 1"]
+    assert main(["runs", "--model", "poems", "--root", str(root)]) == 0
+    assert "spans" not in capsys.readouterr().out
     assert main(["runs", "--model", "odes", "--root", str(root)]) == 2
     assert "Name one of these with --model, or another root with --root: plays, poems" in capsys.readouterr().err
 

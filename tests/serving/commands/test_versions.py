@@ -33,6 +33,20 @@ def test_table_of_versions(
     ]
 
 
+def test_spans_that_trained_a_version_are_listed(
+    root: Path, push: Callable[..., Path], free_port: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    push(1)
+    push(2, spans="2026-01-31,2026-02-28")
+    assert main(["versions", "--root", str(root), "--set", f"serving.rest_port={free_port()}"]) == 0
+    _, header, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert [header[-1], *(row[-2:] for row in rows)] == [
+        "spans",
+        ["play.txt", "-"],
+        ["2026-01-31,", "2026-02-28"],
+    ]
+
+
 @pytest.mark.integration
 def test_states_are_those_of_the_server(
     root: Path, push: Callable[..., Path], script: Any, capsys: pytest.CaptureFixture[str]
@@ -85,6 +99,7 @@ def test_json_has_all_fields(
             "perplexity": 4.5,
             "bits_per_character": 2.17,
             "corpus": "/texts/play.txt",
+            "spans": "",
             "pushed_at": "2026-01-02T03:04:05+00:00",
         }
     ]
