@@ -183,9 +183,9 @@ def test_with_a_holdout_all_of_the_corpus_is_for_training(tmp_path: Path) -> Non
 
 
 def test_eval_digest_is_that_of_the_eval_text(tmp_path: Path) -> None:
-    def digest(train: bytes, text: bytes, **settings: str) -> str:
+    def digest(train: bytes, text: bytes, rule: str = "file") -> str:
         corpus = corpus_of(tmp_path / "corpus", {"a.txt": train})
-        return check(corpus, 1, 10, 0.1, 0.0, holdout=held(tmp_path, text), **settings).eval_digest  # type: ignore[arg-type]
+        return check(corpus, 1, 10, 0.1, 0.0, rule, holdout=held(tmp_path, text)).eval_digest
 
     first = digest(b"ab" * 600, b"xy" * 100)
     assert re.fullmatch("[0-9a-f]{16}", first)
