@@ -6,6 +6,9 @@ A TEXT is a file, or FILE=RULE with `corpus.documents`, for example names.txt=li
 play, a 20 KB excerpt of Shakespeare, 10 MB of Python source from this interpreter's library, and Shakespeare, Great
 Expectations and names.txt where `--corpora` has them. `--no-list` leaves these out.
 
+`--held-out 1000` holds out that many random documents of each TEXT instead of the pipeline's tenth, in which equal
+documents are on one side: makemore splits names.txt so, and counts the end of each name, too, as all figures here do.
+
 Each training is a separate process. The search chooses model and training at random, and ends when its trainings have
 taken `--compute` times the CPU seconds of the default. Loss is the lowest one of the eval split, in nats per character,
 for both; the state is carried to the end of a document. "after" is the share of the CPU seconds of the default after
@@ -44,17 +47,24 @@ SHORTEST = 0.25  # of the default's CPU seconds: a search with less left ends
 
 @dataclass(frozen=True)
 class Text:
-    """A text of the comparison: its name, its file, and what one document is."""
+    """A text of the comparison: its name, its file, what one document is, and how many are held out at random."""
 
     name: str
     path: Path
     documents: str = FILE
+    held_out: int = 0
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """Return how to read it, as `benchmarks.corpus.load` takes it."""
+        return {"documents": self.documents, **({"held_out": self.held_out} if self.held_out else {})}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="*", metavar="TEXT")
     parser.add_argument("--corpora", type=Path, metavar="DIRECTORY", default=os.environ.get("CORPORA"))
+    parser.add_argument("--held-out", type=int, default=0, metavar="DOCUMENTS", help="of each TEXT, at random")
     parser.add_argument("--no-list", action="store_true", help="only the texts that are given")
     parser.add_argument(
         "--compute", type=float, default=4.0, help="CPU seconds of the search, times the default's; 0: none"
@@ -70,7 +80,7 @@ def main() -> None:
     print(head(), flush=True)
     with tempfile.TemporaryDirectory(prefix="corpora-benchmark-") as directory:
         texts = [
-            Text(Path(path).name, Path(path), rule or FILE)
+            Text(Path(path).name, Path(path), rule or FILE, options.held_out)
             for path, _, rule in (t.partition("=") for t in options.texts)
         ]
         if not options.no_list:
@@ -105,7 +115,7 @@ def compare(text: Text, options: argparse.Namespace) -> tuple[dict[str, Any], li
     Returns:
       The run of the default, those of the search, and the nats per character of the trigram model.
     """
-    data = corpus.load(str(text.path), documents=text.documents)
+    data = corpus.load(str(text.path), **text.job)
     known = data.vocabulary
     reference = trigram.cross_entropy(
         data.train, data.evaluation, known.size, known.out_of_vocabulary, known.unknown_characters
@@ -151,14 +161,14 @@ def draw(chance: random.Random, rows_of_default: float, length: int = LONGEST_WI
 def train(text: Text, settings: list[str], options: argparse.Namespace) -> dict[str, Any]:
     """Return the result of a training, from the file of results if it is there."""
     content = hashlib.sha256(text.path.read_bytes()).hexdigest()
-    key = {"content": content, "documents": text.documents, "settings": settings, "threads": options.threads}
+    key = {"content": content, **text.job, "settings": settings, "threads": options.threads}
     lines = options.results.read_text().splitlines() if options.results.exists() else []
     for line in map(json.loads, lines):
         if line["key"] == key:
             return line["run"]
     print(f"{text.name}: {' '.join(settings)}", file=sys.stderr, flush=True)
     config = overrides.load("quick", settings)
-    job = {"corpus": str(text.path), "documents": text.documents, "threads": options.threads}
+    job = {"corpus": str(text.path), **text.job, "threads": options.threads}
     request = config.model_dump(include={"seed", "model", "training"})
     with tempfile.TemporaryDirectory(prefix="corpora-benchmark-") as directory, Worker("our_fit", job) as worker:
         try:

@@ -1,6 +1,7 @@
 """A complete training by this project's `trainer.fitting.fit`, and the loss of the model.
 
-The job: `corpus`, a path, optionally `documents` as in the configuration, and `threads`. The request: `seed`, `model`
+The job: `corpus`, a path, optionally `documents` as in the configuration and `held_out`, see `benchmarks.corpus.load`,
+and `threads`. The request: `seed`, `model`
 and `training` of a configuration and an empty `directory`. The answer: CPU and wall seconds of `fit`, tracing and
 checkpoints included, evaluations excluded; the loss of each evaluation; and the final nats per character by kind of
 context.
@@ -28,7 +29,7 @@ _LENGTH = 500  # characters per window with carried state
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     """Read the corpus."""
     set_threads(job["threads"])
-    text = corpus.load(job["corpus"], documents=job.get("documents", FILE))
+    text = corpus.load(job["corpus"], documents=job.get("documents", FILE), held_out=job.get("held_out", 0))
 
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         parameters = FitParameters.model_validate({name: request[name] for name in FitParameters.model_fields})
