@@ -27,6 +27,11 @@ def test_row_compares_the_default_with_the_best_of_the_search() -> None:
     assert line.split() == ["play", "700", "130", "1.3200", "1.3000", "2", "1.015", "10%", "yes", "(1.700)"]
 
 
+def test_only_the_results_of_the_same_split_are_reused() -> None:
+    assert corpora.Text("a", Path("a")).job == {"documents": "file"}  # as in files of results without held_out
+    assert corpora.Text("a", Path("a"), "line", 9).job == {"documents": "line", "held_out": 9}
+
+
 def test_excerpt_is_of_the_text_in_the_folder(tmp_path: Path) -> None:
     (tmp_path / "shakespeare.txt").write_text("abc\n" * 10_000)
     found = corpora.built_in(tmp_path, tmp_path)
