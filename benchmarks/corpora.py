@@ -14,6 +14,7 @@ taken `--compute` times the CPU seconds of the default. Loss is the lowest one o
 for both; the state is carried to the end of a document. "after" is the share of the CPU seconds of the default after
 its exported step. "blessed" compares windows of 256 characters, each from the initial state, with the trigram model,
 which is stricter than the Evaluator. Every training is written to `--results`; the same command again continues there.
+Delete that file after a change of the defaults.
 """
 
 import argparse
