@@ -1,26 +1,29 @@
-"""The training loop: one distributed step, truncated back-propagation through time, evaluation, checkpoints."""
+"""The training loop: truncated back-propagation through time, evaluation, checkpoints."""
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from components.errors import UserError
 from pipeline.config.training import TrainingConfig
 from trainer.checkpoint import Checkpoints, Position
 from trainer.cluster import collective
+from trainer.compiled.steps import Steps, is_jit_faster
 from trainer.data import unigram
 from trainer.data import windows as w
-from trainer.model import LanguageModel, State
+from trainer.model import LanguageModel
 from trainer.optimizer import schedule_steps
 from trainer.plan import budget, choices, sizes
 from trainer.progress import Reporter
 
 Sample = Callable[[int], str]  # generated text for a step
+MOST_STEPS = 64  # of a call
+CALL_SECONDS = 0.25  # shortest call that is long enough: the host's share of it is small
 
 
 class Loop:
@@ -44,7 +47,7 @@ class Loop:
         limit: budget.TimeLimit | None = None,
         decay_steps: tf.Variable | None = None,
     ) -> None:
-        """Compile the steps; model and optimizer must have been created in the strategy's scope.
+        """Define the steps; model and optimizer must have been created in the strategy's scope.
 
         Args:
           limit: shortens the training to a number of minutes.
@@ -53,13 +56,18 @@ class Loop:
         self._training, self._seed = training, seed
         self._strategy, self._model, self._optimizer = strategy, model, optimizer
         self._train, self._evaluation = train, evaluation
-        self._replicas = strategy.num_replicas_in_sync
         self.carries = training.data_order == "contiguous"
-        self.size = sizes.measure(training, train, evaluation, self._replicas, model.vocabulary_size)
+        self.size = sizes.measure(training, train, evaluation, strategy.num_replicas_in_sync, model.vocabulary_size)
         self.plan = choices.plan(training, choices.count_steps(training, self.size), self.size)
         self._limit, self._decay_steps = limit, decay_steps
         self._sampler = unigram.create(int(training.sampled_softmax), train.ids, model.vocabulary_size, seed)
-        self._compiled_train, self._compiled_eval = self._compile()
+        self._at_once = 1 if training.steps_per_call == choices.AUTO else int(training.steps_per_call)
+        self._was_short = False  # the previous call
+        jit = training.jit_compile
+        if jit == choices.AUTO:
+            replicas, precision = strategy.num_replicas_in_sync, model.product_dtype.name
+            jit = is_jit_faster(self.size.rows * model.units, self.size.characters, precision, replicas)
+        self.compiled = Steps(strategy, model, optimizer, max(MOST_STEPS, self._at_once), bool(jit))
 
     def run(self, checkpoints: Checkpoints, reporter: Reporter, sample: Sample | None = None) -> Position:
         """Train to the end, from the newest checkpoint if there is one; then restore the best weights if configured.
@@ -70,15 +78,16 @@ class Loop:
         restored = checkpoints.restore()
         position = restored[0] if restored else Position()
         checkpoints.check_same(self._strategy, position)
-        state = tuple(map(self._distribute, restored[1])) if restored else self.zero_state(self.size.rows)
+        state = tuple(map(self.compiled.distribute, restored[1])) if restored else self.zero_state(self.size.rows)
         if position.total_steps or not self._limit:
             self._set_total_steps(position.total_steps or self.plan.steps, position, reporter)
         saved_at = time.monotonic()
         while not position.finished:
-            for batch in self.batches(position):
+            epoch = self.batches(position)
+            while not position.finished and (batches := list(itertools.islice(epoch, self._steps_of_call(position)))):
                 # Processes save together and their clocks differ: the first one that finds it due decides.
                 due = time.monotonic() - saved_at >= self._training.checkpoint_seconds
-                state, due = self._train_on(batch, state, position, reporter, due)
+                state, due = self._train_on(batches, state, position, reporter, due)
                 evaluated = self._is_evaluation_due(position)
                 if evaluated:
                     self._evaluate_and_checkpoint_best(position, checkpoints, reporter, sample)
@@ -86,17 +95,15 @@ class Loop:
                 position.finished = self._is_finished(position)
                 # A run that is killed before it knows its number of steps begins again: those were a few steps.
                 if position.total_steps and (position.finished or evaluated or due):
-                    checkpoints.save(position, [self._gather(part) for part in state])
+                    checkpoints.save(position, [self.compiled.gather(part) for part in state])
                     saved_at = time.monotonic()
-                if position.finished:
-                    break
         if self._training.restore_best:
             checkpoints.use_best()
         return position
 
     def zero_state(self, rows: int) -> Any:
         """Return the state before a document's first character, distributed over the replicas."""
-        return tuple(self._distribute(part.numpy()) for part in self._model.zero_state(rows))
+        return tuple(self.compiled.distribute(part.numpy()) for part in self._model.zero_state(rows))
 
     def batches(self, position: Position) -> Iterator[w.Batch]:
         """Yield the rest of an epoch."""
@@ -105,47 +112,52 @@ class Loop:
             return w.contiguous_batches(w.shuffle_documents(self._train, order), self.size.rows, first=position.batch)
         return w.shuffled_batches(self._train, self.size.rows, buffer, order, first=position.batch)
 
-    def train_step(self, step: int, batch: w.Batch, state: Any, vote: bool = False) -> tuple[float, Any, bool]:
-        """Take one optimizer step.
-
-        Args:
-          step: number of steps before it, the seed of its dropout.
-          state: carried state, distributed over the replicas.
-          vote: whether this process votes for something that all must do together.
-
-        Returns:
-          Nats per character before the step, the state after the batch, and whether any process voted.
-        """
-        scale, votes = 1.0 / max(1.0, float(batch.mask.sum())), float(vote)
-        scalars = tuple(map(tf.constant, (step, scale, votes)))
-        sampled = self._sampler.sample(step) if self._sampler else ()
-        sums, state = self._compiled_train(self._distribute_batch(batch), state, scalars, sampled)
-        loss, votes = sums.numpy().tolist()
-        return loss, state, votes > 0
+    def train_steps(
+        self, step: int, batches: Sequence[w.Batch], state: Any, votes: Sequence[bool] = ()
+    ) -> tuple[list[float], Any, list[float]]:
+        """Take one optimizer step for each batch; see `trainer.compiled.steps.Steps.train`."""
+        samples = [self._sampler.sample(step + i) for i in range(len(batches))] if self._sampler else []
+        return self.compiled.train(step, batches, state, samples, votes)
 
     def evaluate(self, windows: w.Windows | None = None) -> float:
         """Return nats per character of windows or of the evaluation split, state carried along parallel streams."""
         windows = self._evaluation if windows is None else windows
         state, total = self.zero_state(self.size.evaluation_rows), 0.0
-        for batch in w.contiguous_batches(windows, self.size.evaluation_rows):
-            loss, state = self._compiled_eval(self._distribute_batch(batch), state)
-            total += float(loss)
+        remaining = w.contiguous_batches(windows, self.size.evaluation_rows)
+        while batches := list(itertools.islice(remaining, self._at_once)):
+            losses, state = self.compiled.evaluate(batches, state)
+            for loss in losses:
+                total += loss
         return total / windows.targets
 
+    def _steps_of_call(self, position: Position) -> int:
+        """Count the steps until something else is due, at most those of a call."""
+        if self._limit and not position.total_steps:
+            return 1  # each one is timed
+        every = self.plan.eval_every
+        return max(1, min(self._at_once, every - position.step % every, self.plan.steps - position.step))
+
     def _train_on(
-        self, batch: w.Batch, state: Any, position: Position, reporter: Reporter, vote: bool
+        self, batches: Sequence[w.Batch], state: Any, position: Position, reporter: Reporter, due: bool
     ) -> tuple[Any, bool]:
-        loss, state, voted = self.train_step(position.step, batch, state, vote)
-        position.step += 1
-        position.batch += 1
-        # Dynamic loss scaling skips a step that overflows: there, one infinite loss is not divergence.
-        if not math.isfinite(loss) and not isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
-            raise self._diverged(position.step, loss)
-        reporter.step(position.step, loss, int(batch.mask.sum()))
+        began = time.monotonic()
+        votes = due, self._was_short
+        losses, state, (for_saving, for_more) = self.train_steps(position.step, batches, state, votes)
+        self._was_short = time.monotonic() - began < CALL_SECONDS
+        # Processes must take equally many steps in a call, so all must have found the previous one short.
+        if for_more >= self._strategy.num_replicas_in_sync and self._training.steps_per_call == choices.AUTO:
+            self._at_once = min(2 * self._at_once, MOST_STEPS)
+        for batch, loss in zip(batches, losses):
+            position.step += 1
+            position.batch += 1
+            # Dynamic loss scaling skips a step that overflows: there, one infinite loss is not divergence.
+            if not math.isfinite(loss) and not isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
+                raise self._diverged(position.step, loss)
+            reporter.step(position.step, loss, int(batch.lengths.sum()))
         if self._limit and not position.total_steps and (fitting := self._limit.after_step()):
             # Clocks differ, and all processes must take the same number of steps.
             self._set_total_steps(collective.mean(self._strategy, fitting), position, reporter)
-        return state, voted
+        return state, for_saving > 0
 
     def _set_total_steps(self, steps: int, position: Position, reporter: Reporter) -> None:
         self.plan = choices.plan(self._training, steps, self.size)
@@ -191,60 +203,3 @@ class Loop:
             f"Training diverged: the loss at step {step} is {loss}. {advice} "
             f"Received: training.learning_rate={rate}, training.clip_norm={clip_norm}"
         )
-
-    def _compile(self) -> tuple[Any, Any]:
-        model, optimizer, strategy, replicas = self._model, self._optimizer, self._strategy, self._replicas
-
-        def losses(batch: Any, state: State, seed: Any = None, sampled: Any = ()) -> tuple[Any, State]:
-            inputs, targets, mask, carry = batch
-            outputs, state = model.outputs(inputs, tuple(part * carry for part in state), seed)
-            nats = model.cross_entropy(outputs, targets, sampled)  # (batch, time)
-            return tf.reduce_sum(nats * mask), state
-
-        def train(batch: Any, state: State, scalars: Any, sampled: Any) -> Any:
-            step, scale, vote = scalars
-            context = tf.distribute.get_replica_context()
-            seed = tf.stack([step * 64, tf.cast(context.replica_id_in_sync_group, tf.int32)])
-            with tf.GradientTape() as tape:
-                total, state = losses(batch, state, seed, sampled)
-                loss = total * scale
-                scaled = optimizer.scale_loss(loss)  # differs from the loss for float16 only
-            variables = model.weights_to_train
-            gradients = [tf.convert_to_tensor(g) for g in tape.gradient(scaled, [v.value for v in variables])]
-            if replicas > 1:
-                # Clipping needs the sum over all replicas; Keras sums again, see trainer.optimizer.
-                gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-                gradients = [gradient / replicas for gradient in gradients]
-            optimizer.apply(gradients, variables)
-            return tf.stack([loss, vote]), state
-
-        @tf.function(autograph=False)
-        def train_step(*arguments: Any) -> Any:
-            sums, state = strategy.run(train, arguments)
-            return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None), state
-
-        @tf.function(autograph=False)
-        def eval_step(*arguments: Any) -> Any:
-            loss, state = strategy.run(losses, arguments)
-            return strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None), state
-
-        return train_step, eval_step
-
-    def _distribute_batch(self, batch: w.Batch) -> tuple[Any, ...]:
-        return tuple(map(self._distribute, (batch.inputs, batch.targets, batch.mask, batch.carry_mask)))
-
-    def _distribute(self, rows: np.ndarray) -> Any:
-        """Give each replica an equal part of the rows."""
-        if self._replicas == 1:
-            return tf.constant(rows)
-        parts = np.split(rows, self._replicas)
-        distributed = self._strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(parts[context.replica_id_in_sync_group])
-        )
-        # With one device in this process a step returns a tensor; given anything else first, it would be traced twice.
-        local = self._strategy.experimental_local_results(distributed)
-        return local[0] if len(local) == 1 else distributed
-
-    def _gather(self, rows: Any) -> np.ndarray:
-        """Invert `_distribute`."""
-        return (rows if self._replicas == 1 else self._strategy.gather(rows, axis=0)).numpy()

@@ -35,17 +35,18 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     state: Any = loop.zero_state(rows)
     done = 0
 
+    def batch(step: int) -> windows.Batch:
+        ids = np.concatenate([arrays.inputs[step], arrays.targets[step, :, -1:]], 1)
+        return windows.Batch(ids, arrays.mask[step].sum(1), arrays.keep[step])
+
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         nonlocal state, done
         if request.get("evaluate"):
             watch = Stopwatch()
             loss = loop.evaluate()
             return {**watch.read(), "characters": text.targets, "loss": loss}
-        losses, watch = [], Stopwatch()
-        for step in range(done, done + request["steps"]):
-            batch = windows.Batch(arrays.inputs[step], arrays.targets[step], arrays.mask[step], arrays.keep[step])
-            loss, state, _ = loop.train_step(step, batch, state)
-            losses.append(loss)
+        watch = Stopwatch()
+        losses, state, _ = loop.train_steps(done, [batch(step) for step in range(done, done + request["steps"])], state)
         done += request["steps"]
         return {**watch.read(), "steps": request["steps"], "loss": float(np.mean(losses))}
 

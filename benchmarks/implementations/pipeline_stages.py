@@ -98,11 +98,11 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
     model, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
     state = loop.zero_state(size.rows)
     batches = itertools.chain.from_iterable(loop.batches(Position()) for _ in itertools.count())
-    _, state, _ = loop.train_step(0, next(batches), state)
-    characters, watch = 0, Stopwatch()
-    for step, batch in enumerate(itertools.islice(batches, steps)):
-        _, state, _ = loop.train_step(1 + step, batch, state)
-        characters += int(batch.mask.sum())
+    _, state, _ = loop.train_steps(0, [next(batches)], state)
+    watch = Stopwatch()
+    measured = list(itertools.islice(batches, steps))
+    loop.train_steps(1, measured, state)
+    characters = sum(int(batch.lengths.sum()) for batch in measured)
     trained = watch.read()
     evaluated = None
     if evaluate:

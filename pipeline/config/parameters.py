@@ -8,6 +8,7 @@ from pipeline.config.training import ModelConfig, TrainingConfig, TunerConfig
 
 # Values of the section `training` that do not change the weights: reporting, memory and how often it is saved.
 _DECIDE_NOTHING = {"log_every", "sample_chars", "measured_chars", "checkpoint_seconds", "memory_limit_chars"}
+_DECIDE_NOTHING |= {"steps_per_call"}
 
 
 class FitParameters(Section):

@@ -105,6 +105,14 @@ class TrainingConfig(Section):
     log_every: PositiveInt = 20
     # Type of the matrix products; weights stay float32. auto: the fastest type that the device supports well.
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    # Steps that run without the host between them; the result does not depend on it. A call ends before that at an
+    # evaluation, at the end of an epoch, and while a time limit is measured. auto: as many as take a quarter of a
+    # second, at most 64.
+    steps_per_call: PositiveInt | Auto = "auto"
+    # Compile forward and backward pass with XLA, for one device. auto: on a CPU where batch size times units is at most
+    # 2,048 and the train split has at least 100,000 characters: there, starting operations takes longer than running
+    # them.
+    jit_compile: bool | Auto = "auto"
     # Distribution strategy. auto: by the number of GPUs, and by the workers in TF_CONFIG.
     strategy: Literal["auto", "one_device", "mirrored"] = "auto"
     # Logical devices that a CPU is split into, without a GPU. More than 1 needs `training.strategy` mirrored.

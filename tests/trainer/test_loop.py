@@ -28,6 +28,7 @@ from tests import numeric, warm
 from tests.gru import UNICODE, Gru, weights_of
 from trainer import hardware, optimizer
 from trainer.checkpoint import Checkpoints, Position
+from trainer.compiled.steps import Steps
 from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
@@ -91,14 +92,14 @@ class Shared:
 
     model: LanguageModel
     optimizer: Any
-    compiled: tuple[Any, Any]
+    compiled: Steps
     values: list[tuple[Any, np.ndarray]]
 
 
 SHARED: dict[tuple, Shared] = {}
 # What the loop reads in Python, so that runs of one graph may differ in it.
 NOT_COMPILED = ("checkpoint_seconds", "data_order", "early_stopping", "epochs", "eval_every", "keep_every_epoch")
-NOT_COMPILED += ("restore_best",)
+NOT_COMPILED += ("restore_best", "steps_per_call")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -170,12 +171,12 @@ def create(
             made.build(model.trainable_variables)
         loop = Loop(settings, 3, strategy, model, made, train_windows, eval_windows, limit, decay_steps)
     if known:
-        loop._compiled_train, loop._compiled_eval = known.compiled
+        loop.compiled = known.compiled
         for variable, value in known.values:
             variable.assign(value)
     elif shared:
         values = [(variable, variable.numpy()) for variable in (*model.trainable_variables, *made.variables)]
-        SHARED[key] = Shared(model, made, (loop._compiled_train, loop._compiled_eval), values)
+        SHARED[key] = Shared(model, made, loop.compiled, values)
     checkpoints = Checkpoints(str(directory), model, made, loop.size.rows, True, settings.keep_every_epoch)
     return Trial(model, made, loop, checkpoints, Recorder(kill_at))
 
@@ -307,7 +308,7 @@ def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
     first = create(tmp_path / "killed", shared="one", **changes, kill_at=8)
     with pytest.raises(Killed):
         first.run()
-    second = create(tmp_path / "killed", shared="other", **changes)
+    second = create(tmp_path / "killed", shared="other", steps_per_call=4, **changes)
     for variable in second.model.trainable_variables:
         variable.assign(tf.zeros(variable.shape))  # nothing may depend on the initial weights
     with pytest.raises(Killed):
@@ -320,7 +321,7 @@ def test_run_that_is_killed_twice_ends_with_the_weights_of_an_uninterrupted_one(
     assert_equal([variable.numpy() for variable in third.optimizer.variables], optimized)
     assert_equal([v.numpy() for v in third.checkpoints.best], [v.numpy() for v in through.checkpoints.best])
     # The later runs resumed: they neither started from the beginning nor skipped a step.
-    assert 23 - 15 < len(third.recorder.losses) <= 23 - 15 + 4
+    assert 23 - 15 < len(third.recorder.losses) <= 23 - 10  # step 10 was evaluated and therefore saved
     assert third.recorder.losses == through.recorder.losses[-len(third.recorder.losses) :]
     assert second.recorder.losses[-1] == through.recorder.losses[14]
 
@@ -387,6 +388,23 @@ def test_only_evaluations_since_the_best_one_count_towards_the_stop(
     monkeypatch.setattr(trial.loop, "evaluate", iter([*losses, *[9.0] * 30]).__next__)
     position = trial.run()
     assert (position.step, position.best_step, position.evals_since_best) == (10, 7, 3)
+
+
+@pytest.mark.parametrize(
+    ("of_call", "seconds", "expected"),
+    [("auto", math.inf, [1, 1, 2, 4, 3]), ("auto", 0.0, [1] * 11), (3, math.inf, [3, 1, 3, 1, 3])],
+)
+def test_calls_grow_while_they_are_short_and_end_at_evaluations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_call: Any, seconds: float, expected: list[int]
+) -> None:
+    monkeypatch.setattr("trainer.loop.CALL_SECONDS", seconds)
+    trial = create(tmp_path, steps=11, steps_per_call=of_call, shared="one")
+    sizes, train_steps = list[int](), trial.loop.train_steps
+    monkeypatch.setattr(trial.loop, "train_steps", lambda *given: (sizes.append(len(given[1])), train_steps(*given))[1])
+    trial.run()
+    assert sizes == expected
+    assert [step for step, *_ in trial.recorder.evaluations] == [4, 8, 11]
+    assert len(trial.recorder.losses) == 11
 
 
 @pytest.mark.parametrize("restore_best", [True, False])

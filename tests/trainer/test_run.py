@@ -69,6 +69,7 @@ def test_every_value_of_model_and_training_but_the_listed_ones_is_in_the_key() -
         patch.setattr(fitting, "digest", in_key.update)
         run._key(PARAMETERS, "data", None)
     left_out = {"log_every", "sample_chars", "measured_chars", "checkpoint_seconds", "memory_limit_chars"}
+    left_out |= {"steps_per_call"}
     assert set(in_key) == {"sources", "seed", "model", "training", "data", "source_model", "normalization", "fold_case"}
     assert in_key["model"] == with_defaults["model"]
     assert set(with_defaults["training"]) - set(in_key["training"]) == left_out

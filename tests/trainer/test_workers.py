@@ -49,7 +49,7 @@ def dies(function, point_of):
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*arguments)
     return call
-Loop.train_step = dies(Loop.train_step, lambda arguments: f"step {arguments[1]}")
+Loop.train_steps = dies(Loop.train_steps, lambda arguments: f"step {arguments[1]}")
 export.save = dies(export.save, lambda arguments: "export")
 run.run_fn(types.SimpleNamespace(**json.loads(arguments)))
 """
@@ -60,6 +60,7 @@ SETTINGS = [
     "training.batch_size=6",
     f"training.steps={STEPS}",
     f"training.eval_every={EVALUATED}",
+    "training.steps_per_call=2",
 ]
 # Large enough for Adam to notice the size of a gradient; or rounding would decide which way a weight moves whose
 # gradient is next to nothing.
@@ -235,7 +236,7 @@ def test_killed_chief_and_killed_worker_join_again_from_the_last_checkpoint(
     transformed: Path, tmp_path: Path, alone: tuple[dict[str, np.ndarray], list[float]]
 ) -> None:
     place = tmp_path / "run"
-    first, second = f"step {EVALUATED + 1}", f"step {2 * EVALUATED + 1}"
+    first, second = f"step {EVALUATED + 2}", f"step {2 * EVALUATED + 2}"
     chief, worker = processes = _train(transformed, place, 1, 1, f"{second},export", first)
     _assert_close(_weights(place / "0" / "model"), alone[0])
     # Each time, the other process ended as well, and both started again.

@@ -49,15 +49,29 @@ class Batch:
     """One step's windows.
 
     Attributes:
-      inputs, targets: ids, int32 (batch, time); zero where `mask` is zero.
-      mask: float32 (batch, time), one where a target counts.
+      ids: of each window's first input to its last target, and whatever follows a shorter one, (batch, time + 1).
+      lengths: targets in each window, (batch,).
       carry_mask: float32 (batch, 1), zero where the carried state must be reset before the window.
     """
 
-    inputs: NDArray[np.int32]
-    targets: NDArray[np.int32]
-    mask: NDArray[np.float32]
+    ids: Array
+    lengths: NDArray[np.int64]
     carry_mask: NDArray[np.float32]
+
+    @property
+    def mask(self) -> NDArray[np.float32]:
+        """One where a target counts, (batch, time)."""
+        return (np.arange(self.ids.shape[1] - 1) < self.lengths[:, None]).astype(np.float32)
+
+    @property
+    def inputs(self) -> NDArray[np.int32]:
+        """Ids (batch, time); zero where `mask` is zero."""
+        return self.ids[:, :-1] * self.mask.astype(np.int32)
+
+    @property
+    def targets(self) -> NDArray[np.int32]:
+        """The id after each input (batch, time); zero where `mask` is zero."""
+        return self.ids[:, 1:] * self.mask.astype(np.int32)
 
 
 def contiguous(ids: Array, file_lengths: NDArray[np.int64], size: int, end: int | None = None) -> Windows:
@@ -189,10 +203,6 @@ def _shuffle(count: int, buffer: int, seed: Seed) -> Iterator[int]:
 def _gather(windows: Windows, rows: NDArray[np.int64], reset: NDArray[np.bool_]) -> Batch:
     exists = rows < len(windows)  # the last stream may be shorter than the others
     rows = np.minimum(rows, len(windows) - 1)
-    length = np.where(exists, windows.lengths[rows], 0)[:, None]
-    time = np.arange(windows.size + 1)[None, :]  # (1, time + 1)
-    at = np.minimum(windows.starts[rows][:, None] + time, len(windows.ids) - 1)
-    ids = windows.ids[at].astype(np.int32)  # (batch, time + 1)
-    counts = time[:, :-1] < length
-    inputs, targets = ids[:, :-1] * counts, ids[:, 1:] * counts
-    return Batch(inputs, targets, counts.astype(np.float32), (~reset).astype(np.float32)[:, None])
+    at = windows.starts[rows][:, None] + np.arange(windows.size + 1)  # (batch, time + 1)
+    ids = windows.ids[np.minimum(at, len(windows.ids) - 1)]
+    return Batch(ids, np.where(exists, windows.lengths[rows], 0), (~reset).astype(np.float32)[:, None])
