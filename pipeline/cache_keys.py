@@ -78,6 +78,7 @@ EXPORT = Code(
         "trainer/export.py",
         "trainer/run.py",
         "components/evaluate/generalization.py",
+        "components/evaluate/samples.py",
         "trainer/data/trigram.py",
         "trainer/generalization",
         "trainer/warm_start.py",
@@ -114,8 +115,12 @@ INFRA = Code(
 PUSHER = Code(
     (
         "components/release/pusher.py",
+        "components/release/model_card.py",
         "components/evaluate/evaluation.py",
         "components/evaluate/generalization.py",
+        "components/evaluate/samples.py",
+        "components/models/training.py",
+        "components/validate/splits.py",
         "components/models/original.py",
         *_REFERENCE,
         *_REGISTRY,

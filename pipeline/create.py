@@ -81,6 +81,8 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=infra.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
+        statistics=statistics.outputs["statistics"],
+        model_run=trainer.outputs["model_run"],
         serving=places.serving,
         registry_directory=places.registry,
         run_key=inputs.run_key,

@@ -178,7 +178,11 @@ def repair_serving(report: Report, places: Places, run_key: str) -> Report:
     if not (report.blessed and report.servable):
         return report
     place = places.serving, places.registry
-    version, new = push(report.model, report.figures, *place, run_key, report.data or Data(report.corpus))
+    data, described = (
+        report.data or Data(report.corpus),
+        (_uri(report, "StatisticsGen", "statistics"), report.model_run),
+    )
+    version, new = push(report.model, report.figures, *place, run_key, data, *described)
     return dataclasses.replace(report, pushed_version=str(version), pushed_now=report.pushed_now or new)
 
 
@@ -194,6 +198,12 @@ def with_learning_curve(report: Report, places: Places, run_key: str) -> Report:
             return report
         learning_curve.plot(curves, path, report.corpus, threshold)
     return dataclasses.replace(report, learning_curve=path)
+
+
+def _uri(report: Report, component: str, output: str) -> str:
+    """Return the directory of an artifact; empty if the component has not run."""
+    outcome = report.outcomes.get(component)
+    return str(outcome.outputs[output].uri) if outcome else ""
 
 
 def _vocabulary_size(transform_graph: str) -> int:

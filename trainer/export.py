@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from components.evaluate import generalization, reference
+from components.evaluate import generalization, reference, samples
 from components.evaluate.generalization import Generalization
 from components.models import versions
 from serving.graph import generation_config, signatures, warmup
@@ -10,7 +10,7 @@ from serving.graph.generation_config import Limits
 from serving.graph.network import arrange
 from serving.graph.one_step import Defaults, OneStep
 from trainer import warm_start
-from trainer.generalization.measure import Generate
+from trainer.generalization.measure import Generate, sample
 from trainer.model import LanguageModel
 from transform.vocabulary import Vocabulary
 
@@ -34,7 +34,8 @@ def save(
     Args:
       reference_nats: cross-entropy of the trigram reference on the eval split, nats per character.
       data_digest: of the data that the model was trained on.
-      measure: measures how far the model generalizes, given its signature `generate` and its limits.
+      measure: measures how far the model generalizes, given its signature `generate` and its limits; None: nothing is
+        generated, so the export has no samples either.
     """
     with versions.writing(directory) as place:
         saved = signatures.save(exported, place)
@@ -44,3 +45,4 @@ def save(
         warm_start.describe(place, data_digest)
         if measure:
             generalization.write(place, measure(saved["generate"], exported.limits))
+            samples.write(place, sample(saved["generate"], exported.limits))

@@ -1,5 +1,6 @@
 """Fit one model to the data: once in the Trainer, many times in the Tuner."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import tensorflow_transform as tft
 
 from components.errors import UserError
 from components.evaluate import perplexity
+from components.models import training as account
 from pipeline.config.parameters import ComponentParameters, FitParameters
 from pipeline.config.run import Config
 from pipeline.config.training import TrainingConfig
@@ -172,9 +174,18 @@ def fit(
     writer = tf.summary.create_file_writer(os.path.join(directory, "tensorboard")) if chief else None
     reporter = Reporter(loop.plan.steps, training.log_every, writer)
     reporter.choices(chosen)
-    position = loop.run(checkpoints, reporter, sampler(model, text.vocabulary, training.sample_chars, seed))
+    with account.timed(directory) if chief else contextlib.nullcontext():
+        position = loop.run(checkpoints, reporter, sampler(model, text.vocabulary, training.sample_chars, seed))
     if chief:
         record.write(directory, reporter.chosen)
+        account.describe(
+            directory,
+            steps=position.step,
+            network=f"{parameters.model.cell} {parameters.model.layers}x{parameters.model.units}",
+            parameters=count,
+            hardware=machine.description,
+            **_frequencies(text),
+        )
     LOGGER.info(
         "trained %s steps; best eval loss %.4f nats (perplexity %.3f) at step %s",
         f"{position.step:,}",
@@ -197,6 +208,12 @@ def losses(fitted: Fitted, text: Data) -> tuple[float, float]:
     train = fitted.loop.evaluate(windows.contiguous(ids, lengths, length, end))
     # The weights with the best eval loss have been measured already.
     return train, fitted.position.best_loss if fitted.training.restore_best else fitted.loop.evaluate()
+
+
+def _frequencies(text: Data) -> dict[str, Any]:
+    known = text.vocabulary
+    counts = unigram.count(text.train.ids, known.size).tolist()
+    return {"frequencies": dict(zip(known.characters, counts)), "unknown": counts[known.out_of_vocabulary]}
 
 
 def _start_from(model: LanguageModel, vocabulary: Vocabulary, source: warm_start.SourceModel) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tfx.utils import io_utils
 
-from components.models import original, versions
+from components.models import original, training, versions
 from pipeline.config.parameters import TrainerParameters
 from serving.graph.one_step import Defaults
 from trainer import cluster, export, fitting, hardware, hyperparameters, warm_start
@@ -81,14 +81,15 @@ def _train_and_export(fn_args: Any, together: cluster.Cluster) -> None:
 
 
 def _copy_logs(directory: str, model_run: str) -> None:
-    """Copy the chosen values, and what TensorBoard reads if it was not deleted, to the run's artifact."""
+    """Copy what the training states, and what TensorBoard reads if it was not deleted, to the run's artifact."""
     logs = os.path.join(directory, "tensorboard")
     if tf.io.gfile.exists(logs):
         io_utils.copy_dir(logs, model_run)
     tf.io.gfile.makedirs(model_run)
-    chosen = os.path.join(directory, record.NAME)
-    if tf.io.gfile.exists(chosen):  # trainings of earlier releases have none
-        tf.io.gfile.copy(chosen, os.path.join(model_run, record.NAME), overwrite=True)
+    for name in (record.NAME, training.NAME):
+        stated = os.path.join(directory, name)
+        if tf.io.gfile.exists(stated):  # trainings of earlier releases have none
+            tf.io.gfile.copy(stated, os.path.join(model_run, name), overwrite=True)
 
 
 def _key(parameters: TrainerParameters, data_digest: str, source: warm_start.SourceModel | None) -> str:

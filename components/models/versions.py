@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from components import files
 
 LARGEST = 2**63 - 1  # TF Serving's versions are 64-bit
 SAVED_MODEL = "saved_model.pb"
+# Of a version, not of a model: where and when it was pushed. The same model has the same digest without them.
+CARD, CARD_JSON = (os.path.join("assets.extra", f"MODEL_CARD.{kind}") for kind in ("md", "json"))
+Describe = Callable[[int], Mapping[str, str]]  # texts of a version's files by their names
 _INCOMING, _WITHDRAWN = ".incoming-", ".withdrawn-"
 
 
@@ -87,9 +90,7 @@ def locked(base: str) -> Iterator[None]:
     a serving directory. The lock cannot be nested. Buckets cannot be locked, so one run at a time may push to one; some
     network file systems cannot either, which is logged.
     """
-    from tensorflow.io import gfile
-
-    gfile.makedirs(base)
+    _gfile().makedirs(base)
     if "://" in base:
         yield
         return
@@ -102,9 +103,9 @@ def locked(base: str) -> Iterator[None]:
 
 
 def digest(model: str) -> str:
-    """SHA-256 of the names and contents of a SavedModel's files; does not import TensorFlow for local ones."""
+    """SHA-256 of names and contents of a SavedModel's files but its card; local ones are read without TensorFlow."""
     total = hashlib.sha256()
-    for name in sorted(_files(model)):
+    for name in sorted(set(_files(model)) - {CARD, CARD_JSON}):
         content = hashlib.sha256()
         with _open(os.path.join(model, name)) as file:
             while block := file.read(1 << 22):
@@ -126,17 +127,17 @@ def holds(path: str, expected: str) -> bool:
         return False
 
 
-def publish(model: str, base: str, at_least: int = 1) -> int:
+def publish(model: str, base: str, at_least: int = 1, describe: Describe | None = None) -> int:
     """Copy a SavedModel below `base` as a new version; hold `locked(base)` if other processes may push.
 
     Args:
       at_least: lowest number allowed, so that numbers of deleted versions are not reused.
+      describe: returns the files of the model card for the new number.
 
     Returns:
       The number of the new version, above all existing ones.
     """
-    from tensorflow.io import gfile
-
+    gfile = _gfile()
     gfile.makedirs(base)
     names = [name.rstrip("/") for name in gfile.listdir(base)] if gfile.isdir(base) else []
     for name in names:
@@ -144,13 +145,14 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
             gfile.rmtree(os.path.join(base, name))
     version = max([at_least, *(int(name) + 1 for name in names if is_version_number(name))])
     target = os.path.join(base, str(version))
+    added = describe(version) if describe else {}
     if "://" in base:
         delete_interrupted(base)  # its number is not reused: servers may have given up on it
-        copy(model, target)
+        copy(model, target, added)
         return version
     incoming = os.path.join(base, f"{_INCOMING}{version}")
     try:
-        copy(model, incoming)
+        copy(model, incoming, added)
         files.sync(incoming)
         gfile.rename(incoming, target)
     except Exception:
@@ -162,16 +164,18 @@ def publish(model: str, base: str, at_least: int = 1) -> int:
     return version
 
 
-def copy(model: str, target: str) -> None:
-    """Copy a SavedModel; replaces what is at the target, for example a part of another one."""
-    from tensorflow.io import gfile
-
+def copy(model: str, target: str, added: Mapping[str, str] | None = None) -> None:
+    """Copy a SavedModel, and add texts by their names; replaces what is at the target, as a part of another copy."""
     _clear(target)
-    names = set(_files(model))
+    gfile, added = _gfile(), added or {}
+    names = set(_files(model)) - set(added)
     for name in sorted(names - {SAVED_MODEL}):
         to = os.path.join(target, name)
         gfile.makedirs(os.path.dirname(to))
         gfile.copy(os.path.join(model, name), to, overwrite=True)
+    for name, text in added.items():
+        gfile.makedirs(os.path.dirname(os.path.join(target, name)))
+        files.write(os.path.join(target, name), text)
     if SAVED_MODEL in names:
         # Not by gfile.copy: it leaves a part of the file if it fails, and an empty one if the source is missing.
         with _open(os.path.join(model, SAVED_MODEL)) as file:
@@ -213,8 +217,7 @@ def delete_interrupted(base: str) -> None:
 
 def _clear(directory: str) -> None:
     """Delete a directory if it exists; the remains of a deletion that is interrupted are not complete."""
-    from tensorflow.io import gfile
-
+    gfile = _gfile()
     if not gfile.isdir(directory):
         return
     if is_complete(directory):

@@ -12,11 +12,20 @@ from tfx.components.util import model_utils
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.artifact import Artifact
-from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelEvaluation, PushedModel
+from tfx.types.standard_artifacts import (
+    ExampleStatistics,
+    InfraBlessing,
+    Model,
+    ModelBlessing,
+    ModelEvaluation,
+    ModelRun,
+    PushedModel,
+)
 from tfx.utils import path_utils
 
 from components.evaluate.evaluation import Figures, read_figures
 from components.models import original, registry, versions
+from components.release import model_card
 
 
 class Data(NamedTuple):
@@ -45,6 +54,8 @@ def push(
     registry_directory: str,
     run_key: str,
     data: Data,
+    statistics: str = "",
+    model_run: str = "",
 ) -> tuple[int, bool]:
     """Push and register a blessed model, unless it is the newest served version already.
 
@@ -58,6 +69,7 @@ def push(
       registry_directory: directory of its registry.
       run_key: as in its registry entry.
       data: what it was trained and evaluated on.
+      statistics, model_run: directories of these artifacts, for the model card.
 
     Returns:
       The version that holds the model, and whether this call pushed it.
@@ -67,12 +79,18 @@ def push(
         entries = registry.entries(registry_directory)
         version = _served_version(digest, serving)
         is_new = version is None
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         if version is None:
-            version = versions.publish(model, serving, at_least=registry.largest_version(registry_directory) + 1)
+
+            def describe(version: int) -> dict[str, str]:
+                place = os.path.basename(serving.rstrip("/")), version, now
+                origin = model_card.Origin(*place, digest, *data, statistics, model_run)
+                return model_card.files(model_card.facts(model, figures, origin))
+
+            version = versions.publish(model, serving, registry.largest_version(registry_directory) + 1, describe)
         else:
             versions.delete_interrupted(serving)
         if not any(entry.version == version and entry.digest == digest for entry in entries):
-            now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             served = os.path.join(serving, str(version))
             quality = (figures.perplexity, figures.bits_per_character)
             kept = original.of(model, digest)
@@ -95,6 +113,8 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
     model_blessing: InputArtifact[ModelBlessing],
     infra_blessing: InputArtifact[InfraBlessing],
     evaluation: InputArtifact[ModelEvaluation],
+    statistics: InputArtifact[ExampleStatistics],
+    model_run: InputArtifact[ModelRun],
     pushed_model: OutputArtifact[PushedModel],
     serving: Parameter[str],
     registry_directory: Parameter[str],
@@ -109,7 +129,7 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
     path = path_utils.serving_model_path(model.uri)
     figures = read_figures(evaluation.uri, path)
     data = Data.of(corpus, evaluation)
-    version, new = push(path, figures, serving, registry_directory, run_key, data)
+    version, new = push(path, figures, serving, registry_directory, run_key, data, statistics.uri, model_run.uri)
     logging.info("Version %s of %s, pushed now: %s", version, serving, new)
     pushed_model.set_int_custom_property("pushed", int(new))
     pushed_model.set_string_custom_property("pushed_destination", os.path.join(serving, str(version)))

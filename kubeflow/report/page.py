@@ -4,12 +4,12 @@ Everything is inside the file: it loads nothing and runs no script. Text is esca
 """
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from components.command_line import counted
 from components.evaluate import summary
-from kubeflow.report.result import SAMPLE_CHARS, SAMPLE_SEED, SAMPLE_TEMPERATURE, Result
+from kubeflow.report.result import Result
 
 _DOCUMENTS = 50  # rows: the frame holds the complete page in memory
 _CHARACTERS = 2000  # of a value: a name or a message may be long
@@ -42,8 +42,6 @@ def render(result: Result) -> str:
     hardest = sorted(figures.by_document.items(), key=lambda item: -item[1])
     documents = [(name, f"{value:.3f}") for name, value in hardest[:_DOCUMENTS]]
     rest = f"Left out: {counted(len(hardest) - _DOCUMENTS, 'document')} with lower perplexity."
-    origin = f"temperature {SAMPLE_TEMPERATURE}, seed {SAMPLE_SEED}"
-    how = f"up to {SAMPLE_CHARS} characters from the start of a line, {origin}"
     splits = [(split.name, *(f"{count:,}" for count in split[1:])) for split in result.splits]
     parts = [
         f"<h1>{_text(result.model)}</h1>",
@@ -51,9 +49,8 @@ def render(result: Result) -> str:
         "<h2>Evaluation</h2>",
         _table((), rows),
         *_curve(result.learning_curve),
-        "<h2>Sample</h2>",
-        f'<p class="faint">{how}</p>',
-        f"<pre>{_text(result.sample)}</pre>",
+        "<h2>Samples</h2>",
+        *_samples(result.samples),
         *(("<h2>Documents</h2>", _table(("document", "perplexity"), documents)) if len(documents) > 1 else ()),
         *((f'<p class="faint">{rest}</p>',) if len(hardest) > _DOCUMENTS else ()),
         "<h2>Data</h2>",
@@ -83,6 +80,14 @@ def _curve(image: bytes) -> Iterable[str]:
         yield f'<img alt="Loss of training and evaluation by step" src="data:image/png;base64,{data}">'
     else:
         yield '<p class="faint">The training wrote no events.</p>'
+
+
+def _samples(samples: Mapping[float, str]) -> Iterable[str]:
+    for temperature, text in samples.items():
+        yield f'<p class="faint">From the start of a line or document, temperature {temperature:g}</p>'
+        yield f"<pre>{_text(text)}</pre>"
+    if not samples:
+        yield '<p class="faint">None: training.measured_chars is 0.</p>'
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tensorflow as tf
-from tensorflow_metadata.proto.v0 import statistics_pb2
 from tensorflow_model_analysis.writers import eval_config_writer
 from tfx.utils import path_utils
 
-from components.evaluate import generalization, reference
+from components.evaluate import generalization, reference, samples
 from components.evaluate.evaluation import Figures, read_figures
+from components.validate import splits
+from components.validate.splits import Split
 from pipeline import learning_curve
-from serving.graph import generation_config
-
-SAMPLE_CHARS, SAMPLE_SEED, SAMPLE_TEMPERATURE = 600, 42, 0.8
 
 
 class Source(NamedTuple):
@@ -27,15 +24,6 @@ class Source(NamedTuple):
 
     path: str
     properties: Mapping[str, Any]
-
-
-class Split(NamedTuple):
-    """Size of a split of the records; characters at the border of two passages of a document count in both."""
-
-    name: str
-    documents: int
-    passages: int
-    characters: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,7 @@ class Result:
       eval_text: how the eval text differs from that of the last blessed model; empty if it does not.
       version: of this model in the serving directory, and whether this run pushed it; empty if it was not pushed.
       learning_curve: PNG; empty if the training wrote no events.
-      sample: a text of the model, or why there is none.
+      samples: texts of the model by temperature; none if training generated nothing.
     """
 
     model: str
@@ -63,7 +51,7 @@ class Result:
     eval_text: str
     version: str
     learning_curve: bytes
-    sample: str
+    samples: Mapping[float, str]
     splits: tuple[Split, ...]
 
     @property
@@ -105,8 +93,8 @@ def read(sources: Mapping[str, Source], parameters: Mapping[str, str]) -> Result
         eval_text=sources["evaluation"].properties.get("eval_text", ""),
         version=version and f"{version} ({'pushed' if pushed.get('pushed') else 'served already'})",
         learning_curve=_learning_curve(sources["model_run"].path, parameters["corpus"], bound),
-        sample=_sample(export),
-        splits=tuple(_splits(sources["statistics"].path)),
+        samples=samples.read(export),
+        splits=tuple(splits.read(sources["statistics"].path)),
     )
 
 
@@ -131,31 +119,3 @@ def _learning_curve(directory: str, title: str, threshold: float) -> bytes:
         path = os.path.join(folder, "curve.png")
         learning_curve.plot(curves, path, title, threshold)
         return Path(path).read_bytes()
-
-
-def _sample(export: str) -> str:
-    """Generate as `python -m serving generate` does. A model that fails here has failed the infra check, too."""
-    limits = generation_config.read(export)
-    length = min(SAMPLE_CHARS, limits.max_chars) if limits else SAMPLE_CHARS
-    try:
-        outputs = tf.saved_model.load(export).signatures["generate"](
-            prompt=tf.constant([""]),
-            num_chars=tf.constant([length]),
-            temperature=tf.constant([SAMPLE_TEMPERATURE]),
-            top_k=tf.constant([0]),
-            seed=tf.constant([SAMPLE_SEED], tf.int64),
-        )
-    except Exception as error:  # TensorFlow raises many types for a SavedModel that it cannot use
-        return f"The model generates no text: {error}"
-    return str(outputs["text"].numpy()[0].decode())
-
-
-def _splits(statistics: str) -> list[Split]:
-    splits = []
-    for path in sorted(Path(statistics).glob("Split-*/FeatureStats.pb")):
-        (data,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes()).datasets
-        features = {feature.name or ".".join(feature.path.step): feature for feature in data.features}
-        characters = round(features["length"].num_stats.mean * data.num_examples)
-        documents = features["document"].string_stats.unique
-        splits.append(Split(path.parent.name.removeprefix("Split-"), documents, data.num_examples, characters))
-    return splits

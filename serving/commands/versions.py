@@ -1,4 +1,4 @@
-"""List the pushed versions of a model: state, labels, quality and size."""
+"""List the pushed versions of a model: state, labels, quality and size; or print the model card of one of them."""
 
 import argparse
 import dataclasses
@@ -24,7 +24,9 @@ _FILE_WIDTH = 160  # characters, if the output is not a terminal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `versions`."""
-    parser.add_argument("--json", action="store_true", help="print a JSON list, oldest first")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print a JSON list, oldest first")
+    shown.add_argument("--card", type=int, metavar="N", help="print the model card of version N, Markdown")
     config_options.add_access_arguments(parser.add_argument)
     config_options.add_arguments(parser)
 
@@ -33,6 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
     config = config_options.load(arguments)
     paths = ModelPaths.of(config)
+    if arguments.card is not None:
+        print(inventory.card(paths, arguments.card), end="")
+        return 0
     entry = model_config.find(paths.config_path, paths.name)
     url = outgoing.base_url(config.serving)
     copied = entry is not None and apply.is_copy(paths, entry)

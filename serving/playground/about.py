@@ -48,7 +48,7 @@ class About:
         Returns:
           `model`; `server` with `url`, `state` (available, loading, unreachable) and `message`; `versions`, each with
           `version` (a string, because numbers may exceed JavaScript's range), `state`, `message`, `labels`, `facts`
-          (of the registry, or None) and `limits` (of the export, or None).
+          (of the registry, or None), `limits` (of the export, or None) and `card` (whether it has a model card).
         """
         async with self._lock:
             if self._cached is None or time.monotonic() - self._cached[0] > _CACHE_SECONDS:
@@ -73,7 +73,7 @@ class About:
         by_version = await self._read_registry() if versions else {}
         for version in versions:
             entry = by_version.get(version["version"], {})
-            version["facts"], version["limits"] = entry.get("facts"), entry.get("limits")
+            version |= {name: entry.get(name) for name in ("facts", "limits", "card")}
         return {"model": self._upstream.model, "server": server, "versions": versions}
 
     async def _add_labels(self, versions: list[dict[str, Any]]) -> None:
@@ -101,20 +101,50 @@ class About:
 
 
 def read_registry(directory: str) -> dict[str, dict[str, Any]]:
-    """Read facts and limits of each pushed version; entries that cannot be read are skipped.
+    """Read what the page shows of each pushed version; entries that cannot be read are skipped.
 
     Args:
       directory: the registry of one model, local or on a file system that TensorFlow supports.
 
     Returns:
-      By version number, as a string: `facts` (perplexity, bits_per_character, corpus, pushed_at) and `limits` (of the
-      export, or None). Versions that now are models of other roots are left out.
+      By version number, as a string: `facts` (perplexity, bits_per_character, corpus, pushed_at), `limits` (of the
+      export, or None) and `card` (whether it has a model card). Versions that now are models of other roots are left
+      out.
     """
     return {
-        str(entry.version): {"facts": _facts(entry), "limits": _limits(entry.served)}
+        str(entry.version): {
+            "facts": _facts(entry),
+            "limits": _limits(entry.served),
+            "card": _card(entry.served) is not None,
+        }
         for entry in registry.entries(directory)
         if not _is_replaced(entry)
     }
+
+
+def read_card(directory: str, version: int) -> str | None:
+    """Return the model card of a pushed version, Markdown; None if there is none.
+
+    Args:
+      directory: as in `read_registry`.
+    """
+    entry = next((one for one in registry.entries(directory) if one.version == version), None)
+    return _card(entry.served) if entry and not _is_replaced(entry) else None
+
+
+def _card(served: str) -> str | None:
+    path = os.path.join(served, versions.CARD)
+    if "://" in served:
+        from tensorflow.io import gfile
+
+        if not gfile.exists(path):
+            return None
+        with gfile.GFile(path) as file:
+            return str(file.read())
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:  # deleted, not readable, or pushed by an earlier release
+        return None
 
 
 def _is_replaced(entry: registry.Entry) -> bool:

@@ -1,5 +1,6 @@
-"""The playground's ASGI application: the files of the page, `/about` and the routes of the model."""
+"""The playground's ASGI application: the files of the page, `/about`, `/card` and the routes of the model."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
@@ -8,14 +9,14 @@ import httpx
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from serving.access.keys import Keys
 from serving.access.require_key import RequireKey
 from serving.client.status import HttpOptions
-from serving.playground.about import About
+from serving.playground.about import About, read_card
 from serving.playground.guard import Guard
 from serving.playground.relay import Relay, Upstream
 
@@ -53,6 +54,12 @@ def application(
     async def describe(_: Request) -> Response:
         return JSONResponse(await about.describe(), headers={"cache-control": "no-store"})
 
+    async def card(request: Request) -> Response:
+        version: int = request.path_params["version"]
+        found = await asyncio.to_thread(read_card, registry, version) if registry else None
+        missing = f"Version {version} has no model card: it was deleted, or an earlier release pushed it."
+        return PlainTextResponse(found or missing, 200 if found else 404)
+
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with client:
@@ -61,6 +68,7 @@ def application(
     return Starlette(
         routes=[
             Route("/about", describe),
+            Route("/card/{version:int}", card),
             Route("/v1/{rest:path}", Relay(upstream).endpoint, methods=["GET", "POST"]),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],

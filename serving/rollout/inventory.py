@@ -115,6 +115,28 @@ def require_versions(paths: ModelPaths) -> list[int]:
     return found
 
 
+def card(paths: ModelPaths, version: int) -> str:
+    """Return the model card of a version on disk, Markdown.
+
+    Raises:
+      UserError: there is no such version, or an earlier release pushed it without a card.
+    """
+    complete = require_versions(paths)
+    if version not in complete:
+        known = ", ".join(map(str, complete))
+        raise UserError(
+            f"Version not found or incomplete. Choose one of {known}. Received: --card {version}, {paths.base}"
+        )
+    path = os.path.join(versions.directories(paths.base)[version], versions.CARD)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise UserError(
+            f"This version has no model card: an earlier release pushed it. Received: --card {version}, {path}"
+        ) from error
+
+
 def listed(
     paths: ModelPaths, model: ServedModel | None, states: dict[int, VersionStatus] | None = None
 ) -> list[Version]:

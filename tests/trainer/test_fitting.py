@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.models import training
 from pipeline.config import overrides
 from pipeline.config.parameters import FitParameters
 from trainer import fitting, hardware
@@ -66,6 +67,10 @@ def test_auto_is_chosen_logged_and_written_and_biases_start_from_the_frequencies
     assert [key.partition(".")[2] for key in chosen] == [*names, "eval_every", "early_stopping"]
     assert position.total_steps == chosen["training.steps"]["value"] == 100
     assert "training.max_minutes=0.001" in chosen["training.steps"]["reason"]
+    stated = training.read(str(tmp_path))
+    assert (stated.steps, stated.network, stated.seconds > 0) == (100, "gru 1x4", True)
+    assert list(stated.frequencies.values()) == np.bincount(text.train.ids).tolist()
+    assert list(stated.frequencies) == ["\n", "a", "b", "c"]
     for key, choice in chosen.items():
         assert f"chosen: {key}={choice['value']}: {choice['reason']}" in caplog.messages
 

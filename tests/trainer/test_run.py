@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.models import training
 from pipeline.config.parameters import TrainerParameters
 from pipeline.config.run import ExportConfig
 from pipeline.config.training import ModelConfig, TrainingConfig
@@ -107,12 +108,14 @@ def test_data_are_in_the_key_and_directories_are_not() -> None:
 
 
 @pytest.mark.parametrize("logged", [True, False])
-def test_chosen_values_are_in_the_artifact_with_and_without_logs_for_tensorboard(tmp_path: Path, logged: bool) -> None:
+def test_statements_of_a_training_are_in_the_artifact_with_and_without_logs(tmp_path: Path, logged: bool) -> None:
     (tmp_path / "training").mkdir()
     record.write(str(tmp_path / "training"), chosen := {"training.steps": {"value": 7, "reason": "a few"}})
+    training.describe(str(tmp_path / "training"), steps=7)
     if logged:
         (tmp_path / "training" / "tensorboard").mkdir()
         (tmp_path / "training" / "tensorboard" / "events").touch()
     run._copy_logs(str(tmp_path / "training"), str(tmp_path / "model_run"))
     assert record.read(str(tmp_path / "model_run")) == chosen
+    assert training.read(str(tmp_path / "model_run")) == training.Training(steps=7)
     assert (tmp_path / "model_run" / "events").exists() == logged

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from components.evaluate import samples
 from components.evaluate.generalization import SPANS, Generalization
 from serving.graph.generation_config import Limits
 from trainer.data.documents import Split
@@ -49,6 +50,28 @@ def measure(
         generated_documents=found.documents,
         copied_documents=found.copied_documents / found.documents if found.documents else None,
     )
+
+
+def sample(generate: Generate, limits: Limits) -> dict[float, str]:
+    """Generate a text from the start of a document or line at each temperature of `components.evaluate.samples`.
+
+    Args:
+      generate, limits: as in `measure`.
+    """
+    temperatures = sorted({min(one, limits.max_temperature) for one in samples.TEMPERATURES})
+    rows = len(temperatures)
+    length = min(samples.CHARS, limits.max_chars, limits.max_batch_chars // rows)
+    if not length:
+        return {}
+    outputs = generate(
+        prompt=tf.fill([rows], ""),
+        num_chars=tf.fill([rows], length),
+        temperature=tf.constant(temperatures),
+        top_k=tf.fill([rows], 0),
+        seed=tf.fill([rows], tf.constant(samples.SEED, tf.int64)),
+    )
+    texts: Any = outputs["text"].numpy()
+    return dict(zip(temperatures, (text.decode() for text in texts)))
 
 
 def _texts(generate: Generate, count: int, length: int, most_rows: int, seed: int) -> Iterator[str]:

@@ -72,6 +72,7 @@ export class Served {
     const labels = version.labels.length ? ` (${version.labels.join(", ")})` : "";
     strong.textContent = `${this.about.model}, version ${version.version}${labels}`;
     this.line.append(strong, ...facts(version.facts).map((fact) => ` · ${fact}`));
+    if (version.card) this.line.append(" · ", cardLink(version.version));
   }
 
   #updateOptions(select) {
@@ -96,6 +97,12 @@ export class Served {
     }
     select.value = version;
   }
+}
+
+function cardLink(version) {
+  const link = document.createElement("a");
+  Object.assign(link, { href: `card/${version}`, target: "_blank", rel: "noopener", textContent: "model card" });
+  return link;
 }
 
 function facts(entry) {

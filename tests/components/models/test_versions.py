@@ -131,6 +131,17 @@ def test_published_version_is_a_complete_copy(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("bucket", [False, True])
+def test_version_has_a_card_with_its_number_and_the_digest_of_the_model(tmp_path: Path, bucket: bool) -> None:
+    model, base = model_at(tmp_path / "model"), f"{'file://' if bucket else ''}{tmp_path}/base"
+    number = versions.publish(model, base, 4, lambda version: {versions.CARD: f"card of {version}"})
+    assert (tmp_path / "base" / "4" / versions.CARD).read_text() == "card of 4"
+    assert number == 4
+    assert versions.digest(f"{base}/4") == versions.digest(model)
+    assert set(tree(tmp_path / "base" / "4")) == {*tree(tmp_path / "model"), versions.CARD}
+
+
+@pytest.mark.integration
 @settings(max_examples=25)
 @given(st.sets(st.integers(0, 10**12), max_size=4), st.integers(1, 50), st.integers(1, 3))
 def test_new_number_is_above_all_existing_ones(

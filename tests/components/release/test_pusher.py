@@ -3,6 +3,7 @@
 import datetime
 import errno
 import fcntl
+import json
 import multiprocessing
 import os
 import shutil
@@ -77,6 +78,14 @@ def test_the_served_model_is_not_pushed_again(tmp_path: Path, model: str, to: De
     assert pushed(model_at(tmp_path / "copy", "first"), to, "another run") == (1, False)
     assert versions.complete(to.serving) == [1]
     assert registry.entries(to.registry) == before
+
+
+def test_version_has_a_model_card(model: str, to: Destination) -> None:
+    pushed(model, to)
+    facts = json.loads(Path(to.serving, "1", versions.CARD_JSON).read_text())
+    assert (facts["model"], facts["version"], facts["data"]["corpus"]) == ("mine", 1, "shakespeare")
+    assert (facts["model_digest"], facts["data"]["eval_digest"]) == (versions.digest(model), "eval text")
+    assert Path(to.serving, "1", versions.CARD).read_text().startswith("---\nlicense: other\n")
 
 
 def test_another_model_gets_the_next_version_and_the_old_one_stays(tmp_path: Path, model: str, to: Destination) -> None:
@@ -193,6 +202,8 @@ def test_the_component_pushes_only_with_both_blessings(
         model_blessing=artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing", blessing),
         infra_blessing=artifact(standard_artifacts.InfraBlessing, tmp_path / "infra", infra_blessing),
         evaluation=artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation"),
+        statistics=artifact(standard_artifacts.ExampleStatistics, tmp_path / "statistics"),
+        model_run=artifact(standard_artifacts.ModelRun, tmp_path / "model_run"),
         pushed_model=target,
         serving=to.serving,
         registry_directory=to.registry,

@@ -2,7 +2,8 @@
 
 from components.evaluate.evaluation import Figures
 from components.evaluate.generalization import Generalization
-from kubeflow.report.result import Result, Split
+from components.validate.splits import Split
+from kubeflow.report.result import Result
 
 FIGURES = Figures(
     perplexity=4.5,
@@ -25,6 +26,6 @@ RESULT = Result(
     eval_text="",
     version="3 (pushed)",
     learning_curve=b"PNG",
-    sample="He said & wrote:\n  <so>",
+    samples={0.5: "The the the", 1.0: "He said & wrote:\n  <so>"},
     splits=(Split("eval", 2, 56, 111_539), Split("train", 2, 502, 1_115_394)),
 )

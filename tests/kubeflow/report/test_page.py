@@ -57,7 +57,7 @@ def test_page_of_a_rejected_model_begins_with_the_reasons(blessed: bool, heading
 
 def test_markup_in_any_text_is_shown_as_text() -> None:
     figures = dataclasses.replace(FIGURES, by_document={MARKUP: 2.0, f"{MARKUP}.txt": 3.0})
-    texts = {"model": MARKUP, "corpus": MARKUP, "missing_baseline": MARKUP, "version": MARKUP, "sample": MARKUP}
+    texts = {"model": MARKUP, "corpus": MARKUP, "missing_baseline": MARKUP, "version": MARKUP, "samples": {1.0: MARKUP}}
     pushed = dataclasses.replace(RESULT, figures=figures, **texts)
     rejected = dataclasses.replace(pushed, version="", reasons=(MARKUP,))
     for made, times in ((pushed, 9), (rejected, 8)):

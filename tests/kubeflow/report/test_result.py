@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.evaluate import reference
+from components.evaluate import reference, samples
 from kubeflow.report import result
-from kubeflow.report.result import Source, Split
+from kubeflow.report.result import Source
 from tests.kubeflow.report.results import FIGURES, RESULT
 
 pytestmark = pytest.mark.integration
@@ -45,11 +44,13 @@ def _known_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_result_of_a_pushed_model(tmp_path: Path) -> None:
-    found = result.read(sources(tmp_path, reference.upper_bound(NATS)), PARAMETERS)
+    made = sources(tmp_path, reference.upper_bound(NATS))
+    samples.write(str(tmp_path / "model" / "Format-Serving"), {0.8: "to be"})
+    found = result.read(made, PARAMETERS)
     assert (found.model, found.corpus, found.threshold) == ("char_rnn", "mine", None)
     assert (found.blessed, found.version, found.missing_baseline) == (True, "3 (pushed)", "")
     assert (found.learning_curve, found.splits) == (b"", ())
-    assert found.sample.startswith("The model generates no text: ")
+    assert found.samples == {0.8: "to be"}
 
 
 def test_result_of_a_model_that_is_served_already_has_its_version(tmp_path: Path) -> None:
@@ -70,18 +71,6 @@ def test_result_of_a_rejected_model_has_the_threshold_and_the_reasons_of_evaluat
     assert (found.blessed, found.version, found.threshold) == (False, "", 4.25)
     assert found.reasons == ("too hard", "infra check: no score")
     assert found.missing_baseline == "version 2 is gone"
-
-
-def test_splits_have_their_size(tmp_path: Path) -> None:
-    for name, passages in (("train", 8), ("eval", 2)):
-        stored = statistics_pb2.DatasetFeatureStatisticsList()
-        data = stored.datasets.add(num_examples=passages)
-        data.features.add(path={"step": ["length"]}).num_stats.mean = 1999.5
-        data.features.add(path={"step": ["document"]}).string_stats.unique = 2
-        folder = tmp_path / f"Split-{name}"
-        folder.mkdir()
-        (folder / "FeatureStats.pb").write_bytes(stored.SerializeToString())
-    assert result._splits(str(tmp_path)) == [Split("eval", 2, 2, 3999), Split("train", 2, 8, 15996)]
 
 
 def test_metrics_are_finite_numbers() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.models import versions
 from serving.__main__ import main
 from serving.tf_serving import model_config
 from serving.tf_serving.model_config import ServedModel
@@ -103,6 +104,19 @@ def test_json_has_all_fields(
             "pushed_at": "2026-01-02T03:04:05+00:00",
         }
     ]
+
+
+def test_model_card_of_a_version_is_printed(
+    root: Path, push: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (push(1) / "assets.extra").mkdir()
+    push(2)
+    (root / "serving" / "char_rnn" / "1" / versions.CARD).write_text("# card\n")
+    assert main(["versions", "--card", "1", "--root", str(root)]) == 0
+    assert capsys.readouterr().out == "# card\n"
+    for version, reason in (("2", "has no model card"), ("3", "Choose one of 1, 2.")):
+        assert main(["versions", "--card", version, "--root", str(root)]) == 2
+        assert reason in capsys.readouterr().err
 
 
 def test_list_is_empty_before_the_first_push(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from components.models import versions
 from tests.serving.playground import running
 from tests.serving.playground.running import Served, Site
 
@@ -41,6 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("page")
     model = root / "models" / "small" / "7"
     running.write_model(model)
+    (model / versions.CARD).write_text("# card of 7")
     config = root / "models.config"
     config.write_text(
         f'model_config_list {{ config {{ name: "small" base_path: "{model.parent}" model_platform: "tensorflow" '

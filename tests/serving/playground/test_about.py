@@ -125,7 +125,7 @@ def test_malformed_entries_of_the_registry_are_skipped(registry: Path) -> None:
     found = about.read_registry(str(registry))
     assert found["1"]["facts"] == FACTS
     assert set(found) == {"1", "4"}
-    assert found["4"] == {"facts": dict.fromkeys(FACTS), "limits": None}
+    assert found["4"] == {"facts": dict.fromkeys(FACTS), "limits": None, "card": False}
     assert describe({"/v1/models/m": STATUS}, str(registry))["versions"][2]["facts"] == FACTS
 
 
@@ -140,6 +140,25 @@ def test_a_version_that_another_root_pushed_under_the_same_number_has_no_facts(r
     assert about.read_registry(str(registry)) == {}
 
 
+def test_model_card_is_plain_text_and_only_of_the_version_that_was_pushed(registry: Path) -> None:
+    served = registry.parent / "serving" / "1"
+    (served / "saved_model.pb").write_bytes(b"ours")
+    (served / versions.CARD).write_text("# <b>card</b>")
+    entry = {**ENTRY, "served": str(served), "digest": versions.digest(str(served))}
+    (registry / "1.json").write_text(json.dumps(entry))
+    assert about.read_registry(str(registry))["1"]["card"]
+    app = application("http://model.example", "m", str(registry), transport=Fake({}).transport)
+    with Browser(app) as browser:
+        answer = browser.get("/card/1")
+        assert (answer.status_code, answer.text) == (200, "# <b>card</b>")
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        (served / "saved_model.pb").write_bytes(b"theirs")
+        os.utime(served / "saved_model.pb", ns=(0, 0))
+        paths = ("/card/1", "/card/2", "/card/..%2f1", "/card/-1", "/card/1.json")
+        assert {browser.get(path).status_code for path in paths} == {404}
+
+
 def test_a_missing_registry_is_empty(tmp_path: Path) -> None:
     assert about.read_registry(str(tmp_path / "none")) == {}
 
@@ -150,7 +169,7 @@ def test_the_registry_written_by_the_pipeline_is_read(tmp_path: Path) -> None:
 
     entry = written.Entry(**ENTRY, served=str(tmp_path / "gone"))
     written.record(str(tmp_path), entry)
-    assert about.read_registry(str(tmp_path)) == {"1": {"facts": FACTS, "limits": None}}
+    assert about.read_registry(str(tmp_path)) == {"1": {"facts": FACTS, "limits": None, "card": False}}
     assert about.read_registry(f"file://{tmp_path}") == about.read_registry(
         str(tmp_path)
     )  # by TensorFlow's file systems

@@ -34,8 +34,11 @@ def expected(site: Site, prompt: str, rows: int, **changed: Any) -> list[str]:
 def test_the_served_version_is_shown(page: Page) -> None:
     expect(page.locator("#served")).to_have_text(
         "small, version 7 (stable) · perplexity 5.13 · 2.36 bits per character · trained on noise.txt"
-        " · pushed Jan 2, 2026"
+        " · pushed Jan 2, 2026 · model card"
     )
+    with page.expect_popup() as opened:
+        page.locator("#served a").click()
+    expect(opened.value.locator("body")).to_have_text("# card of 7")
     assert page.locator("#version option").all_text_contents() == ["Newest", "Version 7 (stable), perplexity 5.13"]
 
 

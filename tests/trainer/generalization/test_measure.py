@@ -53,6 +53,21 @@ def test_generated_documents_are_compared_with_those_of_the_training_text() -> N
     assert found.generated_documents == 40 * 93
 
 
+@pytest.mark.parametrize(
+    ("bounds", "temperatures", "length"),
+    [({}, [0.5, 0.8, 1.0], 400), ({"max_temperature": 0.7, "max_batch_chars": 20}, [0.5, 0.7], 10)],
+    ids=["defaults", "narrow"],
+)
+def test_samples_are_within_the_limits_of_the_export(
+    bounds: dict[str, float], temperatures: list[float], length: int
+) -> None:
+    model = Model(LINE)
+    found = measure.sample(model, dataclasses.replace(LIMITS, **bounds))
+    assert found == dict.fromkeys(temperatures, (LINE * 20)[:length])
+    (call,) = model.calls
+    np.testing.assert_allclose(call["temperature"], temperatures)
+
+
 @pytest.mark.parametrize("bounds", [{"max_chars": 100}, {"max_batch_chars": 1_100}, {"max_batch_chars": 100}], ids=str)
 def test_calls_are_within_the_limits_of_the_export_and_their_seeds_differ(bounds: dict[str, int]) -> None:
     model, limits = Model(LINE), dataclasses.replace(LIMITS, **bounds)
