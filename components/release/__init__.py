@@ -1,4 +1,4 @@
 """Release: check the exported model and push it to the serving directory.
 
-Imports `components.models` and `components.evaluate`; starts `serving.probe` as a program.
+Imports `components.models`, `components.evaluate` and `components.validate.splits`; starts `serving.probe`.
 """

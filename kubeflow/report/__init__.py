@@ -1,5 +1,4 @@
 """The task Report: shows the result of a run in the backend's user interface, as metrics and as a page.
 
-Run as `python -m kubeflow.report` in a container. Imports `components`, `kubeflow.task`, `pipeline.learning_curve` and
-`serving.graph.generation_config`.
+Run as `python -m kubeflow.report` in a container. Imports `components`, `kubeflow.task` and `pipeline.learning_curve`.
 """
