@@ -26,7 +26,7 @@ FIGURES = Figures(
     by_document={"easy.txt": 3.5, "hard_one.txt": 5.5},
     generalization=Generalization(1.25, 1.5, 20_480, {20: 0.03, 50: 0.001, 100: None}, "to be ```", "easy.txt"),
 )
-ORIGIN = model_card.Origin("char_rnn", 3, "2026-01-02T03:04:05+00:00", "d1", "a | b", "e1")
+ORIGIN = model_card.Origin("char_rnn", 3, "2026-01-02T03:04:05+00:00", "d1", "a | b", "e1", "7,8")
 
 
 def facts(tmp_path: Path, figures: Figures = FIGURES, **changes: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def test_card_has_data_figures_memorization_cost_sample_and_calls(tmp_path: Path
     text = model_card.text(facts(tmp_path))
     for shown in (
         "# char\\_rnn, version 3",
-        "| corpus | a \\| b |\n| train digest | t1 |\n| eval digest | e1 |",
+        "| corpus | a \\| b |\n| spans | 7,8 |\n| train digest | t1 |\n| eval digest | e1 |",
         "The license of the training text is not recorded.",
         "| perplexity of the eval split | 4.5 |",
         "| hard\\_one.txt | 5.5 |\n| easy.txt | 3.5 |",
