@@ -88,6 +88,16 @@ EXPORT = Code(
     ("tensorflow",),
 )
 _REGISTRY = ("components/files.py", "components/models/registry.py", "components/models/versions.py")
+DRIFT = Code(
+    (
+        "components/validate/drift.py",
+        "components/validate/drift_check.py",
+        "components/validate/text_statistics.py",
+        "components/ingest/documents.py",
+        *_REGISTRY,
+    ),
+    ("tensorflow-data-validation",),
+)
 BASELINE = Code(("components/evaluate/last_blessed.py", *_REGISTRY))
 EVALUATOR = Code(
     (
@@ -122,6 +132,7 @@ PUSHER = Code(
         "components/models/training.py",
         "components/validate/splits.py",
         "components/models/original.py",
+        "components/validate/text_statistics.py",
         *_REFERENCE,
         *_REGISTRY,
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +28,14 @@ from components.ingest import corpus_example_gen  # noqa: E402
 from components.release.infra_check import InfraCheck  # noqa: E402
 from components.release.pusher import Pusher  # noqa: E402
 from components.validate.anomaly_gate import AnomalyGate  # noqa: E402
+from components.validate.drift_check import DriftCheck  # noqa: E402
 from pipeline import cache_keys  # noqa: E402
 from pipeline.config.places import Places  # noqa: E402
 from pipeline.config.run import Config  # noqa: E402
 
 # Values of the section `corpus` that decide how documents become records.
 _CUTTING = {"passage_length", "eval_fraction", "test_fraction", "documents", "column", "normalization", "fold_case"}
+_THRESHOLDS = "components/validate/schema/text.pbtxt"  # of drift
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,17 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
         properties=inputs.properties,
     )
     statistics, schema, validator, gate = _validate(examples, inputs)
-    transform = _transform(config, examples, schema, gate)
+    # Compares new text with that of the last blessed model.
+    drift = DriftCheck(
+        examples=examples.outputs["examples"],
+        registry_directory=places.registry,
+        newest=inputs.newest_other,
+        documents=config.corpus.documents,
+        thresholds=(cache_keys.ROOT / _THRESHOLDS).read_text(encoding="utf-8"),
+        action=config.validation.drift,
+        sources=cache_keys.digest(cache_keys.DRIFT),
+    )
+    transform = _transform(config, examples, schema, [gate, drift])
     *tuner, trainer = _train(config, places, transform)
     baseline, evaluator = _evaluate(config, places, inputs, examples, schema, trainer)
     # Checks that a server can load and use the export.
@@ -82,6 +94,7 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
         infra_blessing=infra.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         statistics=statistics.outputs["statistics"],
+        text=drift.outputs["statistics"],
         model_run=trainer.outputs["model_run"],
         serving=places.serving,
         registry_directory=places.registry,
@@ -89,7 +102,7 @@ def create_pipeline(config: Config, places: Places, inputs: Inputs) -> Pipeline:
         corpus=inputs.corpus_label,
         sources=cache_keys.digest(cache_keys.PUSHER),
     )
-    components = [examples, statistics, schema, validator, gate, transform]
+    components = [examples, statistics, schema, validator, gate, drift, transform]
     components += [*tuner, trainer, baseline, evaluator, infra, pusher]
     return Pipeline(
         pipeline_name=config.model_name,
@@ -112,7 +125,9 @@ def _validate(examples: BaseComponent, inputs: Inputs) -> tuple[BaseComponent, .
     return statistics, schema, validator, gate
 
 
-def _transform(config: Config, examples: BaseComponent, schema: BaseComponent, gate: BaseComponent) -> BaseComponent:
+def _transform(
+    config: Config, examples: BaseComponent, schema: BaseComponent, checks: Sequence[BaseComponent]
+) -> BaseComponent:
     """Make the vocabulary of the train split and turn text into ids."""
     transform = Transform(
         examples=examples.outputs["examples"],
@@ -126,7 +141,8 @@ def _transform(config: Config, examples: BaseComponent, schema: BaseComponent, g
         disable_statistics=True,
         disable_analyzer_cache=True,
     )
-    transform.add_upstream_node(gate)
+    for check in checks:
+        transform.add_upstream_node(check)
     return transform
 
 

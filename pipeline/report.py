@@ -42,6 +42,7 @@ class Report:
       missing_baseline: which model the candidate should have been compared with, but exists no longer; empty if none.
       eval_text: how the eval text differs from that of the last blessed model; empty if it does not.
       data: what the model was trained and evaluated on, for the registry.
+      drift: how the new text differs from that of the last blessed model; empty if it does not.
       model_run: directory of the training's logs.
       chosen: value and reason of each configuration value that was chosen, by key.
     """
@@ -63,6 +64,7 @@ class Report:
     missing_baseline: str = ""
     eval_text: str = ""
     data: Data | None = None
+    drift: str = ""
     model_run: str = ""
     chosen: dict[str, Any] = field(default_factory=dict)
 
@@ -79,6 +81,7 @@ class Report:
         names = self.data.spans if self.data else ""
         rows = [
             ("corpus", f"{self.corpus}: {documents}, {facts.characters:,} characters"),
+            *([("drift", self.drift)] if self.drift else []),
             *([("spans", spans.listed(tuple(names.split(","))))] if names else []),
             ("vocabulary", f"{self.vocabulary_size} characters; {unknown:.3%} of the eval text is out of vocabulary"),
         ]
@@ -125,6 +128,7 @@ class Report:
             "baseline_perplexity": _number(figures.baseline_perplexity),
             "missing_baseline": self.missing_baseline or None,
             "eval_text": self.eval_text or None,
+            "drift": self.drift or None,
             "reasons": list(self.reasons),
             "model": self.model,
             "learning_curve": self.learning_curve,
@@ -166,7 +170,8 @@ def collect(config: Config, places: Places, corpus: str, facts: CorpusFacts, out
         reasons=figures.reasons + not_servable,
         outcomes=outcomes,
         eval_text=evaluator["evaluation"].get_string_custom_property("eval_text"),
-        data=Data.of(corpus, evaluator["evaluation"]),
+        data=Data.of(corpus, evaluator["evaluation"], outcomes["DriftCheck"].outputs["statistics"]),
+        drift=outcomes["DriftCheck"].outputs["anomalies"].get_string_custom_property("drift"),
         missing_baseline=outcomes["LastBlessed"].outputs["baseline"].get_string_custom_property("missing"),
         model_run=model_run,
         chosen=record.read(model_run),

@@ -93,7 +93,7 @@ AFTER_EVALUATOR = {"Evaluator", "Pusher"}
 AFTER_TRAINER = {"Trainer", "LastBlessed", "InfraCheck"} | AFTER_EVALUATOR
 AFTER_TRANSFORM = {"Transform"} | AFTER_TRAINER
 AFTER_SCHEMA = {"ImportSchemaGen", "ExampleValidator", "AnomalyGate"} | AFTER_TRANSFORM
-AFTER_CORPUS = {"CorpusExampleGen", "StatisticsGen", "ExampleValidator", "AnomalyGate"} | AFTER_TRANSFORM
+AFTER_CORPUS = {"CorpusExampleGen", "StatisticsGen", "ExampleValidator", "AnomalyGate", "DriftCheck"} | AFTER_TRANSFORM
 ALL = AFTER_SCHEMA | AFTER_CORPUS
 
 
@@ -123,7 +123,7 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         found: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
         found["served"] = sorted(path.name for path in self.serving.iterdir())
-        found["registered"] = sorted(path.stem for path in self.registry.iterdir())
+        found["registered"] = sorted(path.stem for path in self.registry.glob("*.json"))
         found["trained"] = sorted(path.name for path in (self.root / "checkpoints").iterdir())
         return found
 
@@ -295,6 +295,7 @@ def test_schema_that_accepts_the_same_records_does_not_train_again(runs: Runs) -
     [
         ("CorpusExampleGen", cache_keys.INGEST),
         ("AnomalyGate", cache_keys.GATE),
+        ("DriftCheck", cache_keys.DRIFT),
         ("Transform", cache_keys.TRANSFORM),
         ("Trainer", cache_keys.TRAINER),
         ("Trainer", cache_keys.EXPORT),

@@ -60,6 +60,7 @@ COMPONENTS = {
     "ImportSchemaGen",
     "ExampleValidator",
     "AnomalyGate",
+    "DriftCheck",
     "Transform",
     "Trainer",
     "LastBlessed",

@@ -114,6 +114,22 @@ def newest_other(directory: str, *, digest: str | None = None, run_key: str | No
     return Found(None, "", tuple(missing))
 
 
+def text_path(directory: str, version: int) -> str:
+    """Return the path of the statistics of the text that a version was trained on; entries of earlier releases lack it.
+
+    TFDV reads them, see `components.validate.text_statistics`.
+    """
+    return os.path.join(directory, f"{version}.text.pb")
+
+
+def newest_with_text(directory: str, digest: str) -> Entry | None:
+    """Find the newest entry whose text has statistics, of the model with a digest; "": of any."""
+    from tensorflow.io import gfile
+
+    found = (one for one in reversed(entries(directory)) if digest in ("", one.digest))
+    return next((one for one in found if gfile.exists(text_path(directory, one.version))), None)
+
+
 def _paths(directory: str) -> dict[int, str]:
     """Return the entries' paths by version; other files, such as temporary ones, are left out."""
     if "://" in directory:

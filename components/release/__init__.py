@@ -1,4 +1,4 @@
 """Release: check the exported model and push it to the serving directory.
 
-Imports `components.models`, `components.evaluate` and `components.validate.splits`; starts `serving.probe`.
+Imports `components.models`, `components.evaluate` and `components.validate`; starts `serving.probe`.
 """

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tfx.components.util import model_utils
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.io import fileio
 from tfx.types.artifact import Artifact
 from tfx.types.standard_artifacts import (
     ExampleStatistics,
@@ -26,6 +27,7 @@ from tfx.utils import path_utils
 from components.evaluate.evaluation import Figures, read_figures
 from components.models import original, registry, versions
 from components.release import model_card
+from components.validate import text_statistics
 
 
 class Data(NamedTuple):
@@ -35,16 +37,19 @@ class Data(NamedTuple):
       corpus: the name that the user gave the corpus.
       eval_digest: of the text of the evaluation.
       spans: of the corpus, with commas between them; "": it has none.
+      text: path of the statistics of its text; "": there are none.
     """
 
     corpus: str
     eval_digest: str = ""
     spans: str = ""
+    text: str = ""
 
     @classmethod
-    def of(cls, corpus: str, evaluation: Artifact) -> "Data":
-        """Read what the Evaluator states in the properties of its artifact."""
-        return cls(corpus, *(evaluation.get_string_custom_property(name) for name in cls._fields[1:]))
+    def of(cls, corpus: str, evaluation: Artifact, text: Artifact) -> "Data":
+        """Read what the Evaluator states in the properties of its artifact; `text` are the statistics of DriftCheck."""
+        digest, spans = (evaluation.get_string_custom_property(name) for name in ("eval_digest", "spans"))
+        return cls(corpus, digest, spans, text_statistics.path(text.uri))
 
 
 def push(
@@ -84,7 +89,7 @@ def push(
 
             def describe(version: int) -> dict[str, str]:
                 place = os.path.basename(serving.rstrip("/")), version, now
-                origin = model_card.Origin(*place, digest, *data, statistics, model_run)
+                origin = model_card.Origin(*place, digest, *data[:3], statistics, model_run)
                 return model_card.files(model_card.facts(model, figures, origin))
 
             version = versions.publish(model, serving, registry.largest_version(registry_directory) + 1, describe)
@@ -94,7 +99,12 @@ def push(
             served = os.path.join(serving, str(version))
             quality = (figures.perplexity, figures.bits_per_character)
             kept = original.of(model, digest)
-            entry = registry.Entry(version, digest, run_key, kept, served, *quality, data.corpus, now, *data[1:])
+            entry = registry.Entry(
+                version, digest, run_key, kept, served, *quality, data.corpus, now, data.eval_digest, data.spans
+            )
+            if data.text and fileio.exists(data.text):  # first: with the entry, the version is registered
+                fileio.makedirs(registry_directory)
+                fileio.copy(data.text, registry.text_path(registry_directory, version), overwrite=True)
             registry.record(registry_directory, entry)
     return version, is_new
 
@@ -114,6 +124,7 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
     infra_blessing: InputArtifact[InfraBlessing],
     evaluation: InputArtifact[ModelEvaluation],
     statistics: InputArtifact[ExampleStatistics],
+    text: InputArtifact[ExampleStatistics],
     model_run: InputArtifact[ModelRun],
     pushed_model: OutputArtifact[PushedModel],
     serving: Parameter[str],
@@ -128,7 +139,7 @@ def Pusher(  # type: ignore[no-untyped-def] # noqa: N802
         return
     path = path_utils.serving_model_path(model.uri)
     figures = read_figures(evaluation.uri, path)
-    data = Data.of(corpus, evaluation)
+    data = Data.of(corpus, evaluation, text)
     version, new = push(path, figures, serving, registry_directory, run_key, data, statistics.uri, model_run.uri)
     logging.info("Version %s of %s, pushed now: %s", version, serving, new)
     pushed_model.set_int_custom_property("pushed", int(new))

@@ -1,4 +1,4 @@
-"""Validate: check the examples against `schema/` and stop the run on an anomaly.
+"""Validate: check the examples against `schema/`, and new text against that of the last blessed model.
 
-Imports `components.errors`.
+Imports `components.errors`, `components.ingest.documents`, `components.models.registry`.
 """

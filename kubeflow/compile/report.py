@@ -12,6 +12,7 @@ _INPUTS = {
     "baseline": ("LastBlessed", "baseline"),
     "evaluation": ("Evaluator", "evaluation"),
     "blessing": ("Evaluator", "blessing"),
+    "drift": ("DriftCheck", "anomalies"),
     "infra_blessing": ("InfraCheck", "blessing"),
     "pushed_model": ("Pusher", "pushed_model"),
 }

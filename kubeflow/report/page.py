@@ -37,6 +37,7 @@ def render(result: Result) -> str:
         ("corpus", result.corpus),
         *summary.rows(figures, result.threshold, result.blessed, (), result.missing_baseline, result.eval_text),
         ("out of vocabulary", f"{figures.out_of_vocabulary_rate:.3%} of the eval text"),
+        *([("drift", result.drift)] if result.drift else []),
         ("version", result.version or "not pushed"),
     ]
     hardest = sorted(figures.by_document.items(), key=lambda item: -item[1])

@@ -36,6 +36,7 @@ class Result:
       reasons: why the model was not blessed, or does not work in a server.
       missing_baseline: which model the candidate should have been compared with, but exists no longer.
       eval_text: how the eval text differs from that of the last blessed model; empty if it does not.
+      drift: how the new text differs from that of the last blessed model; empty if it does not.
       version: of this model in the serving directory, and whether this run pushed it; empty if it was not pushed.
       learning_curve: PNG; empty if the training wrote no events.
       samples: texts of the model by temperature; none if training generated nothing.
@@ -49,6 +50,7 @@ class Result:
     reasons: tuple[str, ...]
     missing_baseline: str
     eval_text: str
+    drift: str
     version: str
     learning_curve: bytes
     samples: Mapping[float, str]
@@ -91,6 +93,7 @@ def read(sources: Mapping[str, Source], parameters: Mapping[str, str]) -> Result
         reasons=figures.reasons + not_servable,
         missing_baseline=sources["baseline"].properties.get("missing", ""),
         eval_text=sources["evaluation"].properties.get("eval_text", ""),
+        drift=sources["drift"].properties.get("drift", ""),
         version=version and f"{version} ({'pushed' if pushed.get('pushed') else 'served already'})",
         learning_curve=_learning_curve(sources["model_run"].path, parameters["corpus"], bound),
         samples=samples.read(export),

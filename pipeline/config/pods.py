@@ -138,6 +138,7 @@ class Pods(Section):
     ImportSchemaGen: PodSettings = PodSettings()
     ExampleValidator: PodSettings = PodSettings()
     AnomalyGate: PodSettings = PodSettings()
+    DriftCheck: PodSettings = PodSettings()
     Transform: PodSettings = PodSettings()
     Tuner: TrainerPod = TrainerPod()
     Trainer: TrainerPod = TrainerPod()

@@ -24,6 +24,15 @@ class VocabularyConfig(Section):
     min_count: PositiveInt = 1
 
 
+class ValidationConfig(Section):
+    """What happens to new text that differs from the text of the last blessed model."""
+
+    # What a run does whose text has drifted: stop before it trains, warn and train, or off, compare nothing. Compared
+    # are characters, lengths of lines and documents, unknown characters and repeated passages, with the thresholds in
+    # `components/validate/schema/text.pbtxt`. Of spans, only those that the last blessed model was not trained on.
+    drift: Literal["stop", "warn", "off"] = "warn"
+
+
 class EvaluationConfig(Section):
     """When a model is blessed."""
 
@@ -75,6 +84,7 @@ class Config(Section):
     # Additional arguments of every Beam pipeline, for example another runner.
     beam_args: tuple[str, ...] = ()
     corpus: CorpusConfig = CorpusConfig()
+    validation: ValidationConfig = ValidationConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()

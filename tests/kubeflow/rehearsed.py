@@ -13,8 +13,8 @@ from pipeline.config import overrides
 from pipeline.config.run import Config
 from tests import warm
 
-TASKS = {"CorpusExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate", "Transform"}
-TASKS |= {"Trainer", "LastBlessed", "Evaluator", "InfraCheck", "Pusher", "Report"}
+TASKS = {"CorpusExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "AnomalyGate", "DriftCheck"}
+TASKS |= {"Transform", "Trainer", "LastBlessed", "Evaluator", "InfraCheck", "Pusher", "Report"}
 MORE_STEPS = {"training": '{"steps": 100}', "evaluation": '{"threshold": 59}'}
 _SMALL = [
     "corpus.source=sample",

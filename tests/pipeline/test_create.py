@@ -36,6 +36,7 @@ NOT_IN_KEY = (
     "corpus.source=another/name/of/the/same/text.txt",
     "corpus.holdout=another/name/of/the/same/text.txt",
     "evaluation.threshold=9",
+    "validation.drift=stop",
     "evaluation.max_copied=0.05",
     "serving.volume_claim=another",
     "cluster.workers=2",

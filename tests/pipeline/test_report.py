@@ -176,6 +176,7 @@ def test_summary_has_every_key(tmp_path: Path) -> None:
         "baseline_perplexity": 4.4,
         "missing_baseline": None,
         "eval_text": None,
+        "drift": None,
         "reasons": ["because é"],
         "model": "/model",
         "learning_curve": None,
@@ -224,7 +225,14 @@ def test_summary_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> No
 
 
 def outcomes(
-    tmp_path: Path, *, blessed: int, infra: str, pusher: str = "executed", pushed: int = 1, missing: str = ""
+    tmp_path: Path,
+    *,
+    blessed: int,
+    infra: str,
+    pusher: str = "executed",
+    pushed: int = 1,
+    missing: str = "",
+    drift: str = "",
 ) -> dict[str, Outcome]:
     def artifact(kind: type[Artifact], folder: str) -> Any:
         made = kind()
@@ -251,7 +259,11 @@ def outcomes(
     evaluation = artifact(standard_artifacts.ModelEvaluation, "evaluation")
     baseline = artifact(standard_artifacts.Model, "baseline")
     baseline.set_string_custom_property("missing", missing)
+    statistics = artifact(standard_artifacts.ExampleStatistics, "text")
+    anomalies = artifact(standard_artifacts.ExampleAnomalies, "drift")
+    anomalies.set_string_custom_property("drift", drift)
     return {
+        "DriftCheck": Outcome(1.0, "cached", {"statistics": statistics, "anomalies": anomalies}),
         "Transform": Outcome(1.0, "cached", {"transform_graph": graph}),
         "Trainer": Outcome(1.0, "cached", {"model": model, "model_run": run}),
         "LastBlessed": Outcome(1.0, "cached", {"baseline": baseline}),
@@ -294,6 +306,12 @@ def test_report_of_a_rejected_model_has_the_reasons_of_evaluation_and_infra_chec
     assert (made.blessed, made.servable, made.pushed_now, made.threshold) == (False, False, False, 2.5)
     assert made.reasons == ("too hard", "infra check: no score")
     assert made.exit_code == 3
+
+
+def test_report_names_drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = outcomes(tmp_path, blessed=1, infra="", drift="The characters moved.")
+    found = collected(tmp_path, Config(root=str(tmp_path)), made, monkeypatch)
+    assert (row(found, "drift"), found.summary()["drift"]) == ("The characters moved.", "The characters moved.")
 
 
 def test_report_names_a_missing_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ versions of a span, of which the newest counts. TFX's ExampleGen reads one span;
 
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -80,7 +81,8 @@ def listed(labels: tuple[str, ...]) -> str:
 def _find(pattern: str) -> dict[int, tuple[str, str]]:
     """Return name and path, or glob, of each span by its number: of a date the days since 1970, as in TFX."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no log file has been opened yet
-    with startup.importing():
+    with startup.importing(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of Google's libraries, about the version of gRPC
         lean_imports.frameworks()
         from tfx.components.example_gen import utils
         from tfx.dsl.io import fileio

@@ -71,6 +71,18 @@ def test_a_first_model_becomes_version_one_and_is_registered_with_its_figures(mo
     )
 
 
+def test_statistics_of_the_text_are_kept_with_the_entry(model: str, to: Destination, tmp_path: Path) -> None:
+    (tmp_path / "statistics").write_bytes(b"text")
+    data = Data("a play", text=str(tmp_path / "statistics"))
+    push(model, FIGURES, to.serving, to.registry, "run", data)
+    assert Path(registry.text_path(to.registry, 1)).read_bytes() == b"text"
+    entry = registry.newest_with_text(to.registry, "")
+    assert entry is not None
+    assert entry.version == 1
+    assert registry.newest_with_text(to.registry, entry.digest) == entry
+    assert registry.newest_with_text(to.registry, "another") is None
+
+
 def test_the_served_model_is_not_pushed_again(tmp_path: Path, model: str, to: Destination) -> None:
     pushed(model, to)
     before = registry.entries(to.registry)
@@ -203,6 +215,7 @@ def test_the_component_pushes_only_with_both_blessings(
         infra_blessing=artifact(standard_artifacts.InfraBlessing, tmp_path / "infra", infra_blessing),
         evaluation=artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation"),
         statistics=artifact(standard_artifacts.ExampleStatistics, tmp_path / "statistics"),
+        text=artifact(standard_artifacts.ExampleStatistics, tmp_path / "text"),
         model_run=artifact(standard_artifacts.ModelRun, tmp_path / "model_run"),
         pushed_model=target,
         serving=to.serving,

@@ -110,20 +110,21 @@ def test_tasks_mount_the_volumes_that_they_need(kfp: list[Any]) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("settings", [[], ["tuner.enabled=true"]])
-def test_tasks_after_validation_wait_for_the_anomaly_gate(settings: list[str]) -> None:
+def test_tasks_after_validation_wait_for_both_checks(settings: list[str]) -> None:
     tasks = spec.tasks(spec.load(compiled("kfp", *settings)))
 
     def waits_for(task: str) -> set[str]:
         direct = set(tasks[task].get("dependentTasks", ()))
         return direct.union(*map(waits_for, direct))
 
-    gated = {task for task in tasks if "AnomalyGate" in waits_for(task)}
+    gated = {task for task in tasks if waits_for(task) >= {"AnomalyGate", "DriftCheck"}}
     assert tasks.keys() - gated == {
         "CorpusExampleGen",
         "StatisticsGen",
         "ImportSchemaGen",
         "ExampleValidator",
         "AnomalyGate",
+        "DriftCheck",
     }
 
 

@@ -24,6 +24,7 @@ RESULT = Result(
     reasons=(),
     missing_baseline="",
     eval_text="",
+    drift="",
     version="3 (pushed)",
     learning_curve=b"PNG",
     samples={0.5: "The the the", 1.0: "He said & wrote:\n  <so>"},

@@ -25,7 +25,7 @@ def sources(folder: Path, bound: float, **properties: dict[str, Any]) -> dict[st
         "blessing": {"blessed": 1},
         "infra_blessing": {"blessed": 1, "reason": ""},
         "pushed_model": {"pushed": 1, "pushed_version": "3"},
-        **{name: {} for name in ("baseline", "evaluation", "model", "model_run", "statistics")},
+        **{name: {} for name in ("baseline", "drift", "evaluation", "model", "model_run", "statistics")},
         **properties,
     }
     threshold = {"threshold": {"valueThreshold": {"upperBound": bound}}}

@@ -37,6 +37,7 @@ EXECUTORS: dict[str, set[str]] = {
     "components.release.pusher.Pusher_Executor": set(),
     "kubeflow.task.staging.Executor": set(),
     "tfx.components.statistics_gen.executor.Executor": {"pandas", "tensorflow_data_validation.api"},
+    "components.validate.drift_check.DriftCheck_Executor": set(),
     "tfx.components.trainer.executor.GenericExecutor": set(),  # that of TFX 1.21 imports TFDV
     # TFMA's Keras needs a part of scipy.
     "components.evaluate.evaluator.Executor": {"scipy", "tensorflow_model_analysis.api", "tf_keras"},
