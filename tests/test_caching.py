@@ -91,6 +91,8 @@ sys.exit(local_runner.main(sys.argv[1:]))
 REPEATED = {"StatisticsGen", "Transform", "Trainer", "InfraCheck", "Evaluator"}
 AFTER_EVALUATOR = {"Evaluator", "Pusher"}
 AFTER_TRAINER = {"Trainer", "LastBlessed", "InfraCheck"} | AFTER_EVALUATOR
+# A run with another key than the one before has another last model, with whose text it compares its own.
+AFTER_NEW_KEY = {"DriftCheck"} | AFTER_TRAINER
 AFTER_TRANSFORM = {"Transform"} | AFTER_TRAINER
 AFTER_SCHEMA = {"ImportSchemaGen", "ExampleValidator", "AnomalyGate"} | AFTER_TRANSFORM
 AFTER_CORPUS = {"CorpusExampleGen", "StatisticsGen", "ExampleValidator", "AnomalyGate", "DriftCheck"} | AFTER_TRANSFORM
@@ -187,9 +189,9 @@ EDITS = {
         lambda project: project.upgrade("tensorflow-model-analysis"), "Evaluator", AFTER_EVALUATOR
     ),
     "a threshold": Edit(lambda project: project.set("evaluation.threshold", 999_999), "Evaluator", AFTER_EVALUATOR),
-    "an export value": Edit(lambda project: project.set("export.temperature", 0.5), "Trainer", AFTER_TRAINER),
+    "an export value": Edit(lambda project: project.set("export.temperature", 0.5), "Trainer", AFTER_NEW_KEY),
     "a trainer parameter": Edit(lambda project: project.set("training.learning_rate", 0.01), "Trainer", AFTER_TRAINER),
-    "a line of the trainer": Edit(_line("trainer/loop.py"), "Trainer", AFTER_TRAINER),
+    "a line of the trainer": Edit(_line("trainer/loop.py"), "Trainer", AFTER_NEW_KEY),
     "the vocabulary code": Edit(_line("transform/preprocessing.py"), "Transform", AFTER_TRANSFORM),
     "the schema": Edit(Project.loosen_schema, "ImportSchemaGen", AFTER_SCHEMA),
     "one character of the corpus": Edit(Project.change_a_character, "CorpusExampleGen", AFTER_CORPUS),

@@ -10,7 +10,7 @@ from pipeline.config.pods import DefaultPod
 from pipeline.config.run import Config
 
 # Components that read or write outside of artifacts: staged corpora, checkpoints and registry; served versions.
-_NEED_STATE = ("CorpusExampleGen", "Tuner", "Trainer", "LastBlessed", "Pusher", "BulkInference")
+_NEED_STATE = ("CorpusExampleGen", "DriftCheck", "Tuner", "Trainer", "LastBlessed", "Pusher", "BulkInference")
 _NEED_SERVING = ("LastBlessed", "Pusher", "BulkInference")
 # `backoffMaxDuration` in seconds. Argo, below Kubeflow Pipelines, counts it from the start of the first attempt: after
 # it nothing is started again, and a running attempt is ended. On Vertex AI it is the longest pause, one hour at most.

@@ -41,7 +41,7 @@ def test_other_characters_are_named() -> None:
     assert characters.startswith("The characters have a Jensen-Shannon divergence of 0.")
     assert "moved most: '\u00e9' (0.0%, now 9.4%), 'e' (9.4%, now 0.0%), " in characters
     assert unknown.startswith("9.4")
-    assert unknown.endswith("are not in the earlier text, more than 0.20%: '\u00e9' 9.43%.")
+    assert unknown.endswith("are not in the earlier text, more than 0.20%: '\u00e9' 9.41%.")
 
 
 def test_other_lengths_of_lines_are_named() -> None:

@@ -63,7 +63,7 @@ def test_file_parses_strictly(kfp: list[Any], vertex: list[Any]) -> None:
         parsed = json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())
         assert parsed.schema_version == "2.1.0"
         assert parsed.pipeline_info.name == "char-rnn"
-        assert len(parsed.root.dag.tasks) == 12
+        assert len(parsed.root.dag.tasks) == 13
     json_format.ParseDict(kfp[1], pipeline_spec_pb2.PlatformSpec())
     with pytest.raises(json_format.ParseError):
         json_format.ParseDict(kfp[0] | {"unknown": 1}, pipeline_spec_pb2.PipelineSpec())
@@ -102,6 +102,7 @@ def test_tasks_mount_the_volumes_that_they_need(kfp: list[Any]) -> None:
     state, both = {"char-rnn-state": "/mnt/state"}, {"char-rnn-state": "/mnt/state", "char-rnn-serving": "/models"}
     assert mounts == {
         "CorpusExampleGen_executor": state,
+        "DriftCheck_executor": state,
         "Trainer_executor": state,
         "LastBlessed_executor": both,
         "Pusher_executor": both,
