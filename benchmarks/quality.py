@@ -8,6 +8,9 @@ process during training; evaluations and start-up are excluded. The GPT is nanoG
 (see `benchmarks/implementations/gpt.py`), trained for its published iterations, and for each preset of `--match` once
 more with its schedule stretched to the CPU seconds that the preset took (the mean of its seeds).
 
+With `--json FILE` a command that was interrupted continues when it is repeated: trainings that FILE holds are not
+repeated, and one of this project's resumes from its last checkpoint in `FILE.checkpoints`, with the seconds up to it.
+
 A loss depends on the context that a model reads, so each is named: `carried` reads the entire eval text with carried
 state; `windows of N` are adjacent, each from the initial state, and every character in them counts; `sliding N` reads
 N characters and counts the last half of them, so that every character has at least N / 2 before it.
@@ -17,9 +20,11 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,7 @@ from benchmarks.workers import Worker
 from pipeline.config import overrides
 
 CONTEXTS = ("carried", "windows of 100", "windows of 256", "windows of 64", "sliding 64")
+DECISIVE = ("corpus", "set", "threads", "gpt_iterations", "gpt_compile")  # options that change a training
 PUBLISHED = 2000  # iterations of the GPT's published configuration
 TRIAL = 50  # iterations that measure the cost of an iteration
 
@@ -61,9 +67,9 @@ def main() -> None:
     print(machine.line(about))
     if options.gpt_iterations and torch_python is None:
         print("The GPT is left out: no torch in this environment. Give --torch-python, or run with --group peers.")
-    print(head(), flush=True)
-    runs: list[dict[str, Any]] = []
     shown = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+    runs = finished(options.json, shown) if options.json else []
+    print("\n".join([head(), *map(row, runs)]), flush=True)
 
     def record(run: dict[str, Any]) -> None:
         runs.append(run)
@@ -73,7 +79,8 @@ def main() -> None:
 
     for preset in options.presets:
         for seed in options.seeds:
-            record(ours(preset, seed, options))
+            if not is_known(runs, preset, seed):
+                record(ours(preset, seed, options))
     if torch_python:
         for run in gpts(options, torch_python, runs):
             record(run)
@@ -88,9 +95,47 @@ def ours(preset: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     settings = ["training.sample_chars=0", *options.set, f"seed={seed}"]
     config = overrides.load(preset, settings).model_dump()
     job = {"corpus": options.corpus, "threads": options.threads}
-    with tempfile.TemporaryDirectory(prefix="quality-benchmark-") as directory, Worker("our_fit", job) as worker:
+    with checkpoints(options.json, preset, seed) as directory, Worker("our_fit", job) as worker:
         sections = {name: config[name] for name in ("seed", "model", "training")}
         return {"name": preset, "seed": seed, **worker.ask({**sections, "directory": directory})}
+
+
+@contextlib.contextmanager
+def checkpoints(file: Path | None, preset: str, seed: int) -> Iterator[str]:
+    """Give a training a directory, which is deleted when it ends; with `file`, only if it ends well."""
+    if file is None:
+        with tempfile.TemporaryDirectory(prefix="quality-benchmark-") as directory:
+            yield directory
+        return
+    kept = Path(f"{file}.checkpoints", f"{preset}-{seed}")
+    kept.mkdir(parents=True, exist_ok=True)
+    yield str(kept)
+    shutil.rmtree(kept)
+
+
+def finished(file: Path, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the trainings that a file of an interrupted command holds.
+
+    Raises:
+      SystemExit: they had other options.
+    """
+    if not file.exists():
+        return []
+    known = json.loads(file.read_text())
+    changed = [name for name in DECISIVE if known["options"].get(name) != options[name]]
+    if changed:
+        listed = ", ".join(f"{name}={known['options'].get(name)}" for name in changed)
+        raise SystemExit(
+            f"The trainings in this file have other options ({listed}) and cannot be continued. Give another file, or "
+            f"delete this one and the directory {file}.checkpoints. Received: --json {file}"
+        )
+    runs: list[dict[str, Any]] = known["runs"]
+    return runs
+
+
+def is_known(runs: list[dict[str, Any]], name: str, seed: int) -> bool:
+    """Whether a training is among those that have ended."""
+    return any((run["name"], run["seed"]) == (name, seed) for run in runs)
 
 
 def gpts(options: argparse.Namespace, python: str, runs: list[dict[str, Any]]) -> Any:
@@ -107,17 +152,26 @@ def gpts(options: argparse.Namespace, python: str, runs: list[dict[str, Any]]) -
                 return worker.ask(length)
 
         # So small a model may take more CPU seconds on two threads than on one: it gets the cheapest number.
+        names = [
+            f"GPT, {options.gpt_iterations:,} iterations",
+            *(f"GPT, CPU seconds of {one}" for one in options.match),
+        ]
+        seeds = options.gpt_seeds or options.seeds
+        if all(is_known(runs, name, seed) for name in names for seed in seeds):
+            return
         costs = {threads: train(0, threads, iterations=TRIAL)["cpu"] for threads in sorted({1, options.threads})}
         threads = min(costs, key=lambda count: costs[count])
-        seeds = options.gpt_seeds or options.seeds
         for seed in seeds:
-            run = train(seed, threads, iterations=options.gpt_iterations)
-            yield {"name": f"GPT, {run['steps']:,} iterations", "threads": threads, "seed": seed, **run}
+            if not is_known(runs, names[0], seed):
+                run = train(seed, threads, iterations=options.gpt_iterations)
+                yield {"name": names[0], "threads": threads, "seed": seed, **run}
         for preset in options.match:
             wanted = statistics.fmean(run["cpu"] for run in runs if run["name"] == preset)
             for seed in seeds:
-                run = train(seed, threads, cpu_seconds=wanted)
-                yield {"name": f"GPT, CPU seconds of {preset}", "threads": threads, "seed": seed, **run}
+                name = f"GPT, CPU seconds of {preset}"
+                if not is_known(runs, name, seed):
+                    run = train(seed, threads, cpu_seconds=wanted)
+                    yield {"name": name, "threads": threads, "seed": seed, **run}
 
 
 def head() -> str:

@@ -10,6 +10,9 @@ has two turns alone for tracing, compilation, and first memory access. Variation
 do not have, is left out for all. CPU seconds are user and system time of the process. The last column is the mean loss
 of the turns: all learn, although their first steps differ (see `docs/benchmarks.md`). The ceiling of the recurrent
 product is that of the faster memory layout.
+
+Without bfloat16 instructions (or with ONEDNN_MAX_CPU_ISA=AVX2) nothing is measured in bfloat16. Standard error shows
+what is being measured; `torch.compile` takes minutes for each data layout.
 """
 
 import argparse
@@ -31,12 +34,17 @@ from benchmarks.arithmetic import medians, operations, ratio
 from benchmarks.workers import Failed, Worker
 from pipeline.config import overrides
 from serving.graph.cells import KINDS
-from trainer import fitting
+from trainer import fitting, hardware
 
 OURS, OURS_FLOAT32 = "ours, auto", "ours, float32"
 KERAS_FLOAT32, KERAS_BFLOAT16 = "Keras fit, float32", "Keras fit, bfloat16"
-TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED = "torch, float32", "torch, autocast", "torch.compile"
-IMPLEMENTATIONS = (OURS, OURS_FLOAT32, KERAS_FLOAT32, KERAS_BFLOAT16, TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED)
+TORCH_FLOAT32, TORCH_BFLOAT16 = "torch, float32", "torch, autocast"
+TORCH_COMPILED, TORCH_TIME_FIRST = "torch.compile", "compile, time 1st"
+IMPLEMENTATIONS = (
+    *(OURS, OURS_FLOAT32, KERAS_FLOAT32, KERAS_BFLOAT16),
+    *(TORCH_FLOAT32, TORCH_BFLOAT16, TORCH_COMPILED, TORCH_TIME_FIRST),
+)
+EMULATED = "this processor does not multiply bfloat16; emulation takes minutes"
 SQUARE = 2048  # rows and columns of the large product
 CEILING_SECONDS = 0.3  # shortest measurement of a product
 WARM_UP = 3  # steps in each of the two turns that are not measured
@@ -87,7 +95,10 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
             """Start an implementation if requested; return the seconds of its second turn, or infinity."""
             if name not in options.implementations:
                 return math.inf
-            print(f"{preset}: {name} ...", file=sys.stderr, flush=True)
+            if name in (KERAS_BFLOAT16, TORCH_BFLOAT16) and not hardware.cpu_has_bfloat16():
+                left_out[name] = EMULATED
+                return math.inf
+            say(f"{preset}: {name} ...")
             try:
                 worker = stack.enter_context(Worker(module, {**message, **more}, python))
                 seconds = [worker.ask({"steps": WARM_UP})["wall"] for _ in range(2)]
@@ -95,7 +106,7 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
                 left_out[name] = str(failure)
                 return math.inf
             workers[name] = worker
-            print(f"{preset}: {name} is ready, {seconds[-1] / WARM_UP:.2f} s/step", file=sys.stderr, flush=True)
+            say(f"{preset}: {name} is ready, {seconds[-1] / WARM_UP:.2f} s/step")
             return float(seconds[-1])
 
         enter(OURS, "ours", precision="auto")
@@ -105,10 +116,13 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
         if torch_python:
             plain = enter(TORCH_FLOAT32, "pytorch", torch_python, autocast=False, compile=False)
             autocast = enter(TORCH_BFLOAT16, "pytorch", torch_python, autocast=True, compile=False)
-            # The faster of the two is compiled as well.
-            enter(TORCH_COMPILED, "pytorch", torch_python, autocast=autocast < plain, compile=True)
+            # The faster of the two is compiled as well, with either data layout.
+            for name, time_first in ((TORCH_COMPILED, False), (TORCH_TIME_FIRST, True)):
+                more = {"autocast": autocast < plain, "compile": True, "time_first": time_first}
+                enter(name, "pytorch", torch_python, **more)
         turns: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
-        for _ in range(options.rounds):
+        for number in range(options.rounds):
+            say(f"{preset}: round {number + 1} of {options.rounds}")
             for name, worker in list(workers.items()):
                 try:
                     turns[name].append(worker.ask({"steps": options.steps}))
@@ -131,6 +145,11 @@ def measure(preset: str, options: argparse.Namespace, text: fitting.Data, torch_
     }
 
 
+def say(what: str) -> None:
+    """Report what is being measured."""
+    print(what, file=sys.stderr, flush=True)
+
+
 def ceilings(model: dict[str, Any], rows: int, threads: int, torch_python: str | None) -> dict[str, dict[str, float]]:
     """Return operations per second of a square and of the recurrent product, by type, in the fastest library."""
     units, width = model["units"], KINDS[model["cell"]].gates * model["units"]
@@ -139,11 +158,13 @@ def ceilings(model: dict[str, Any], rows: int, threads: int, torch_python: str |
         ("recurrent", (rows, units, width)),
         ("recurrent", (width, units, rows)),
     ]
+    dtypes = ("float32", "bfloat16") if hardware.cpu_has_bfloat16() else ("float32",)
     best: dict[str, dict[str, float]] = {name: {} for name, _ in shapes}
     for library, python in _libraries(torch_python):
+        say(f"matrix products, {library} ...")
         with Worker("matmul", {"library": library, "threads": threads}, python) as worker:
             for name, shape in shapes:
-                for dtype in ("float32", "bfloat16"):
+                for dtype in dtypes:
                     request = {"shape": shape, "dtype": dtype, "seconds": CEILING_SECONDS}
                     # The fastest of three, because a ceiling is an upper bound.
                     speed = max(worker.ask(request)["per_second"] for _ in range(3))
@@ -166,7 +187,7 @@ def table(preset: str, size: dict[str, Any]) -> list[str]:
         f"{size['batch']}, length {size['length']}; {size['operations'] / 1e9:.3g} G operations per step",
         "machine, G operations/s: "
         + "; ".join(
-            f"{name} {speeds['float32'] / 1e9:,.0f} float32, {speeds['bfloat16'] / 1e9:,.0f} bfloat16"
+            f"{name} " + ", ".join(f"{speed / 1e9:,.0f} {dtype}" for dtype, speed in speeds.items())
             for name, speeds in ceiling.items()
         ),
         f"{'':20}   s/step CPU s/step     char/s  x wall   x CPU  x wall/f32  x CPU/f32  of square  of rec.   loss",

@@ -1,6 +1,7 @@
 """Choose the distribution strategy and the precision for the machine."""
 
 import contextlib
+import os
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -8,6 +9,7 @@ import tensorflow as tf
 from components import command_line, cpu_quota
 
 BFLOAT16_CAPABILITY = (8, 0)  # NVIDIA compute capability from which bfloat16 is fast (Ampere)
+_WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}  # of oneDNN
 FLOAT16_CAPABILITY = (7, 0)  # Volta: the first with tensor cores
 
 
@@ -84,15 +86,21 @@ def split_cpu(count: int) -> None:
 def best_precision(gpus: list[tf.config.PhysicalDevice]) -> str:
     """Return what "auto" stands for on these GPUs, or on this machine's processor without any."""
     if not gpus:
-        return "bfloat16" if _cpu_has_bfloat16() else "float32"
+        return "bfloat16" if cpu_has_bfloat16() else "float32"
     weakest = min(tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus)
     if weakest >= BFLOAT16_CAPABILITY:
         return "bfloat16"
     return "float16" if weakest >= FLOAT16_CAPABILITY else "float32"
 
 
-def _cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 natively (AVX512-BF16 or AMX), according to the Linux kernel."""
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively (AVX512-BF16 or AMX), and oneDNN may use that.
+
+    According to the Linux kernel, and to the variable that limits oneDNN to older instructions.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", ""))
+    if limit.upper() in _WITHOUT_BFLOAT16:
+        return False
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             flags = next((line for line in file if line.startswith("flags")), "").split()

@@ -1,12 +1,14 @@
 """A complete training by this project's `trainer.fitting.fit`, and the loss of the model.
 
 The job: `corpus`, a path, optionally `documents` as in the configuration and `held_out`, see `benchmarks.corpus.load`,
-and `threads`. The request: `seed`, `model`
-and `training` of a configuration and an empty `directory`. The answer: CPU and wall seconds of `fit`, tracing and
-checkpoints included, evaluations excluded; the loss of each evaluation; and the final nats per character by kind of
-context.
+and `threads`. The request: `seed`, `model` and `training` of a configuration and a `directory`: empty, or that of
+an interrupted training, which resumes. The answer: CPU and wall seconds of `fit`, tracing and checkpoints included,
+evaluations excluded; the loss of each evaluation; and the final nats per character by kind of context. The seconds of
+an interrupted training count up to its last checkpoint: they are stored with every checkpoint, in `totals.json`.
 """
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,12 @@ from benchmarks.implementations.protocol import Answer, Stopwatch, progress, ser
 from components.ingest.documents import FILE
 from pipeline.config.parameters import FitParameters
 from trainer import fitting, hardware
+from trainer.checkpoint import Checkpoints
 from trainer.data import windows
 from trainer.loop import Loop
 from trainer.model import LanguageModel
 
+TOTALS = "totals.json"
 _ROWS = 64  # windows per batch
 _LENGTH = 500  # characters per window with carried state
 
@@ -35,9 +39,12 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         parameters = FitParameters.model_validate({name: request[name] for name in FitParameters.model_fields})
         training = parameters.training
         machine = hardware.choose(training.strategy, training.precision, training.logical_cpus)
-        watch, curve = Stopwatch(), list[dict[str, float]]()
-        # `fit` creates its loop by this name.
+        totals = Path(request["directory"], TOTALS)
+        known = json.loads(totals.read_text()) if totals.exists() else {"taken": {}, "curve": []}
+        watch, curve = Stopwatch(known["taken"]), known["curve"]
+        # `fit` creates them by these names.
         fitting.Loop = _recording(watch, curve)  # type: ignore[attr-defined]
+        fitting.Checkpoints = _keeping(watch, curve, totals)  # type: ignore[attr-defined]
         model, position, *_ = fitting.fit(parameters, machine, text, request["directory"], True)
         taken = watch.read()
         ids, end = text.evaluation.ids, text.vocabulary.end_of_document
@@ -66,6 +73,15 @@ def _recording(watch: Stopwatch, curve: list[dict[str, float]]) -> type[Loop]:
             return loss
 
     return Recording
+
+
+def _keeping(watch: Stopwatch, curve: list[dict[str, float]], totals: Path) -> type[Checkpoints]:
+    class Keeping(Checkpoints):
+        def save(self, *arguments: Any) -> None:
+            super().save(*arguments)
+            totals.write_text(json.dumps({"taken": watch.read(), "curve": curve}))
+
+    return Keeping
 
 
 def carried(model: LanguageModel, ids: Any, length: int, end: int | None = None) -> float:

@@ -56,8 +56,11 @@ def progress(curve: list[dict[str, float]]) -> None:
 class Stopwatch:
     """Wall seconds, and CPU seconds (user and system) of all threads of this process, since its creation."""
 
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+    def __init__(self, before: dict[str, float] | None = None) -> None:
+        """Start; `before` is what an earlier one read, to be added."""
+        known = before or {}
+        self._wall = time.perf_counter() - known.get("wall", 0.0)
+        self._cpu = time.process_time() - known.get("cpu", 0.0)
 
     def read(self) -> dict[str, float]:
         """Return the seconds so far."""

@@ -1,8 +1,9 @@
 """The same network in PyTorch: `nn.Embedding`, `nn.GRU` or `nn.LSTM`, `nn.Linear`, the same optimizer and clipping.
 
-The job is that of `benchmarks.implementations.ours`, with `autocast` (bfloat16 where PyTorch's autocast chooses it) and
-`compile` (`torch.compile` of the model, recurrent layer included, which PyTorch does not compile by default: its steps
-are unrolled, which takes minutes). Needs torch and NumPy only.
+The job is that of `benchmarks.implementations.ours`, with `autocast` (bfloat16 where PyTorch's autocast chooses it),
+`time_first` (the recurrent layer's data layout is (time, batch, units) instead of (batch, time, units)) and `compile`
+(`torch.compile` of the model, recurrent layer included, which PyTorch does not compile by default: its steps are
+unrolled, which takes minutes). Needs torch and NumPy only.
 """
 
 from typing import Any
@@ -20,14 +21,15 @@ _LAYERS = {"gru": nn.GRU, "lstm": nn.LSTM}
 class Network(nn.Module):
     """Character-level recurrent network; weights are initialized like those of Keras' layers, biases with 0."""
 
-    def __init__(self, model: dict[str, Any], vocabulary_size: int) -> None:
+    def __init__(self, model: dict[str, Any], vocabulary_size: int, time_first: bool = False) -> None:
         super().__init__()
+        self.time_first = time_first
         units = model["units"]
         self.embedding = nn.Embedding(vocabulary_size, model["embedding"])
         self.before, self.after = nn.Dropout(model["input_dropout"]), nn.Dropout(model["output_dropout"])
         between = model["layer_dropout"] if model["layers"] > 1 else 0.0
         self.recurrent = _LAYERS[model["cell"]](
-            model["embedding"], units, model["layers"], batch_first=True, dropout=between
+            model["embedding"], units, model["layers"], batch_first=not time_first, dropout=between
         )
         self.projection = nn.Linear(units, vocabulary_size)
         nn.init.uniform_(self.embedding.weight, -model["initial_embedding"], model["initial_embedding"])
@@ -43,8 +45,10 @@ class Network(nn.Module):
 
     def forward(self, ids: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         """Return logits (batch, time, vocabulary_size) and the state after the last character."""
-        outputs, state = self.recurrent(self.before(self.embedding(ids)), state)
-        return self.projection(self.after(outputs)), state
+        x = self.before(self.embedding(ids.t() if self.time_first else ids))
+        outputs, state = self.recurrent(x, state)
+        logits = self.projection(self.after(outputs))
+        return logits.transpose(0, 1) if self.time_first else logits, state
 
 
 def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
@@ -55,7 +59,7 @@ def start(job: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
         torch._dynamo.config.allow_rnn = True
     training, shown = job["training"], job["model"]
     arrays = jobs.read(job["arrays"])
-    network = Network(shown, job["vocabulary_size"])
+    network = Network(shown, job["vocabulary_size"], job.get("time_first", False))
     run: Any = torch.compile(network) if job["compile"] else network
     torch_optimizer = _optimizer(network, training)
     inputs, targets = torch.from_numpy(arrays.inputs).long(), torch.from_numpy(arrays.targets).long()

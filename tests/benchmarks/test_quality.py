@@ -1,5 +1,6 @@
 """Tables and plots of made-up trainings, and real trainings of a size that takes seconds."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,22 @@ def test_summary_averages_seeds_and_compares_with_the_better_context_of_the_gpt(
     assert gap.endswith("(sliding 64: 1.8000) by 0.200 in carried")
 
 
+def test_interrupted_trainings_are_kept_and_finished_ones_are_not_repeated(tmp_path: Path) -> None:
+    file, options = tmp_path / "found.json", {**dict.fromkeys(quality.DECISIVE, "x"), "presets": ["quick"]}
+    assert quality.finished(file, options) == []
+    file.write_text(json.dumps({"options": options, "runs": [run("quick", 1, 10.0)]}))
+    runs = quality.finished(file, {**options, "presets": ["best", "quick"]})
+    assert [quality.is_known(runs, "quick", seed) for seed in (1, 2)] == [True, False]
+    with pytest.raises(SystemExit, match=r"other options \(threads=x\).*Received: --json"):
+        quality.finished(file, {**options, "threads": 3})
+    with pytest.raises(KeyboardInterrupt), quality.checkpoints(file, "quick", 2) as directory:
+        raise KeyboardInterrupt
+    assert Path(directory).exists()
+    with quality.checkpoints(file, "quick", 2) as same:
+        assert same == directory
+    assert not Path(directory).exists()
+
+
 def test_plot_is_a_png_file(tmp_path: Path) -> None:
     quality.plot([run("quick", 1, 10.0, carried=1.5)], tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
@@ -56,12 +73,17 @@ def test_training_reports_a_curve_and_a_loss_for_each_context(
     with Worker("our_fit", {"corpus": str(tmp_path / "text.txt"), "threads": 1}, warm.python()) as worker:
         sections = {name: config[name] for name in ("seed", "model", "training")}
         done = worker.ask({**sections, "directory": str(tmp_path / "checkpoints")})
+        again = worker.ask({**sections, "directory": str(tmp_path / "checkpoints")})
     assert done["steps"] == 40
     assert len(done["curve"]) == 2
     progress = capsys.readouterr().err.splitlines()
     assert [line.split()[:3] for line in progress] == [
         ["our_fit:", f"{at['loss']:.4f}", "nats"] for at in done["curve"]
     ]
+    # The second request resumes at the end: with the totals of the first one, and nothing else to train.
+    assert again["curve"] == done["curve"]
+    assert (again["steps"], again["nats"]) == (done["steps"], done["nats"])
+    assert again["cpu"] > done["curve"][-1]["cpu"]
     assert done["curve"][0]["cpu"] < done["curve"][1]["cpu"] <= done["cpu"]
     # Every context suffices for a text in which each character determines the next one.
     losses = [done["curve"][1]["loss"], *done["nats"].values()]

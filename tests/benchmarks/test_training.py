@@ -2,12 +2,13 @@
 
 import json
 import math
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from benchmarks.training import KERAS_FLOAT32, OURS, OURS_FLOAT32, table
+from benchmarks.training import EMULATED, KERAS_BFLOAT16, KERAS_FLOAT32, OURS, OURS_FLOAT32, table
 from tests import warm
 
 pytestmark = pytest.mark.integration
@@ -61,14 +62,20 @@ def test_ours_and_stock_keras_are_measured_and_learn_equally(tmp_path: Path) -> 
     small += ["training.learning_rate=0.05", "training.warmup_steps=0", "training.max_minutes=none"]
     small += ["model.output_dropout=0"]
     command = [warm.python(), "-c", SMALL_PRODUCTS, str(tmp_path / "text.txt"), "--sizes", "quick"]
-    command += ["--implementations", OURS_FLOAT32, KERAS_FLOAT32, "--steps", "18", "--rounds", "2"]
+    command += ["--implementations", OURS_FLOAT32, KERAS_FLOAT32, KERAS_BFLOAT16]
+    command += ["--steps", "18", "--rounds", "2"]
     command += ["--json", str(tmp_path / "out.json"), *(word for setting in small for word in ("--set", setting))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    without_bfloat16 = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(command, cwd=ROOT, env=without_bfloat16, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     first, *lines = done.stdout.splitlines()
     assert " cores, " in first
     assert [line for line in lines if line.startswith("Keras fit, float32")]
     measured = json.loads((tmp_path / "out.json").read_text())["sizes"]["quick"]
+    assert measured["left_out"] == {KERAS_BFLOAT16: EMULATED}
+    assert all(set(speeds) == {"float32"} for speeds in measured["ceilings"].values())
+    shown = done.stderr.splitlines()
+    assert {"matrix products, tensorflow ...", f"quick: {OURS_FLOAT32} ...", "quick: round 2 of 2"} <= set(shown)
     assert set(measured["implementations"]) == {OURS_FLOAT32, KERAS_FLOAT32}
     ours, keras = (measured["turns"][name] for name in (OURS_FLOAT32, KERAS_FLOAT32))
     # Different initial weights; the same batches, optimizer, and carried state.

@@ -132,6 +132,16 @@ def test_cpu_uses_bfloat16_only_with_native_products(
     assert hardware.choose().precision == precision
 
 
+@pytest.mark.parametrize(("limit", "precision"), [("avx2", "float32"), ("AVX512_CORE_BF16", "bfloat16")])
+def test_cpu_uses_no_bfloat16_that_onednn_may_not_multiply(
+    machine: Any, monkeypatch: pytest.MonkeyPatch, limit: str, precision: str
+) -> None:
+    machine()
+    cpu_flags(monkeypatch, "flags\t\t: avx512_bf16\n")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert hardware.choose().precision == precision
+
+
 def test_logical_cpus_that_were_not_set_up_are_an_error(machine: Any) -> None:
     machine()
     with pytest.raises(RuntimeError, match=r"split_cpu\(3\)"):
