@@ -13,6 +13,7 @@ COMMANDS = {
     "generate": "generate text after a prompt",
     "bulk": "generate or score the lines of a file, resumable",
     "score": "measure the log-likelihood of a text under a model",
+    "skew": "compare the prompts of a request log with the training text",
     "versions": "list the pushed versions",
     "promote": "move the label `stable` to a version",
     "rollback": "move the label `stable` back to the version before",

@@ -45,7 +45,7 @@ async def _predict(catalogue: Catalogue, route: Route, body: bytes, entry: Entry
             raise invalid(f"Failed to get input map for signature: {name}")
         layout, inputs = await _off_loop(len(body), lambda: request.tensors(document, signature.inputs))
         if entry is not None:
-            entry.receive(number, name, inputs.values())
+            entry.receive(number, name, [inputs[key] for key in sorted(inputs)])  # prompts before stop texts
         outputs = await predictor.run(name, inputs)
         if entry is not None:
             entry.respond(outputs.values())
