@@ -24,17 +24,22 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
       `ids`: ragged int64 (batch, characters); `document` and `position`: (batch,).
     """
     code_points = tf.strings.unicode_decode(inputs["text"], "UTF-8")  # (batch, characters)
-    tokens = tf.ragged.map_flat_values(tf.strings.as_string, code_points, width=6, fill="0")
+    # Strings are made, counted and looked up once for each different character of a batch: Transform would pass every
+    # single one of a text to Beam.
+    points, index = tf.unique(code_points.flat_values)  # (different,), (characters of the batch,)
+    tokens = tf.strings.as_string(points, width=6, fill="0")
     # A passage starts with the last character of the previous one: count it once. Without ragged arithmetic, whose
     # graph takes longer to build than everything else here.
-    positions = tf.ragged.range(tokens.row_lengths()).flat_values  # (characters of the batch,)
-    starts_document = tf.repeat(inputs["position"] == 0, tokens.row_lengths())  # (characters of the batch,)
-    counted = tf.boolean_mask(tokens.flat_values, (positions > 0) | starts_document)
+    positions = tf.ragged.range(code_points.row_lengths()).flat_values  # (characters of the batch,)
+    starts_document = tf.repeat(inputs["position"] == 0, code_points.row_lengths())  # (characters of the batch,)
+    counted = tf.cast((positions > 0) | starts_document, tf.int64)
+    counts = tf.math.unsorted_segment_sum(counted, index, tf.size(points))  # (different,)
     vocabulary = tft.vocabulary(
-        counted,
+        tf.boolean_mask(tokens, counts > 0),
+        weights=tf.boolean_mask(counts, counts > 0),
         top_k=custom_config["max_size"],
         frequency_threshold=custom_config["min_count"] if custom_config["min_count"] > 1 else None,
         vocab_filename=VOCABULARY_NAME,
     )
-    ids = tft.apply_vocabulary(tokens, vocabulary, num_oov_buckets=1)
-    return {"ids": ids, "document": inputs["document"], "position": inputs["position"]}
+    ids = tf.gather(tft.apply_vocabulary(tokens, vocabulary, num_oov_buckets=1), index)
+    return {"ids": code_points.with_flat_values(ids), "document": inputs["document"], "position": inputs["position"]}

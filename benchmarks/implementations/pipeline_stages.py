@@ -2,13 +2,15 @@
 
 The job: `settings`, as for the runner's `--set`, and `threads`. The request: `text`, a path; `root`, an empty
 directory; `steps`; `evaluate`, whether the Evaluator runs. The answer: number of characters, wall and CPU seconds of
-each stage in the order of the data, of all training steps but the first, which traces, and of the Evaluator, see
+each stage in the order of the data, the most memory that the process has used until training (MiB), and the seconds of
+all training steps but the first, which traces, and of the Evaluator, see
 `benchmarks.implementations.evaluator_batches`.
 """
 
 import contextlib
 import itertools
 import os
+import resource
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +97,7 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
         )
         size = sizes.measure(training, train, evaluation, machine.strategy.num_replicas_in_sync, text.vocabulary.size)
         total = choices.count_steps(training, size)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     model, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
     state = loop.zero_state(size.rows)
     batches = itertools.chain.from_iterable(loop.batches(Position()) for _ in itertools.count())
@@ -112,6 +115,7 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
     return {
         "characters": facts.characters,
         "stages": costs,
+        "peak_mib": peak,
         "trained": {**trained, "characters": characters, "batch": size.rows},
         "evaluated": evaluated,
     }

@@ -24,7 +24,13 @@ def results(millions: int) -> dict[str, Any]:
     """Results for a text of this many million characters."""
     stages = {"stage": {"wall": 9.0, "cpu": 8.0}, "Transform": {"wall": 1.0, "cpu": 5.0 + 3.0 * millions}}
     trained = {"wall": 1.0, "cpu": 0.5, "characters": 50_000}
-    return {"megabytes": millions, "characters": millions * 10**6, "stages": stages, "trained": trained}
+    return {
+        "megabytes": millions,
+        "characters": millions * 10**6,
+        "stages": stages,
+        "trained": trained,
+        "peak_mib": 10.0 * millions,
+    }
 
 
 def test_costs_are_per_million_characters_and_the_last_column_excludes_start_up() -> None:
@@ -36,6 +42,7 @@ def test_costs_are_per_million_characters_and_the_last_column_excludes_start_up(
         ["all", "until", "training", "16.00", "4.30", "3.00"],
         ["training,", "of", "characters", "trained", "on", "10.00", "10.00"],
         ["wall", "seconds", "until", "training", "10.0", "10.0"],
+        ["peak", "memory", "until", "training,", "MiB", "10", "100"],
     ]
 
 

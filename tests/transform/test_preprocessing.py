@@ -155,3 +155,19 @@ def test_rare_characters_can_share_the_out_of_vocabulary_id(
     for document, text in texts.items():
         ids = outcome.passages[document]["ids"].numpy()
         assert outcome.vocabulary.decode(ids, unknown="?") == "".join(c if c in characters else "?" for c in text)
+
+
+def test_transform_counts_each_different_character_of_a_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, list[Any]] = {}
+
+    def vocabulary(tokens: tf.Tensor, weights: tf.Tensor, **_: Any) -> str:
+        given.update(tokens=tokens.numpy().tolist(), weights=weights.numpy().tolist())
+        return ""
+
+    monkeypatch.setattr(tft, "vocabulary", vocabulary)
+    monkeypatch.setattr(tft, "apply_vocabulary", lambda tokens, *_, **__: tf.strings.to_number(tokens, tf.int64))
+    texts, positions = ["abab", "zba"], [0, 3]  # the second one starts with a character of the passage before it
+    inputs = {"text": tf.constant(texts), "document": tf.constant(["d"] * 2), "position": tf.constant(positions)}
+    outputs = preprocessing_fn(inputs, {"max_size": None, "min_count": 1})
+    assert given == {"tokens": [b"000097", b"000098"], "weights": [3, 3]}
+    assert outputs["ids"].to_list() == [[ord(character) for character in text] for text in texts]
