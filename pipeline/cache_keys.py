@@ -104,6 +104,7 @@ EVALUATOR = Code(
         "components/evaluate/metrics.py",
         "components/evaluate/evaluator.py",
         "components/evaluate/extractors.py",
+        "components/evaluate/hardest.py",
         "components/evaluate/generalization.py",
         *_REFERENCE,
         "components/files.py",

@@ -42,8 +42,8 @@ class Outcome:
 
     Attributes:
       seconds: duration.
-      how: "executed" or "cached".
-      outputs: the first artifact of each output, new or from the cache.
+      how: "executed", "cached", "failed" or "interrupted".
+      outputs: the first artifact of each output, new or from the cache; none of a component without a result.
     """
 
     seconds: float
@@ -55,11 +55,18 @@ TrainFunction = Callable[[dict[str, Any]], None]
 
 
 def launch(
-    config: Config, places: Places, inputs: Inputs, screen: Screen, name: str, train: TrainFunction | None = None
-) -> dict[str, Outcome]:
-    """Run the pipeline with its progress on a screen, and return the outcome of each component by name.
+    config: Config,
+    places: Places,
+    inputs: Inputs,
+    screen: Screen,
+    name: str,
+    outcomes: dict[str, Outcome],
+    train: TrainFunction | None = None,
+) -> None:
+    """Run the pipeline with its progress on a screen.
 
     Args:
+      outcomes: gets the outcome of each component by name, at last that of one that failed or was interrupted.
       name: of the run, in ML Metadata.
       train: trains in place of this process, see `WatchedRunner`.
     """
@@ -72,8 +79,8 @@ def launch(
     unfinished.delete(connection, places)
     pipeline.metadata_connection_config = connection
     runner = WatchedRunner(screen.component, screen.component_ended, name, train)
+    runner.outcomes = outcomes
     runner.run(pipeline)
-    return runner.outcomes
 
 
 class WatchedRunner(tfx_runner.IrBasedRunner):
@@ -140,6 +147,7 @@ class WatchedRunner(tfx_runner.IrBasedRunner):
         finally:
             seconds = time.monotonic() - start
             self._ended(node_id, seconds, how)
+            self.outcomes[node_id] = Outcome(seconds, how, {})
         self.outcomes[node_id] = Outcome(seconds, how, _outputs(connection, info.execution_id))
 
 

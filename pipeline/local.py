@@ -1,5 +1,6 @@
 """Run the pipeline on this machine: lock the root, stage the inputs, launch, push a missing version, report."""
 
+import dataclasses
 import datetime
 import errno
 import hashlib
@@ -130,7 +131,8 @@ def run(
     from components.models import registry
     from pipeline import report
     from pipeline.create import Inputs, run_key
-    from pipeline.launch import launch
+    from pipeline.launch import Outcome, launch
+    from pipeline.page import local as page
     from pipeline.runs import record
 
     key = run_key(config, staged.directory, staged.holdout)
@@ -153,9 +155,17 @@ def run(
         "training_key": run_key(config, staged.directory, staged.holdout, export=False),
     }
     with record.recorded(places.metadata, name, config.model_name, **known) as finish:
-        outcomes = launch(config, places, inputs, screen, name, train)
-        result = report.collect(config, places, staged.corpus.label, staged.facts, outcomes)
-        result = report.with_learning_curve(report.repair_serving(result, places, key), places, key)
+        outcomes: dict[str, Outcome] = {}
+        described = places, name, config.model_name, staged.corpus.label, outcomes
+        try:
+            launch(config, places, inputs, screen, name, outcomes, train)
+            result = report.collect(config, places, staged.corpus.label, staged.facts, outcomes)
+            result = report.with_learning_curve(report.repair_serving(result, places, key), places, key)
+        except BaseException as error:
+            if written := page.write(*described, error):
+                screen.print(f"report: {written}")
+            raise
+        result = dataclasses.replace(result, page=page.write(*described, **result.decision()))
         finish(result.record())
     return result
 

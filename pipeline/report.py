@@ -23,6 +23,7 @@ from pipeline import learning_curve
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from pipeline.launch import Outcome
+from pipeline.page import contents
 from trainer.plan import record
 
 OK, NOT_GOOD_ENOUGH = 0, 3
@@ -39,6 +40,7 @@ class Report:
       pushed_now: whether this run pushed it.
       reasons: why the model was not blessed or not pushed.
       learning_curve: path of the plot of the training, PNG.
+      page: path of the page about the run, HTML.
       missing_baseline: which model the candidate should have been compared with, but exists no longer; empty if none.
       eval_text: how the eval text differs from that of the last blessed model; empty if it does not.
       data: what the model was trained and evaluated on, for the registry.
@@ -61,6 +63,7 @@ class Report:
     reasons: tuple[str, ...]
     outcomes: dict[str, Outcome]
     learning_curve: str | None = None
+    page: str | None = None
     missing_baseline: str = ""
     eval_text: str = ""
     data: Data | None = None
@@ -97,10 +100,22 @@ class Report:
             rows.append(("hardest documents", ", ".join(f"{name} {value:.2f}" for name, value in worst)))
         if self.learning_curve:
             rows.append(("learning curve", self.learning_curve))
+        if self.page:
+            rows.append(("report", self.page))
         if self.chosen:
             rows.append(("chosen values", record.line(self.chosen)))
             rows.append(("their reasons", os.path.join(self.model_run, record.NAME)))
         return rows
+
+    def decision(self) -> dict[str, Any]:
+        """Return what the page states, which the artifacts do not if a missing version was pushed after them."""
+        version = {"version": self.pushed_version or ""}
+        if self.pushed_version:
+            return version | {"decision": contents.PUSHED if self.pushed_now else contents.SERVED}
+        return version | {
+            "decision": contents.NOT_PUSHED if self.blessed else contents.NOT_BLESSED,
+            "reasons": self.reasons,
+        }
 
     def write(self, path: str) -> None:
         """Write the summary as JSON."""
@@ -132,6 +147,7 @@ class Report:
             "reasons": list(self.reasons),
             "model": self.model,
             "learning_curve": self.learning_curve,
+            "report": self.page,
             "components": {
                 name: {"seconds": round(one.seconds, 2), "how": one.how} for name, one in self.outcomes.items()
             },

@@ -235,6 +235,25 @@ def test_worse_model_is_not_blessed_and_the_old_version_stays(runs: dict[str, Ru
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "decision"),
+    [("first", "Blessed; version 1 pushed"), ("worse", "Not blessed"), ("better", "version 3 pushed")],
+)
+def test_report_of_a_run_names_the_decision_and_shows_what_was_measured(
+    runs: dict[str, Run], name: str, decision: str
+) -> None:
+    made = runs[name]
+    page = Path(made.summary["report"]).read_text(encoding="utf-8")
+    assert decision in page
+    assert made.summary["report"] in made.output.replace("\n", "").replace(" ", "")
+    for reason in made.summary["reasons"]:
+        assert reason in page
+    headings = {part.partition("</h2>")[0] for part in page.split("<h2>")[1:]}
+    shown = {"Evaluation", "Learning curve", "Hardest passages", "Data", "Vocabulary", "Components"}
+    assert headings == shown | {"From the text to the version"} | ({"Samples"} if name == "first" else set())
+    assert ("the last blessed model." in page) == (name != "first")
+
+
 def test_better_model_is_pushed_next_to_the_old_one(runs: dict[str, Run]) -> None:
     better = runs["better"]
     assert better.code == 0, better.output

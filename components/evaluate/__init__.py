@@ -1,4 +1,4 @@
 """Evaluation: TFMA metrics, the Evaluator with its reference model, and the baseline to compare with.
 
-Imports `components.models` and `components.command_line`.
+Imports `components.command_line`, `components.files` and `components.models`.
 """

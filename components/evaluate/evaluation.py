@@ -20,6 +20,7 @@ class Figures:
       out_of_vocabulary_rate: fraction of them that the vocabulary does not contain.
       baseline_perplexity: of the last blessed model on the same text; None without one.
       by_document: perplexity of each document.
+      baseline_by_document: the same of the last blessed model; empty without one.
       reasons: why the model was not blessed; empty if it was.
       generalization: gap between the losses and share of copied text; None if the export does not state them.
     """
@@ -33,6 +34,7 @@ class Figures:
     by_document: dict[str, float] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     generalization: Generalization | None = None
+    baseline_by_document: dict[str, float] = field(default_factory=dict)
 
 
 def read_figures(evaluation: str, export: str) -> Figures:
@@ -56,6 +58,7 @@ def read_figures(evaluation: str, export: str) -> Figures:
         by_document={document: figures["perplexity"] for document, figures in candidate.items()},
         reasons=tuple(_reasons(evaluation, reference_nats)),
         generalization=generalization.read(export),
+        baseline_by_document={name: figures["perplexity"] for name, figures in baseline.items() if name is not None},
     )
 
 

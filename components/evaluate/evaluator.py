@@ -10,7 +10,7 @@ from tfx.components.evaluator import executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.evaluate import extractors, generalization, reference
+from components.evaluate import extractors, generalization, hardest, reference
 from components.evaluate.metrics import FORMULAS, FromSums, Stated
 from components.models import versions
 
@@ -20,7 +20,6 @@ tfma.EvalConfig = config_pb2.EvalConfig
 # Stands for threshold "auto" until the executor has read the reference model's figure. No perplexity is below 1: if it
 # were not replaced, no model would be blessed.
 _AUTO = 0.0
-_CANDIDATE = "candidate"
 
 
 class Executor(executor.Executor):
@@ -37,7 +36,11 @@ class Executor(executor.Executor):
         if baseline and not versions.is_complete(_export(baseline)):
             input_dict = {key: value for key, value in input_dict.items() if key != "baseline_model"}
         changed = {"eval_config": eval_config, "module_path": extractors.__name__}
-        super().Do(input_dict, output_dict, {**exec_properties, **changed})
+        token = hardest.DESTINATION.set(artifact_utils.get_single_uri(output_dict["evaluation"]))
+        try:
+            super().Do(input_dict, output_dict, {**exec_properties, **changed})
+        finally:
+            hardest.DESTINATION.reset(token)
         _describe(output_dict["evaluation"], input_dict["examples"], baseline)
 
 
@@ -91,7 +94,7 @@ def eval_config(
         specs.append(_copied(max_copied, sources))
     return config_pb2.EvalConfig(
         model_specs=[
-            config_pb2.ModelSpec(name=_CANDIDATE, **kind),
+            config_pb2.ModelSpec(name=extractors.CANDIDATE, **kind),
             config_pb2.ModelSpec(name="baseline", is_baseline=True, **kind),
         ],
         slicing_specs=slices,
@@ -107,7 +110,7 @@ def _copied(bound: float, sources: str) -> config_pb2.MetricsSpec:
     )
     threshold = config_pb2.MetricThreshold(value_threshold={"upper_bound": {"value": bound}})
     copied.per_slice_thresholds.add(slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold)
-    return config_pb2.MetricsSpec(metrics=[copied], model_names=[_CANDIDATE])
+    return config_pb2.MetricsSpec(metrics=[copied], model_names=[extractors.CANDIDATE])
 
 
 def with_settings(

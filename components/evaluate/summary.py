@@ -8,7 +8,7 @@ from components.evaluate import generalization
 from components.evaluate.evaluation import Figures
 from components.evaluate.generalization import Generalization
 
-_SHOWN = 60  # characters of the longest copy
+SHOWN = 60  # characters of the longest copy
 
 
 def rows(
@@ -53,7 +53,7 @@ def generalization_rows(measured: Generalization) -> list[tuple[str, str]]:
     shares = ", ".join(f"{share:.2%} of {span}" for span, share in measured.copied.items() if share is not None)
     spans = f"{shares} characters" if shares else f"no generated document has {min(generalization.SPANS)} characters"
     copy = measured.longest_copy
-    shown = json.dumps(copy if len(copy) <= _SHOWN else copy[:_SHOWN] + "...", ensure_ascii=False)
+    shown = json.dumps(copy if len(copy) <= SHOWN else copy[:SHOWN] + "...", ensure_ascii=False)
     found = f"{len(copy)} characters: {command_line.visible(shown)} in {measured.copied_from}" if copy else "none"
     result = [
         ("train and eval loss", f"{measured.train_nats:.3f} and {measured.eval_nats:.3f} nats: a gap of {gap:.3f}"),

@@ -64,7 +64,7 @@ def facts(export: str, figures: Figures, origin: Origin) -> dict[str, Any]:
     """
     trained = training.read(origin.model_run) if origin.model_run else None
     stated = asdict(figures)
-    del stated["reasons"]
+    del stated["reasons"], stated["baseline_by_document"]
     return {
         "model": origin.model,
         "version": origin.version,

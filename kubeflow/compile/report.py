@@ -4,9 +4,10 @@ from kubeflow.compile import spec as specification
 from pipeline.config.run import Config
 
 NAME = "Report"
-# Names of the inputs in `kubeflow.report.result`; for each, the task and its output.
+# Names of the inputs in `pipeline.page.contents.read`; for each, the task and its output.
 _INPUTS = {
     "statistics": ("StatisticsGen", "statistics"),
+    "anomalies": ("ExampleValidator", "anomalies"),
     "model": ("Trainer", "model"),
     "model_run": ("Trainer", "model_run"),
     "baseline": ("LastBlessed", "baseline"),

@@ -32,17 +32,19 @@ def main(argv: list[str] | None = None) -> int:
 def run(given: invocation.Invocation) -> int:
     """Write the outputs of an `ExecutorInput`, which is also how the metrics are passed on: as metadata."""
     with lean_imports.one_task():
-        from kubeflow.report import page, result
+        from kubeflow.report import result
+        from pipeline.page import contents, html
 
     artifacts = {
-        name: result.Source(local(artifact["uri"]), artifact.get("metadata") or {})
+        name: contents.Source(local(artifact["uri"]), artifact.get("metadata") or {})
         for name, artifact in _artifacts(given["inputs"])
     }
-    found = result.read(artifacts, given["inputs"]["parameterValues"])
+    found = contents.read(artifacts, **given["inputs"]["parameterValues"])
+    figures = result.metrics(found.figures) if found.figures else {}
     outputs = dict(_artifacts(given["outputs"]))
-    _write(outputs["report"]["uri"], page.render(found))
-    _write(outputs["metrics"]["uri"], json.dumps(found.metrics))
-    metrics = {key: outputs["metrics"][key] for key in ("name", "uri")} | {"metadata": found.metrics}
+    _write(outputs["report"]["uri"], html.render(found))
+    _write(outputs["metrics"]["uri"], json.dumps(figures))
+    metrics = {key: outputs["metrics"][key] for key in ("name", "uri")} | {"metadata": figures}
     _write(given["outputs"]["outputFile"], json.dumps({"artifacts": {"metrics": {"artifacts": [metrics]}}}))
     return command_line.OK
 

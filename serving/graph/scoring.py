@@ -42,14 +42,16 @@ def eval_nll(network: Network, examples: tf.Tensor, nll: Nll) -> dict[str, tf.Te
       nll: the function `nll` of this network.
 
     Returns:
-      `nll_sum`, `num_chars` and `num_unknown` (out-of-vocabulary targets), float32 (batch,) each.
+      `nll_sum`, `num_chars` and `num_unknown` (out-of-vocabulary targets), float32 (batch,) each; `nll` as `score`.
     """
     text = tf.io.parse_example(examples, {"text": tf.io.FixedLenFeature([], tf.string)})["text"]
     ids, lengths = _encode(network, text, "eval_nll", MAX_EVAL_CHARS)
     time = tf.range(1, tf.shape(ids)[1])
     unknown = (ids[:, 1:] == network.vocabulary.out_of_vocabulary) & (time[None, :] < lengths[:, None])
+    nats = nll(ids, lengths)
     return {
-        "nll_sum": tf.reduce_sum(nll(ids, lengths), 1),
+        "nll": nats,
+        "nll_sum": tf.reduce_sum(nats, 1),
         "num_chars": tf.cast(tf.maximum(lengths - 1, 0), tf.float32),
         "num_unknown": tf.reduce_sum(tf.cast(unknown, tf.float32), 1),
     }

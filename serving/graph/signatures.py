@@ -37,7 +37,7 @@ def build(model: OneStep) -> dict[str, Any]:
     - `sample_from_state`, with `state` as well: `text`, `state` (wider than that of `generate_from_state`), `stopped`.
     - `score(text)`: `nll`, `nll_sum`, `num_chars`.
     - `alternatives(text, top_n)`: `characters`, `probabilities`, `num_chars`.
-    - `eval_nll(examples)`: sums for the Evaluator, from serialized `tf.Example`s.
+    - `eval_nll(examples)`: sums and `nll` for the Evaluator, from serialized `tf.Example`s.
     """
     prompt = _spec("prompt", tf.string)
     seed = _spec("seed", tf.int64)

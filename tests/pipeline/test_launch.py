@@ -40,7 +40,7 @@ def test_component_that_raises_is_reported_as_failed_or_interrupted(
     with pytest.raises(raised):
         runner._launch("Transform", lambda: SimpleNamespace(launch=launch), None)  # type: ignore[arg-type,return-value]
     assert ends == [("Transform", how)]
-    assert runner.outcomes == {}
+    assert [(name, one.how, one.outputs) for name, one in runner.outcomes.items()] == [("Transform", how, {})]
 
 
 @pytest.mark.parametrize(("errors", "ended"), [(0, "executed"), (1, "executed"), (2, "failed")])

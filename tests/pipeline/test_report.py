@@ -180,6 +180,7 @@ def test_summary_has_every_key(tmp_path: Path) -> None:
         "reasons": ["because é"],
         "model": "/model",
         "learning_curve": None,
+        "report": None,
         "components": {
             "Trainer": {"seconds": 83.26, "how": "executed"},
             "Transform": {"seconds": 0.04, "how": "cached"},

@@ -17,7 +17,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.beam import LOCAL
-from components.evaluate import extractors, generalization, reference
+from components.evaluate import extractors, generalization, hardest, reference
 from components.evaluate.evaluation import Figures, read_figures
 from components.evaluate.evaluator import Executor, eval_config, with_settings
 from pipeline.config.run import CorpusConfig
@@ -48,10 +48,12 @@ class Known(tf.Module):
         text = tf.io.parse_example(examples, {"text": tf.io.FixedLenFeature([], tf.string)})["text"]
         chars = tf.cast(tf.strings.length(text) - 1, tf.float32)
         is_hard = tf.cast(tf.strings.substr(text, 0, 1) == "h", tf.float32)
+        nats = is_hard * self.hard + (1 - is_hard) * self.easy
         return {
-            "nll_sum": chars * (is_hard * self.hard + (1 - is_hard) * self.easy),
+            "nll_sum": chars * nats,
             "num_chars": chars,
             "num_unknown": is_hard,
+            "nll": tf.sequence_mask(chars, dtype=tf.float32) * nats[:, None],
         }
 
 
@@ -95,6 +97,7 @@ def example(document: str, text: str) -> bytes:
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
         for name, value in (("document", document), ("text", text))
     }
+    features["position"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[7]))
     return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
 
@@ -103,6 +106,7 @@ class Evaluated:
     blessed: bool
     figures: Figures
     eval_text: str  # on a change of the eval text
+    hardest: list[hardest.Passage]
 
 
 Evaluate = Callable[..., Evaluated]
@@ -157,6 +161,7 @@ def evaluate(tmp_path: Path) -> Evaluate:
             model_utils.is_model_blessed(blessing),
             read_figures(str(tmp_path / "evaluation"), export),
             evaluation.get_string_custom_property("eval_text"),
+            hardest.read(str(tmp_path / "evaluation")),
         )
 
     return run
@@ -177,6 +182,8 @@ def test_model_better_than_the_reference_model_is_blessed_despite_a_hard_documen
         "hard.txt": pytest.approx(math.exp(3.0), rel=ROUNDED),
     }
     assert figures.reasons == ()
+    hard = hardest.Passage("hard.txt", 8, HARD[1:], (3.0,) * 100)
+    assert result.hardest == [hard, hard, hardest.Passage("easy.txt", 8, EASY[1:], (1.0,) * 300)]
 
 
 def test_model_is_not_blessed_for_each_reason(evaluate: Evaluate) -> None:

@@ -11,7 +11,8 @@ from components import cpu_quota
 from kubeflow.report import __main__ as program
 from kubeflow.report import result
 from kubeflow.task import deadline, invocation
-from tests.kubeflow.report.results import RESULT
+from pipeline.page import contents
+from tests.pipeline.page.results import CONTENTS, FIGURES
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +39,7 @@ def test_files_are_where_the_backend_keeps_them_and_metrics_are_metadata(
     root: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: dict[str, Any] = {}
-    monkeypatch.setattr(result, "read", lambda sources, parameters: read.update(sources) or RESULT)
+    monkeypatch.setattr(contents, "read", lambda sources, corpus: read.update(sources) or CONTENTS)
     monkeypatch.setenv(invocation.COPIES, str(tmp_path))
     started: list[float] = []
     monkeypatch.setattr(deadline, "start", started.append)
@@ -49,12 +50,13 @@ def test_files_are_where_the_backend_keeps_them_and_metrics_are_metadata(
     assert program.main(["--timeout_seconds", "60", given(root, output_file)]) == 0
     assert started == [60]
     assert read == {
-        "model": result.Source(str(place / "model"), {"a": 1}),
-        "blessing": result.Source(str(place / "blessing"), {}),
+        "model": contents.Source(str(place / "model"), {"a": 1}),
+        "blessing": contents.Source(str(place / "blessing"), {}),
     }
     assert (place / "report").read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert json.loads((place / "metrics").read_text()) == RESULT.metrics
-    reported = {"name": "n-metrics", "uri": f"{root}/metrics", "metadata": RESULT.metrics}
+    figures = result.metrics(FIGURES)
+    assert json.loads((place / "metrics").read_text()) == figures
+    reported = {"name": "n-metrics", "uri": f"{root}/metrics", "metadata": figures}
     assert json.loads(output_file.read_text()) == {"artifacts": {"metrics": {"artifacts": [reported]}}}
 
 

@@ -160,6 +160,7 @@ def test_sums_for_the_evaluator_are_those_of_score(layers: int) -> None:
     assert {value.dtype for value in sums.values()} == {tf.float32}
     scored = score(layers, texts)
     np.testing.assert_array_equal(sums["nll_sum"], scored["nll_sum"])
+    np.testing.assert_array_equal(sums["nll"], scored["nll"])
     np.testing.assert_array_equal(sums["num_chars"], [8, 0, 0, 7, 0])
     np.testing.assert_array_equal(sums["num_unknown"], [0, 0, 0, 1, 0])  # a first character is no target
 

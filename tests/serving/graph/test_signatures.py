@@ -101,7 +101,10 @@ def test_inputs_and_outputs_are_as_documented(saved: tuple[OneStep, str], loaded
         "sample_from_state": (prompt | wide | asked | more, text | wide | stopped),
         "alternatives": (text | {"top_n": (tf.int32, ())}, ranked | {"num_chars": (tf.int32, ())}),
         "score": (text, {"nll": (tf.float32, (None,)), "nll_sum": (tf.float32, ()), "num_chars": (tf.int32, ())}),
-        "eval_nll": ({"examples": (tf.string, ())}, dict.fromkeys(sums, (tf.float32, ()))),
+        "eval_nll": (
+            {"examples": (tf.string, ())},
+            dict.fromkeys(sums, (tf.float32, ())) | {"nll": (tf.float32, (None,))},
+        ),
     }
     for name, function in loaded.items():
         given = function.structured_input_signature[1]
