@@ -8,7 +8,7 @@ from components.evaluate.perplexity import from_nats
 from pipeline.learning_curve import Curves, Points
 
 _WIDTH, _HEIGHT = 480, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 52, 10, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 52, 10, 40
 _POINTS = 240  # of the train loss: more than that many pixels show nothing
 _BOX, _GAP, _LINE = 340, 22, 20  # of the lineage
 
@@ -40,12 +40,12 @@ def learning_curve(curves: Curves, threshold: float) -> str:
         parts.append(f'<path class="grid" d="M{_LEFT},{y(value):.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(_text(_LEFT - 6, y(value) + 4, f"{value:g}", "end"))
         parts.append(_text(_WIDTH - _RIGHT + 6, y(value) + 4, _short(from_nats(value)), "start"))
-    parts += [_text(x(step), _HEIGHT - 16, f"{step:,.0f}", "middle") for step in ticks(0, last)]
+    parts += [_text(x(step), _HEIGHT - 22, f"{step:,.0f}", "middle") for step in ticks(0, last)]
     if limit:
         parts.append(f'<path class="bound" d="M{_LEFT},{y(limit[0]):.1f}H{_WIDTH - _RIGHT}"/>')
     parts += [line(train, "train"), line(curves.evaluation, "eval")]
     parts += [f'<circle class="eval" cx="{x(s):.1f}" cy="{y(v):.1f}" r="3"/>' for s, v in curves.evaluation]
-    parts.append(_text(_WIDTH / 2, _HEIGHT - 1, "step", "middle"))
+    parts.append(_text(_WIDTH / 2, _HEIGHT - 5, "step", "middle"))
     label = "Loss of training and evaluation by step, in nats (left) and as perplexity (right)"
     return _svg(_WIDTH, _HEIGHT, label, parts)
 

@@ -80,7 +80,8 @@ def _evaluation(contents: Contents) -> Iterator[str]:
     if baseline is not None:
         change = figures.perplexity / baseline - 1
         name = f"version {contents.baseline}, the last blessed model" if contents.baseline else "the last blessed model"
-        yield f"<p>{abs(change):.1%} {'above' if change > 0 else 'below'} the perplexity of {text(name)}.</p>"
+        compared = f"{abs(change):.1%} {'above' if change > 0 else 'below'}" if abs(change) >= 0.0005 else "The same as"
+        yield f"<p>{compared} the perplexity of {text(name)}.</p>"
 
 
 def _curve(contents: Contents) -> Iterator[str]:
