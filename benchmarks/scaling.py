@@ -162,7 +162,8 @@ def text_table(texts: list[dict[str, Any]]) -> list[str]:
     trained = [text["trained"]["cpu"] / (text["trained"]["characters"] / 1e6) for text in texts]
     lines.append(_row("  training, of characters trained on", [f"{one:.2f}" for one in trained]))
     lines.append(_row("wall seconds until training", [f"{one:.1f}" for one in wall]))
-    lines.append(_row("peak memory until training, MiB", [f"{text['peak_mib']:,.0f}" for text in texts]))
+    peaks = [max(stage["peak_mib"] for stage in text["stages"].values()) for text in texts]
+    lines.append(_row("peak memory until training, MiB", [f"{peak:,.0f}" for peak in peaks]))
     return lines + failed
 
 

@@ -2,9 +2,8 @@
 
 The job: `settings`, as for the runner's `--set`, and `threads`. The request: `text`, a path; `root`, an empty
 directory; `steps`; `evaluate`, whether the Evaluator runs. The answer: number of characters, wall and CPU seconds of
-each stage in the order of the data, the most memory that the process has used until training (MiB), and the seconds of
-all training steps but the first, which traces, and of the Evaluator, see
-`benchmarks.implementations.evaluator_batches`.
+each stage in the order of the data with the most memory that the process has used until its end (MiB), seconds of all
+training steps but the first, which traces, and of the Evaluator, see `benchmarks.implementations.evaluator_batches`.
 """
 
 import contextlib
@@ -62,7 +61,7 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
     def taken(stage: str) -> Iterator[None]:
         watch = Stopwatch()
         yield
-        costs[stage] = watch.read()
+        costs[stage] = {**watch.read(), "peak_mib": peak()}
 
     places = Places(config)
     with local.locked(places, lambda _: None):
@@ -97,7 +96,6 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
         )
         size = sizes.measure(training, train, evaluation, machine.strategy.num_replicas_in_sync, text.vocabulary.size)
         total = choices.count_steps(training, size)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     model, loop = build(config.model_dump(), machine, text.vocabulary.size, train, evaluation, total)
     state = loop.zero_state(size.rows)
     batches = itertools.chain.from_iterable(loop.batches(Position()) for _ in itertools.count())
@@ -115,10 +113,14 @@ def run(config: Any, steps: int, evaluate: bool) -> dict[str, Any]:
     return {
         "characters": facts.characters,
         "stages": costs,
-        "peak_mib": peak,
         "trained": {**trained, "characters": characters, "batch": size.rows},
         "evaluated": evaluated,
     }
+
+
+def peak() -> float:
+    """Return the most memory that this process has used, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def prepare(config: Any, places: Places, corpus: corpora.Corpus, staged: str, taken: Any) -> dict[str, Any]:

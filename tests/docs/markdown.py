@@ -15,6 +15,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 NEEDS = {
     "cluster": "a Kubernetes cluster or a cloud project",
     "docker": "a Docker daemon",
+    "gpu": "an NVIDIA GPU",
     "minutes": "minutes; another test runs the same program",
     "network": "the network",
     "server": "a server on another machine",
