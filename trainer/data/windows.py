@@ -129,18 +129,26 @@ def _cut(
     ids: Array, begins: NDArray[np.int64], targets: NDArray[np.int64], size: int, stride: int, keep_short: bool
 ) -> Windows:
     count = -(-targets // stride)  # of each document's windows
-    document = np.repeat(np.arange(len(begins)), count)
-    index = np.arange(len(document)) - np.repeat(np.cumsum(count) - count, count)  # within the document
-    lengths = np.minimum(size, targets[document] - index * stride)
-    kept = slice(None) if keep_short else lengths == size
-    return Windows(ids, (begins[document] + index * stride)[kept], lengths[kept], (index == 0)[kept], size)
+    # A gigabyte of text has millions of windows: as few arrays of that length at a time as possible.
+    offset = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)  # within the document
+    offset *= stride
+    lengths = np.repeat(targets, count)
+    lengths -= offset
+    np.minimum(lengths, size, out=lengths)
+    starts_document = offset == 0
+    starts = offset
+    starts += np.repeat(begins, count)
+    if keep_short:
+        return Windows(ids, starts, lengths, starts_document, size)
+    full = lengths == size
+    return Windows(ids, starts[full], lengths[full], starts_document[full], size)
 
 
 def shuffle_documents(windows: Windows, seed: Seed) -> Windows:
     """Put the documents of contiguous windows into another order; each keeps its windows and their order."""
-    document = np.cumsum(windows.starts_document) - 1
-    if not len(document) or not document[-1]:
+    if np.count_nonzero(windows.starts_document) < 2:
         return windows
+    document = np.cumsum(windows.starts_document) - 1
     place = np.random.default_rng(seed).permutation(document[-1] + 1)
     order = np.argsort(place[document], kind="stable")
     starts, lengths, starts_document = windows.starts[order], windows.lengths[order], windows.starts_document[order]
