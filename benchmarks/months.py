@@ -5,8 +5,10 @@
 Each month is a new span of `--chars` characters of Shakespeare and Great Expectations in changing shares, and one run
 of `local_runner.py` on the newest two spans, with a holdout of Shakespeare and `training.warm_start`: when most of a
 window is of the other text, a version may be withheld. A second root trains from scratch on the same spans with the
-same number of steps, so with the same CPU time for training; in the first month both are the same. The program ends with 1 if a month has not the right spans, reports drift where the shares have not changed, or none where
-they have, decides otherwise than its figures say, or is not better than from scratch.
+same number of steps, so with the same CPU time for training; in the first month both are the same.
+
+The program ends with 1 if a month has not the right spans, reports drift where the shares have not changed, or none
+where they have, decides otherwise than its figures say, or is not better than from scratch.
 """
 
 import argparse
