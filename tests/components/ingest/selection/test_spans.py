@@ -7,6 +7,7 @@ import pytest
 from components.errors import UserError
 from components.ingest import staging
 from components.ingest.selection.spans import Window, resolve
+from tests.bucket import Bucket
 
 pytestmark = pytest.mark.integration
 
@@ -46,6 +47,18 @@ def test_width_directory_file_and_version(tmp_path: Path) -> None:
     assert names(tmp_path, "f/text-{SPAN}.txt") == ["3/text-3.txt"]
     (newest,) = resolve(f"{tmp_path}/v/{{SPAN}}/{{VERSION}}/a.txt", "all", None, tmp_path).files
     assert newest.path.read_text() == "v/1/12/a.txt"
+
+
+def test_spans_in_a_bucket_are_those_of_an_equal_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = Bucket.install(monkeypatch)
+    for place in ("2/a.txt", "10/a.txt", "10/b.txt"):
+        bucket.objects[f"gs://texts/{place}"] = place.encode()
+    corpus = resolve("gs://texts/{SPAN}/*.txt", 1, None, tmp_path)
+    assert [(file.name, file.path.read_text()) for file in corpus.files] == [
+        ("10/a.txt", "10/a.txt"),
+        ("10/b.txt", "10/b.txt"),
+    ]
+    assert corpus.spans == ("10",)
 
 
 def test_new_span_changes_the_staged_corpus_and_an_old_one_outside_of_the_window_does_not(tmp_path: Path) -> None:
