@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import tensorflow as tf
+from nbclient import NotebookClient
 
 from tests import numeric, warm
 
@@ -227,6 +229,7 @@ def test_worse_model_is_not_blessed_and_the_old_version_stays(runs: dict[str, Ru
     assert "last blessed model" in reasons
     # Unchanged components did not run again.
     assert {name for name, how in worse.how().items() if how == "cached"} == COMPONENTS - {
+        "DriftCheck",  # it compares with another version
         "Trainer",
         "LastBlessed",
         "Evaluator",
@@ -354,6 +357,18 @@ def test_second_identical_search_is_cached_after_a_clean(cleaned: Cleaned, later
     assert again.how() == dict.fromkeys(COMPONENTS | {"Tuner"}, "cached"), again.output
     assert again.summary["perplexity"] == later["tuned"].summary["perplexity"]
     assert again.versions == later["tuned"].versions
+
+
+@pytest.mark.slow
+def test_notebook_with_the_views_of_a_run_is_executed(cleaned: Cleaned, tmp_path: Path) -> None:
+    command = [warm.python(), "-m", "pipeline", "notebook", "--root", str(cleaned.again.root)]
+    done = subprocess.run([*command, "--output", str(tmp_path / "views.ipynb")], cwd=ROOT, check=False)
+    assert done.returncode == 0
+    notebook = nbformat.read(tmp_path / "views.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("text/html" in data for data in shown) == 4, "statistics, schema, and the anomalies of two splits"
+    assert any("application/vnd.jupyter.widget-view+json" in data for data in shown), "the figures by document"
 
 
 def best_values(root: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from types import ModuleType
 # Name of the module and its line in `--help`.
 COMMANDS = {
     "runs": "list the runs of a root with their decisions",
+    "notebook": "write a notebook with the views of TFDV and TFMA on the artifacts of a run",
     "clean": "delete artifacts, checkpoints and exports that the newest runs do not need",
 }
 

@@ -90,8 +90,8 @@ def _curve(contents: Contents) -> Iterator[str]:
         return
     reference = contents.figures.reference_perplexity if contents.figures else math.inf
     threshold = reference if contents.threshold is None else contents.threshold
-    if not [value for _, value in (*curves.train, *curves.evaluation) if math.isfinite(value)]:
-        yield '<p class="faint">No loss was finite.</p>'
+    if len([value for _, value in (*curves.train, *curves.evaluation) if math.isfinite(value)]) < 2:
+        yield '<p class="faint">Fewer than two finite losses were recorded.</p>'
         return
     yield charts.learning_curve(curves, threshold)
     key = (f'<span><i class="{kind}"></i>{what}</span>' for kind, what in charts.legend(threshold))
@@ -184,7 +184,7 @@ def _steps(contents: Contents) -> Iterator[str]:
         yield _table(("component", "time", ""), rows)
         yield f'<p class="faint">{cached} of {len(rows)} from the cache.</p>'
     if trained := contents.training:
-        steps = f"{trained.steps:,} steps in " if trained.steps else "interrupted after "
+        steps = f"{trained.steps:,} steps in " if trained.steps else "ended after "
         cost = f"Training: {steps}{_duration(trained.seconds)}, {trained.cpu_seconds:,.0f} CPU-seconds"
         yield f"<p>{text(f'{cost}; {trained.hardware}' if trained.hardware else cost)}.</p>"
 
@@ -194,13 +194,14 @@ def _lineage(contents: Contents) -> Iterator[str]:
     sizes = [f"{split.name}: {split.characters:,} characters" for split in contents.splits]
     ids = [f"{len(trained.frequencies):,} characters"] if trained and trained.frequencies else []
     network = [f"{trained.network}, {trained.steps:,} steps"] if trained and trained.steps else []
+    done = {step.name for step in contents.steps if step.how in ("executed", "cached")}
     measured = [f"perplexity {figures.perplexity:.3f}"] if figures else []
     if figures and contents.baseline:
         measured.append(f"compared with version {contents.baseline}")
     boxes = [
         ("Text", [contents.corpus], True),
         ("Records", sizes, bool(sizes)),
-        ("Vocabulary", ids, bool(ids)),
+        ("Vocabulary", ids, bool(ids) or "Transform" in done),
         ("Training", network, bool(network)),
         ("Evaluation", measured, bool(measured)),
     ]

@@ -25,7 +25,7 @@ def test_help_of_a_command_has_its_options(name: str, capsys: pytest.CaptureFixt
         command_line.main([name, "--help"])
     output = capsys.readouterr().out
     assert "--root DIR" in output
-    assert "--json" in output
+    assert ("--output FILE" if name == "notebook" else "--json") in output
 
 
 @pytest.mark.integration
