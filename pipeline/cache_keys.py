@@ -50,6 +50,7 @@ TRANSFORM = Code(("transform",), ("tensorflow", "tensorflow-transform"))
 TRAINER = Code(
     (
         "trainer/checkpoint.py",
+        "trainer/compiled",
         "trainer/data/documents.py",
         "trainer/fitting.py",
         "trainer/engine",
@@ -127,6 +128,7 @@ PUSHER = Code(
     (
         "components/release/pusher.py",
         "components/release/model_card.py",
+        "components/release/markdown.py",
         "components/evaluate/evaluation.py",
         "components/evaluate/generalization.py",
         "components/evaluate/samples.py",
