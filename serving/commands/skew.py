@@ -26,7 +26,7 @@ from serving.client.unknown import split
 from serving.commands.shared import config_options, model_source
 
 ABOVE_BOUND = 3  # exit code
-MAX_UNKNOWN, MAX_RATIO = 0.01, 2.0
+MAX_UNKNOWN, MAX_RATIO = 0.01, 3.0
 _CONTINUES = ("generate", "generate_from_state", "serving_default", "sample", "sample_from_state")
 _ROWS, _CHARACTERS = 64, 2_000  # in one request: prompts, and of a prompt
 _SHOWN, _SHOWN_CHARACTERS = 5, 50

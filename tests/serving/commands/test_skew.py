@@ -62,13 +62,13 @@ def test_above_a_bound_the_exit_code_is_3_with_the_reason(skew: Command) -> None
     assert skew(*lines, options=("--max-perplexity", "1e9", "--max-unknown", "0.5"))[0] == 0
 
 
-def test_default_bound_is_twice_the_perplexity_in_the_registry(skew: Command, tmp_path: Path) -> None:
+def test_default_bound_is_three_times_the_perplexity_in_the_registry(skew: Command, tmp_path: Path) -> None:
     folder = tmp_path / "registry" / "tiny"
     folder.mkdir(parents=True)
     for version, perplexity in ((2, 1.0), (3, 2.0)):
         (folder / f"{version}.json").write_text(json.dumps({"version": version, "perplexity": perplexity}))
     code, out, _ = skew(line(["the hat"]), options=("--json",))
-    assert (code, json.loads(out)["max_perplexity"], json.loads(out)["eval_perplexity"]) == (3, 4.0, 2.0)
+    assert (code, json.loads(out)["max_perplexity"], json.loads(out)["eval_perplexity"]) == (3, 6.0, 2.0)
 
 
 @pytest.mark.parametrize(
