@@ -121,7 +121,7 @@ class LanguageModel(keras.layers.Layer):
         """Predict each next character.
 
         Args:
-          ids: int32 (batch, time), static shape.
+          ids: int32 or int64 (batch, time), static shape.
           state: from `zero_state` or a previous call.
           seed: int32 (2,) for this call's dropout; None: no dropout.
 
@@ -146,7 +146,7 @@ class LanguageModel(keras.layers.Layer):
         return tf.cast(outputs, self.product_dtype), state
 
     def cross_entropy(self, outputs: tf.Tensor, targets: tf.Tensor, sample: tuple[tf.Tensor, ...] = ()) -> tf.Tensor:
-        """Return nats float32 (batch, time) of targets int32 (batch, time), given outputs (batch, time, units).
+        """Return nats float32 (batch, time) of targets (batch, time), given outputs (batch, time, units).
 
         Args:
           sample: `trainer.data.unigram.Sample` as tensors, from which the nats are estimated. Empty: full softmax.

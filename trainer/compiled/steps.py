@@ -62,7 +62,7 @@ class Steps:
         scales = np.array([1.0 / max(1, int(batch.lengths.sum())) for batch in batches], np.float32)
         scalars = tf.constant(step), tf.constant(self._pad(scales))
         sampled = [self._pad(np.stack(part)) for part in zip(*samples)]
-        # int64, because TensorFlow keeps int32 on the host.
+        # int64 for a GPU, as the segment below.
         sampled = [tf.constant(part, tf.float32 if part.dtype == np.float32 else tf.int64) for part in sampled]
         counted = tf.constant([float(vote) for vote in votes])
         return tf.constant(len(batches)), self._segment(batches), state, scalars, tuple(sampled), counted
@@ -123,8 +123,8 @@ class Steps:
             first, scales = scalars
             context = tf.distribute.get_replica_context()
             seed = tf.stack([(first + i) * 64, tf.cast(context.replica_id_in_sync_group, tf.int32)])
-            sample = [part[i] if part.dtype == tf.float32 else tf.cast(part[i], tf.int32) for part in sampled]
-            loss, state, gradients = differentiate(_batch(segment, i), state, seed, scales[i], tuple(sample))
+            sample = tuple(part[i] for part in sampled)
+            loss, state, gradients = differentiate(_batch(segment, i), state, seed, scales[i], sample)
             if replicas > 1:
                 # Clipping needs the sum over all replicas; Keras sums again, see trainer.optimizer.
                 gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
@@ -140,6 +140,8 @@ class Steps:
                 loss, state = strategy.run(step, (i, segment, state, *arguments))
                 return i + 1, state, losses.write(i, total(loss))
 
+            # On a GPU, TensorFlow slices, reshapes and multiplies int32 in the host's memory, int64 in the device's.
+            segment = strategy.run(lambda ids, *rest: (tf.cast(ids, tf.int64), *rest), segment)
             collected = tf.TensorArray(tf.float32, self._slots, element_shape=())
             start = (0, state, collected)
             _, state, collected = tf.while_loop(lambda i, *_: i < count, body, start, parallel_iterations=1)
@@ -161,7 +163,7 @@ def _batch(segment: Any, i: Any) -> tuple[tf.Tensor, ...]:
     """Return inputs, targets and mask (batch, time) and carry mask (batch, 1) of step i."""
     ids, lengths, carry = (part[i] for part in segment)
     mask = tf.range(ids.shape[1] - 1, dtype=tf.float32) < lengths[:, None]  # (batch, time)
-    ids, counts = tf.cast(ids, tf.int32), tf.cast(mask, tf.int32)
+    counts = tf.cast(mask, ids.dtype)
     return ids[:, :-1] * counts, ids[:, 1:] * counts, tf.cast(mask, tf.float32), carry
 
 

@@ -39,7 +39,7 @@ def run(
 
     Args:
       cell: a key of `serving.graph.cells.KINDS`.
-      ids: int32 (batch, time), static shape.
+      ids: int32 or int64 (batch, time), static shape.
       state: before the first step, float32 (batch, units) each: for each layer its output, then its cell state if any.
       weights: for each layer kernel (features, gates * units), recurrent kernel (units, gates * units) and a bias of
         the shape `Kind.bias_shape`.

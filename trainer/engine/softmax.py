@@ -20,7 +20,7 @@ def full(kernel: tf.Tensor, bias: tf.Tensor, outputs: tf.Tensor, targets: tf.Ten
       kernel: of the output (units, vocab), in the type of `outputs`.
       bias: of the output, float32 (vocab,).
       outputs: of the last layer (batch, time, units).
-      targets: int32 (batch, time), static shape.
+      targets: int32 or int64 (batch, time), static shape.
     """
 
     def nats(given: Any) -> tf.Tensor:
@@ -53,10 +53,10 @@ def sampled(
     Args:
       kernel: of the output, float32 (vocab, units).
       bias: of the output (vocab,).
-      ids: of the sample, int32 (sampled,), all different.
+      ids: of the sample, in the targets' type (sampled,), all different.
       log_probabilities: logarithm of the probability of being sampled (sampled,).
       outputs: of the last layer (batch, time, units), in the type of the product with the sample.
-      targets: int32 (batch, time).
+      targets: int32 or int64 (batch, time).
     """
     flat, target = tf.reshape(outputs, (-1, outputs.shape[-1])), tf.reshape(targets, [-1])  # (rows, units), (rows,)
     others = tf.matmul(flat, tf.cast(tf.gather(kernel, ids), flat.dtype), transpose_b=True)  # (rows, sampled)

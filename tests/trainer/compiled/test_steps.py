@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests import numeric
 from tests.trainer.test_loop import NOISE, VOCABULARY, training
 from trainer import optimizer
-from trainer.compiled.steps import JIT_CELLS, JIT_CHARACTERS, Steps, is_jit_faster
+from trainer.compiled.steps import JIT_CELLS, JIT_CHARACTERS, Steps, _batch, is_jit_faster
 from trainer.data import unigram, windows
 from trainer.model import LanguageModel
 
@@ -103,6 +103,17 @@ def test_no_operation_of_the_loop_runs_on_the_host() -> None:
             names += [attribute.func.name for attribute in node.attr.values() if attribute.HasField("func")]
     assert {"MatMul", "While", "ResourceGather", "AssignSubVariableOp"} & reached  # of layers and optimizer
     assert not reached & HOST
+
+
+def test_batch_is_cut_in_the_memory_of_a_gpu() -> None:
+    # There, TensorFlow slices and multiplies int32 in the host's memory.
+    with tf.Graph().as_default() as graph:
+        segment = tf.zeros((3, 2, 5), tf.int64), tf.zeros((3, 2)), tf.zeros((3, 2, 1))
+        inputs, targets, *_ = _batch(segment, tf.constant(1))
+    assert inputs.dtype == targets.dtype == tf.int64
+    computed = [operation for operation in graph.get_operations() if operation.type in ("StridedSlice", "Mul")]
+    assert len(computed) >= 7
+    assert tf.int32 not in {operation.outputs[0].dtype for operation in computed}
 
 
 def test_small_models_are_compiled_on_a_cpu_if_training_repays_it() -> None:
