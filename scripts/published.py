@@ -23,8 +23,8 @@ _LIVE = 2  # `LIVE` in ml_metadata.proto.metadata_store_pb2.Artifact.State
 _PNG_END = b"IEND\xaeB`\x82"
 # Files that vary in number: their times are in their names, and a resumed training writes one more.
 _EVENTS = re.compile(r"events\.out\.tfevents\..*")
-# In names: numbers of executions and versions, times of logs, and digests of paths.
-_NUMBER = re.compile(r"^\d+$|\d{8}-\d{6}(?=\.log$)|(?<=-)[0-9a-f]{8}(?=\.png$)")
+# In names: numbers of executions and versions, times of logs and reports, and digests of paths.
+_NUMBER = re.compile(r"^\d+$|\d{8}-\d{6}(?=\.(?:log|html)$)|(?<=-)[0-9a-f]{8}(?=\.png$)")
 
 
 @dataclass(frozen=True)
