@@ -93,8 +93,10 @@ def _unknown(now: Statistics, before: Statistics) -> "Counter[str]":
 
 
 def _moved(now: dict[str, float], before: dict[str, float]) -> str:
-    moved = sorted(now.keys() | before.keys(), key=lambda value: -abs(now.get(value, 0.0) - before.get(value, 0.0)))
+    def order(value: str) -> tuple[float, str]:
+        return -abs(now.get(value, 0.0) - before.get(value, 0.0)), value
+
     return ", ".join(
         f"{value if len(value) > 1 else repr(value)} ({before.get(value, 0.0):.1%}, now {now.get(value, 0.0):.1%})"
-        for value in moved[:_NAMED]
+        for value in sorted(now.keys() | before.keys(), key=order)[:_NAMED]
     )
