@@ -36,7 +36,7 @@ def test_first_run_has_no_baseline_and_pushes_its_model(workspace: Workspace) ->
     assert first.metadata("LastBlessed", "baseline")["copied_from"] == ""
     assert first.versions == ["1"]
     report = Path(first.outcomes["Report"].artifacts["report"]["uri"])
-    assert "Blessed; version 1 (pushed)" in report.read_text(encoding="utf-8")
+    assert "Blessed; version 1 pushed" in report.read_text(encoding="utf-8")
     assert first.metadata("Report", "metrics")["perplexity"] > 1
 
 
