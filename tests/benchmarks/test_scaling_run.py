@@ -1,4 +1,4 @@
-"""One run of the program, components included, at a size that takes seconds."""
+"""One run of the program, components included, at a size that takes half a minute."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from tests import warm
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -48,6 +48,7 @@ def test_artifacts_are_directories_that_every_task_can_open(workspace: Workspace
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_two_workers_write_one_export_and_one_checkpoint(workspace: Workspace, tmp_path: Path) -> None:
     transform = {}
     for name, artifact in workspace.runs["first"].outcomes["Transform"].artifacts.items():

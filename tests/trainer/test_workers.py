@@ -215,7 +215,8 @@ def _assert_close(together: dict[str, np.ndarray], single: dict[str, np.ndarray]
 
 
 # tests/kubeflow/test_rehearsal_vertex.py trains on two workers without a chief, too.
-@pytest.mark.parametrize(("chiefs", "workers"), [pytest.param(0, 2, marks=pytest.mark.slow), (1, 2)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("chiefs", "workers"), [(0, 2), (1, 2)])
 def test_processes_together_learn_what_one_process_learns(
     transformed: Path, tmp_path: Path, alone: tuple[dict[str, np.ndarray], list[float]], chiefs: int, workers: int
 ) -> None:
