@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from components.models import registry, versions
+from components.models import cards, registry, versions
 from serving.client import status
 from serving.client.status import VersionStatus
 from serving.graph.generation_config import PLACE
@@ -115,7 +115,7 @@ def read_registry(directory: str) -> dict[str, dict[str, Any]]:
         str(entry.version): {
             "facts": _facts(entry),
             "limits": _limits(entry.served),
-            "card": _card(entry.served) is not None,
+            "card": cards.exists(entry.served),
         }
         for entry in registry.entries(directory)
         if not _is_replaced(entry)
@@ -129,22 +129,7 @@ def read_card(directory: str, version: int) -> str | None:
       directory: as in `read_registry`.
     """
     entry = next((one for one in registry.entries(directory) if one.version == version), None)
-    return _card(entry.served) if entry and not _is_replaced(entry) else None
-
-
-def _card(served: str) -> str | None:
-    path = os.path.join(served, versions.CARD)
-    if "://" in served:
-        from tensorflow.io import gfile
-
-        if not gfile.exists(path):
-            return None
-        with gfile.GFile(path) as file:
-            return str(file.read())
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError:  # deleted, not readable, or pushed by an earlier release
-        return None
+    return cards.read(entry.served) if entry and not _is_replaced(entry) else None
 
 
 def _is_replaced(entry: registry.Entry) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from components import shell_command
 from components.errors import UserError
-from components.models import registry, versions
+from components.models import cards, registry, versions
 from pipeline.config.places import Places
 from pipeline.config.run import Config
 from serving.client import status
@@ -127,14 +127,13 @@ def card(paths: ModelPaths, version: int) -> str:
         raise UserError(
             f"Version not found or incomplete. Choose one of {known}. Received: --card {version}, {paths.base}"
         )
-    path = os.path.join(versions.directories(paths.base)[version], versions.CARD)
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError as error:
+    path = versions.directories(paths.base)[version]
+    found = cards.read(path)
+    if found is None:
         raise UserError(
             f"This version has no model card: an earlier release pushed it. Received: --card {version}, {path}"
-        ) from error
+        )
+    return found
 
 
 def listed(
