@@ -4,9 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from serving.graph.controls import WINDOW
-
-MAX_PENALTY = 10.0
+from serving.graph.generation_config import MAX_PENALTY, WINDOW
 
 
 def generation(

@@ -6,7 +6,8 @@ generated character, minus that for a character of a prompt, and 0 for none.
 
 import tensorflow as tf
 
-WINDOW = 64
+from serving.graph.generation_config import WINDOW
+
 _LARGEST_LOGIT = 1e30  # a tiny penalty divides by nearly zero: the logits must stay finite
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 PLACE = os.path.join("assets.extra", "generation.json")
+MAX_PENALTY = 10.0  # of repetition
+WINDOW = 64  # characters that `sample` knows of the text before, and most of a stop string
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from serving.graph import checks, controls, scoring, writing
-from serving.graph.generation_config import Limits
+from serving.graph.generation_config import WINDOW, Limits
 from serving.graph.network import Network, Weights
 from transform.vocabulary import Vocabulary
 
@@ -56,7 +56,7 @@ class OneStep(Network):
         super().__init__(weights, vocabulary, defaults.precision)
         self.defaults = defaults
         self.state_size = self.parts * self.units + _BOOKKEEPING
-        self.sample_state_size = self.state_size + controls.WINDOW
+        self.sample_state_size = self.state_size + WINDOW
 
     @property
     def limits(self) -> Limits:

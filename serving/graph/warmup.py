@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from serving.graph.controls import WINDOW
+from serving.graph.generation_config import WINDOW
 
 PLACE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 

@@ -1,6 +1,10 @@
 import doctest
 
+import pytest
+
 from benchmarks import vocabulary
+
+pytestmark = pytest.mark.integration
 
 
 def test_examples() -> None:

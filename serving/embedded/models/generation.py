@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from serving.embedded.codec.signature import Tensors
 from serving.embedded.models.rows import Outputs, Request, Row, batch
 from serving.embedded.statuses import RequestError, invalid
-from serving.graph.checks import MAX_PENALTY
-from serving.graph.controls import WINDOW
-from serving.graph.generation_config import Limits
+from serving.graph.generation_config import MAX_PENALTY, WINDOW, Limits
 
 _log = logging.getLogger(__name__)
 
